@@ -1,0 +1,186 @@
+"""What a source is: the protocol every connector follows, and the types it speaks.
+
+A connector lists what a source offers as slices (a billing month, a local day), each with a fingerprint that
+changes when its content does, and turns the slices it is asked for into Parquet facts in the columns of
+`models.tables`. It decides nothing about when to read, what to keep or whether to publish: that belongs to
+`pipelines/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from models import tables
+from models.config import Site
+
+ISSUES_SCHEMA = pl.Schema(
+    {c.name: tables.TYPES[c.type][1] for c in tables.QUARANTINE.columns if c.name not in ("source", "period")}
+)
+"""`Loaded.issues`: the columns of `ops.quarantine` without source and period, which the pipeline adds."""
+
+
+class SourceError(Exception):
+    """A source cannot be read. The message says what, where, which value, what is allowed and what to do."""
+
+
+class SourceOptions(BaseModel):
+    """Keys that every source accepts; a connector's `Options` adds its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Window:
+    """The time a run is for.
+
+    Attributes:
+        day: The day of the run; telemetry later than it is not read.
+        now: The present moment, with a time zone; what is younger than a source's delay is not complete.
+        only: First and last day (inclusive) that may be read again; None for all that changed.
+    """
+
+    day: date
+    now: datetime
+    only: tuple[date, date] | None = None
+
+
+@dataclass(frozen=True)
+class Object:
+    """A file at a source: its key below the location, size in bytes, and a version (etag, or hash of the content)."""
+
+    key: str
+    size: int
+    version: str
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One replaceable part of a source: a billing month of a bill, or a local day of telemetry.
+
+    Attributes:
+        period: First day of the month, or the day.
+        grain: month or day.
+        fingerprint: Hex text that changes when the content or the reader's way of reading it changes.
+        objects: The files it consists of, as far as it consists of files.
+        detail: What the connector needs to know again when it loads the slice.
+        rows_hint: Rows to expect, for progress; None if unknown.
+    """
+
+    period: date
+    grain: Literal["month", "day"]
+    fingerprint: str
+    objects: tuple[Object, ...] = ()
+    detail: Mapping[str, str] = field(default_factory=dict)
+    rows_hint: int | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What reading one slice gave.
+
+    Attributes:
+        slice: The slice.
+        facts: Table name of `models.tables` -> Parquet file below the work folder, in that table's columns.
+        rows_read: Native rows seen, rejected ones included.
+        rows_loaded: Rows in the facts.
+        totals: Currency -> sum of the native invoiced amounts, computed apart from the mapping, over every
+            row whose amount can be read, rejected ones included. Empty for telemetry.
+        issues: Rows rejected, values repaired or flagged, in `ISSUES_SCHEMA`.
+        note: A remark for `ops.ingests`.
+    """
+
+    slice: Slice
+    facts: Mapping[str, Path]
+    rows_read: int
+    rows_loaded: int
+    totals: Mapping[str, Decimal] = field(default_factory=dict)
+    issues: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ISSUES_SCHEMA))
+    note: str = ""
+
+
+class Engine(Protocol):
+    """Runs SQL (DuckDB dialect) for connectors. The session's time zone is UTC."""
+
+    def query(self, sql: str) -> pl.DataFrame:
+        """The result of a query as a frame."""
+        ...
+
+    def execute(self, sql: str) -> None:
+        """Runs a statement for its effect (a temporary view, say)."""
+        ...
+
+    def copy(self, sql: str, path: Path) -> int:
+        """Writes the result of a query as Parquet (zstd) to the path and returns its number of rows."""
+        ...
+
+    def columns(self, sql: str) -> dict[str, str]:
+        """Column name -> DuckDB type of a query, without running it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a connector may know of its surroundings.
+
+    Attributes:
+        name: The source's name in the configuration.
+        base: Folder of the configuration file; relative locations start there.
+        cache: Folder for what may be lost: downloads, hashes of files.
+        sites: The configuration's sites.
+        time_zone: The organisation's time zone.
+        currency: The organisation's currency.
+    """
+
+    name: str
+    base: Path
+    cache: Path
+    sites: Mapping[str, Site]
+    time_zone: str = "UTC"
+    currency: str = "USD"
+
+
+class Reader(Protocol):
+    """A configured source. Its class is named in `connectors.registry.KINDS`.
+
+    `__init__` takes the validated options and the context and touches neither network nor disk; it raises
+    `ValueError` for options that cannot be right (an unknown site, say).
+    """
+
+    Options: ClassVar[type[SourceOptions]]
+
+    def __init__(self, options: SourceOptions, context: Context) -> None: ...
+
+    def check(self) -> str:
+        """Reaches the source and says in one line what is there.
+
+        Raises:
+            SourceError: It cannot be reached or holds nothing usable.
+        """
+        ...
+
+    def slices(self, window: Window) -> Sequence[Slice]:
+        """What the source offers now, in order of period. Cheap: lists and manifests, no bill is read.
+
+        Raises:
+            SourceError: The source cannot be listed, or a delivery is damaged.
+        """
+        ...
+
+    def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
+        """Reads the given slices (in any grouping that is cheap) into Parquet files below `work`.
+
+        Raises:
+            SourceError: Something cannot be read; nothing of that slice may be used then.
+        """
+        ...

@@ -1,0 +1,21 @@
+"""Quoting for SQL text. Everything a bill contains (names, paths, tags) is hostile: it passes through here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def literal(value: str | Path) -> str:
+    """A SQL string literal."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def literals(values: Iterable[str | Path]) -> str:
+    """A DuckDB list of string literals."""
+    return "[" + ", ".join(literal(v) for v in values) + "]"
+
+
+def identifier(name: str) -> str:
+    """A quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,203 @@
+"""The configuration: one YAML file as frozen settings; unknown keys are refused.
+
+What each kind of source accepts belongs to its connector (`connectors/*/reader.py`, class `Options`); reading
+the file and telling a person what is wrong with it, to `pipelines/settings.py`.
+"""
+
+from __future__ import annotations
+
+from datetime import date, time
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from babel.numbers import list_currencies
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from models.placement.settings import Workload
+
+DIMENSIONS = ("team", "project", "environment", "workload_type", "workload")
+"""What ownership resolves for every charge."""
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        msg = f"{name!r} is not an IANA time zone; write one such as Europe/Athens, Asia/Kolkata or UTC"
+        raise ValueError(msg)
+    return name
+
+
+def _currency(code: str) -> str:
+    if code not in list_currencies():
+        msg = f"{code!r} is not an ISO 4217 currency code; write one such as USD or EUR"
+        raise ValueError(msg)
+    return code
+
+
+TimeZone = Annotated[str, AfterValidator(_zone)]
+Currency = Annotated[str, AfterValidator(_currency)]
+Money = Annotated[Decimal, Field(ge=0, max_digits=30, decimal_places=12)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+
+
+class Frozen(BaseModel):
+    """Base of all settings: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TariffPeriod(Frozen):
+    """One priced period of a tariff, in local wall time; the first period that matches an hour wins.
+
+    Attributes:
+        price: Price per kWh.
+        start: First local time of day, inclusive.
+        end: Last local time of day, exclusive; midnight means the end of the day. A period may cross midnight.
+        weekdays: Monday is 0.
+        months: 1-12.
+    """
+
+    price: Money
+    start: time = time(0)
+    end: time = time(0)
+    weekdays: tuple[Annotated[int, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4, 5, 6)
+    months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = tuple(range(1, 13))
+
+
+class Site(Frozen):
+    """A place with owned hardware.
+
+    Attributes:
+        time_zone: IANA zone of the site; days and tariffs are local.
+        region: Region id for FOCUS and residency rules.
+        pue: Facility energy / IT energy; 1 where the meter is the facility's.
+        tariff: Price per kWh, flat or as periods.
+        currency: Currency of the tariff; the organisation's where absent.
+    """
+
+    time_zone: TimeZone
+    region: str | None = None
+    pue: Annotated[float, Field(ge=1, le=5)] = 1.0
+    tariff: Money | tuple[TariffPeriod, ...]
+    currency: Currency | None = None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone as an object."""
+        return ZoneInfo(self.time_zone)
+
+
+class Asset(Frozen):
+    """One line of the owned-hardware register.
+
+    Attributes:
+        asset: Unique name.
+        site: A key of `sites`.
+        node: Host name as telemetry reports it (a GPU server), or the device id (an edge device).
+        kind: gpu_server or edge_device.
+        units: GPUs in the server; 1 for a device.
+        model: Hardware model.
+        capex: Price of the whole asset, network and installation included.
+        currency: Of capex, salvage and opex_month.
+        in_service: First day of depreciation.
+        retired: First day out of service; empty while in service.
+        life_months: Depreciation period.
+        salvage: Value at the end of life.
+        opex_month: Fixed operating cost of the whole asset a calendar month: support, space, network, labour.
+    """
+
+    asset: str = Field(min_length=1)
+    site: str
+    node: str = Field(min_length=1)
+    kind: Literal["gpu_server", "edge_device"]
+    units: Annotated[int, Field(ge=1, le=1024)] = 1
+    model: str = ""
+    capex: Money
+    currency: Currency
+    in_service: date
+    retired: date | None = None
+    life_months: Annotated[int, Field(ge=1, le=240)]
+    salvage: Money = Decimal(0)
+    opex_month: Money = Decimal(0)
+
+    @model_validator(mode="after")
+    def _order(self) -> Asset:
+        if self.salvage > self.capex:
+            msg = f"salvage {self.salvage} is more than capex {self.capex}"
+            raise ValueError(msg)
+        if self.retired is not None and self.retired < self.in_service:
+            msg = f"retired {self.retired} is before in_service {self.in_service}"
+            raise ValueError(msg)
+        return self
+
+
+class Ownership(Frozen):
+    """Who owns a charge: the first tag key with a value, put through aliases; else a default by account or namespace.
+
+    Attributes:
+        tags: Dimension -> tag keys in order of preference (compared without regard to case).
+        aliases: Dimension -> spelling found -> name to use (compared without regard to case and outer blanks).
+        accounts: SubAccountId (an owned site's is the site's name) -> dimension -> name, where no tag says.
+        namespaces: Kubernetes namespace -> dimension -> name, where no pod label says.
+        platform_team: Team that carries what nobody held.
+    """
+
+    tags: dict[Literal["team", "project", "environment", "workload_type", "workload"], tuple[str, ...]] = {
+        "team": ("team",),
+        "project": ("project",),
+        "environment": ("environment", "env"),
+        "workload_type": ("workload_type", "workload-type"),
+        "workload": ("workload",),
+    }
+    aliases: dict[Literal["team", "project", "environment", "workload_type", "workload"], dict[str, str]] = {}
+    accounts: dict[
+        str, dict[Literal["team", "project", "environment", "workload_type", "workload"], str]
+    ] = {}
+    namespaces: dict[
+        str, dict[Literal["team", "project", "environment", "workload_type", "workload"], str]
+    ] = {}
+    platform_team: str = "platform"
+
+
+class Gates(Frozen):
+    """Bounds inside which a result may be published."""
+
+    reconciliation_max_difference: Money = Decimal(0)
+    freshness_max_days: Annotated[int, Field(ge=0)] = 3
+    gpu_coverage_min: Share = 0.9
+    untagged_max_share: Share = 0.25
+    quarantine_max_share: Share = 0.0
+
+
+class Publish(Frozen):
+    """How results are published.
+
+    Attributes:
+        keep: Publications kept for readers that still hold an older one.
+    """
+
+    keep: Annotated[int, Field(ge=1, le=365)] = 3
+
+
+class Schedule(Frozen):
+    """When the daily job runs."""
+
+    cron: str = "0 6 * * *"
+    time_zone: TimeZone | None = None
+
+
+class Settings(Frozen):
+    """The whole file. `sources` keeps each source's keys as written; its connector validates them."""
+
+    data_dir: str = "./data"
+    currency: Currency = "USD"
+    time_zone: TimeZone = "UTC"
+    schedule: Schedule = Schedule()
+    sources: dict[Name, dict[str, Any]] = Field(min_length=1)
+    sites: dict[Name, Site] = {}
+    assets: str | tuple[Asset, ...] = ()
+    ownership: Ownership = Ownership()
+    workloads: dict[Name, Workload] = {}
+    gates: Gates = Gates()
+    publish: Publish = Publish()
