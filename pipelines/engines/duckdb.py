@@ -1,0 +1,65 @@
+"""Runs the SQL of connectors and reductions in DuckDB, in memory or on a database file, in UTC."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+import duckdb
+import polars as pl
+
+from connectors.sql import identifier, literal
+
+
+class DuckDBEngine:
+    """A DuckDB session; a context manager.
+
+    Args:
+        database: Database file, created if absent; in memory where None.
+        temp: Folder for what does not fit in memory.
+    """
+
+    def __init__(self, database: Path | None = None, temp: Path | None = None) -> None:
+        config: dict[str, str | bool | int | float | list[str]] = {"threads": os.cpu_count() or 1}
+        if temp is not None:
+            config["temp_directory"] = str(temp)
+        self.connection = duckdb.connect(str(database) if database else ":memory:", config=config)
+        self.connection.execute("SET TimeZone = 'UTC'")
+
+    def __enter__(self) -> DuckDBEngine:
+        """The open session."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Closes the session."""
+        self.connection.close()
+
+    def query(self, sql: str) -> pl.DataFrame:
+        """The result of a query as a frame."""
+        return self.connection.sql(sql).pl()
+
+    def execute(self, sql: str) -> None:
+        """Runs a statement for its effect."""
+        self.connection.execute(sql)
+
+    def copy(self, sql: str, path: Path) -> int:
+        """Writes the result of a query as Parquet (zstd) to the path and returns its number of rows."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        row = self.connection.execute(
+            f"COPY ({sql}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)"
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def columns(self, sql: str) -> dict[str, str]:
+        """Column name -> DuckDB type of a query, without running it."""
+        return {str(r[0]): str(r[1]) for r in self.connection.execute(f"DESCRIBE {sql}").fetchall()}
+
+    def insert(self, table: str, frame: pl.DataFrame) -> None:
+        """Appends a frame to a table whose columns are the frame's, by name."""
+        if frame.is_empty():
+            return
+        self.connection.register("tierwise_frame", frame)
+        names = ", ".join(identifier(c) for c in frame.columns)
+        self.connection.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM tierwise_frame")
+        self.connection.unregister("tierwise_frame")
