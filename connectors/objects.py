@@ -1,12 +1,22 @@
-"""Where files lie: a folder on disk or an S3 bucket, behind one interface: list, read, fetch what changed."""
+"""Where files lie: a folder on disk or an S3 bucket, behind one interface: list, read, fetch what changed.
+
+What the files mean belongs to the connectors; how S3 is spoken to, to `connectors/s3.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from connectors.base import Object, SourceOptions
+from connectors.base import Object, SourceError, SourceOptions
+
+SETTLED_S = 2.0
+"""A file written less than this long before it was hashed may be written again within one clock tick."""
 
 
 class LocationOptions(SourceOptions):
@@ -44,5 +54,147 @@ class Store(Protocol):
 
 
 def open_store(options: LocationOptions, base: Path, cache: Path) -> Store:
-    """The store of a location. PLACEHOLDER: completed by the bill connectors' work."""
-    raise NotImplementedError(options, base, cache)
+    """The store of a location. Touches neither network nor disk.
+
+    Args:
+        options: With the location.
+        base: Folder where relative locations start.
+        cache: Folder for hashes of files and for downloads.
+
+    Raises:
+        ValueError: The location is of a kind that is not supported.
+    """
+    location = options.location
+    if location.startswith("s3://"):
+        from connectors.s3 import S3Store
+
+        return S3Store(options, cache)
+    if "://" in location:
+        scheme = location.split("://", maxsplit=1)[0]
+        msg = (
+            f"location {location!r}: {scheme}:// is not supported yet; "
+            "write a folder, or s3://bucket/prefix (any S3-compatible store, with endpoint_url)"
+        )
+        raise ValueError(msg)
+    return LocalStore(base / Path(location).expanduser(), cache)
+
+
+def hidden(key: str) -> bool:
+    """The object is hidden: its name, or a folder above it, starts with a dot."""
+    return any(part.startswith(".") for part in key.split("/"))
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes a JSON file that is either there as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(content, sort_keys=True))
+    part.replace(path)
+
+
+def read_json(path: Path) -> dict[str, list[str]]:
+    """A cache file; empty if it is not there or damaged, since a cache may be lost."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+class LocalStore:
+    """A folder. The version of a file is a hash of its content, read again only if size or time changed.
+
+    Args:
+        root: The folder.
+        cache: Folder for the hashes.
+    """
+
+    def __init__(self, root: Path, cache: Path) -> None:
+        self.root = root
+        self._hashes = cache / f"hashes-{hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:16]}.json"
+
+    def list(self, prefix: str = "") -> Sequence[Object]:
+        """All files below the prefix, in order of key; hidden ones are left out.
+
+        Raises:
+            SourceError: The folder is not there or cannot be read.
+        """
+        if not self.root.is_dir():
+            found = "is a file" if self.root.exists() else "does not exist"
+            msg = (
+                f"folder {self.root} {found}; create the folder and put the files in it, "
+                "or correct `location` in the configuration"
+            )
+            raise SourceError(msg)
+        known = read_json(self._hashes)
+        fresh: dict[str, list[str]] = {}
+        objects = []
+        for key in sorted(self._keys()):
+            if not key.startswith(prefix):
+                continue
+            version, stamp = self._version(key, known.get(key))
+            if stamp:
+                fresh[key] = [*stamp, version]
+            objects.append(Object(key, (self.root / key).stat().st_size, version))
+        kept = {key: entry for key, entry in known.items() if not key.startswith(prefix)}
+        if kept | fresh != known:
+            write_json(self._hashes, kept | fresh)
+        return objects
+
+    def _keys(self) -> Iterator[str]:
+        def fail(error: OSError) -> None:
+            msg = f"folder {error.filename} cannot be read: {error.strerror}; allow this user to read it"
+            raise SourceError(msg) from error
+
+        for folder, _, names in os.walk(self.root, onerror=fail):
+            for name in names:
+                path = Path(folder, name)
+                key = path.relative_to(self.root).as_posix()
+                if not hidden(key) and path.is_file():
+                    yield key
+
+    def _version(self, key: str, known: Sequence[str] | None) -> tuple[str, tuple[str, str] | None]:
+        """The version, and the size and time to remember it under; None while the file may still change."""
+        path = self.root / key
+        try:
+            stat = path.stat()
+            stamp = (str(stat.st_size), str(stat.st_mtime_ns))
+            if known is not None and tuple(known[:2]) == stamp:
+                return known[2], stamp
+            settled = time.time() - stat.st_mtime > SETTLED_S
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        except OSError as error:
+            msg = f"file {path} cannot be read: {error.strerror}; allow this user to read it"
+            raise SourceError(msg) from error
+        return digest, stamp if settled else None
+
+    def read(self, key: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            SourceError: It cannot be read.
+        """
+        try:
+            return (self.root / key).read_bytes()
+        except OSError as error:
+            msg = f"file {self.root / key} cannot be read: {error.strerror}"
+            raise SourceError(msg) from error
+
+    def fetch(self, objects: Sequence[Object]) -> list[Path]:
+        """The files themselves.
+
+        Raises:
+            SourceError: A file is gone, or is no longer what was listed.
+        """
+        known = read_json(self._hashes)
+        for wanted in objects:
+            version, _ = self._version(wanted.key, known.get(wanted.key))
+            if version != wanted.version:
+                msg = f"file {self.root / wanted.key} changed while it was being read; run again"
+                raise SourceError(msg)
+        return [self.root / wanted.key for wanted in objects]
+
+    def uri(self, key: str) -> str:
+        """The path of a file."""
+        return str(self.root / key)

@@ -1,0 +1,1 @@
+"""The demo: a made-up company, its configuration, and the generator of its inputs."""

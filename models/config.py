@@ -161,13 +161,21 @@ class Ownership(Frozen):
 
 
 class Gates(Frozen):
-    """Bounds inside which a result may be published."""
+    """Bounds inside which a result may be published. A bound that is absent is measured and shown, not enforced.
+
+    Attributes:
+        reconciliation_max_difference: Money that may differ between a source and the ledger.
+        quarantine_max_share: Rejected rows / rows read, of the worst source.
+        freshness_max_days: Days between the day of the run and the last day with data, of the worst source.
+        gpu_coverage_min: Observed / installed GPU-hours of the worst site.
+        untagged_max_share: Effective cost without an owner / all effective cost, in the organisation's currency.
+    """
 
     reconciliation_max_difference: Money = Decimal(0)
-    freshness_max_days: Annotated[int, Field(ge=0)] = 3
-    gpu_coverage_min: Share = 0.9
-    untagged_max_share: Share = 0.25
     quarantine_max_share: Share = 0.0
+    freshness_max_days: Annotated[int, Field(ge=0)] | None = None
+    gpu_coverage_min: Share | None = None
+    untagged_max_share: Share | None = None
 
 
 class Publish(Frozen):

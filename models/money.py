@@ -14,8 +14,9 @@ SCALE = 12
 def split(frame: pl.DataFrame, by: Sequence[str], total: str, weight: str, into: str) -> pl.DataFrame:
     """Splits each group's total over its rows in proportion to a weight; the parts sum to the total exactly.
 
-    Each part is total x weight / sum of weights, rounded to 12 decimals; what rounding leaves over goes to the
-    row with the greatest weight (the first of them). A group whose weights sum to 0 is split evenly.
+    Each part is total x weight / sum of weights, cut to 12 decimals; what that leaves over goes to the row
+    with the greatest weight (the first of them), so that no part has another sign than the total and weight 0
+    gets nothing. A group whose weights sum to 0 is split evenly.
 
     Args:
         frame: Any frame.
@@ -32,14 +33,17 @@ def split(frame: pl.DataFrame, by: Sequence[str], total: str, weight: str, into:
     """
     bad = frame.filter(pl.col(weight).is_null() | pl.col(weight).is_nan() | (pl.col(weight) < 0))
     if bad.height:
-        msg = f"weights must be numbers >= 0; column {weight!r} has {bad.height} rows that are not, first: {bad.row(0, named=True)}"
+        msg = (
+            f"weights must be numbers >= 0; column {weight!r} has {bad.height} rows that are not, "
+            f"first: {bad.row(0, named=True)}"
+        )
         raise ValueError(msg)
     by = list(by)
     order = "__order"
     weight_sum = pl.col(weight).sum().over(by)
     share = pl.when(weight_sum > 0).then(pl.col(weight) / weight_sum).otherwise(1.0 / pl.len().over(by))
     parts = frame.with_row_index(order).with_columns(
-        (pl.col(total).cast(pl.Float64) * share).round(SCALE).cast(MONEY).alias(into)
+        (pl.col(total).cast(pl.Float64) * share).truncate(SCALE).cast(MONEY).alias(into)
     )
     largest = pl.col(order) == pl.col(order).sort_by(
         pl.col(weight), descending=True, maintain_order=True

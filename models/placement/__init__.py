@@ -1,0 +1,1 @@
+"""Where a workload should run: hard constraints first, then total cost, then the reason in words."""

@@ -1,0 +1,1 @@
+"""What readers of bills share: the files, their months, and the way from native rows to FOCUS facts."""

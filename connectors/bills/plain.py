@@ -1,0 +1,106 @@
+"""Bills as plain files without a manifest: every file counts, and its rows say which month they are billed in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date
+
+from connectors.base import Context, Object, Slice, SourceError
+from connectors.bills.files import SUFFIXES, BillFile, is_bill, open_bill
+from connectors.bills.months import Column, MonthIndex
+from connectors.objects import Store
+
+
+def fingerprint(version: str, options: Sequence[str], objects: Sequence[Object]) -> str:
+    """Hex text that changes when the reader's version, its options, or a file does."""
+    content = [version, list(options), sorted((o.key, o.version) for o in objects)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+class PlainFiles:
+    """The bill files at a location, by month.
+
+    Args:
+        store: The location.
+        context: For the cache.
+        version: Version of the reader.
+        column: Finds the native column with the start of the billing period.
+    """
+
+    def __init__(self, store: Store, context: Context, version: str, column: Column) -> None:
+        self._store = store
+        self._version = version
+        self._column = column
+        self._index = MonthIndex(store, context.cache / f"months-{context.name}.json", version)
+
+    def slices(self, *options: str, note: str = "") -> list[Slice]:
+        """One slice for each billing month.
+
+        Args:
+            options: Settings that change what the facts hold.
+            note: Remark for every slice.
+
+        Raises:
+            SourceError: There is no bill file, or one is damaged or there twice.
+        """
+        objects = [o for o in self._store.list() if is_bill(o.key)]
+        if not objects:
+            msg = f"{self._store.uri('')} holds no bill file ({', '.join(SUFFIXES)}); put the export there, or correct `location`"
+            raise SourceError(msg)
+        months = self._index.months(objects, self._column, forget=True)
+        self._refuse_copies([o for o in objects if months[o.key]])
+        by_month: dict[date, list[Object]] = defaultdict(list)
+        for item in objects:
+            for month in months[item.key]:
+                by_month[month].append(item)
+        hollow = [o.key for o in objects if not months[o.key]]
+        notes = [note] if note else []
+        if hollow:
+            notes.append(f"files with a header and no rows: {', '.join(hollow)}")
+        return [
+            Slice(
+                period=month,
+                grain="month",
+                fingerprint=fingerprint(self._version, options, by_month[month]),
+                objects=tuple(by_month[month]),
+                detail={"note": "; ".join(notes)},
+            )
+            for month in sorted(by_month)
+        ]
+
+    def _refuse_copies(self, objects: Sequence[Object]) -> None:
+        seen: dict[str, str] = {}
+        for item in objects:
+            if item.version in seen:
+                msg = (
+                    f"{self._store.uri(item.key)} and {self._store.uri(seen[item.version])} have the same content: "
+                    "every charge would count twice; remove one of them"
+                )
+                raise SourceError(msg)
+            seen[item.version] = item.key
+
+    def open(self, slices: Sequence[Slice]) -> list[BillFile]:
+        """The files of the slices, ready to be read, each once.
+
+        Raises:
+            SourceError: A file cannot be read.
+        """
+        objects = sorted({o for s in slices for o in s.objects}, key=lambda o: o.key)
+        months = self._index.months(objects, self._column)
+        paths = self._store.fetch(objects)
+        return [
+            open_bill(o, self._store.uri(o.key), path, months[o.key])
+            for o, path in zip(objects, paths, strict=True)
+        ]
+
+    def describe(self, slices: Sequence[Slice], kind: str) -> str:
+        """One line: files, size, months."""
+        objects = {o for s in slices for o in s.objects}
+        if not slices:
+            return f"{self._store.uri('')}: {kind} files with a header and no rows"
+        span = f"{slices[0].period:%Y-%m} to {slices[-1].period:%Y-%m}"
+        size = sum(o.size for o in objects) / 1e6
+        return f"{self._store.uri('')}: {len(objects)} {kind} files, {size:.1f} MB, {len(slices)} billing months, {span}"

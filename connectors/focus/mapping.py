@@ -1,0 +1,62 @@
+"""FOCUS 1.0 to 1.4 columns as FOCUS 1.4 columns.
+
+Cleaning values, rejecting rows and counting belong to `connectors/bills/conform.py`: here a column only gets
+its name.
+"""
+
+from __future__ import annotations
+
+from connectors.base import SourceError
+from connectors.bills.conform import NAMES, PERIODS, REJECTING, Native, require
+from connectors.bills.files import BillFile, Shape
+
+MANDATORY = (*REJECTING, *PERIODS)
+"""Without one of these columns no row of a file has a meaning."""
+
+PERIOD = "BillingPeriodStart"
+
+
+def period_column(bill: BillFile) -> str:
+    """The native column with the start of the billing period.
+
+    Raises:
+        SourceError: There is none.
+    """
+    for column in bill.columns:
+        if column.lower() == PERIOD.lower():
+            return column
+    msg = (
+        f"{bill.uri}: mandatory column {PERIOD!r} is missing; it has: {', '.join(sorted(bill.columns))}. "
+        "If it is not a FOCUS cost and usage export, move it elsewhere; else put the column back"
+    )
+    raise SourceError(msg)
+
+
+def to_focus(shape: Shape) -> Native:
+    """A FOCUS file of any version as FOCUS 1.4.
+
+    1.0 to 1.3 name the provider `ProviderName`; `ServiceProviderName` (1.3 and later) is taken from it where
+    absent. `HostProviderName` (1.3) stays NULL where the file does not know it. `PublisherName` is dropped.
+
+    Raises:
+        SourceError: A mandatory column is missing, or is there twice in different spellings.
+    """
+    lower = {name.lower(): name for name in NAMES}
+    found: dict[str, str] = {}
+    ignored = []
+    for column, text in shape.text.items():
+        name = lower.get(column.lower())
+        if name is None:
+            ignored.append(column)
+        elif name in found:
+            msg = f"{shape.files[0].uri}: column {name!r} is there twice in different spellings; keep one"
+            raise SourceError(msg)
+        else:
+            found[name] = text
+    require(found, MANDATORY, shape)
+    providers = [found[c] for c in ("ServiceProviderName", "ProviderName") if c in found]
+    if providers:
+        found.setdefault("ServiceProviderName", providers[0])
+    return Native(
+        focus=found, cost=found["BilledCost"], currency=found["BillingCurrency"], ignored=tuple(ignored)
+    )

@@ -1,0 +1,129 @@
+"""SQL over samples in order of time: energy between two samples, its split over hours, what counters counted.
+
+Shared by the connectors that read samples from files. All relations have `ts`, a UTC timestamp; durations are in
+microseconds, so that a full hour is exactly 3,600,000,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+HOUR_US = 3_600_000_000
+
+OVERLAP = "date_diff('microsecond', GREATEST(t0, hour), LEAST(t1, hour + INTERVAL 1 HOUR))"
+"""SQL: microseconds of the step from t0 to t1 that lie in the hour that starts at `hour`."""
+
+
+def by_hour(steps: str, condition: str) -> str:
+    """SQL: every step (t0, t1) that meets the condition once for each hour it touches, with `hour` and `part_us`."""
+    return f"""
+        SELECT *, {OVERLAP} AS part_us FROM (
+            SELECT *, UNNEST(range(date_trunc('hour', t0), t1, INTERVAL 1 HOUR)) AS hour FROM {steps} WHERE {condition}
+        )"""
+
+
+def energy_steps(relation: str, key: str, max_step_us: int, bridge_us: int, max_kw: float) -> str:
+    """SQL: the energy between each sample of a card or meter and its next.
+
+    The counter decides where both samples have it: E = v1 - v0, or v1 after a reset (v1 < v0, the Prometheus rule),
+    unless that means more than `max_kw`. Else, for steps that are no gap, the trapezoid of the gauge:
+    E = (P0 + P1) / 2 x dt. A gauge is never stretched over a gap.
+
+    Args:
+        relation: With the key, ts, energy_kwh_total, power_w; one row a key and ts.
+        key: Column that names the card or meter.
+        max_step_us: Longer steps are gaps.
+        bridge_us: Longer gaps are not bridged by the counter.
+        max_kw: Power that one card or meter cannot exceed.
+
+    Returns:
+        All columns of the relation, t0, t1, us, `observed` (no gap), `kwh` (NULL unknown), and `implausible`
+        (the counter was not believed).
+    """
+    return f"""
+        SELECT *, ts AS t0, us <= {max_step_us} AS observed,
+               counted IS NOT NULL AND NOT believable AS implausible,
+               CASE WHEN believable THEN counted
+                    WHEN us <= {max_step_us} THEN (power_w + next_power_w) / 2 * us / 3.6e12 END AS kwh
+        FROM (
+            SELECT *, COALESCE(counted <= {max_kw} * us / {HOUR_US}, FALSE) AS believable FROM (
+                SELECT *, date_diff('microsecond', ts, t1) AS us,
+                       CASE WHEN next_total >= energy_kwh_total THEN next_total - energy_kwh_total
+                            WHEN energy_kwh_total IS NOT NULL THEN next_total END AS counted
+                FROM (
+                    SELECT *, LEAD(ts) OVER w AS t1, LEAD(energy_kwh_total) OVER w AS next_total,
+                           LEAD(power_w) OVER w AS next_power_w
+                    FROM {relation} WHERE energy_kwh_total IS NOT NULL OR power_w IS NOT NULL
+                    WINDOW w AS (PARTITION BY {key} ORDER BY ts)
+                )
+            ) WHERE us <= {bridge_us}
+        )"""
+
+
+def counter_segments(relation: str, series: Sequence[str], counters: Sequence[str], bridge_us: int, life: str = "") -> str:
+    """SQL: samples cut into segments in which no counter falls.
+
+    A counter that falls means that its process restarted, and all counters of the series with it: what the new one
+    shows was counted since. The first sample of a series, or the first after more than `bridge_us`, has no base:
+    it counts nothing.
+
+    Args:
+        relation: With ts, the series' columns and the counters.
+        series: Columns that name a series.
+        counters: Counter columns; NULL where unknown.
+        bridge_us: A longer silence starts the series anew.
+        life: Column that names one life of the process (a boot id), if there is one.
+
+    Returns:
+        The relation with `t1` (next sample), `restart` (counters began at 0), `fell`, and `segment`.
+    """
+    fell = " OR ".join(f"{c} < LAG({c}) OVER s" for c in counters)
+    reborn = f"{life} IS DISTINCT FROM LAG({life}) OVER s" if life else "FALSE"
+    keys = ", ".join(series)
+    return f"""
+        SELECT *, SUM(CASE WHEN restart OR fresh THEN 1 ELSE 0 END) OVER (PARTITION BY {keys} ORDER BY ts) AS segment
+        FROM (
+            SELECT *, NOT fresh AND (fell OR reborn) AS restart FROM (
+                SELECT *, LEAD(ts) OVER s AS t1,
+                       COALESCE(date_diff('microsecond', LAG(ts) OVER s, ts) > {bridge_us}, TRUE) AS fresh,
+                       LAG(ts) OVER s AS previous_ts, COALESCE({fell}, FALSE) AS fell, {reborn} AS reborn
+                FROM {relation}
+                WINDOW s AS (PARTITION BY {keys} ORDER BY ts)
+            )
+        )"""
+
+
+def counter_increments(
+    segments: str, series: Sequence[str], counters: Sequence[str], period: str, labels: Mapping[str, str]
+) -> str:
+    """SQL: what each counter counted in each period; an increment belongs to the period of its later sample.
+
+    Args:
+        segments: Result of `counter_segments` with the column `period` and, for histograms, `buckets`: a
+            MAP of upper bound -> count so far.
+        series: Columns that name a series.
+        counters: Counter columns.
+        period: Column with the hour or day of a sample.
+        labels: Further columns to carry: name -> SQL aggregate.
+
+    Returns:
+        One row a series, segment and period: counters as increments, `buckets` and `base` (MAPs, the counts at
+        the end and at the start), labels.
+    """
+    keys = ", ".join((*series, "segment"))
+    last = ", ".join(f"MAX({c}) AS last_{c}, MIN({c}) AS first_{c}" for c in counters)
+    carried = "".join(f", {sql} AS {name}" for name, sql in labels.items())
+    increments = ", ".join(
+        f"last_{c} - COALESCE(LAG(last_{c}) OVER s, CASE WHEN restart THEN 0 ELSE first_{c} END) AS {c}"
+        for c in counters
+    )
+    return f"""
+        SELECT {keys}, {period}, {increments}{"".join(f", {name}" for name in labels)},
+               last_buckets AS buckets,
+               COALESCE(LAG(last_buckets) OVER s, CASE WHEN restart THEN MAP {{}} ELSE first_buckets END) AS base
+        FROM (
+            SELECT {keys}, {period}, BOOL_OR(restart) AS restart, {last}{carried},
+                   arg_max(buckets, ts) AS last_buckets, arg_min(buckets, ts) AS first_buckets
+            FROM {segments} GROUP BY {keys}, {period}
+        )
+        WINDOW s AS (PARTITION BY {keys} ORDER BY {period})"""

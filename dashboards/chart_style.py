@@ -1,0 +1,117 @@
+"""How charts look: colours, order of series, fonts, rendering as SVG. Which charts there are: `charts.py`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import polars as pl
+import vl_convert
+
+UP, DOWN = "#b3261e", "#00796b"
+"""Money going up, money going down; red is used for nothing else."""
+
+GREY, LIGHT_GREY = "#8c9196", "#c3c7cb"
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#56b4e9", "#cc79a7", "#332288", "#999933", "#44aa99")
+"""Colours that people with any colour vision can tell apart (Okabe-Ito and Tol, without their reds)."""
+
+OTHER = "other"
+FIXED: Mapping[str, str] = {
+    "cloud": "#0072b2",
+    "api": "#56b4e9",
+    "onprem": "#009e73",
+    "edge": "#e69f00",
+    "used": "#0072b2",
+    "idle": "#e69f00",
+    "unallocated": GREY,
+    "untagged": LIGHT_GREY,
+    "unknown": LIGHT_GREY,
+    OTHER: "#b8a99a",
+}
+"""Series that have the same colour in every chart."""
+
+LAST = (OTHER, "untagged", "unallocated", "unknown")
+"""Series that stand last, in this order, whatever their size."""
+
+INK, MUTED, GRID = "#1f2933", "#52606d", "#e4e7eb"
+_CONFIG: dict[str, Any] = {
+    "background": "transparent",
+    "aria": False,
+    "font": "sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": MUTED,
+        "titleColor": MUTED,
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "gridColor": GRID,
+        "domain": False,
+        "ticks": False,
+        "labelPadding": 6,
+        "labelLimit": 190,
+    },
+    "legend": {
+        "orient": "top",
+        "title": None,
+        "labelColor": INK,
+        "labelFontSize": 11,
+        "symbolType": "square",
+        "symbolSize": 90,
+        "labelLimit": 150,
+        "columnPadding": 14,
+        "columns": 5,
+        "padding": 0,
+        "offset": 8,
+    },
+}
+
+
+def svg(chart: alt.TopLevelMixin, name: str) -> str:
+    """The chart as one SVG element.
+
+    Args:
+        chart: Any Altair chart with inline data.
+        name: Unique on its page; prefixed to the ids inside, so that charts of one page do not share them.
+
+    Returns:
+        SVG text that loads nothing; the same for the same chart.
+    """
+    text = str(vl_convert.vegalite_to_svg(chart.to_dict(), config=_CONFIG, allowed_base_urls=[]))
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    return re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+
+
+def colours(series: Sequence[str]) -> dict[str, str]:
+    """Series in drawing order -> colour: fixed ones first, the others from the palette in turn."""
+    used = {FIXED[s] for s in series if s in FIXED}
+    free = [c for c in PALETTE if c not in used] or list(PALETTE)
+    rest = [s for s in series if s not in FIXED]
+    return {s: FIXED[s] if s in FIXED else free[rest.index(s) % len(free)] for s in series}
+
+
+def ordered(frame: pl.DataFrame, series: str = "series", value: str = "value", top: int = 7) -> pl.DataFrame:
+    """The frame with all but the greatest series folded into `other`.
+
+    Args:
+        frame: Any frame with the two columns.
+        series: Column with the series' names.
+        value: Column with their values, summed by absolute size.
+        top: Series to keep, those of `LAST` apart.
+
+    Returns:
+        The frame with `series` renamed where folded, and `rank` (0 is the greatest; those of `LAST` last).
+    """
+    size = (
+        frame.group_by(series)
+        .agg(pl.col(value).cast(pl.Float64).sum().abs().alias("size"))
+        .sort(["size", series], descending=[True, False])
+    )
+    names = [n for n in size[series].to_list() if n not in LAST]
+    keep = names[:top] if len(names) > top + 1 else names
+    kept = pl.col(series).is_in([*keep, *LAST])
+    folded = frame.with_columns(pl.when(kept).then(pl.col(series)).otherwise(pl.lit(OTHER)).alias(series))
+    ranks = {n: i for i, n in enumerate([*keep, *LAST])}
+    return folded.with_columns(pl.col(series).replace_strict(ranks, return_dtype=pl.Int64).alias("rank"))

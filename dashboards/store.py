@@ -1,0 +1,233 @@
+"""The published warehouse, opened read-only and locked, as the frames that pages need.
+
+A `Store` sees everything; `Store.for_team` sees one team's rows and no amount of another's. What is made of
+the frames belongs to `figures.py`; writing the warehouse, to `pipelines/warehouse.py`.
+"""
+
+from __future__ import annotations
+
+import copy
+from datetime import date, datetime
+from pathlib import Path
+from types import TracebackType
+
+import duckdb
+import polars as pl
+
+from models import tables
+
+TEAM_TABLES = (
+    tables.CHARGEBACK_MONTHLY,
+    tables.CHARGEBACK_DAILY,
+    tables.GPU_DAILY,
+    tables.UNIT_COST_DAILY,
+    tables.PLACEMENT,
+)
+"""Tables with a column `team`, which a team's store narrows to its own rows."""
+
+
+class Store:
+    """A reader of one warehouse file; a context manager.
+
+    The connection cannot write, reads no file but the warehouse and its facts, and its settings are locked.
+    Every frame is sorted by all its columns, so that what is made of it is the same for the same warehouse.
+
+    Args:
+        path: The warehouse file.
+        facts: Folder of the Parquet facts that its views read; None where only tables are needed.
+
+    Raises:
+        ValueError: There is no warehouse at that path.
+    """
+
+    team: str | None = None
+
+    def __init__(self, path: Path, facts: Path | None = None) -> None:
+        if not path.is_file():
+            msg = f"there is no warehouse at {path}; publish one with `tierwise run`"
+            raise ValueError(msg)
+        self._has_facts = facts is not None
+        self._connection = duckdb.connect(str(path), read_only=True)
+        if facts is not None:
+            self._connection.execute("SET allowed_directories = [?]", [f"{facts.resolve()}/"])
+        for statement in (
+            "SET TimeZone = 'UTC'",
+            "SET enable_external_access = false",
+            "SET lock_configuration = true",
+        ):
+            self._connection.execute(statement)
+
+    def __enter__(self) -> Store:
+        """The open store."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the warehouse."""
+        self.close()
+
+    def close(self) -> None:
+        """Closes the warehouse for this store and for those made by `for_team`."""
+        self._connection.close()
+
+    def for_team(self, team: str) -> Store:
+        """A store on the same connection that sees only this team's rows."""
+        view = copy.copy(self)
+        view.team = team
+        return view
+
+    def query(self, sql: str, parameters: list[object] | None = None) -> pl.DataFrame:
+        """The result of a query as a frame.
+
+        Raises:
+            PermissionError: This is a team's store; it reads no more than its own tables.
+        """
+        if self.team is not None:
+            msg = f"the store of team {self.team!r} runs no free queries; use the store of all teams"
+            raise PermissionError(msg)
+        return self._run(sql, parameters)
+
+    def _run(self, sql: str, parameters: list[object] | None = None) -> pl.DataFrame:
+        frame: pl.DataFrame = self._connection.sql(sql, params=parameters or []).pl()
+        return frame
+
+    def _table(
+        self, table: tables.Table, where: str = "true", parameters: tuple[object, ...] = ()
+    ) -> pl.DataFrame:
+        own = " AND team = ?" if self.team is not None and table in TEAM_TABLES else ""
+        values = [*parameters, *([self.team] if own else [])]
+        return table.conform(self._run(f"SELECT * FROM {table.name} WHERE {where}{own} ORDER BY ALL", values))
+
+    def months(self) -> list[date]:
+        """Billing months with charges of any team, newest first."""
+        frame = self._run("SELECT DISTINCT month FROM marts.chargeback_monthly ORDER BY month DESC")
+        return frame["month"].to_list()
+
+    def teams(self, month: date | None = None) -> list[str]:
+        """Teams with charges in the month, or in any month where None; a team's store knows itself alone."""
+        where = "true" if month is None else "month = ?"
+        frame = self._run(
+            f"SELECT DISTINCT team FROM marts.chargeback_monthly WHERE {where}",
+            [] if month is None else [month],
+        )
+        names = sorted(frame["team"].to_list())
+        return names if self.team is None else [n for n in names if n == self.team]
+
+    def chargeback_monthly(self, month: date | None = None) -> pl.DataFrame:
+        """`marts.chargeback_monthly`, of one month or all."""
+        if month is None:
+            return self._table(tables.CHARGEBACK_MONTHLY)
+        return self._table(tables.CHARGEBACK_MONTHLY, "month = ?", (month,))
+
+    def chargeback_daily(self, month: date) -> pl.DataFrame:
+        """`marts.chargeback_daily` of the charges billed in a month."""
+        return self._table(tables.CHARGEBACK_DAILY, "billing_month = ?", (month,))
+
+    def gpu_daily(self, month: date) -> pl.DataFrame:
+        """`marts.gpu_daily` of the days of a month."""
+        return self._table(tables.GPU_DAILY, "date_trunc('month', day) = ?", (month,))
+
+    def unit_cost_daily(self, month: date) -> pl.DataFrame:
+        """`marts.unit_cost_daily` of the days of a month."""
+        return self._table(tables.UNIT_COST_DAILY, "date_trunc('month', day) = ?", (month,))
+
+    def placement(self) -> pl.DataFrame:
+        """`marts.placement`: the current recommendations."""
+        return self._table(tables.PLACEMENT)
+
+    def placement_options(self) -> pl.DataFrame:
+        """`marts.placement_options` of the workloads in `placement`."""
+        frame = self._table(tables.PLACEMENT_OPTIONS)
+        return frame.filter(pl.col("workload").is_in(self.placement()["workload"].implode()))
+
+    def feeds(self) -> pl.DataFrame:
+        """Which source stands behind which charges: source (of `ops.sources`), charged_as (of the chargeback).
+
+        A bill is charged under its own name; telemetry, as the owned hardware of its site (`site:NAME`).
+        Without the facts the sites of telemetry are not known: then such a source stands behind every site.
+        """
+        bills = (
+            "SELECT source, source AS charged_as FROM marts.chargeback_monthly WHERE source IN (FROM known)"
+        )
+        if self._has_facts:
+            views = ("telemetry.gpu_hourly", "telemetry.power_hourly", "telemetry.edge_daily")
+            sites = " UNION ".join(f"SELECT source, 'site:' || site AS charged_as FROM {v}" for v in views)
+        else:
+            sites = (
+                "SELECT k.source, c.source AS charged_as FROM known AS k, marts.chargeback_monthly AS c "
+                "WHERE c.source LIKE 'site:%' AND k.source NOT IN (SELECT source FROM marts.chargeback_monthly)"
+            )
+        return self._run(f"WITH known AS (SELECT source FROM ops.sources) {bills} UNION {sites} ORDER BY ALL")
+
+    def sources(self) -> pl.DataFrame:
+        """`ops.sources`; for a team, those behind its charges, without the text of their errors."""
+        frame = self._table(tables.SOURCES)
+        if self.team is None:
+            return frame
+        return frame.filter(pl.col("source").is_in(self._own_sources())).with_columns(
+            pl.lit(None, dtype=pl.String).alias("error")
+        )
+
+    def stale(self) -> dict[str, datetime | None]:
+        """Charges whose source failed: source as in the chargeback -> when it was last read well, if known."""
+        stale = self.sources().filter(pl.col("status") == "stale").join(self.feeds(), on="source")
+        oldest = stale.group_by("charged_as").agg(pl.col("stale_since").min()).sort("charged_as")
+        return dict(oldest.iter_rows())
+
+    def publication(self) -> dict[str, object]:
+        """The latest row of `ops.publications`, by column.
+
+        Raises:
+            ValueError: Nothing has been published into this warehouse.
+        """
+        frame = self._run("SELECT * FROM ops.publications ORDER BY published_at DESC, run_id DESC LIMIT 1")
+        if frame.is_empty():
+            msg = "the warehouse holds no publication (ops.publications is empty); run `tierwise run`"
+            raise ValueError(msg)
+        return frame.row(0, named=True)
+
+    def quality(self) -> pl.DataFrame:
+        """`ops.quality` of the run that was published; for a team, without the findings in words."""
+        frame = self._table(tables.QUALITY, "run_id = ?", (self.publication()["run_id"],))
+        return frame if self.team is None else frame.with_columns(pl.lit("").alias("detail"))
+
+    def reconciliation(self, month: date | None = None) -> pl.DataFrame:
+        """`ops.reconciliation`, of one month or all.
+
+        Raises:
+            PermissionError: This is a team's store; the table holds amounts of all teams together.
+        """
+        if self.team is not None:
+            msg = f"the store of team {self.team!r} does not read ops.reconciliation"
+            raise PermissionError(msg)
+        if month is None:
+            return self._table(tables.RECONCILIATION)
+        return self._table(tables.RECONCILIATION, "month = ?", (month,))
+
+    def quarantine_counts(self, month: date) -> pl.DataFrame:
+        """Rows set aside or repaired in a month: source, action, rule, rows; for a team, of its sources."""
+        frame = self._run(
+            "SELECT source, action, rule, CAST(sum(rows) AS BIGINT) AS rows FROM ops.quarantine "
+            "WHERE date_trunc('month', period) = ? GROUP BY ALL ORDER BY ALL",
+            [month],
+        )
+        return frame if self.team is None else frame.filter(pl.col("source").is_in(self._own_sources()))
+
+    def ownerless_share(self, month: date, currency: str) -> tuple[float | None, float | None]:
+        """Untagged and unallocated shares (0-1) of a month's effective cost; None if that is not > 0."""
+        row = self._run(
+            "SELECT sum(effective_cost) AS whole, "
+            "sum(effective_cost) FILTER (team = 'untagged' AND cost_kind <> 'unallocated') AS untagged, "
+            "sum(effective_cost) FILTER (cost_kind = 'unallocated') AS unallocated "
+            "FROM marts.chargeback_monthly WHERE month = ? AND currency = ?",
+            [month, currency],
+        ).row(0, named=True)
+        if row["whole"] is None or row["whole"] <= 0:
+            return None, None
+        return float((row["untagged"] or 0) / row["whole"]), float((row["unallocated"] or 0) / row["whole"])
+
+    def _own_sources(self) -> pl.Series:
+        own = self._run("SELECT DISTINCT source FROM marts.chargeback_monthly WHERE team = ?", [self.team])
+        behind = self.feeds().join(own, left_on="charged_as", right_on="source", how="semi")
+        return behind["source"].unique().sort().implode()

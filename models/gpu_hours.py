@@ -1,0 +1,218 @@
+"""Hours of owned GPUs: measured rows become, for every card and day, hours held, unheld and unknown that add up.
+
+What the hours cost belongs to `models/gpu.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from models.config import DIMENSIONS, Site
+from models.energy import cost, day_hours
+
+CARD = ("day", "site", "node", "gpu")
+TOLERANCE = 1e-6
+"""Hours (3.6 ms) and shares that are only noise of floating point."""
+
+SLICES = {r"\bA30\b": 4, r"RTX PRO 6000": 4}
+"""Model of a card -> compute slices of a whole card, where they are not 7 (NVIDIA MIG user guide)."""
+
+ANOMALIES = pl.Schema(
+    {
+        "issue": pl.String(),
+        "site": pl.String(),
+        "node": pl.String(),
+        "gpu": pl.String(),
+        "first_day": pl.Date(),
+        "last_day": pl.Date(),
+        "rows": pl.Int64(),
+        "detail": pl.String(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Measured hours that add up.
+
+    Attributes:
+        holders: One row for each card, day, mig_profile, state and holder: CARD, gpu_model, mig_profile, state
+            (allocated, unallocated, unknown), owner columns (NULL unless allocated), busy_hours and idle_hours
+            (GPU-h, together this row's part of the card's capacity), use_known, observed_hours, energy_kwh,
+            energy_estimated_kwh, energy_cost, energy_estimated_cost.
+        anomalies: What telemetry and register contradict each other in, in `ANOMALIES`.
+    """
+
+    holders: pl.DataFrame
+    anomalies: pl.DataFrame
+
+
+def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, Site]) -> Hours:
+    """Adds up hours by card, day and holder, so that the parts of each card sum to the hours of its day.
+
+    A MIG slice counts as its compute slices by those of the card; slices that do not exist while others are
+    observed are unallocated. What no row covers is unknown. Rows of one card that cover more than the day
+    (overlapping holders in one hour) are scaled down in proportion, and reported. More use than time held is
+    impossible: it counts as unknown use, and is reported.
+
+    Args:
+        hourly: `telemetry.gpu_hourly` with owners from `ownership.label`.
+        servers: gpu_server rows of `ratecard.asset_days`; rows of nodes and days that are not in it are reported
+            as unregistered, as far as the day is one for which the site was asked at all.
+        sites: The configuration's sites.
+
+    Returns:
+        The hours; cards that no row names are not in them.
+
+    Raises:
+        ValueError: Hours or energy are negative or not finite, or no period of a tariff matches an hour.
+    """
+    _refuse_impossible(hourly)
+    days = servers.select("site", "node", "day", "units").unique()
+    rows = _placed(_weighted(_priced(hourly.join(days, on=["site", "node", "day"], how="inner"), sites)))
+    absent = (
+        rows.filter(pl.col("absent") > 0).select(*CARD, "gpu_model", "hour", hours="absent").unique([*CARD, "hour"])
+    )
+    observed = pl.concat([rows.filter(pl.col("state") != "unknown").select(*CARD, "hours"), absent.select(*CARD, "hours")])
+    cards = (
+        rows.group_by(CARD)
+        .agg(pl.col("gpu_model").max(), pl.col("units").max())
+        .join(observed.group_by(CARD).agg(pl.col("hours").sum()), on=CARD, how="left")
+        .with_columns(pl.col("hours").fill_null(0.0))
+        .pipe(with_capacity, sites)
+        .with_columns(
+            unknown=_above_noise(pl.col("capacity") - pl.col("hours")),
+            excess=_above_noise(pl.col("hours") - pl.col("capacity")),
+        )
+        .with_columns(scale=pl.when(pl.col("excess") > 0).then(pl.col("capacity") / pl.col("hours")).otherwise(1.0))
+    )
+    found = [_unregistered(hourly, days, servers), _contradictions(rows, cards)]
+    return Hours(_holders(rows, absent, cards), pl.concat(found).sort(ANOMALIES.names()))
+
+
+def with_capacity(frame: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
+    """Adds `capacity`, the hours of the local day, to a frame with site and day."""
+    days = frame.select("site", "day").unique()
+    hours = [day_hours(day, sites[site]) for site, day in days.iter_rows()]
+    return frame.join(
+        days.with_columns(capacity=pl.Series(hours, dtype=pl.Float64)), on=["site", "day"], how="left"
+    )
+
+
+def _above_noise(hours: pl.Expr) -> pl.Expr:
+    return pl.when(hours > TOLERANCE).then(hours).otherwise(0.0)
+
+
+def _refuse_impossible(hourly: pl.DataFrame) -> None:
+    for column in ("observed_hours", "energy_kwh", "energy_estimated_kwh"):
+        value = pl.col(column)
+        bad = hourly.filter(value.is_null() | ~value.is_finite() | (value < 0))
+        if bad.height:
+            first = bad.row(0, named=True)
+            msg = (
+                f"telemetry.gpu_hourly: {column} is {first[column]} in {bad.height} rows, first: source "
+                f"{first['source']!r}, gpu {first['gpu']!r}, hour {first['hour']}; it must be a number >= 0"
+            )
+            raise ValueError(msg)
+
+
+def _priced(rows: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
+    parts = [cost(part, sites[str(site)]) for (site,), part in rows.group_by("site", maintain_order=True)]
+    nothing = pl.lit(None, dtype=MONEY)
+    return pl.concat(parts) if parts else rows.with_columns(energy_cost=nothing, energy_estimated_cost=nothing)
+
+
+def _weighted(rows: pl.DataFrame) -> pl.DataFrame:
+    """Adds weight (share of the card; NULL for a profile that cannot be read), state, and `impossible` use."""
+    whole = pl.lit(7)
+    for model, slices in SLICES.items():
+        whole = pl.when(pl.col("gpu_model").str.contains(model)).then(pl.lit(slices)).otherwise(whole)
+    slices = pl.col("mig_profile").str.extract(r"(?:^|\.)(\d+)g\.").cast(pl.Float64)
+    whole_card = pl.col("mig_profile").is_null() & pl.col("mig_id").is_null()
+    used, observed = pl.col("used_hours"), pl.col("observed_hours")
+    return rows.with_columns(
+        whole_card=whole_card, weight=pl.when(whole_card).then(1.0).when(slices <= whole).then(slices / whole)
+    ).with_columns(
+        state=pl.when(pl.col("weight").is_null() | pl.col("allocated").is_null())
+        .then(pl.lit("unknown"))
+        .when("allocated")
+        .then(pl.lit("allocated"))
+        .otherwise(pl.lit("unallocated")),
+        impossible=(used < 0) | (used > observed * (1 + TOLERANCE) + TOLERANCE) | ~used.is_finite(),
+    )
+
+
+def _placed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Adds hours and used in hours of a whole card, and absent: what slices that do not exist leave of the hour.
+
+    A row of the whole card that nobody holds, beside rows of slices, carries the card's energy; its time is that
+    of the slices, so only what it covers beyond them counts.
+    """
+    hour = [*CARD, "hour"]
+    slices = (
+        rows.filter(~pl.col("whole_card") & (pl.col("state") != "unknown"))
+        .group_by(*hour, "mig_profile", "mig_id")
+        .agg(pl.col("observed_hours").sum(), pl.col("weight").first())
+        .group_by(hour)
+        .agg(sliced=pl.col("observed_hours").max(), present=pl.col("weight").sum())
+    )
+    carrier = pl.col("whole_card") & (pl.col("state") == "unallocated") & pl.col("sliced").is_not_null()
+    hours = pl.col("observed_hours") * pl.col("weight").fill_null(0.0)
+    return (
+        rows.join(slices, on=hour, how="left", nulls_equal=True)
+        .with_columns(
+            hours=pl.when(carrier).then((hours - pl.col("sliced")).clip(lower_bound=0.0)).otherwise(hours),
+            absent=_above_noise(pl.col("sliced") * (1 - pl.col("present"))),
+        )
+        .with_columns(
+            used=pl.when(~pl.col("impossible")).then(
+                pl.min_horizontal(pl.col("used_hours") * pl.col("weight"), pl.col("hours"))
+            )
+        )
+    )
+
+
+def _holders(rows: pl.DataFrame, absent: pl.DataFrame, cards: pl.DataFrame) -> pl.DataFrame:
+    held = pl.col("state") == "allocated"
+    known = pl.col("used").is_not_null() | (pl.col("hours") == 0)
+    measured = rows.with_columns(
+        pl.when(held).then(pl.col(name)).alias(name) for name in DIMENSIONS
+    ).with_columns(
+        busy_hours=pl.when(held).then(pl.coalesce("used", "hours")).otherwise(pl.col("hours")),
+        idle_hours=pl.when(held).then((pl.col("hours") - pl.col("used")).fill_null(0.0)).otherwise(0.0),
+        use_known=pl.when(held).then(known).otherwise(pl.col("state") != "unknown"),
+        mig_profile=pl.when(pl.col("state") != "unknown").then(pl.col("mig_profile")),
+    )
+    unknown = pl.col("state") == "unknown"
+    measured = measured.with_columns(
+        pl.when(unknown).then(0.0).otherwise(pl.col("busy_hours")).alias("busy_hours"),
+        seen_hours=pl.when(unknown).then(pl.col("hours")).otherwise(0.0),
+    )
+    nobody = absent.select(*CARD, state=pl.lit("unallocated"), busy_hours="hours", use_known=pl.lit(value=True))
+    dark = cards.filter(pl.col("unknown") > 0).select(
+        *CARD, state=pl.lit("unknown"), busy_hours="unknown", use_known=pl.lit(value=False)
+    )
+    names = [*CARD, "mig_profile", "state", *DIMENSIONS]
+    sums = ["busy_hours", "idle_hours", "seen_hours", "energy_kwh", "energy_estimated_kwh"]
+    sums += ["energy_cost", "energy_estimated_cost"]
+    stacked = pl.concat([measured.select(*names, *sums, "use_known"), nobody, dark], how="diagonal")
+    scale = pl.when(pl.col("state") == "unknown").then(1.0).otherwise(pl.col("scale"))
+    return (
+        stacked.group_by(names)
+        .agg(pl.col(sums).sum(), pl.col("use_known").all())
+        .join(cards.select(*CARD, "gpu_model", "scale"), on=CARD, how="left")
+        .with_columns(pl.col("busy_hours") * scale, pl.col("idle_hours") * scale)
+        .drop("scale")
+        .sort(names)
+    )
+
+
+def _unregistered(hourly: pl.DataFrame, days: pl.DataFrame, servers: pl.DataFrame) -> pl.DataFrame:
+    raise AssertionError
+
+
+def _contradictions(rows: pl.DataFrame, cards: pl.DataFrame) -> pl.DataFrame:
+    raise AssertionError

@@ -1,0 +1,214 @@
+"""What telemetry and the ledger say about a workload's month, as the placement decision needs it.
+
+A month is 730 hours. What the figures are used for belongs to `options.py` and `recommend.py`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import Decimal, localcontext
+
+import polars as pl
+
+from models.placement.settings import MONTH_HOURS
+from models.tables import MONEY
+
+SCHEMA = pl.Schema(
+    {
+        "workload": pl.String(),
+        "team": pl.String(),
+        "days_observed": pl.Int64(),
+        "inferences_month": pl.Float64(),
+        "tokens_in_month": pl.Float64(),
+        "tokens_out_month": pl.Float64(),
+        "gpu_hours_used_month": pl.Float64(),
+        "gpu_hours_allocated_month": pl.Float64(),
+        "energy_kwh_month": pl.Float64(),
+        "effective_cost_month": MONEY,
+        "currency": pl.String(),
+        "other_currencies": pl.String(),
+        "p95_ms": pl.Float64(),
+        "coverage": pl.Float64(),
+    }
+)
+"""One row per workload. NULL is unknown, never zero; energy is at the card, before PUE."""
+
+NO_WORKLOAD = "untagged"
+
+Spans = dict[tuple[str, str], int]
+"""(workload, scope) -> days over which the scope was observed while the workload existed."""
+
+
+def measure(
+    chargeback_daily: pl.DataFrame,
+    unit_cost_daily: pl.DataFrame,
+    gpu_daily: pl.DataFrame,
+    as_of: date,
+    days: int = 30,
+    *,
+    currency: str,
+) -> pl.DataFrame:
+    """One row per workload, from the last `days` complete days, normalised to a month of 730 hours.
+
+    A total is divided by the calendar days between the first and last day that its source (bills), site
+    (GPUs) or tier (requests) reported inside the window, counted from the workload's first day: a batch job
+    that runs weekly is not taken for a daily one, and a bill that lags two days is not taken for two days
+    without cost. A day on which a value is NULL is left out of both total and days.
+
+    Args:
+        chargeback_daily: `marts.chargeback_daily`.
+        unit_cost_daily: `marts.unit_cost_daily`; rows of the basis `full` are used.
+        gpu_daily: `marts.gpu_daily`.
+        as_of: The last complete day; it belongs to the window.
+        days: Length of the window.
+        currency: Of the cost. Cost in other currencies is not added; their codes go to `other_currencies`.
+
+    Returns:
+        A frame of `SCHEMA`, sorted by workload. `p95_ms` is the median of the daily values (of the slowest
+        model, where there are several); `coverage` is the observed share of the GPU capacity of the sites it
+        uses, NULL where it uses no owned GPU; `days_observed` is the shortest of its spans.
+    """
+    start = as_of - timedelta(days=days - 1)
+    full = unit_cost_daily.filter(pl.col("basis") == "full")
+    born: dict[str, date] = {}
+    for frame in (chargeback_daily, full, gpu_daily):
+        for workload, first in frame.group_by("workload").agg(pl.col("day").min()).iter_rows():
+            born[workload] = min(first, born.get(workload, first))
+    cost_spans = _spans(chargeback_daily, "source", start, as_of, born)
+    gpu_spans = _spans(gpu_daily, "site", start, as_of, born)
+    work_spans = _spans(full, "tier", start, as_of, born)
+
+    inside = pl.col("day").is_between(start, as_of)
+    costs, work = chargeback_daily.filter(inside), _requests(full.filter(inside))
+    cards = gpu_daily.filter(inside, pl.col("state") == "allocated").with_columns(
+        energy=pl.col("energy_kwh") + pl.col("energy_estimated_kwh")
+    )
+    cost = _cost_month(costs.filter(pl.col("currency") == currency), cost_spans)
+    others = dict(
+        costs.filter(pl.col("currency") != currency, pl.col("effective_cost") != 0)
+        .group_by("workload")
+        .agg(pl.col("currency").unique().sort().str.join(", "))
+        .iter_rows()
+    )
+    volumes = {
+        "inferences_month": _month(work, "tier", "inferences", work_spans),
+        "tokens_in_month": _month(work, "tier", "tokens_in", work_spans),
+        "tokens_out_month": _month(work, "tier", "tokens_out", work_spans),
+        "gpu_hours_used_month": _month(cards, "site", "gpu_hours_used", gpu_spans),
+        "gpu_hours_allocated_month": _month(cards, "site", "gpu_hours_allocated", gpu_spans),
+        "energy_kwh_month": _month(work, "tier", "energy_kwh", work_spans)
+        | _month(cards, "site", "energy", gpu_spans),
+    }
+    teams = _teams(costs, work, cards)
+    p95 = dict(work.group_by("workload").agg(pl.col("p95_ms").median()).iter_rows())
+    coverage = _coverage(gpu_daily.filter(inside), cards)
+    observed: dict[str, int] = {}
+    for spans in (work_spans, gpu_spans, cost_spans):
+        for (workload, _), span in spans.items():
+            observed[workload] = min(span, observed.get(workload, span))
+    rows = [
+        {
+            "workload": workload,
+            "team": teams.get(workload),
+            "days_observed": observed[workload],
+            **{name: values.get(workload) for name, values in volumes.items()},
+            "effective_cost_month": cost.get(workload),
+            "currency": currency,
+            "other_currencies": others.get(workload),
+            "p95_ms": p95.get(workload),
+            "coverage": coverage.get(workload),
+        }
+        for workload in sorted(observed)
+        if workload != NO_WORKLOAD
+    ]
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def _spans(frame: pl.DataFrame, scope: str, start: date, end: date, born: Mapping[str, date]) -> Spans:
+    """Days of each workload in each scope in which it has rows inside the window."""
+    inside = frame.filter(pl.col("day").is_between(start, end))
+    first = dict(frame.group_by(scope).agg(pl.col("day").min()).iter_rows())
+    last = dict(inside.group_by(scope).agg(pl.col("day").max()).iter_rows())
+    return {
+        (workload, name): (last[name] - max(start, first[name], born[workload])).days + 1
+        for workload, name in inside.select("workload", scope).unique().iter_rows()
+    }
+
+
+def _requests(full: pl.DataFrame) -> pl.DataFrame:
+    """Requests per day, workload and tier, once where rows of several currencies repeat them."""
+    values = ("inferences", "tokens_in", "tokens_out", "energy_kwh", "p95_ms")
+    keys = ("day", "workload", "team", "tier")
+    return (
+        full.group_by(*keys, "model")
+        .agg(pl.col(values).max())
+        .group_by(keys)
+        .agg(
+            *(
+                pl.when(pl.col(name).is_not_null().all()).then(pl.col(name).sort().sum()).alias(name)
+                for name in values[:-1]
+            ),
+            pl.col("p95_ms").max(),
+        )
+    )
+
+
+def _month(rows: pl.DataFrame, scope: str, value: str, spans: Spans) -> dict[str, float]:
+    """Workload -> value per 730 hours; absent where no day of it is known."""
+    daily = (
+        rows.group_by("workload", scope, "day")
+        .agg(pl.when(pl.col(value).is_not_null().all()).then(pl.col(value).sort().sum()).alias(value))
+        .group_by("workload", scope)
+        .agg(pl.col(value).sort().sum(), pl.col(value).count().alias("known"), pl.len().alias("days"))
+        .filter(pl.col("known") > 0)
+        .sort("workload", scope)
+    )
+    months: dict[str, float] = defaultdict(float)
+    for workload, name, total, known, present in daily.iter_rows():
+        months[workload] += total / (spans[workload, name] - (present - known)) * MONTH_HOURS / 24
+    return dict(months)
+
+
+def _cost_month(rows: pl.DataFrame, spans: Spans) -> dict[str, Decimal]:
+    """Workload -> effective cost per 730 hours, rounded half-even to 12 decimals."""
+    months: dict[str, Decimal] = defaultdict(Decimal)
+    totals = (
+        rows.group_by("workload", "source").agg(pl.col("effective_cost").sum()).sort("workload", "source")
+    )
+    with localcontext(prec=60):
+        for workload, source, total in totals.iter_rows():
+            month = total * MONTH_HOURS / (24 * spans[workload, source])
+            months[workload] += month.quantize(Decimal("1e-12"))
+    return dict(months)
+
+
+def _teams(costs: pl.DataFrame, *others: pl.DataFrame) -> dict[str, str]:
+    """Workload -> the team that pays most of it; without cost, the first team that has rows of it."""
+    teams: dict[str, str] = {}
+    for frame in reversed(others):
+        teams |= dict(frame.group_by("workload").agg(pl.col("team").min()).iter_rows())
+    paying = costs.group_by("workload", "team").agg(pl.col("effective_cost").sum())
+    ranked = paying.sort("workload", "effective_cost", "team", descending=[False, True, False])
+    return teams | dict(
+        ranked.unique("workload", keep="first", maintain_order=True).select("workload", "team").iter_rows()
+    )
+
+
+def _coverage(gpu: pl.DataFrame, cards: pl.DataFrame) -> dict[str, float]:
+    """Workload -> observed share of the GPU capacity of the sites on which it held cards."""
+    sites = gpu.group_by("site").agg(
+        (pl.col("coverage") * pl.col("gpu_hours_capacity")).sort().sum().alias("seen"),
+        pl.col("gpu_hours_capacity").sort().sum().alias("capacity"),
+    )
+    return dict(
+        cards.select("workload", "site")
+        .unique()
+        .join(sites, on="site")
+        .sort("workload", "site")
+        .group_by("workload", maintain_order=True)
+        .agg(pl.col("seen").sum() / pl.col("capacity").sum())
+        .filter(pl.col("seen").is_finite())
+        .iter_rows()
+    )

@@ -1,0 +1,78 @@
+"""Layers `costs`, `marts` and `publication`: what is computed from the facts, and how it becomes what people read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import dagster as dg
+
+from pipelines import publication, transform
+from pipelines.resources import Tierwise
+from pipelines.run import Run
+
+Step = Callable[[Run], Mapping[str, int | float | str]]
+
+
+def _asset(
+    key: Sequence[str], step: Step, deps: Sequence[dg.AssetKey], group: str, description: str
+) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=dg.AssetKey(key),
+        deps=deps,
+        group_name=group,
+        description=description,
+        required_resource_keys={"tierwise"},
+    )
+    def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        tierwise: Tierwise = context.resources.tierwise
+        run = tierwise.run(context.run_id, dict(context.run.tags))
+        if key != PLAN and run.unchanged:
+            return dg.MaterializeResult(metadata={"unchanged": True})
+        return dg.MaterializeResult(metadata=dict(step(run)))
+
+    return asset
+
+
+PLAN = ["plan"]
+STAGED = dg.AssetKey(["publication", "staged"])
+
+
+def mart_assets(sources: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
+    """The assets downstream of the sources, in order."""
+    plan = dg.AssetKey(PLAN)
+    owned = dg.AssetKey(["costs", "owned_hardware"])
+    chargeback = dg.AssetKey(["marts", "chargeback"])
+    unit_cost = dg.AssetKey(["marts", "unit_cost"])
+    placement = dg.AssetKey(["marts", "placement"])
+    statements = dg.AssetKey(["publication", "statements"])
+    return [
+        _asset(PLAN, publication.plan, sources, "sources", "Whether anything differs from what is published."),
+        _asset(
+            ["costs", "owned_hardware"], transform.owned_hardware, [plan], "costs",
+            "Owned GPUs and edge devices billed by the rate card, as FOCUS rows; GPU-hours and idle cost by day.",
+        ),
+        _asset(
+            ["marts", "chargeback"], transform.chargeback, [owned], "marts",
+            "Who owes what, by day and month, and the reconciliation of every source.",
+        ),
+        _asset(
+            ["marts", "unit_cost"], transform.unit_cost, [chargeback], "marts",
+            "Cost per million inferences and tokens, full and marginal.",
+        ),
+        _asset(
+            ["marts", "placement"], transform.placement, [unit_cost], "marts",
+            "Where each workload should run, and why.",
+        ),
+        _asset(
+            ["publication", "staged"], publication.stage, [placement, chargeback, unit_cost], "publication",
+            "The warehouse as it would be published, beside the published one.",
+        ),
+        _asset(
+            ["publication", "statements"], publication.statements, [STAGED], "publication",
+            "Statements per team and month, rendered from the staged warehouse.",
+        ),
+        _asset(
+            ["publication", "published"], publication.publish, [statements, STAGED], "publication",
+            "The one atomic step that makes the staged warehouse and statements the published ones.",
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""The gates between what a run built and what is published."""

@@ -1,0 +1,174 @@
+"""What the gates look at: one row of metrics from one query over the warehouse that was built, and their bounds.
+
+How bounds are judged (Great Expectations) belongs to `gates.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from babel.numbers import list_currencies
+
+from connectors.sql import literals
+from models.config import Gates
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One gate: a metric with bounds.
+
+    Attributes:
+        name: Its name, that of the metric, and that of the asset check.
+        doc: What it guards, in words.
+        minimum: Least value allowed; None for no bound.
+        maximum: Greatest value allowed; None for no bound.
+        blocking: A value outside the bounds stops publication; else it is a warning.
+        advice: What to do when it fails.
+    """
+
+    name: str
+    doc: str
+    minimum: float | None = None
+    maximum: float | None = None
+    blocking: bool = True
+    advice: str = ""
+
+    @property
+    def enforced(self) -> bool:
+        """It has a bound."""
+        return self.minimum is not None or self.maximum is not None
+
+
+def gates(bounds: Gates) -> tuple[Gate, ...]:
+    """The gates of a configuration, in the order in which they are shown."""
+    return (
+        Gate(
+            "facts_rows", "something was read", minimum=1,
+            advice="no source gave a row: check `location` of the sources with `tierwise check`",
+        ),
+        Gate(
+            "reconciliation_difference", "money in = money out, worst source, month and currency",
+            maximum=float(bounds.reconciliation_max_difference),
+            advice="see ops.reconciliation: a source's native total differs from the ledger's",
+        ),
+        Gate(
+            "unknown_currency_rows", "every amount has an ISO 4217 currency", maximum=0,
+            advice="see BillingCurrency in the source's rows",
+        ),
+        Gate(
+            "negative_idle_rows", "no GPU has negative idle or unallocated cost, or hours beyond its capacity", maximum=0,
+            advice="see marts.gpu_daily: telemetry and asset register contradict each other",
+        ),
+        Gate(
+            "quarantine_share", "rejected rows / rows read, worst source", maximum=bounds.quarantine_max_share,
+            advice="see ops.quarantine for the rows and reasons; mend the source or raise gates.quarantine_max_share",
+        ),
+        Gate(
+            "untagged_share", "effective cost without an owner / all effective cost", maximum=bounds.untagged_max_share,
+            advice="tag the resources, add ownership.aliases or ownership.accounts, or raise gates.untagged_max_share",
+        ),
+        Gate(
+            "freshness_days", "days since the last day with data, worst source", maximum=bounds.freshness_max_days,
+            advice="see ops.sources.last_day: a delivery is late; mend it or raise gates.freshness_max_days",
+        ),
+        Gate(
+            "gpu_coverage", "observed / installed GPU-hours, worst site", minimum=bounds.gpu_coverage_min,
+            advice="see marts.gpu_daily.coverage: telemetry is missing; mend it or lower gates.gpu_coverage_min",
+        ),
+        Gate(
+            "unregistered_gpus", "cards that telemetry names and the asset register does not", maximum=0, blocking=False,
+            advice="add the node to the asset register: its cost is not in the ledger",
+        ),
+        Gate(
+            "stale_sources", "sources that failed and whose earlier figures stand", maximum=0, blocking=False,
+            advice="see ops.sources.error",
+        ),
+    )  # fmt: skip
+
+
+def metrics_sql(unregistered_gpus: int) -> str:
+    """The one query that gives every metric, one column a gate and `<gate>_detail` where words help.
+
+    Args:
+        unregistered_gpus: Known only while the GPU tables are made.
+    """
+    return f"""
+        WITH fresh AS (
+            SELECT source, date_diff('day', last_day, (SELECT max(as_of) FROM ops.publications)) AS days FROM ops.sources
+        ), rejected AS (
+            SELECT source, sum(rows_rejected) / nullif(sum(rows_read), 0) AS share, sum(rows_rejected) AS rejected
+            FROM ops.ingests WHERE current GROUP BY source
+        ), coverage AS (
+            SELECT site, sum(coverage * gpu_hours_capacity) / nullif(sum(gpu_hours_capacity), 0) AS share
+            FROM marts.gpu_daily GROUP BY site
+        ), untagged AS (
+            SELECT currency, CAST(coalesce(sum(effective_cost) FILTER (team = 'untagged'), 0) AS DECIMAL(38,2)) AS cost,
+                   coalesce(sum(effective_cost) FILTER (team = 'untagged'), 0) / nullif(sum(effective_cost), 0) AS share
+            FROM marts.chargeback_daily GROUP BY currency
+        ), first_reason AS (
+            SELECT 'first: ' || rule || ' in column ' || column_name || coalesce(', value ' || value, '')
+                   || coalesce(', at ' || location, '') AS text
+            FROM ops.quarantine WHERE action = 'rejected' ORDER BY source, period, rule LIMIT 1
+        )
+        SELECT
+            CAST((SELECT coalesce(sum(rows_loaded), 0) FROM ops.ingests WHERE current) AS DOUBLE) AS facts_rows,
+            CAST((SELECT max(difference) FROM ops.reconciliation) AS DOUBLE) AS reconciliation_difference,
+            (SELECT max_by(source || ' ' || strftime(month, '%Y-%m') || ' ' || currency || ': source ' || source_total
+                    || ', ledger ' || focus_total || ', quarantined ' || quarantined_total || ', charged ' || allocated_total, difference)
+             FROM ops.reconciliation) AS reconciliation_difference_detail,
+            CAST((SELECT count(*) FROM ops.reconciliation WHERE currency NOT IN (SELECT unnest({literals(sorted(list_currencies()))})))
+                AS DOUBLE) AS unknown_currency_rows,
+            CAST((SELECT count(*) FROM marts.gpu_daily WHERE cost_idle < 0 OR cost_unallocated < 0 OR cost_used < 0
+                    OR gpu_hours_allocated > gpu_hours_capacity + 1e-6 OR gpu_hours_used > gpu_hours_allocated + 1e-6)
+                AS DOUBLE) AS negative_idle_rows,
+            (SELECT max(share) FROM rejected) AS quarantine_share,
+            (SELECT max_by(source || ': ' || rejected || ' rows', share) FROM rejected WHERE rejected > 0)
+                || coalesce('; ' || (SELECT text FROM first_reason), '') AS quarantine_share_detail,
+            (SELECT max(share) FROM untagged) AS untagged_share,
+            (SELECT max_by(currency || ' ' || cost, share) FROM untagged WHERE share > 0) AS untagged_share_detail,
+            CAST((SELECT max(days) FROM fresh) AS DOUBLE) AS freshness_days,
+            (SELECT max_by(source, days) FROM fresh) AS freshness_days_detail,
+            (SELECT min(share) FROM coverage) AS gpu_coverage,
+            (SELECT min_by(site, share) FROM coverage) AS gpu_coverage_detail,
+            CAST({int(unregistered_gpus)} AS DOUBLE) AS unregistered_gpus,
+            CAST((SELECT count(*) FROM ops.sources WHERE status = 'stale') AS DOUBLE) AS stale_sources,
+            (SELECT string_agg(source || ': ' || error, '; ' ORDER BY source) FROM ops.sources WHERE status = 'stale') AS stale_sources_detail"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate found."""
+
+    gate: Gate
+    value: float | None
+    passed: bool
+    detail: str
+
+    @property
+    def blocks(self) -> bool:
+        """It stops publication."""
+        return self.gate.blocking and not self.passed
+
+    def sentence(self) -> str:
+        """The finding in words: gate, value, threshold, what to do."""
+        value = "not measured" if self.value is None else f"{self.value:.12g}"
+        bounds = " and ".join(
+            f"{word} {bound:.12g}"
+            for word, bound in (("at least", self.gate.minimum), ("at most", self.gate.maximum))
+            if bound is not None
+        )
+        text = f"{self.gate.name} is {value}; allowed: {bounds or 'no bound is configured'}"
+        if self.detail:
+            text += f" ({self.detail})"
+        return text if self.passed else f"{text}. {self.gate.advice}"
+
+
+def verdicts(gates_: tuple[Gate, ...], row: Mapping[str, object], failed: set[str]) -> list[Verdict]:
+    """Puts the measured row and the names of failed gates together."""
+    found = []
+    for gate in gates_:
+        value = row[gate.name]
+        number = float(value) if isinstance(value, int | float) else None
+        found.append(Verdict(gate, number, gate.name not in failed, str(row.get(f"{gate.name}_detail") or "")))
+    return found

@@ -1,0 +1,205 @@
+"""The command `tierwise`. Exit codes: 0 done, 1 the run or a gate failed, 2 wrong usage or configuration."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from pipelines.settings import Config, ConfigError, load_config
+
+app = typer.Typer(
+    name="tierwise",
+    help="One cost ledger for AI on cloud, owned GPUs, managed APIs and edge devices.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+console = Console()
+errors = Console(stderr=True)
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", help="The configuration file.", envvar="TIERWISE_CONFIG", show_envvar=True)
+]
+DEFAULT_CONFIG = Path("tierwise.yaml")
+
+
+class TableFormat(StrEnum):
+    """How `tierwise sql` prints."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+class ReportFormat(StrEnum):
+    """What `tierwise report` writes."""
+
+    html = "html"
+    pdf = "pdf"
+    csv = "csv"
+    xlsx = "xlsx"
+
+
+def _fail(message: str, code: int) -> typer.Exit:
+    errors.print(f"[bold red]error[/] {escape(message)}", highlight=False, soft_wrap=True)
+    return typer.Exit(code)
+
+
+def _config(file: Path) -> Config:
+    try:
+        return load_config(file)
+    except ConfigError as error:
+        raise _fail(str(error), 2) from error
+
+
+def _month(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        date.fromisoformat(f"{text}-01")
+    except ValueError as error:
+        msg = f"{text!r} is not a month; write YYYY-MM, such as 2026-10"
+        raise typer.BadParameter(msg) from error
+    return text
+
+
+def _day(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        msg = f"{text!r} is not a day; write YYYY-MM-DD, such as 2026-10-31"
+        raise typer.BadParameter(msg) from error
+
+
+@app.command(epilog="Example: `tierwise demo` and then open the page it names.")
+def demo(
+    to: Annotated[Path, typer.Option("--to", help="Folder to write; made if absent.")] = Path("demo"),
+    days: Annotated[int, typer.Option(min=2, max=400, help="Days of history to make.")] = 60,
+    seed: Annotated[int, typer.Option(help="Another seed makes another company's figures.")] = 7,
+) -> None:
+    """Writes the inputs and configuration of a made-up company, runs the day, and prints what it cost."""
+    from pipelines.demo import prepare
+
+    with console.status("writing the inputs of the made-up company"):
+        file, day = prepare(to, days, seed)
+    console.print(f"[bold]inputs and configuration[/]  {file.parent}", highlight=False)
+    _run(_config(file), {"tierwise/date": day.isoformat()})
+
+
+@app.command(epilog="Example: `tierwise run --config tierwise.yaml --date 2026-10-31`")
+def run(
+    config: ConfigOption = DEFAULT_CONFIG,
+    day: Annotated[
+        str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="The day to run for; yesterday if absent.")
+    ] = None,
+    month: Annotated[
+        str | None, typer.Option("--month", metavar="YYYY-MM", help="Read this month again where it changed, nothing else.")
+    ] = None,
+) -> None:
+    """Runs the daily job: reads what changed, computes, audits, publishes."""
+    named, only = _day(day), _month(month)
+    if named and only:
+        msg = "give --date or --month, not both"
+        raise typer.BadParameter(msg)
+    tags = {"tierwise/date": named.isoformat()} if named else {"tierwise/month": only} if only else {}
+    _run(_config(config), tags)
+
+
+def _run(config: Config, tags: dict[str, str]) -> None:
+    from pipelines.daily import run_daily
+    from pipelines.summary import print_summary
+
+    outcome = run_daily(config, tags, console)
+    if not outcome.success:
+        for failure in outcome.failures:
+            errors.print(f"[bold red]failed[/] {escape(failure)}", highlight=False, soft_wrap=True)
+        state = "the last published warehouse and statements stand unchanged" if outcome.published_before else "nothing is published yet"
+        errors.print(f"Nothing was published; {state}.", highlight=False)
+        raise typer.Exit(1)
+    print_summary(console, config, outcome)
+
+
+@app.command(epilog="Example: `tierwise check --config tierwise.yaml`")
+def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Validates the configuration and reaches every source: one line each, ok or what to do."""
+    from connectors.base import SourceError
+
+    settings = _config(config)
+    console.print(f"[green]ok[/]    {escape(str(settings.file))}: {len(settings.sources)} sources, {len(settings.assets)} assets", highlight=False)
+    failed = False
+    for source in settings.sources.values():
+        try:
+            with console.status(f"reaching {source.name}"):
+                found = source.reader.check()
+            console.print(f"[green]ok[/]    {escape(source.name)} ({source.kind}): {escape(found)}", highlight=False, soft_wrap=True)
+        except SourceError as error:
+            failed = True
+            console.print(f"[red]fails[/] {escape(source.name)} ({source.kind}): {escape(str(error))}", highlight=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command(epilog='Example: `tierwise sql "SELECT team, sum(effective_cost) FROM marts.chargeback_daily GROUP BY ALL"`')
+def sql(
+    query: Annotated[str, typer.Argument(help="A query; the warehouse is opened read-only.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    format_: Annotated[TableFormat, typer.Option("--format", "-f", help="How to print.")] = TableFormat.table,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; needed for parquet.")] = None,
+) -> None:
+    """Runs a query on the published warehouse."""
+    from pipelines.query import QueryError, run_query, write_result
+
+    if format_ is TableFormat.parquet and output is None:
+        msg = "--format parquet needs --output FILE"
+        raise typer.BadParameter(msg)
+    settings = _config(config)
+    try:
+        write_result(run_query(settings, query), format_.value, output, console)
+    except QueryError as error:
+        raise _fail(str(error), 1) from error
+
+
+@app.command(epilog="Example: `tierwise report --team vision --month 2026-10 --format pdf`")
+def report(
+    config: ConfigOption = DEFAULT_CONFIG,
+    team: Annotated[str | None, typer.Option(help="One team; all of them and the overview if absent.")] = None,
+    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="Billing month; the latest if absent.")] = None,
+    format_: Annotated[ReportFormat, typer.Option("--format", "-f", help="What to write.")] = ReportFormat.html,
+    to: Annotated[Path, typer.Option("--to", help="Folder to write.")] = Path("reports"),
+) -> None:
+    """Writes statements of the published warehouse."""
+    from pipelines.query import QueryError, write_report
+
+    settings = _config(config)
+    try:
+        for file in write_report(settings, team, _month(month), format_.value, to):
+            console.print(str(file), highlight=False, soft_wrap=True)
+    except QueryError as error:
+        raise _fail(str(error), 1) from error
+
+
+def main() -> None:
+    """Entry point."""
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    try:
+        app()
+    except KeyboardInterrupt:
+        errors.print("interrupted; nothing was published")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Runs the daily Dagster job in this process, with progress for a person."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from pipelines.definitions import build_defs
+from pipelines.jobs import DAILY
+from pipelines.resources import Tierwise
+from pipelines.settings import Config
+from pipelines.warehouse import Warehouse
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        success: It was published, or nothing differed from what is published.
+        failures: What failed, in words.
+        published_before: Something was published before this run.
+        unchanged: Nothing differed from what is published.
+        slices_read: Slices that were read, because they were new or had changed.
+    """
+
+    success: bool
+    failures: tuple[str, ...]
+    published_before: bool
+    unchanged: bool = False
+    slices_read: int = 0
+
+
+def run_daily(config: Config, tags: dict[str, str], console: Console, overrides: dict[str, Any] | None = None) -> Outcome:
+    """Runs the daily job of a configuration.
+
+    Args:
+        config: The configuration.
+        tags: `tierwise/date` or `tierwise/month`, or neither.
+        console: Where progress is shown.
+        overrides: Resources to replace.
+
+    Returns:
+        How it ended. Errors of the job are in it, not raised.
+    """
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    before = Warehouse(config.data_dir).publication is not None
+    try:
+        with FileLock(config.data_dir / ".lock", timeout=0), _progress(console, len(config.sources)) as (report, step):
+            defs = build_defs(config, {"tierwise": Tierwise(config, report), **(overrides or {})})
+            job = defs.resolve_job_def(DAILY)
+            with _instance() as instance:
+                result = job.execute_in_process(instance=instance, tags=tags, run_config=_QUIET, raise_on_error=False)
+                step()
+    except Timeout:
+        msg = f"another run is using {config.data_dir}; wait for it to end, or give this one its own data_dir"
+        return Outcome(False, (msg,), before)
+    if not result.success:
+        return Outcome(False, tuple(_failures(result)), before)
+    plan = next(e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey("plan"))
+    values = {k: v.value for k, v in plan.materialization.metadata.items()}
+    return Outcome(True, (), before, bool(values["unchanged"]), int(str(values["slices_read"])))
+
+
+@contextmanager
+def _instance() -> Iterator[dg.DagsterInstance]:
+    """The instance of $DAGSTER_HOME, so that the run shows in the UI; else one that lasts for this run."""
+    import os
+
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    if os.environ.get("DAGSTER_HOME"):
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+    else:
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield instance
+
+
+@contextmanager
+def _progress(console: Console, sources: int) -> Iterator[tuple[Any, Any]]:
+    steps = sources + 9
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=console, transient=True,
+    ) as progress:  # fmt: skip
+        task = progress.add_task("starting", total=steps)
+        seen: set[str] = set()
+
+        def report(text: str) -> None:
+            head = text.split(":")[0]
+            if head not in seen:
+                seen.add(head)
+                progress.advance(task)
+            progress.update(task, description=text[:90])
+
+        yield report, lambda: progress.update(task, completed=steps)
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    """What failed, once each: gates in their own words, steps by the innermost cause."""
+    for event in result.all_events:
+        if event.event_type_value == "ASSET_CHECK_EVALUATION":
+            evaluation = event.asset_check_evaluation_data
+            if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+                yield f"gate {evaluation.description}"
+    for event in result.get_step_failure_events():
+        error = event.step_failure_data.error
+        if error is None or "DagsterAssetCheckFailedError" in (error.cls_name or ""):
+            continue
+        while error.cause is not None and error.cls_name == "DagsterExecutionStepExecutionError":
+            error = error.cause
+        message = re.sub(r"^[\w.]+Error: ", "", error.message.strip())
+        step = event.step_key or ""
+        yield message if "RequiredSourceError" in (error.cls_name or "") else f"{step}: {error.cls_name}: {message}"

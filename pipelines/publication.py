@@ -1,0 +1,248 @@
+"""Write, audit, publish: what is staged, how it is judged, and when it becomes what people read."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from models import tables
+from pipelines.checks.metrics import Gate, Verdict, gates, metrics_sql
+from pipelines.engines.duckdb import DuckDBEngine
+from pipelines.run import Run
+from pipelines.transform import slice_totals
+from pipelines.warehouse import WAREHOUSE, build, read_only
+
+STAGE = "stage"
+Metadata = Mapping[str, int | float | str]
+
+
+class GateError(Exception):
+    """Publication was asked for and the gates' stored result does not allow it."""
+
+
+@cache
+def code_hash() -> str:
+    """Changes when any of our code does: what is published follows from it."""
+    digest = hashlib.sha256()
+    root = Path(__file__).resolve().parent.parent
+    for package in ("models", "connectors", "dashboards", "pipelines"):
+        for file in sorted((root / package).rglob("*")):
+            if file.is_file() and file.suffix != ".pyc":
+                digest.update(str(file.relative_to(root)).encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def plan(run: Run) -> Metadata:
+    """Compares the inputs of this run with those of the publication; later steps pass when nothing differs."""
+    slices = run.slices()
+    states = [run_state for run_state in source_states(run)]
+    inputs = {
+        "slices": [(s.source, s.period.isoformat(), s.fingerprint, s.folder.name) for s in slices],
+        "sources": [(s["source"], s["error"]) for s in states],
+        "config": run.config.hash,
+        "code": code_hash(),
+        "day": as_of(run).isoformat(),
+    }
+    digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    published = run.warehouse.publication
+    unchanged = published is not None and published["input_hash"] == digest
+    run.write_json("plan", {"input_hash": digest, "unchanged": unchanged})
+    return {"slices": len(slices), "slices_read": sum(s.status == "loaded" for s in slices), "unchanged": int(unchanged)}
+
+
+def as_of(run: Run) -> date:
+    """The day the published state is for: the run's, or a later one that is published already."""
+    published = run.warehouse.publication
+    earlier = date.fromisoformat(published["as_of"]) if published else run.window.day
+    return max(run.window.day, earlier)
+
+
+def source_states(run: Run) -> list[dict[str, Any]]:
+    """One row of `ops.sources` for each source."""
+    states = []
+    for source in run.config.sources.values():
+        kept = run.read_json(f"slices/{source.name}")
+        slices = kept["slices"]
+        read_at = [datetime.fromisoformat(s["read_at"]) for s in slices]
+        status = "stale" if kept["error"] else "ok" if slices else "empty"
+        states.append(
+            {
+                "source": source.name, "kind": source.kind, "required": source.required, "status": status,
+                "stale_since": max(read_at, default=None) if status == "stale" else None,
+                "last_day": kept.get("last_day"), "error": kept["error"],
+            }
+        )  # fmt: skip
+    return states
+
+
+def stage(run: Run) -> Metadata:
+    """Builds the warehouse, statements apart, in the run's folder."""
+    run.report("building the warehouse")
+    slices = run.slices()
+    frames = {name: run.read_frame(name) for name in tables.TABLES if (run.folder / "frames" / f"{name}.parquet").is_file()}
+    issues = [
+        found.with_columns(source=pl.lit(s.source), period=pl.lit(s.period))
+        for s in slices
+        if (found := run.facts.issues(s)) is not None
+    ]
+    if issues:
+        frames[tables.QUARANTINE.name] = pl.concat([tables.QUARANTINE.conform(i) for i in issues])
+    frames[tables.INGESTS.name] = _ingests(run)
+    frames[tables.SOURCES.name] = _source_frame(run)
+    frames[tables.PUBLICATIONS.name] = _publications(run, frames)
+    folder = run.folder / STAGE
+    build(folder / WAREHOUSE, frames, slices)
+    (folder / "slices.json").write_text(json.dumps([s.to_json() for s in slices], indent=1))
+    return {"rows_quarantined": frames.get(tables.QUARANTINE.name, pl.DataFrame()).height, "slices": len(slices)}
+
+
+def _source_frame(run: Run) -> pl.DataFrame:
+    """`ops.sources`, the last day with data taken from the facts' periods and from daily costs."""
+    costs = run.read_frame("daily_costs").group_by("source").agg(pl.col("day").max().alias("last_cost_day"))
+    last_cost = dict(costs.iter_rows())
+    rows = []
+    for state in source_states(run):
+        days = [s.period for s in run.slices() if s.source == state["source"] and s.grain == "day"]
+        found = [*days, *([last_cost[state["source"]]] if state["source"] in last_cost else [])]
+        rows.append({**state, "last_day": max(found, default=None)})
+    schema = {c.name: tables.TYPES[c.type][1] for c in tables.SOURCES.columns}
+    return pl.DataFrame(rows, schema=schema)
+
+
+def _ingests(run: Run) -> pl.DataFrame:
+    """The log of slices: what earlier publications logged, and what this run read, kept or found stale."""
+    earlier = run.warehouse.read(f"SELECT * FROM {tables.INGESTS.name}")
+    slices = run.slices()
+    known = {(r["source"], r["period"], r["fingerprint"]) for r in earlier.iter_rows(named=True)} if earlier is not None else set()
+    live = {(s.source, s.period, s.fingerprint) for s in slices}
+    rows = [
+        {
+            "run_id": run.id, "source": s.source, "kind": s.kind, "period": s.period, "grain": s.grain,
+            "status": "loaded" if s.status == "unchanged" else s.status, "current": True, "fingerprint": s.fingerprint,
+            "rows_read": s.rows["read"], "rows_loaded": s.rows["loaded"], "rows_rejected": s.rows["rejected"],
+            "rows_repaired": s.rows["repaired"], "objects": json.dumps(s.objects),
+            "facts": json.dumps({t: str(s.path(t)) for t in s.tables}), "read_at": s.read_at.replace(tzinfo=None), "note": s.note,
+        }
+        for s in slices
+        if (s.source, s.period, s.fingerprint) not in known
+    ]  # fmt: skip
+    new = tables.INGESTS.conform(pl.DataFrame(rows, infer_schema_length=None)) if rows else tables.INGESTS.empty()
+    if earlier is None:
+        return new
+    now_live = pl.DataFrame(list(live), schema={"source": pl.String, "period": pl.Date, "fingerprint": pl.String}, orient="row")
+    kept = tables.INGESTS.conform(
+        earlier.drop("current").join(now_live.with_columns(current=True), on=["source", "period", "fingerprint"], how="left").with_columns(
+            pl.col("current").fill_null(value=False)
+        )
+    )
+    return pl.concat([kept, new])
+
+
+def _publications(run: Run, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    reconciliation = frames[tables.RECONCILIATION.name]
+    money_in = _by_currency(reconciliation, pl.col("source_total"))
+    money_out = _by_currency(reconciliation, pl.col("allocated_total") + pl.col("quarantined_total"))
+    row = {
+        "run_id": run.id, "published_at": datetime.now(UTC).replace(tzinfo=None), "as_of": as_of(run),
+        "version": importlib.metadata.version("tierwise"), "config_hash": run.config.hash,
+        "input_hash": run.read_json("plan")["input_hash"],
+        "money_in": json.dumps(money_in), "money_out": json.dumps(money_out),
+    }  # fmt: skip
+    new = tables.PUBLICATIONS.conform(pl.DataFrame([row]))
+    earlier = run.warehouse.read(f"SELECT * FROM {tables.PUBLICATIONS.name}")
+    return new if earlier is None else pl.concat([tables.PUBLICATIONS.conform(earlier), new])
+
+
+def _by_currency(reconciliation: pl.DataFrame, amount: pl.Expr) -> dict[str, str]:
+    sums = reconciliation.group_by("currency").agg(amount.sum().alias("amount")).sort("currency")
+    return {c: str(a) for c, a in sums.iter_rows()}
+
+
+def check(run: Run) -> list[Verdict]:
+    """Judges the staged warehouse and stores the verdicts in it and in the run's folder."""
+    known = gates(run.config.settings.gates)
+    if run.unchanged:
+        return _stored(run, known)
+    from pipelines.checks.gates import judge, quality
+
+    run.report("checking the gates")
+    unregistered = int(run.read_json("owned")["unregistered_gpus"])
+    file = run.folder / STAGE / WAREHOUSE
+    connection = read_only(file, run.config.data_dir)
+    try:
+        row = connection.sql(metrics_sql(unregistered)).pl().row(0, named=True)
+    finally:
+        connection.close()
+    found = judge(known, row, run.config.data_dir / "gx", run.id)
+    with DuckDBEngine(file) as engine:
+        earlier = run.warehouse.read(f"SELECT * FROM {tables.QUALITY.name}")
+        if earlier is not None:
+            engine.insert(tables.QUALITY.name, tables.QUALITY.conform(earlier))
+        engine.insert(tables.QUALITY.name, quality(found, run.id))
+        engine.execute("CHECKPOINT")
+    run.write_json(
+        "quality", {"run_id": run.id, "passed": not any(v.blocks for v in found), "failed": [v.sentence() for v in found if v.blocks]}
+    )
+    return found
+
+
+def _stored(run: Run, known: tuple[Gate, ...]) -> list[Verdict]:
+    """The verdicts of the publication, which follow from the same inputs."""
+    published = run.warehouse.publication or {}
+    stored = run.warehouse.read(f"SELECT gate, passed, value, detail FROM {tables.QUALITY.name} WHERE run_id = '{published.get('run_id')}'")
+    by_name = {r["gate"]: r for r in stored.iter_rows(named=True)} if stored is not None else {}
+    return [Verdict(g, by_name[g.name]["value"], by_name[g.name]["passed"], "as published") for g in known if g.name in by_name]
+
+
+def statements(run: Run) -> Metadata:
+    """Renders the statements of the staged warehouse."""
+    from dashboards.statements import render_all
+    from dashboards.store import Store
+
+    run.report("writing statements")
+    with Store(run.folder / STAGE / WAREHOUSE, facts=run.config.data_dir / "facts") as store:
+        files = render_all(store, run.folder / STAGE / "statements")
+    return {"files": len(files)}
+
+
+def publish(run: Run) -> Metadata:
+    """Replaces the published warehouse and statements, if the gates' stored result allows it.
+
+    Raises:
+        GateError: The gates were not run on what is staged, or one of them failed.
+    """
+    result = run.folder / "quality.json"
+    stored = json.loads(result.read_text()) if result.is_file() else None
+    if stored is None or stored["run_id"] != run.id:
+        msg = f"run {run.id}: the gates were not run on what is staged; nothing was published"
+        raise GateError(msg)
+    if not stored["passed"]:
+        msg = f"run {run.id}: nothing was published; " + "; ".join(stored["failed"])
+        raise GateError(msg)
+    run.report("publishing")
+    staged = run.folder / STAGE
+    information = {"run_id": run.id, "as_of": as_of(run).isoformat(), **run.read_json("plan"), "config_file": str(run.config.file)}
+    (staged / "publication.json").write_text(json.dumps(information, indent=1))
+    run.warehouse.publish(run.id, staged, run.config.settings.publish.keep)
+    run.facts.prune(run.warehouse.referenced())
+    shutil.rmtree(run.folder, ignore_errors=True)
+    return {"as_of": information["as_of"], "warehouse": str(run.warehouse.path)}
+
+
+def money(totals: Mapping[str, Decimal]) -> dict[str, str]:
+    """Totals as text, exact."""
+    return {c: str(t) for c, t in totals.items()}
+
+
+__all__ = ["GateError", "as_of", "check", "plan", "publish", "slice_totals", "stage", "statements"]

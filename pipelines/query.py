@@ -1,0 +1,91 @@
+"""Reading what is published, for the commands `sql` and `report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.settings import Config
+from pipelines.warehouse import Warehouse, read_only
+
+
+class QueryError(Exception):
+    """A query or a report cannot be answered; the message says why and what to do."""
+
+
+def _published(config: Config) -> Path:
+    path = Warehouse(config.data_dir).path
+    if not path.is_file():
+        msg = f"{path}: nothing is published yet; run `tierwise run` first"
+        raise QueryError(msg)
+    return path
+
+
+def run_query(config: Config, query: str) -> pl.DataFrame:
+    """The result of a query on the published warehouse.
+
+    Raises:
+        QueryError: Nothing is published, or the query is wrong or not allowed.
+    """
+    connection = read_only(_published(config), config.data_dir)
+    try:
+        return connection.sql(query).pl()
+    except AttributeError as error:
+        msg = "the text is not a query with a result; write a SELECT"
+        raise QueryError(msg) from error
+    except duckdb.Error as error:
+        raise QueryError(str(error)) from error
+    finally:
+        connection.close()
+
+
+def write_result(frame: pl.DataFrame, format_: str, output: Path | None, console: Console) -> None:
+    """Prints or writes a result as table, csv, json or parquet."""
+    if format_ == "parquet" and output is not None:
+        frame.write_parquet(output)
+        return
+    if format_ == "table":
+        text = _table(frame)
+        if output is None:
+            console.print(text)
+        else:
+            with output.open("w", encoding="utf-8") as file:
+                Console(file=file, width=200).print(text)
+        return
+    rendered = frame.write_csv() if format_ == "csv" else frame.write_json() + "\n"
+    if output is None:
+        console.file.write(rendered)
+    else:
+        output.write_text(rendered, encoding="utf-8")
+
+
+def _table(frame: pl.DataFrame) -> Table:
+    table = Table(show_edge=False, header_style="bold")
+    for name, dtype in frame.schema.items():
+        table.add_column(name, justify="right" if dtype.is_numeric() else "left")
+    for row in frame.head(1000).iter_rows():
+        table.add_row(*(Text("" if v is None else str(v)) for v in row))
+    if frame.height > 1000:
+        table.caption = f"first 1,000 of {frame.height:,} rows; --format csv gives all"
+    return table
+
+
+def write_report(config: Config, team: str | None, month: str | None, format_: str, to: Path) -> list[Path]:
+    """Writes statements of the published warehouse into a folder.
+
+    Raises:
+        QueryError: Nothing is published, the team or month is not in it, or a program that is needed is missing.
+    """
+    from dashboards.export import export
+    from dashboards.store import Store
+
+    with Store(_published(config), facts=config.data_dir / "facts") as store:
+        try:
+            return export(store, team, month, format_, to)
+        except (ValueError, RuntimeError) as error:
+            raise QueryError(str(error)) from error

@@ -1,0 +1,78 @@
+"""Reduces FOCUS rows to daily costs: the one pass over line items, in SQL, kept for each version of each slice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from connectors.sql import literal
+from models import tables
+from pipelines.engines.duckdb import DuckDBEngine
+from pipelines.facts import SliceFacts
+
+SITE = "site:"
+"""Prefix of the source name of a site's own hardware."""
+
+
+def daily_costs_sql(file: Path, zone: str) -> str:
+    """Daily costs of one file of FOCUS rows, by everything that ownership and statements look at.
+
+    Args:
+        file: Parquet file of `focus.cost_and_usage`.
+        zone: Time zone whose calendar day counts: UTC for providers, the site's for owned hardware.
+    """
+    day = "ChargePeriodStart" if zone == "UTC" else f"ChargePeriodStart AT TIME ZONE 'UTC' AT TIME ZONE {literal(zone)}"
+    return f"""
+        SELECT CAST({day} AS DATE) AS day, x_billing_month AS billing_month, x_source AS source, x_tier AS tier,
+               ServiceProviderName AS service_provider, ServiceName AS service_name, SubAccountId AS sub_account,
+               x_cost_kind AS cost_kind, BillingCurrency AS currency, CAST(Tags AS VARCHAR) AS tags,
+               SUM(BilledCost) AS billed_cost, SUM(EffectiveCost) AS effective_cost, COUNT(*) AS rows
+        FROM read_parquet({literal(file)})
+        GROUP BY ALL"""
+
+
+def daily_costs(slices: Iterable[SliceFacts], zones: dict[str, str], cache: Path) -> pl.DataFrame:
+    """Daily costs of all FOCUS facts; a slice that has been reduced before is read back.
+
+    Args:
+        slices: Facts; those without FOCUS rows are passed over.
+        zones: Source -> time zone, for sources other than UTC.
+        cache: Folder of reduced slices.
+
+    Returns:
+        day, billing_month, source, tier, service_provider, service_name, sub_account, cost_kind, currency, tags,
+        billed_cost, effective_cost (MONEY), rows.
+    """
+    files = []
+    with DuckDBEngine() as engine:
+        for facts in slices:
+            if tables.FOCUS.name not in facts.tables:
+                continue
+            source = facts.path(tables.FOCUS.name)
+            sql = daily_costs_sql(source, zones.get(facts.source, "UTC"))
+            reduced = cache / f"{hashlib.sha256(sql.encode()).hexdigest()[:32]}.parquet"
+            if not reduced.is_file():
+                building = reduced.with_suffix(".building")
+                engine.copy(sql, building)
+                building.replace(reduced)
+            files.append(reduced)
+    for stale in set(cache.glob("*.parquet")) - set(files):
+        stale.unlink()
+    if not files:
+        return EMPTY
+    return pl.read_parquet(files).select(pl.col(n).cast(t) for n, t in EMPTY.schema.items())
+
+
+EMPTY = pl.DataFrame(
+    schema={
+        "day": pl.Date,
+        "billing_month": pl.Date,
+        **dict.fromkeys(("source", "tier", "service_provider", "service_name", "sub_account", "cost_kind", "currency", "tags"), pl.String),
+        "billed_cost": tables.MONEY,
+        "effective_cost": tables.MONEY,
+        "rows": pl.Int64,
+    }
+)

@@ -1,0 +1,87 @@
+"""What a run tells a person at its end: money in, money out, difference, untagged share, gates, paths."""
+
+from __future__ import annotations
+
+import polars as pl
+from babel.numbers import format_currency
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.checks.gates import data_docs
+from pipelines.daily import Outcome
+from pipelines.settings import Config
+from pipelines.warehouse import Warehouse, read_only
+
+_MONEY = """
+    SELECT currency, sum(source_total) AS money_in, sum(allocated_total + quarantined_total) AS money_out,
+           sum(quarantined_total) AS quarantined, sum(difference) AS difference
+    FROM ops.reconciliation GROUP BY currency ORDER BY currency"""
+_SHARES = """
+    SELECT currency, CAST(coalesce(sum(effective_cost) FILTER (team = 'untagged'), 0) AS DOUBLE) / nullif(CAST(sum(effective_cost) AS DOUBLE), 0) AS untagged
+    FROM marts.chargeback_daily GROUP BY currency"""
+_TEAMS = """
+    SELECT team, sum(effective_cost) AS cost, sum(effective_cost) FILTER (cost_kind = 'idle') AS idle
+    FROM marts.chargeback_monthly
+    WHERE month = (SELECT max(month) FROM marts.chargeback_monthly) AND currency = ?
+    GROUP BY team ORDER BY cost DESC LIMIT 12"""
+_GATES = """
+    SELECT gate, passed, severity, detail FROM ops.quality
+    WHERE run_id = (SELECT max_by(run_id, published_at) FROM ops.publications)"""
+
+
+def print_summary(console: Console, config: Config, outcome: Outcome) -> None:
+    """Prints the summary of what is published now."""
+    warehouse = Warehouse(config.data_dir)
+    connection = read_only(warehouse.path, config.data_dir)
+    try:
+        money = connection.sql(_MONEY).pl()
+        shares = dict(connection.sql(_SHARES).pl().iter_rows())
+        gates = connection.sql(_GATES).pl()
+        currency = config.settings.currency
+        teams = connection.execute(_TEAMS, [currency]).pl()
+        month = connection.sql("SELECT strftime(max(month), '%Y-%m') FROM marts.chargeback_monthly").fetchone()[0]
+    finally:
+        connection.close()
+    if outcome.unchanged:
+        console.print("Nothing changed since the last publication; no bill was read again.", highlight=False)
+    else:
+        console.print(f"Published; {outcome.slices_read} slices were new or had changed.", highlight=False)
+    console.print(_money_table(money, shares))
+    if teams.height:
+        console.print(_team_table(teams, currency, month))
+    failed = gates.filter(~pl.col("passed"))
+    console.print(f"[bold]gates[/]       {gates.height - failed.height} of {gates.height} passed", highlight=False)
+    for gate in failed.iter_rows(named=True):
+        console.print(f"            [yellow]{gate['severity']}[/] {gate['detail']}", highlight=False, soft_wrap=True)
+    for name, path in (
+        ("statements", warehouse.statements / "index.html"),
+        ("warehouse", warehouse.path),
+        ("data docs", data_docs(config.data_dir / "gx")),
+    ):
+        console.print(f"[bold]{name:<11}[/] {path}", highlight=False, soft_wrap=True)
+
+
+def _money_table(money: pl.DataFrame, shares: dict[str, float | None]) -> Table:
+    table = Table(show_edge=False, header_style="bold", pad_edge=False)
+    for name in ("currency", "money in", "money out", "difference", "in quarantine", "untagged"):
+        table.add_column(name, justify="left" if name == "currency" else "right")
+    for row in money.iter_rows(named=True):
+        share = shares.get(row["currency"])
+        table.add_row(
+            row["currency"], f"{row['money_in']:,.2f}", f"{row['money_out']:,.2f}", f"{row['difference']:f}".rstrip("0").rstrip(".") or "0",
+            f"{row['quarantined']:,.2f}", "unknown" if share is None else f"{share:.1%}",
+        )  # fmt: skip
+    return table
+
+
+def _team_table(teams: pl.DataFrame, currency: str, month: str) -> Table:
+    table = Table(show_edge=False, header_style="bold", pad_edge=False, title=f"{month} by team", title_justify="left")
+    for name in ("team", "effective cost", "of which idle"):
+        table.add_column(name, justify="left" if name == "team" else "right")
+    for row in teams.iter_rows(named=True):
+        table.add_row(
+            row["team"],
+            format_currency(row["cost"], currency, locale="en_US"),
+            format_currency(row["idle"] or 0, currency, locale="en_US"),
+        )
+    return table

@@ -1,0 +1,20 @@
+"""What all tests share: a fixed time zone and no secrets from the machine."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+os.environ["GX_ANALYTICS_ENABLED"] = "false"
+
+
+@pytest.fixture(autouse=True)
+def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests run in UTC and see neither this machine's AWS settings nor its Tierwise configuration."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "TIERWISE_CONFIG", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)

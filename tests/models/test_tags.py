@@ -1,0 +1,29 @@
+"""Which tag names an owner."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from models.tags import tag_values, with_tag_columns
+
+KEYS = {"team": ("team", "owner"), "environment": ("env",)}
+
+
+def test_first_key_with_a_value_wins_whatever_its_case() -> None:
+    assert tag_values('{"Owner": "b", "TEAM": " "}', KEYS)["team"] == "b"
+    assert tag_values('{"Owner": "b", "Team": "a"}', KEYS)["team"] == "a"
+
+
+def test_no_tag_no_owner() -> None:
+    assert tag_values(None, KEYS)["team"] is None
+    assert tag_values('{"team": true}', KEYS)["team"] is None
+    assert tag_values('{"cost-center": "x"}', KEYS) == dict.fromkeys(
+        ("team", "project", "environment", "workload_type", "workload")
+    )
+
+
+def test_columns_keep_every_row() -> None:
+    costs = pl.DataFrame({"tags": ['{"team":"a"}', None, '{"team":"a"}'], "n": [1, 2, 3]})
+    found = with_tag_columns(costs, KEYS)
+    assert found["n"].to_list() == [1, 2, 3]
+    assert found["team_tag"].to_list() == ["a", None, "a"]

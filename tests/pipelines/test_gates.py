@@ -1,0 +1,119 @@
+"""Gates: bounds of the configuration, judged by Great Expectations on one measured row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models import tables
+from models.config import Gates
+from pipelines.checks.gates import data_docs, judge, quality
+from pipelines.checks.metrics import gates, metrics_sql
+from pipelines.engines.duckdb import DuckDBEngine
+
+GOOD: dict[str, Any] = {
+    "facts_rows": 10.0,
+    "reconciliation_difference": 0.0,
+    "unknown_currency_rows": 0.0,
+    "negative_idle_rows": 0.0,
+    "quarantine_share": 0.0,
+    "untagged_share": 0.2,
+    "freshness_days": 2.0,
+    "gpu_coverage": 0.95,
+    "unregistered_gpus": 0.0,
+    "stale_sources": 0.0,
+}
+BOUNDS = Gates(freshness_max_days=3, gpu_coverage_min=0.9, untagged_max_share=0.25)
+
+
+def failed(row: dict[str, Any], folder: Path) -> dict[str, str]:
+    return {v.gate.name: v.sentence() for v in judge(gates(BOUNDS), row, folder, "r1") if not v.passed}
+
+
+def test_all_pass_and_data_docs_are_written(tmp_path: Path) -> None:
+    assert failed(GOOD, tmp_path) == {}
+    assert data_docs(tmp_path).is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("facts_rows", 0.0, "at least 1"),
+        ("reconciliation_difference", 1e-12, "at most 0"),
+        ("unknown_currency_rows", 1.0, "at most 0"),
+        ("negative_idle_rows", 1.0, "at most 0"),
+        ("quarantine_share", 0.001, "is 0.001; allowed: at most 0"),
+        ("untagged_share", 0.26, "is 0.26; allowed: at most 0.25"),
+        ("freshness_days", 4.0, "is 4; allowed: at most 3"),
+        ("gpu_coverage", 0.89, "is 0.89; allowed: at least 0.9"),
+    ],
+)
+def test_each_gate_fails_alone_and_says_value_and_bound(
+    tmp_path: Path, name: str, value: float, says: str
+) -> None:
+    found = failed({**GOOD, name: value}, tmp_path)
+    assert list(found) == [name]
+    assert says in found[name]
+
+
+def test_unknown_is_not_a_failure_and_absent_bounds_do_not_block(tmp_path: Path) -> None:
+    assert failed({**GOOD, "gpu_coverage": None}, tmp_path) == {}
+    found = judge(gates(Gates()), {**GOOD, "freshness_days": 900.0, "untagged_share": 1.0}, tmp_path, "r2")
+    assert [v.gate.name for v in found if not v.passed] == []
+
+
+def test_warnings_do_not_block(tmp_path: Path) -> None:
+    found = judge(gates(BOUNDS), {**GOOD, "stale_sources": 2.0}, tmp_path, "r3")
+    stale = next(v for v in found if v.gate.name == "stale_sources")
+    assert not stale.passed
+    assert not stale.blocks
+    assert quality(found, "r3").filter(~tables.pl.col("passed"))["severity"].to_list() == ["warning"]
+
+
+def test_metrics_query_on_known_tables() -> None:
+    """Two sources: 4 of 200 rows rejected in the worse; 30 of 100 EUR untagged; 5 days old; site covered 0.75."""
+    with DuckDBEngine() as engine:
+        for schema in ("ops", "marts"):
+            engine.execute(f"CREATE SCHEMA {schema}")
+        for table in tables.TABLES.values():
+            if table not in tables.FACTS:
+                engine.execute(table.ddl())
+        engine.execute(
+            """INSERT INTO ops.ingests BY NAME
+               SELECT 'a' AS source, true AS current, 200 AS rows_read, 196 AS rows_loaded, 4 AS rows_rejected
+               UNION ALL SELECT 'b', true, 1000, 1000, 0 UNION ALL SELECT 'b', false, 10, 0, 10"""
+        )
+        engine.execute("INSERT INTO ops.publications BY NAME SELECT DATE '2026-11-10' AS as_of")
+        engine.execute(
+            """INSERT INTO ops.sources BY NAME SELECT 'a' AS source, DATE '2026-11-05' AS last_day, 'ok' AS status
+               UNION ALL SELECT 'b', DATE '2026-11-09', 'stale'"""
+        )
+        engine.execute(
+            """INSERT INTO ops.reconciliation BY NAME SELECT 'a' AS source, DATE '2026-11-01' AS month, 'EUR' AS currency,
+                 5.0 AS source_total, 5.0 AS focus_total, 0 AS quarantined_total, 5.0 AS allocated_total, 0 AS difference
+               UNION ALL SELECT 'b', DATE '2026-11-01', 'XQQ', 5.0, 4.5, 0, 4.5, 0.5"""
+        )
+        engine.execute(
+            """INSERT INTO marts.chargeback_daily BY NAME SELECT 'untagged' AS team, 'EUR' AS currency, 30 AS effective_cost
+               UNION ALL SELECT 'x', 'EUR', 70 UNION ALL SELECT 'x', 'USD', 1000"""
+        )
+        engine.execute(
+            """INSERT INTO marts.gpu_daily BY NAME SELECT 'dc1' AS site, 1.0 AS coverage, 24 AS gpu_hours_capacity, 24 AS gpu_hours_allocated,
+                 0 AS cost_idle, 0 AS cost_unallocated, 1 AS cost_used
+               UNION ALL SELECT 'dc1', 0.5, 24, 25, -1, 0, 1"""
+        )
+        row = engine.query(metrics_sql(3)).row(0, named=True)
+    assert row["facts_rows"] == 1196
+    assert row["reconciliation_difference"] == 0.5
+    assert "b 2026-11 XQQ" in row["reconciliation_difference_detail"]
+    assert row["unknown_currency_rows"] == 1
+    assert row["negative_idle_rows"] == 1
+    assert row["quarantine_share"] == pytest.approx(0.02)
+    assert row["untagged_share"] == pytest.approx(0.3)
+    assert row["freshness_days"] == 5
+    assert row["freshness_days_detail"] == "a"
+    assert row["gpu_coverage"] == pytest.approx(0.75)
+    assert row["unregistered_gpus"] == 3
+    assert row["stale_sources"] == 1

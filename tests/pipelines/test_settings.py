@@ -1,0 +1,118 @@
+"""A wrong configuration is told all at once: path, value, what is allowed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from pipelines.settings import ConfigError, load_config
+
+REGISTER = (
+    "asset,site,node,kind,units,model,capex,currency,in_service,retired,life_months,salvage,opex_month\n"
+    "a1,dc1,n1,gpu_server,8,DGX,199000,USD,2026-01-01,,36,,2500\n"
+)
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "bills").mkdir(exist_ok=True)
+    file = folder / "tierwise.yaml"
+    file.write_text(text)
+    return file
+
+
+def problems(folder: Path, text: str) -> dict[str, str]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(folder, text))
+    return {p.path: str(p) for p in caught.value.problems}
+
+
+def test_smallest_file(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, "sources:\n  bills: {kind: focus, location: ./bills}\n"))
+    assert config.settings.currency == "USD"
+    assert list(config.sources) == ["bills"]
+    assert config.sources["bills"].required
+    assert config.data_dir == tmp_path / "data"
+
+
+def test_every_problem_at_once(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        """
+currncy: EUR
+time_zone: Mars/Olympus
+sources:
+  a: {kind: floppy, location: x}
+  b: {kind: focus, locaton: ./bills}
+  c: {kind: focus, location: "${NOT_SET_ANYWHERE}"}
+sites:
+  dc1: {time_zone: UTC, pue: 0.5, tariff: 0.1}
+gates: {untagged_max_share: 25}
+""",
+    )
+    assert "unknown key" in found["currncy"]
+    assert "Mars/Olympus" in found["time_zone"]
+    assert "IANA" in found["time_zone"]
+    assert "floppy" in found["sources.a.kind"]
+    assert "aws_cur, edge_files, focus" in found["sources.a.kind"]
+    assert "required" in found["sources.b.location"]
+    assert "unknown key" in found["sources.b.locaton"]
+    assert "NOT_SET_ANYWHERE must be set" in found["sources.c.location"]
+    assert "0.5" in found["sites.dc1.pue"]
+    assert "less than or equal to 1" in found["gates.untagged_max_share"]
+
+
+def test_unknown_site_names_the_known_ones(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        """
+sources: {e: {kind: edge_files, location: ., site: plant9}}
+sites: {plant2: {time_zone: Asia/Kolkata, tariff: 0.1}}
+""",
+    )
+    assert "plant9" in found["sources.e.site"]
+    assert "plant2" in found["sources.e.site"]
+
+
+def test_register_is_read_and_its_errors_name_the_line(tmp_path: Path) -> None:
+    (tmp_path / "assets.csv").write_text(REGISTER)
+    head = "sources: {b: {kind: focus, location: bills}}\nassets: assets.csv\nsites: {dc1: {time_zone: UTC, tariff: 0.12}}\n"
+    config = load_config(write(tmp_path, head))
+    assert config.assets[0].capex == Decimal(199000)
+    assert config.assets[0].salvage == 0
+
+    (tmp_path / "assets.csv").write_text(REGISTER + "a2,dc1,n2,gpu_server,8,DGX,free,USD,2026-01-01,,36,,\n")
+    assert "'free'" in problems(tmp_path, head)["assets.csv line 3.capex"]
+    (tmp_path / "assets.csv").write_text(REGISTER + REGISTER.splitlines()[1])
+    assert "unique" in problems(tmp_path, head)["assets"]
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "sources: [", "sources: {}"])
+def test_unusable_files(tmp_path: Path, text: str) -> None:
+    assert problems(tmp_path, text)
+
+
+def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="tierwise demo"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_secrets_come_from_the_environment_and_are_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROM_TOKEN", "s3cr3t-value")
+    text = 'sources: {p: {kind: prometheus, url: "http://127.0.0.1:1", site: x, token_typo: "${PROM_TOKEN}"}}\n'
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    assert "s3cr3t-value" not in str(caught.value)
+    assert "token_typo" in str(caught.value)
+
+
+def test_hash_follows_file_and_register(tmp_path: Path) -> None:
+    (tmp_path / "assets.csv").write_text(REGISTER)
+    text = "sources: {b: {kind: focus, location: bills}}\nassets: assets.csv\nsites: {dc1: {time_zone: UTC, tariff: 0.12}}\n"
+    first = load_config(write(tmp_path, text)).hash
+    assert load_config(write(tmp_path, text)).hash == first
+    (tmp_path / "assets.csv").write_text(REGISTER.replace("199000", "199001"))
+    assert load_config(write(tmp_path, text)).hash != first
