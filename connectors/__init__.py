@@ -1,0 +1,1 @@
+"""Reading the outside world: one folder a provider or protocol."""

@@ -44,7 +44,7 @@ class Store(Protocol):
         """The content of a small object (a manifest)."""
         ...
 
-    def fetch(self, objects: Sequence[Object]) -> list[Path]:
+    def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
         """Local paths of the objects: the files themselves on disk, cached downloads from S3."""
         ...
 
@@ -181,7 +181,7 @@ class LocalStore:
             msg = f"file {self.root / key} cannot be read: {error.strerror}"
             raise SourceError(msg) from error
 
-    def fetch(self, objects: Sequence[Object]) -> list[Path]:
+    def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
         """The files themselves.
 
         Raises:

@@ -135,7 +135,7 @@ class S3Store:
             body: bytes = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"].read()
             return body
 
-    def fetch(self, objects: Sequence[Object]) -> list[Path]:
+    def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
         """Local copies, downloaded once a version; a copy is either there as a whole or not at all.
 
         Raises:

@@ -1,0 +1,1 @@
+"""Statements and charts from the published warehouse, read-only."""

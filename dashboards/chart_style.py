@@ -92,26 +92,26 @@ def colours(series: Sequence[str]) -> dict[str, str]:
     return {s: FIXED[s] if s in FIXED else free[rest.index(s) % len(free)] for s in series}
 
 
-def ordered(frame: pl.DataFrame, series: str = "series", value: str = "value", top: int = 7) -> pl.DataFrame:
+def ordered(frame: pl.DataFrame, order: Sequence[str] = (), top: int = 7) -> pl.DataFrame:
     """The frame with all but the greatest series folded into `other`.
 
     Args:
-        frame: Any frame with the two columns.
-        series: Column with the series' names.
-        value: Column with their values, summed by absolute size.
+        frame: Any frame with the columns series and value.
+        order: Series that come first, in this order; the others follow by absolute size.
         top: Series to keep, those of `LAST` apart.
 
     Returns:
         The frame with `series` renamed where folded, and `rank` (0 is the greatest; those of `LAST` last).
     """
     size = (
-        frame.group_by(series)
-        .agg(pl.col(value).cast(pl.Float64).sum().abs().alias("size"))
-        .sort(["size", series], descending=[True, False])
+        frame.group_by("series")
+        .agg(pl.col("value").cast(pl.Float64).sum().abs().alias("size"))
+        .sort(["size", "series"], descending=[True, False])
     )
-    names = [n for n in size[series].to_list() if n not in LAST]
+    names = [n for n in size["series"].to_list() if n not in LAST]
+    names.sort(key=lambda n: order.index(n) if n in order else len(order))
     keep = names[:top] if len(names) > top + 1 else names
-    kept = pl.col(series).is_in([*keep, *LAST])
-    folded = frame.with_columns(pl.when(kept).then(pl.col(series)).otherwise(pl.lit(OTHER)).alias(series))
+    kept = pl.col("series").is_in([*keep, *LAST])
+    folded = frame.with_columns(pl.when(kept).then(pl.col("series")).otherwise(pl.lit(OTHER)).alias("series"))
     ranks = {n: i for i, n in enumerate([*keep, *LAST])}
-    return folded.with_columns(pl.col(series).replace_strict(ranks, return_dtype=pl.Int64).alias("rank"))
+    return folded.with_columns(pl.col("series").replace_strict(ranks, return_dtype=pl.Int64).alias("rank"))

@@ -12,7 +12,7 @@ from datetime import date
 import altair as alt
 import polars as pl
 
-from dashboards.chart_style import DOWN, INK, OTHER, UP, colours, ordered, svg
+from dashboards.chart_style import DOWN, INK, UP, colours, ordered, svg
 
 
 def _rows(frame: pl.DataFrame) -> alt.InlineData:
@@ -28,6 +28,10 @@ def _colour(names: Sequence[str]) -> alt.Color:
     return alt.Color("series:N", sort=None, scale=scale)
 
 
+def _label(day: date) -> str:
+    return f"{day.day}"
+
+
 def _days(frame: pl.DataFrame, days: Sequence[date]) -> tuple[pl.DataFrame, alt.X]:
     axis = alt.Axis(title=None, labelAngle=0, grid=False, labelOverlap="greedy")
     scale = alt.Scale(domain=[_label(d) for d in days], paddingInner=0.2)
@@ -35,78 +39,77 @@ def _days(frame: pl.DataFrame, days: Sequence[date]) -> tuple[pl.DataFrame, alt.
     return frame.with_columns(pl.col("day").map_elements(_label, return_dtype=pl.String).alias("label")), x
 
 
-def _label(day: date) -> str:
-    return f"{day.day}"
+def _axis() -> alt.Axis:
+    return alt.Axis(title=None, format=",~f", tickCount=5)
 
 
-def _amounts(title: str, *, horizontal: bool = False) -> alt.Axis:
-    return alt.Axis(title=title, format="~s", tickCount=5, grid=True, titleAngle=0 if horizontal else 270)
+def _summed(frame: pl.DataFrame, by: str, order: Sequence[str] = ()) -> pl.DataFrame:
+    """Values by `by`, series and rank: added exactly, then rounded, so that no order of adding shows."""
+    added = ordered(frame, order).group_by(by, "series", "rank").agg(pl.col("value").sum())
+    return added.with_columns(pl.col("value").cast(pl.Float64).round(6)).sort(by, "rank")
 
 
-def stacked_days(frame: pl.DataFrame, days: Sequence[date], title: str, name: str) -> str:
+def stacked_days(frame: pl.DataFrame, days: Sequence[date], name: str, order: Sequence[str] = ()) -> str:
     """Values per day, stacked by series, the greatest at the bottom and grey ones on top.
 
     Args:
         frame: day, series, value; several rows of a day and series are added.
         days: Every day of the axis, of one month.
-        title: Title of the value axis, with its unit.
         name: Unique on its page.
+        order: Series to stack first, in this order.
     """
-    small = ordered(frame).group_by("day", "series", "rank").agg(pl.col("value").cast(pl.Float64).sum())
-    small, x = _days(small.sort("day", "rank"), days)
-    names = _names(small)
+    small, x = _days(_summed(frame, "day", order), days)
     chart = (
         alt.Chart(_rows(small.drop("day")))
         .mark_bar()
         .encode(
             x=x,
-            y=alt.Y("value:Q", axis=_amounts(title), stack="zero"),
-            color=_colour(names),
+            y=alt.Y("value:Q", axis=_axis(), stack="zero"),
+            color=_colour(_names(small)),
             order=alt.Order("rank:Q", sort="ascending"),
         )
-        .properties(width=900, height=190)
+        .properties(width=930, height=185)
     )
     return svg(chart, name)
 
 
-def stacked_months(frame: pl.DataFrame, title: str, name: str) -> str:
+def stacked_months(frame: pl.DataFrame, name: str) -> str:
     """Values per month, stacked by series.
 
     Args:
         frame: label (the month, in order of time), series, value.
-        title: Title of the value axis, with its unit.
         name: Unique on its page.
     """
     labels = frame["label"].unique(maintain_order=True).to_list()
-    small = ordered(frame).group_by("label", "series", "rank").agg(pl.col("value").cast(pl.Float64).sum())
-    small = small.sort("label", "rank")
+    small = _summed(frame, "label")
     chart = (
         alt.Chart(_rows(small))
-        .mark_bar(size=22)
+        .mark_bar(size=20)
         .encode(
             y=alt.Y("label:O", sort=None, scale=alt.Scale(domain=labels), axis=alt.Axis(title=None)),
-            x=alt.X("value:Q", axis=_amounts(title, horizontal=True), stack="zero"),
+            x=alt.X("value:Q", axis=_axis(), stack="zero"),
             color=_colour(_names(small)),
             order=alt.Order("rank:Q", sort="ascending"),
         )
-        .properties(width=820, height=34 * len(labels))
+        .properties(width=830, height=30 * len(labels))
     )
     return svg(chart, name)
 
 
-def changes(frame: pl.DataFrame, title: str, name: str) -> str:
-    """Signed bars of what went up (red) and down, the greatest rise first.
+def changes(frame: pl.DataFrame, name: str) -> str:
+    """Signed bars of what went up (red) and down, in the order in which they come.
 
     Args:
-        frame: series, value (the change), text (how the change is written), in drawing order.
-        title: Title of the value axis, with its unit.
+        frame: series, value (the change, Float64), text (how the change is written).
         name: Unique on its page.
     """
-    rows = frame.with_columns(pl.col("value").cast(pl.Float64))
-    base = alt.Chart(_rows(rows)).encode(
-        y=alt.Y("series:N", sort=rows["series"].to_list(), axis=alt.Axis(title=None)),
+    low, high = min(0.0, *frame["value"]), max(0.0, *frame["value"])
+    room = 0.2 * (high - low)
+    scale = alt.Scale(domain=[low - room * (low < 0), high + room * (high > 0)], nice=False)
+    base = alt.Chart(_rows(frame)).encode(
+        y=alt.Y("series:N", sort=frame["series"].to_list(), axis=alt.Axis(title=None)),
     )
-    x = alt.X("value:Q", axis=_amounts(title, horizontal=True), scale=alt.Scale(padding=70))
+    x = alt.X("value:Q", axis=_axis(), scale=scale)
     bars = base.mark_bar(size=13).encode(
         x=x, color=alt.condition(alt.datum.value > 0, alt.value(UP), alt.value(DOWN))
     )
@@ -115,59 +118,56 @@ def changes(frame: pl.DataFrame, title: str, name: str) -> str:
         base.transform_filter(alt.datum.value <= 0).mark_text(align="right", dx=-5, fontSize=11, color=INK),
     ]
     chart = alt.layer(bars, *(t.encode(x=x, text="text:N") for t in texts))
-    return svg(chart.properties(width=660, height=22 * max(rows.height, 1)), name)
+    return svg(chart.properties(width=720, height=22 * frame.height), name)
 
 
-def heat_map(frame: pl.DataFrame, days: Sequence[date], title: str, name: str) -> str:
+def heat_map(frame: pl.DataFrame, days: Sequence[date], name: str) -> str:
     """One row of cells per card, darker where more was lost; rows in the order in which they come.
 
     Args:
         frame: card, day, value; at most one row a card and day. A day without a row stays blank.
         days: Every day of the axis, of one month.
-        title: Title of the colour legend, with its unit.
         name: Unique on its page.
     """
     cards = frame["card"].unique(maintain_order=True).to_list()
     small, x = _days(frame.with_columns(pl.col("value").cast(pl.Float64)), days)
+    legend = alt.Legend(format=",~f", gradientLength=160, gradientThickness=9)
     chart = (
         alt.Chart(_rows(small.drop("day")))
         .mark_rect(stroke="white", strokeWidth=1)
         .encode(
             x=x,
             y=alt.Y("card:N", sort=cards, axis=alt.Axis(title=None, labelFontSize=10)),
-            color=alt.Color(
-                "value:Q",
-                scale=alt.Scale(scheme="purples", domainMin=0),
-                legend=alt.Legend(title=title, format="~s", gradientLength=160, gradientThickness=9),
-            ),
+            color=alt.Color("value:Q", scale=alt.Scale(scheme="purples", domainMin=0), legend=legend),
         )
-        .properties(width=780, height=15 * len(cards))
+        .properties(width=830, height=15 * len(cards))
     )
     return svg(chart, name)
 
 
-def lines(frame: pl.DataFrame, days: Sequence[date], title: str, name: str) -> str:
-    """One line per series over the days of a month; a logarithmic axis where values spread more than tenfold.
+def is_wide(values: pl.Series) -> bool:
+    """Positive values spread more than tenfold, so that a logarithmic axis shows them better."""
+    positive = values.cast(pl.Float64).filter(values > 0)
+    return positive.len() > 0 and bool((positive.max() / positive.min()) > 10)  # type: ignore[operator]
+
+
+def lines(frame: pl.DataFrame, days: Sequence[date], name: str) -> str:
+    """One line per series over the days of a month; a logarithmic axis where values are wide apart.
 
     Args:
-        frame: day, series, value; NULL breaks the line.
+        frame: day, series, value; one row a day and series, of few series. A logarithmic axis omits 0.
         days: Every day of the axis, of one month.
-        title: Title of the value axis, with its unit.
         name: Unique on its page.
     """
-    values = frame.filter(pl.col("value") > 0)["value"].cast(pl.Float64)
-    low, high = (float(values.min() or 1), float(values.max() or 1)) if values.len() else (1.0, 1.0)  # type: ignore[arg-type]
-    log = high / low > 10
-    small = ordered(frame.filter(pl.col("value") > 0) if log else frame)
-    small = small.filter(pl.col("series") != OTHER) if small["series"].n_unique() > 8 else small
-    small, x = _days(small.with_columns(pl.col("value").cast(pl.Float64)).sort("rank", "day"), days)
+    log = is_wide(frame["value"])
+    small = ordered(frame.filter(pl.col("value") > 0) if log else frame, top=frame["series"].n_unique())
+    small, x = _days(small.with_columns(pl.col("value").cast(pl.Float64).round(6)).sort("rank", "day"), days)
     scale = alt.Scale(type="log", nice=True) if log else alt.Scale(zero=True)
-    axis = alt.Axis(title=title + (", log scale" if log else ""), format="~s", tickCount=5)
     chart = (
         alt.Chart(_rows(small.drop("day")))
         .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=22, filled=True))
-        .encode(x=x, y=alt.Y("value:Q", scale=scale, axis=axis), color=_colour(_names(small)))
-        .properties(width=900, height=190)
+        .encode(x=x, y=alt.Y("value:Q", scale=scale, axis=_axis()), color=_colour(_names(small)))
+        .properties(width=930, height=185)
     )
     return svg(chart, name)
 
@@ -183,12 +183,11 @@ PARTS: Mapping[str, str] = {
 """Parts of an option's cost -> colour."""
 
 
-def option_costs(frame: pl.DataFrame, title: str, name: str) -> str:
+def option_costs(frame: pl.DataFrame, name: str) -> str:
     """Cost of each option over the horizon with its parts stacked, in the order in which options come.
 
     Args:
         frame: option, part (a key of `PARTS`), value.
-        title: Title of the value axis, with its unit.
         name: Unique on its page.
     """
     options = frame["option"].unique(maintain_order=True).to_list()
@@ -204,7 +203,7 @@ def option_costs(frame: pl.DataFrame, title: str, name: str) -> str:
         .mark_bar(size=16)
         .encode(
             y=alt.Y("option:N", sort=options, axis=alt.Axis(title=None)),
-            x=alt.X("value:Q", axis=_amounts(title, horizontal=True), stack="zero"),
+            x=alt.X("value:Q", axis=_axis(), stack="zero"),
             color=alt.Color(
                 "series:N", sort=None, scale=alt.Scale(domain=parts, range=[PARTS[p] for p in parts])
             ),

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from dashboards import charts, usage
 from dashboards.figures import ZERO, Lines, Period, TeamLines, lines, team_lines, total
-from dashboards.format import cents, change, money, number, percent, signed, unit_price
+from dashboards.format import cents, change, day_name, money, number, percent, signed, unit_price
 from dashboards.store import Store
 
 WORK = ("workload", "project", "environment", "workload_type", "tier")
@@ -24,7 +24,7 @@ WORK = ("workload", "project", "environment", "workload_type", "tier")
 
 @dataclass(frozen=True)
 class Frames:
-    """What a page is made of; `unit` and `gpu` are telemetry of the month, `*_before` of the days compared."""
+    """What a page is made of: rows of the marts of the month, and (`*_before`) of the days compared with."""
 
     now: pl.DataFrame
     before: pl.DataFrame | None
@@ -101,7 +101,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """Everything a page shows for one currency. `charts` holds only those that have something to show."""
+    """Everything a page shows for one currency.
+
+    Attributes:
+        closed: Cost when the month was closed; None while it is open.
+        adjustment: What changed since then.
+        outside: Cost billed in the month for days outside it, which the daily chart does not draw.
+        charts: Name -> SVG, of those charts that have something to show.
+        is_log: The chart of unit costs has a logarithmic axis.
+    """
 
     currency: str
     figures: tuple[Figure, ...]
@@ -112,10 +120,12 @@ class Section:
     teams: TeamLines | None
     closed: Decimal | None
     adjustment: Decimal
+    outside: Decimal
     gpu: usage.GpuUse
     cards: list[tuple[str, str, str, usage.GpuUse]]
     units: list[usage.UnitCost]
     charts: Mapping[str, Markup]
+    is_log: bool
 
 
 def section(frames: Frames, period: Period, currency: str, *, teams: bool) -> Section:
@@ -133,6 +143,7 @@ def section(frames: Frames, period: Period, currency: str, *, teams: bool) -> Se
     by_team = team_lines(own.now, own.before, currency, own.stale) if teams else None
     units = usage.unit_costs(own.unit)
     published = own.now["published_cost"]
+    before = None if own.before is None else _worded(own.before)
     return Section(
         currency=currency,
         figures=(
@@ -142,18 +153,24 @@ def section(frames: Frames, period: Period, currency: str, *, teams: bool) -> Se
             _unit(own, units, period, currency),
             _saving(own.placement, period, currency),
         ),
-        work=lines(own.now, own.before, WORK, currency, own.stale),
+        work=lines(_worded(own.now), before, WORK, currency, own.stale),
         services=services,
         kinds=kinds,
         methods=lines(own.now, None, ["method"], currency, own.stale),
         teams=by_team,
         closed=total(own.now, "published_cost") if published.drop_nulls().len() else None,
         adjustment=total(own.now, "adjustment"),
+        outside=total(own.daily.filter(~pl.col("day").is_in(period.days))),
         gpu=usage.gpu_use(own.gpu),
         cards=usage.gpu_cards(own.gpu),
         units=units,
         charts=_charts(own, period, currency, services, by_team),
+        is_log=charts.is_wide(usage.unit_cost_lines(own.unit)["value"]),
     )
+
+
+def _worded(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.col("workload_type").str.replace_all("_", " "))
 
 
 def _direction(now: Decimal, before: Decimal | None) -> str:
@@ -239,7 +256,7 @@ def _saving(placement: pl.DataFrame, period: Period, currency: str) -> Figure:
     return Figure(
         "Placement saving possible",
         money(total(moves, "saving_36m"), currency) if judged else "–",
-        f"as of {period.as_of.isoformat()}" if judged else "",
+        f"as of {day_name(period.as_of)}" if judged else "",
         "",
         note,
     )
@@ -255,9 +272,7 @@ def _charts(
     spend = own.daily.group_by("day", grey.alias("series")).agg(pl.col("effective_cost").sum().alias("value"))
     spend = spend.filter(pl.col("day").is_in(period.days))
     if spend.height:
-        result["spend"] = charts.stacked_days(
-            spend.sort("day", "series"), period.days, f"{currency} a day", f"{name}-spend"
-        )
+        result["spend"] = charts.stacked_days(spend, period.days, f"{name}-spend")
     moves = (
         [(t.team, t.shown - t.before) for t in teams.lines if t.before is not None]
         if teams is not None
@@ -265,18 +280,17 @@ def _charts(
     )
     moved = _largest([(label, value) for label, value in moves if value], currency)
     if moved.height:
-        result["changes"] = charts.changes(moved, f"{currency}, change vs {period.against}", f"{name}-change")
+        result["changes"] = charts.changes(moved, f"{name}-change")
     if own.gpu.height:
         result["gpu"] = charts.stacked_days(
-            usage.gpu_parts(own.gpu), period.days, "GPU-hours a day", f"{name}-gpu"
+            usage.gpu_parts(own.gpu), period.days, f"{name}-gpu", ["used", "idle"]
         )
         waste = usage.waste_by_card(own.gpu)
         if waste["value"].cast(pl.Float64).sum() > 0:
-            title = f"{currency} a day, idle and unallocated"
-            result["heat"] = charts.heat_map(waste, period.days, title, f"{name}-heat")
+            result["heat"] = charts.heat_map(waste, period.days, f"{name}-heat")
     unit = usage.unit_cost_lines(own.unit)
     if unit.height:
-        result["unit"] = charts.lines(unit, period.days, f"{currency} per 1M inferences", f"{name}-unit")
+        result["unit"] = charts.lines(unit, period.days, f"{name}-unit")
     return {key: Markup(value) for key, value in result.items()}  # noqa: S704 - SVG of vl-convert, escaped
 
 

@@ -10,6 +10,7 @@ import copy
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -175,7 +176,7 @@ class Store:
         oldest = stale.group_by("charged_as").agg(pl.col("stale_since").min()).sort("charged_as")
         return dict(oldest.iter_rows())
 
-    def publication(self) -> dict[str, object]:
+    def publication(self) -> dict[str, Any]:
         """The latest row of `ops.publications`, by column.
 
         Raises:

@@ -232,8 +232,12 @@ def _per_million(frame: pl.DataFrame, unit: str) -> Decimal | None:
         return MILLION * total(known, "cost") / units
 
 
-def unit_cost_lines(frame: pl.DataFrame) -> pl.DataFrame:
+def unit_cost_lines(frame: pl.DataFrame, top: int = 8) -> pl.DataFrame:
     """Full cost per 1M inferences by day, for a chart.
+
+    Args:
+        frame: Rows of `marts.unit_cost_daily` of one currency.
+        top: Most series to give, those of greatest cost.
 
     Returns:
         day, series (the workload, with tier and model where it has several), value.
@@ -245,11 +249,12 @@ def unit_cost_lines(frame: pl.DataFrame) -> pl.DataFrame:
         .then(pl.concat_str("workload", "tier", "model", separator=" · ", ignore_nulls=True))
         .otherwise(pl.col("workload"))
     )
-    return (
-        full.select("day", name.alias("series"), pl.col("cost_per_1m_inferences").alias("value"))
-        .drop_nulls()
-        .sort("series", "day")
+    named = full.select("day", "cost", name.alias("series"), pl.col("cost_per_1m_inferences").alias("value"))
+    known = named.filter(pl.col("value").is_not_null())
+    greatest = (
+        known.group_by("series").agg(pl.col("cost").sum()).sort(["cost", "series"], descending=[True, False])
     )
+    return known.join(greatest.head(top), on="series", how="semi").drop("cost").sort("series", "day")
 
 
 def option_parts(options: pl.DataFrame, current: str | None, recommended: str | None) -> pl.DataFrame:

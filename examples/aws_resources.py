@@ -1,7 +1,7 @@
 """What Lumen Orchard runs on AWS: every metered resource with its price, size, rhythm, owner and tags.
 
-A resource with the owner `NOBODY`, or a team in `company.MISSPELT`, is one of the demo's faults. How these become
-line items belongs to `bills_aws.py`.
+A resource with the owner `NOBODY`, or a team in `company.MISSPELT`, is one of the demo's faults. How these
+become line items belongs to `bills_aws.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from examples.company import (
     LLM_TUNING,
     NOBODY,
     NOTEBOOKS,
-    SUPPORT_CHAT,
     VISION_TRAINING,
     Owner,
 )
@@ -70,8 +69,9 @@ HOME, US = "eu-central-1", "us-east-1"
 
 
 def _instance(
-    account: str, region: str, number: int, kind: str, price: str, rhythm: str, owner: Owner, plan: str = ""
+    account: str, number: int, kind: str, price: str, *, rhythm: str, owner: Owner, plan: str = ""
 ) -> Meter:
+    region = US if kind.startswith("p") or account == AWS_RESEARCH else HOME
     return Meter(
         account,
         "AmazonEC2",
@@ -202,21 +202,23 @@ def _model(name: str, thousand_tokens: int, price_in: str, price_out: str, owner
 def _meters() -> Iterator[Meter]:
     for n in range(8):
         plan = "4.1410" if n < 6 else ""
-        yield _instance(AWS_PROD, HOME, 0x100 + n, "g6.12xlarge", "5.7520", "batch", DOC_EXTRACT, plan)
-    yield _instance(AWS_PROD, HOME, 0x1F0, "g6.12xlarge", "5.7520", "always", NOBODY)
+        yield _instance(
+            AWS_PROD, 0x100 + n, "g6.12xlarge", "5.7520", rhythm="batch", owner=DOC_EXTRACT, plan=plan
+        )
+    yield _instance(AWS_PROD, 0x1F0, "g6.12xlarge", "5.7520", rhythm="always", owner=NOBODY)
     for n in range(4):
-        yield _instance(AWS_PROD, HOME, 0x200 + n, "g6.xlarge", "1.0060", "always", HELP_SEARCH)
+        yield _instance(AWS_PROD, 0x200 + n, "g6.xlarge", "1.0060", rhythm="always", owner=HELP_SEARCH)
     for n in range(2):
         owner = VISION_TRAINING if n else replace(VISION_TRAINING, team="VISION ")
-        yield _instance(AWS_PROD, US, 0x300 + n, "p4d.24xlarge", "21.9576", "runs", owner)
-    yield _instance(AWS_RESEARCH, US, 0x400, "p5.48xlarge", "55.0400", "runs", LLM_TUNING)
+        yield _instance(AWS_PROD, 0x300 + n, "p4d.24xlarge", "21.9576", rhythm="runs", owner=owner)
+    yield _instance(AWS_RESEARCH, 0x400, "p5.48xlarge", "55.0400", rhythm="runs", owner=LLM_TUNING)
     for n in range(6):
         owner = NOTEBOOKS if n < 3 else NOBODY
-        yield _instance(AWS_RESEARCH, US, 0x500 + n, "g6.xlarge", "0.8048", "office", owner)
+        yield _instance(AWS_RESEARCH, 0x500 + n, "g6.xlarge", "0.8048", rhythm="office", owner=owner)
     yield _endpoint(1, "intent-router", "ml.g6.xlarge", "1.2575", replace(HELP_SEARCH, team="Assit"))
     yield _endpoint(1, "layout-detector", "ml.g5.xlarge", "1.7600", replace(DOC_EXTRACT, team="doc-team"))
     yield _endpoint(1, "legacy-ranker", "ml.g5.2xlarge", "1.9000", NOBODY)
-    yield from _model("NovaPro", 90_000, "0.0008", "0.0032", SUPPORT_CHAT)
+    yield from _model("NovaPro", 90_000, "0.0008", "0.0032", HELP_SEARCH)
     yield from _model("NovaLite", 260_000, "0.00006", "0.00024", DOC_EXTRACT)
     for name, terabytes, owner in (
         ("lake", 90, DATA_LAKE),

@@ -110,8 +110,8 @@ def lines(start: date, end: date, seed: int) -> pl.DataFrame:
     """All usage from start to end (inclusive, UTC).
 
     Returns:
-        One row a line item: begin, until (epoch s), line_type, meter, usage (thousandths), rate (1e-7 USD), cost,
-        plan_cost, plan_used, plan_total (1e-10 USD), and the texts of the resource and its tags.
+        One row a line item: begin, until (epoch s), line_type, meter, usage (thousandths), rate (1e-7 USD),
+        cost, plan_cost, plan_used, plan_total (1e-10 USD), and the texts of the resource and its tags.
     """
     meters = _meters()
     hours, days = _clock(start, end, 3600), _clock(start, end, 86_400)

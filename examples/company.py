@@ -1,7 +1,7 @@
-"""Lumen Orchard, a made-up company: its teams, workloads, accounts, sites and hardware. Nothing in it is real.
+"""Lumen Orchard, a made-up company: its teams, workloads, accounts, sites and hardware. Nothing here is real.
 
-The list prices are of the size that clouds publish, so that the figures look familiar. How each input is written
-belongs to the module of that input; what Tierwise is told about all this, to `tierwise.yaml`.
+How each input is written belongs to the module of that input; what Tierwise is told about all this, to
+`tierwise.yaml`.
 """
 
 from __future__ import annotations

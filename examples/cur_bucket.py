@@ -1,8 +1,8 @@
 """A legacy Cost and Usage Report bucket: manifests, cumulative deliveries, gzipped CSV parts.
 
-Every month is delivered three times. Each delivery holds the month so far; the last one restates what the earlier
-ones estimated (storage), and in a closed month adds tax, credit and the invoice number. Only the delivery that the
-month's top manifest names is current. The line items themselves come from `bills_aws.py`.
+Every month is delivered three times. Each delivery holds the month so far; the last one restates what the
+earlier ones estimated (storage), and in a closed month adds tax, credit and the invoice number. Only the
+delivery that the month's top manifest names is current. The line items themselves come from `bills_aws.py`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from random import Random
-from uuid import UUID
+from uuid import NAMESPACE_URL, uuid5
 
 import polars as pl
 
@@ -122,7 +121,7 @@ def _native(
 
 
 def _manifest(
-    folder: Path, name: str, month: date, following: date, columns: list[str], keys: list[str]
+    folder: Path, name: str, month: date, following: date, *, columns: list[str], keys: list[str]
 ) -> str:
     return json.dumps(
         {
@@ -154,7 +153,7 @@ def _deliver(folder: Path, name: str, month: date, following: date, native: pl.D
         keys.append(f"{REPORT}-{number}.csv.gz")
         text = part.write_csv().encode()
         (folder / name / keys[-1]).write_bytes(gzip.compress(text, compresslevel=1, mtime=0))
-    manifest = _manifest(folder, name, month, following, native.columns, keys)
+    manifest = _manifest(folder, name, month, following, columns=native.columns, keys=keys)
     (folder / name / f"{REPORT}-Manifest.json").write_text(manifest, encoding="utf-8")
     (folder / f"{REPORT}-Manifest.json").write_text(manifest, encoding="utf-8")
 
@@ -189,7 +188,7 @@ def write(root: Path, start: date, end: date, seed: int) -> Mapping[date, Bill]:
         first, last = max(start, month), min(end, following - timedelta(days=1))
         tags = tuple(t for t in TAGS if month > start or t != LATER_TAG)
         usage = lines.filter(pl.col("begin").is_between(_epoch(month), _epoch(following), closed="left"))
-        names = [str(UUID(int=Random(f"{seed}/{month}/{n}").getrandbits(128), version=4)) for n in range(3)]
+        names = [str(uuid5(NAMESPACE_URL, f"{REPORT}/{seed}/{month}/{n}")) for n in range(3)]
         for share, name in enumerate(names[:2], start=1):
             cutoff = first + timedelta(days=(last - first).days * share // 3)
             early = _estimated(usage.filter(pl.col("begin") < _epoch(cutoff + timedelta(days=1))))

@@ -1,6 +1,6 @@
 """The edge fleet at plant2: 40 inspection cameras that each send a JSON line every fifteen minutes.
 
-A file `<day of arrival>.jsonl.gz` a day, local to the plant. The plant works from 06:00 to 22:00, Monday to
+A file `<day of arrival>.jsonl.gz` a day, local to the plant, where work goes on from 06:00 to 22:00, Monday to
 Saturday. Lines come twice, late (in the next day's file), or not at all; counters restart with a new `boot_id`.
 """
 
@@ -26,7 +26,7 @@ LATENCY = {"0.02": 410, "0.03": 830, "0.05": 975, "0.1": 998, "+Inf": 1000}
 
 @dataclass(frozen=True)
 class Fleet:
-    """What is known of the written fleet: (device, local day) -> inferences, and how many lines are faulty."""
+    """What is known of the fleet: (device, local day) -> inferences, and how many lines are wrong."""
 
     inferences: Mapping[tuple[str, date], int]
     duplicates: int
@@ -65,7 +65,7 @@ def _reports(start: date, end: date, seed: int, broken: Moments) -> pl.DataFrame
             work=pl.when(shift).then(380 + noise(key, "edge/work", seed, 140)).otherwise(0),
             milliwatt_hours=pl.when(shift).then(3_300).otherwise(1_450) + noise(key, "edge/power", seed, 200),
             lost=(noise(device_day, "edge/gap", seed, 50) == 0) & pl.col("hour").is_between(10, 12),
-            late=(noise(device_day, "edge/late", seed, 60) == 0)
+            late=(noise(device_day, "edge/late", seed, 25) == 0)
             & (pl.col("hour") >= 18)
             & (pl.col("day") < end),
             twice=noise(key, "edge/twice", seed, 120) == 0,
@@ -159,7 +159,7 @@ def write(root: Path, start: date, end: date, seed: int, broken: Moments) -> Fle
     last = sent.filter(pl.col("device_id") == DARK_DEVICE)["ts"].to_list()[-1]
     return Fleet(
         inferences={(device, day): work for device, day, work in daily.iter_rows()},
-        duplicates=sent["twice"].sum(),
-        late=arrived["late"].sum(),
+        duplicates=sent.filter("twice").height,
+        late=arrived.filter("late").height,
         dark_after=datetime.fromisoformat(last),
     )

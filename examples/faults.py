@@ -27,7 +27,7 @@ class Moments:
 
 
 def moments(start: date, end: date) -> Moments:
-    """The faults' moments for inputs from `start` to `end` (inclusive): near the end, where people look first."""
+    """The faults' moments for inputs from `start` to `end`, near the end, where people look first."""
     days = (end - start).days
 
     def at(share: float, hour: int) -> datetime:

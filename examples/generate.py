@@ -1,7 +1,7 @@
 """Writes the demo: the configuration and about 60 days of native inputs of a made-up company.
 
-The same seed, end and number of days give the same bytes. What each input looks like belongs to its own module;
-running Tierwise on it, to `pipelines/cli.py`.
+The same seed, end and number of days give the same bytes. What each input looks like belongs to its own
+module; running Tierwise on it, to `pipelines/cli.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import UTC, date, timedelta
 from pathlib import Path
 
 from examples import bills_focus, cur_bucket, edge_fleet, gpu_site, llm, register
-from examples.faults import GAP_NODE, DARK_DEVICE, LLM_RESET_POD, RESET_NODE, moments
+from examples.faults import DARK_DEVICE, GAP_NODE, LLM_RESET_POD, RESET_NODE, moments
 from examples.truth import Faults, Truth
 
 CONFIG = Path(__file__).with_name("tierwise.yaml")
@@ -46,8 +46,8 @@ def write(target: Path, end: date, days: int = 60, seed: int = 7) -> Truth:
     aws = cur_bucket.write(inputs / "aws", start, end, seed)
     focus = bills_focus.write(inputs / "gcp-focus", start, end, seed)
     energy = gpu_site.write(inputs / "dc1", start, end, seed, broken)
-    chat = llm.write(inputs / "dc1-llm", llm.AT_DC1, start, end, seed, broken)
-    pages = llm.write(inputs / "cloud-llm", llm.IN_CLOUD, start, end, seed, broken)
+    chat = llm.write(inputs / "dc1-llm", llm.AT_DC1, start, end, seed=seed, broken=broken)
+    pages = llm.write(inputs / "cloud-llm", llm.IN_CLOUD, start, end, seed=seed, broken=broken)
     fleet = edge_fleet.write(inputs / "plant2", start, end, seed, broken)
     return Truth(
         start=start,

@@ -1,7 +1,7 @@
-"""The GPU site dc1: one sample a minute of every card and MIG slice, as a collector on each node would write them.
+"""The GPU site dc1: one sample a minute of every card and MIG slice, as a collector on each node writes them.
 
-A file `gpu/<local day>.parquet` a day. The energy counter is in millijoules since the driver was loaded; every MIG
-slice repeats power and energy of its whole card, as DCGM reports them.
+A file `gpu/<local day>.parquet` a day. The energy counter is in millijoules since the driver was loaded;
+every MIG slice repeats power and energy of its whole card, as DCGM reports them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _work(load: str, seed: int, key: pl.Expr) -> pl.Expr:
 
 
 def _cards(clock: pl.DataFrame, seed: int, broken: Moments) -> pl.DataFrame:
-    """card, slice, ts, day, boot, percent (utilisation of the slice) and watts (of the card, the minute up to ts)."""
+    """card, slice, ts, day, boot, percent (used of the slice), watts (of the card, the minute to ts)."""
     frames = []
     for index, holder in enumerate(HOLDERS):
         on_card = [
@@ -84,7 +84,7 @@ def _cards(clock: pl.DataFrame, seed: int, broken: Moments) -> pl.DataFrame:
 
 
 def _counters(samples: pl.DataFrame) -> pl.DataFrame:
-    """Adds energy_mj: millijoules since the driver was loaded, which a restart sets to what was used since."""
+    """Adds energy_mj: millijoules since the driver was loaded; after a restart, what was used since."""
     before = 3_000_000_000_000 + pl.col("card") * 41_000_000_000
     joules = pl.col("watts") * STEP_S
     return samples.with_columns(
@@ -118,7 +118,7 @@ def _holders() -> pl.DataFrame:
 
 
 def _energy(samples: pl.DataFrame) -> Mapping[tuple[str, date], float]:
-    """(GPU, local day) -> kWh. A minute belongs to the day in which it starts; the first has no sample before it."""
+    """(GPU, local day) -> kWh. A minute belongs to the day in which it starts."""
     daily = (
         samples.filter(pl.col("slice") == pl.col("slice").min().over("card"))
         .with_columns(begun=pl.col("day").shift(1).over("card"))

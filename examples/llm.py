@@ -1,7 +1,7 @@
-"""Counters of the model servers: one sample every five minutes of each pod, as a Prometheus client would count.
+"""Counters of the model servers: a sample of each pod every five minutes, as a Prometheus client would count.
 
-A file `inference/<local day>.parquet` a day. `requests_total` counts every request finished, failed ones included;
-the latency histogram counts those with an answer. The cards the servers run on belong to `gpu_site.py`.
+A file `inference/<local day>.parquet` a day. `requests_total` counts every request finished, failed ones
+included; the latency histogram counts those with an answer. The cards they run on belong to `gpu_site.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import polars as pl
 from examples.company import DC1_ZONE, DOC_EXTRACT, FRAUD_SCORING, SUPPORT_CHAT, Owner
 from examples.faults import LLM_RESET_POD, Moments
 from examples.gpu_site import OFFICE
-from examples.noise import SECONDS, noise
+from examples.noise import noise
 from examples.truth import Inference
 
 STEP_S = 300
@@ -57,8 +57,8 @@ class Service:
 
 _CHAT = {
     "0.3": (12, 3), "0.5": (70, 25), "0.8": (210, 110), "1": (330, 190), "1.5": (560, 380), "2": (720, 540),
-    "2.5": (820, 660), "5": (965, 890), "10": (994, 972), "15": (998, 990), "20": (1000, 996), "30": (1000, 999),
-    "+Inf": (1000, 1000),
+    "2.5": (820, 660), "5": (965, 890), "10": (994, 972), "15": (998, 990), "20": (1000, 996),
+    "30": (1000, 999), "+Inf": (1000, 1000),
 }  # fmt: skip
 _SCORE = {
     "0.005": (310, 200), "0.01": (700, 560), "0.025": (940, 880), "0.05": (985, 962), "0.1": (997, 990),
@@ -185,7 +185,7 @@ def _samples(work: pl.DataFrame, service: Service, pod: str, broken: Moments) ->
 
 
 def write(
-    root: Path, services: Sequence[Service], start: date, end: date, seed: int, broken: Moments
+    root: Path, services: Sequence[Service], start: date, end: date, *, seed: int, broken: Moments
 ) -> Mapping[tuple[str, date], Inference]:
     """Writes `root/inference/<day>.parquet`; days are those of dc1, or UTC for `IN_CLOUD`.
 

@@ -1,7 +1,7 @@
 """Reproducible noise as polars expressions: the same seed, stream and key give the same number, in any order.
 
-The integer mixer is splitmix64 (Steele, Lea and Flood, 2014; public domain). What the noise is used for belongs
-to the modules of the inputs.
+The integer mixer is splitmix64 (Steele, Lea and Flood, 2014). What the noise is used for belongs to the
+modules of the inputs.
 """
 
 from __future__ import annotations

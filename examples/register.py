@@ -1,4 +1,4 @@
-"""The register of owned hardware, as CSV: GPU servers of dc1, cameras of plant2, and a server already retired."""
+"""The register of owned hardware, as CSV: GPU servers of dc1, cameras of plant2, a server already retired."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from examples.company import CARDS_PER_NODE, DEVICE_MODEL, DEVICES, NODES
 
 HEADER = (
-    "asset", "site", "node", "kind", "units", "model", "capex", "currency", "in_service", "retired", "life_months",
-    "salvage", "opex_month",
+    "asset", "site", "node", "kind", "units", "model", "capex", "currency", "in_service", "retired",
+    "life_months", "salvage", "opex_month",
 )  # fmt: skip
 SERVER = ("HGX H100 4-GPU", "164000.00", "USD")
 OLD_SERVER = ("DGX Station A100", "99000.00", "USD")
@@ -43,7 +43,7 @@ def _rows(start: date) -> list[tuple[object, ...]]:
 
 
 def write(path: Path, start: date) -> None:
-    """Writes the register; hardware is in service by the first day of the inputs, the retired server no more."""
+    """Writes the register; what is not retired is in service from the first day of the inputs."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)

@@ -89,10 +89,10 @@ class Truth:
         end: Last day of every input.
         aws: Billing month -> bill.
         focus: Billing month -> bill.
-        gpu_energy_kwh: (GPU UUID, local day of dc1) -> energy from the first sample of that day to the first of the
-            next, or to the last sample of all.
-        inference: (workload, day) -> counts between the first sample of that day and the first of the next, or the
-            last of all; the day is local at dc1 and UTC for what is served from the cloud.
+        gpu_energy_kwh: (GPU UUID, local day of dc1) -> energy from the first sample of that day to the first
+            of the next, or to the last sample of all.
+        inference: (workload, day) -> counts between the first sample of that day and the first of the next,
+            or the last of all; the day is local at dc1 and UTC for what is served from the cloud.
         edge_inferences: (device, local day of plant2) -> inferences finished and reported.
         faults: What is wrong on purpose.
     """

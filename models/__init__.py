@@ -1,0 +1,1 @@
+"""Pure functions, frames in and frames out: no database, network, clock or Dagster."""

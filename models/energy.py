@@ -5,7 +5,7 @@ How many kWh there were belongs to the connectors; whose they are, to `models/gp
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -32,6 +32,15 @@ def day_hours(day: date, site: Site) -> float:
     """Hours of a site's calendar day: 24, or 23 or 25 at daylight saving."""
     start, end = local_day(day, site)
     return (end - start) / timedelta(hours=1)
+
+
+def with_capacity(frame: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
+    """Adds `capacity`, the hours of the local day, to a frame with site and day."""
+    days = frame.select("site", "day").unique()
+    hours = [day_hours(day, sites[site]) for site, day in days.iter_rows()]
+    return frame.join(
+        days.with_columns(capacity=pl.Series(hours, dtype=pl.Float64)), on=["site", "day"], how="left"
+    )
 
 
 def hour_prices(hours: Iterable[datetime], site: Site) -> pl.DataFrame:
@@ -98,6 +107,15 @@ def cost(frame: pl.DataFrame, site: Site) -> pl.DataFrame:
         (pl.col(kwh) * factor).round(SCALE).cast(MONEY).alias(into)
         for kwh, into in (("energy_kwh", "energy_cost"), ("energy_estimated_kwh", "energy_estimated_cost"))
     ).drop("price")
+
+
+def cost_by_site(frame: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
+    """The same as `cost` for a frame with a column site; rows are grouped by site."""
+    parts = [cost(part, sites[str(site)]) for (site,), part in frame.group_by("site", maintain_order=True)]
+    nothing = pl.lit(None, dtype=MONEY)
+    return (
+        pl.concat(parts) if parts else frame.with_columns(energy_cost=nothing, energy_estimated_cost=nothing)
+    )
 
 
 def _price(hour: datetime, site: Site) -> Decimal:

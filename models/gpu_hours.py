@@ -1,4 +1,4 @@
-"""Hours of owned GPUs: measured rows become, for every card and day, hours held, unheld and unknown that add up.
+"""Hours of owned GPUs: measured rows become hours held, unheld and unknown that add up, by card and day.
 
 What the hours cost belongs to `models/gpu.py`.
 """
@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from models.config import DIMENSIONS, Site
-from models.energy import cost, day_hours
+from models.energy import cost_by_site, with_capacity
+from models.ratecard import Days, is_asked
 
 CARD = ("day", "site", "node", "gpu")
+SUMS = ("energy_kwh", "energy_estimated_kwh", "energy_cost", "energy_estimated_cost")
 TOLERANCE = 1e-6
 """Hours (3.6 ms) and shares that are only noise of floating point."""
 
@@ -39,9 +41,10 @@ class Hours:
     """Measured hours that add up.
 
     Attributes:
-        holders: One row for each card, day, mig_profile, state and holder: CARD, gpu_model, mig_profile, state
-            (allocated, unallocated, unknown), owner columns (NULL unless allocated), busy_hours and idle_hours
-            (GPU-h, together this row's part of the card's capacity), use_known, observed_hours, energy_kwh,
+        holders: One row for each card, day, mig_profile, state and holder: CARD, gpu_model, mig_profile,
+            state (allocated, unallocated, unknown), owner columns (NULL unless allocated), busy_hours and
+            idle_hours (GPU-h, together this row's part of the card's capacity; held hours of unknown use are
+            busy), use_known, seen_hours (of unknown rows: samples that name no holder), energy_kwh,
             energy_estimated_kwh, energy_cost, energy_estimated_cost.
         anomalies: What telemetry and register contradict each other in, in `ANOMALIES`.
     """
@@ -50,7 +53,7 @@ class Hours:
     anomalies: pl.DataFrame
 
 
-def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, Site]) -> Hours:
+def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, Site], days: Days) -> Hours:
     """Adds up hours by card, day and holder, so that the parts of each card sum to the hours of its day.
 
     A MIG slice counts as its compute slices by those of the card; slices that do not exist while others are
@@ -60,9 +63,9 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
 
     Args:
         hourly: `telemetry.gpu_hourly` with owners from `ownership.label`.
-        servers: gpu_server rows of `ratecard.asset_days`; rows of nodes and days that are not in it are reported
-            as unregistered, as far as the day is one for which the site was asked at all.
+        servers: gpu_server rows of `ratecard.asset_days` for the same days.
         sites: The configuration's sites.
+        days: Site -> first and last day; other rows are passed over.
 
     Returns:
         The hours; cards that no row names are not in them.
@@ -71,12 +74,18 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
         ValueError: Hours or energy are negative or not finite, or no period of a tariff matches an hour.
     """
     _refuse_impossible(hourly)
-    days = servers.select("site", "node", "day", "units").unique()
-    rows = _placed(_weighted(_priced(hourly.join(days, on=["site", "node", "day"], how="inner"), sites)))
+    asked = hourly.filter(is_asked(days))
+    registered = servers.select("site", "node", "day", "units").unique()
+    in_register = asked.join(registered, on=["site", "node", "day"], how="inner", maintain_order="left")
+    rows = _placed(_weighted(cost_by_site(in_register, sites)))
     absent = (
-        rows.filter(pl.col("absent") > 0).select(*CARD, "gpu_model", "hour", hours="absent").unique([*CARD, "hour"])
+        rows.filter(pl.col("absent") > 0)
+        .select(*CARD, "gpu_model", "hour", hours="absent")
+        .unique([*CARD, "hour"])
     )
-    observed = pl.concat([rows.filter(pl.col("state") != "unknown").select(*CARD, "hours"), absent.select(*CARD, "hours")])
+    observed = pl.concat(
+        [rows.filter(pl.col("state") != "unknown").select(*CARD, "hours"), absent.select(*CARD, "hours")]
+    )
     cards = (
         rows.group_by(CARD)
         .agg(pl.col("gpu_model").max(), pl.col("units").max())
@@ -87,19 +96,12 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
             unknown=_above_noise(pl.col("capacity") - pl.col("hours")),
             excess=_above_noise(pl.col("hours") - pl.col("capacity")),
         )
-        .with_columns(scale=pl.when(pl.col("excess") > 0).then(pl.col("capacity") / pl.col("hours")).otherwise(1.0))
+        .with_columns(
+            scale=pl.when(pl.col("excess") > 0).then(pl.col("capacity") / pl.col("hours")).otherwise(1.0)
+        )
     )
-    found = [_unregistered(hourly, days, servers), _contradictions(rows, cards)]
-    return Hours(_holders(rows, absent, cards), pl.concat(found).sort(ANOMALIES.names()))
-
-
-def with_capacity(frame: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
-    """Adds `capacity`, the hours of the local day, to a frame with site and day."""
-    days = frame.select("site", "day").unique()
-    hours = [day_hours(day, sites[site]) for site, day in days.iter_rows()]
-    return frame.join(
-        days.with_columns(capacity=pl.Series(hours, dtype=pl.Float64)), on=["site", "day"], how="left"
-    )
+    unregistered = asked.join(registered, on=["site", "node", "day"], how="anti")
+    return Hours(_holders(rows, absent, cards), _anomalies(rows, cards, unregistered))
 
 
 def _above_noise(hours: pl.Expr) -> pl.Expr:
@@ -119,17 +121,11 @@ def _refuse_impossible(hourly: pl.DataFrame) -> None:
             raise ValueError(msg)
 
 
-def _priced(rows: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
-    parts = [cost(part, sites[str(site)]) for (site,), part in rows.group_by("site", maintain_order=True)]
-    nothing = pl.lit(None, dtype=MONEY)
-    return pl.concat(parts) if parts else rows.with_columns(energy_cost=nothing, energy_estimated_cost=nothing)
-
-
 def _weighted(rows: pl.DataFrame) -> pl.DataFrame:
-    """Adds weight (share of the card; NULL for a profile that cannot be read), state, and `impossible` use."""
-    whole = pl.lit(7)
-    for model, slices in SLICES.items():
-        whole = pl.when(pl.col("gpu_model").str.contains(model)).then(pl.lit(slices)).otherwise(whole)
+    """Adds weight (share of the card; NULL for a profile unknown), state, and `impossible` use."""
+    whole: pl.Expr = pl.lit(7)
+    for model, count in SLICES.items():
+        whole = pl.when(pl.col("gpu_model").str.contains(model)).then(pl.lit(count)).otherwise(whole)
     slices = pl.col("mig_profile").str.extract(r"(?:^|\.)(\d+)g\.").cast(pl.Float64)
     whole_card = pl.col("mig_profile").is_null() & pl.col("mig_id").is_null()
     used, observed = pl.col("used_hours"), pl.col("observed_hours")
@@ -146,10 +142,10 @@ def _weighted(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _placed(rows: pl.DataFrame) -> pl.DataFrame:
-    """Adds hours and used in hours of a whole card, and absent: what slices that do not exist leave of the hour.
+    """Adds hours and used in hours of a whole card, and absent: the hours of slices that do not exist.
 
-    A row of the whole card that nobody holds, beside rows of slices, carries the card's energy; its time is that
-    of the slices, so only what it covers beyond them counts.
+    A row of the whole card that nobody holds, beside rows of slices, carries the card's energy; its time is
+    that of the slices, so only what it covers beyond them counts.
     """
     hour = [*CARD, "hour"]
     slices = (
@@ -176,43 +172,79 @@ def _placed(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _holders(rows: pl.DataFrame, absent: pl.DataFrame, cards: pl.DataFrame) -> pl.DataFrame:
-    held = pl.col("state") == "allocated"
-    known = pl.col("used").is_not_null() | (pl.col("hours") == 0)
+    held, unknown = pl.col("state") == "allocated", pl.col("state") == "unknown"
+    none = pl.lit(0.0)
     measured = rows.with_columns(
-        pl.when(held).then(pl.col(name)).alias(name) for name in DIMENSIONS
-    ).with_columns(
-        busy_hours=pl.when(held).then(pl.coalesce("used", "hours")).otherwise(pl.col("hours")),
-        idle_hours=pl.when(held).then((pl.col("hours") - pl.col("used")).fill_null(0.0)).otherwise(0.0),
-        use_known=pl.when(held).then(known).otherwise(pl.col("state") != "unknown"),
-        mig_profile=pl.when(pl.col("state") != "unknown").then(pl.col("mig_profile")),
+        *(pl.when(held).then(pl.col(name)).alias(name) for name in DIMENSIONS),
+        mig_profile=pl.when(~unknown).then(pl.col("mig_profile")),
+        busy_hours=pl.when(held)
+        .then(pl.coalesce("used", "hours"))
+        .when(unknown)
+        .then(none)
+        .otherwise("hours"),
+        idle_hours=pl.when(held & pl.col("used").is_not_null())
+        .then(pl.col("hours") - pl.col("used"))
+        .otherwise(none),
+        seen_hours=pl.when(unknown).then("hours").otherwise(none),
+        use_known=~unknown & (~held | pl.col("used").is_not_null() | (pl.col("hours") == 0)),
     )
-    unknown = pl.col("state") == "unknown"
-    measured = measured.with_columns(
-        pl.when(unknown).then(0.0).otherwise(pl.col("busy_hours")).alias("busy_hours"),
-        seen_hours=pl.when(unknown).then(pl.col("hours")).otherwise(0.0),
+    nobody = absent.select(
+        *CARD, state=pl.lit("unallocated"), busy_hours="hours", use_known=pl.lit(value=True)
     )
-    nobody = absent.select(*CARD, state=pl.lit("unallocated"), busy_hours="hours", use_known=pl.lit(value=True))
     dark = cards.filter(pl.col("unknown") > 0).select(
         *CARD, state=pl.lit("unknown"), busy_hours="unknown", use_known=pl.lit(value=False)
     )
     names = [*CARD, "mig_profile", "state", *DIMENSIONS]
-    sums = ["busy_hours", "idle_hours", "seen_hours", "energy_kwh", "energy_estimated_kwh"]
-    sums += ["energy_cost", "energy_estimated_cost"]
+    sums = ["busy_hours", "idle_hours", "seen_hours", *SUMS]
     stacked = pl.concat([measured.select(*names, *sums, "use_known"), nobody, dark], how="diagonal")
-    scale = pl.when(pl.col("state") == "unknown").then(1.0).otherwise(pl.col("scale"))
     return (
         stacked.group_by(names)
         .agg(pl.col(sums).sum(), pl.col("use_known").all())
         .join(cards.select(*CARD, "gpu_model", "scale"), on=CARD, how="left")
-        .with_columns(pl.col("busy_hours") * scale, pl.col("idle_hours") * scale)
+        .with_columns(
+            pl.when(unknown).then(pl.col(h)).otherwise(pl.col(h) * pl.col("scale"))
+            for h in ("busy_hours", "idle_hours")
+        )
         .drop("scale")
         .sort(names)
     )
 
 
-def _unregistered(hourly: pl.DataFrame, days: pl.DataFrame, servers: pl.DataFrame) -> pl.DataFrame:
-    raise AssertionError
-
-
-def _contradictions(rows: pl.DataFrame, cards: pl.DataFrame) -> pl.DataFrame:
-    raise AssertionError
+def _anomalies(rows: pl.DataFrame, cards: pl.DataFrame, unregistered: pl.DataFrame) -> pl.DataFrame:
+    crowded = cards.with_columns(seen=pl.len().over("day", "site", "node"))
+    found = {
+        "no asset": (unregistered, pl.format("{} kWh without a price", pl.col("energy_kwh").sum().round(3))),
+        "more cards than units": (
+            crowded.filter(pl.col("seen") > pl.col("units")),
+            pl.format("{} cards seen, {} registered", pl.col("seen").max(), pl.col("units").min()),
+        ),
+        "overlapping holders": (
+            cards.filter(pl.col("excess") > 0),
+            pl.format("up to {} h a day above capacity", pl.col("excess").max().round(6)),
+        ),
+        "impossible use": (
+            rows.filter("impossible"),
+            pl.format(
+                "{} used in {} observed hours, for example",
+                pl.col("used_hours").first(),
+                pl.col("observed_hours").first(),
+            ),
+        ),
+        "unknown MIG profile": (
+            rows.filter(pl.col("weight").is_null()),
+            pl.format("profile {}", pl.col("mig_profile").first().fill_null("missing")),
+        ),
+    }
+    frames = [
+        frame.group_by("site", "node", "gpu")
+        .agg(
+            issue=pl.lit(issue),
+            first_day=pl.col("day").min(),
+            last_day=pl.col("day").max(),
+            rows=pl.len().cast(pl.Int64),
+            detail=detail,
+        )
+        .select(ANOMALIES.names())
+        for issue, (frame, detail) in found.items()
+    ]
+    return pl.concat(frames, how="vertical_relaxed").sort(ANOMALIES.names())

@@ -109,6 +109,14 @@ def currencies(
     return found
 
 
+def is_asked(days: Days) -> pl.Expr:
+    """Whether a row with site and day is among the days to compute."""
+    return pl.any_horizontal(
+        pl.lit(value=False),
+        *((pl.col("site") == site) & pl.col("day").is_between(*between) for site, between in days.items()),
+    )
+
+
 def _rows(asset: Asset, first: date, last: date) -> Iterator[tuple[object, ...]]:
     day = max(first, asset.in_service)
     end = last if asset.retired is None else min(last, asset.retired - timedelta(days=1))

@@ -1,0 +1,1 @@
+"""The daily run: what changed, facts, gates, publication, Dagster, and the command line."""

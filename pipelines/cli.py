@@ -27,7 +27,10 @@ console = Console()
 errors = Console(stderr=True)
 
 ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", help="The configuration file.", envvar="TIERWISE_CONFIG", show_envvar=True)
+    Path,
+    typer.Option(
+        "--config", "-c", help="The configuration file.", envvar="TIERWISE_CONFIG", show_envvar=True
+    ),
 ]
 DEFAULT_CONFIG = Path("tierwise.yaml")
 
@@ -102,10 +105,14 @@ def demo(
 def run(
     config: ConfigOption = DEFAULT_CONFIG,
     day: Annotated[
-        str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="The day to run for; yesterday if absent.")
+        str | None,
+        typer.Option("--date", metavar="YYYY-MM-DD", help="The day to run for; yesterday if absent."),
     ] = None,
     month: Annotated[
-        str | None, typer.Option("--month", metavar="YYYY-MM", help="Read this month again where it changed, nothing else.")
+        str | None,
+        typer.Option(
+            "--month", metavar="YYYY-MM", help="Read this month again where it changed, nothing else."
+        ),
     ] = None,
 ) -> None:
     """Runs the daily job: reads what changed, computes, audits, publishes."""
@@ -125,7 +132,11 @@ def _run(config: Config, tags: dict[str, str]) -> None:
     if not outcome.success:
         for failure in outcome.failures:
             errors.print(f"[bold red]failed[/] {escape(failure)}", highlight=False, soft_wrap=True)
-        state = "the last published warehouse and statements stand unchanged" if outcome.published_before else "nothing is published yet"
+        state = (
+            "the last published warehouse and statements stand unchanged"
+            if outcome.published_before
+            else "nothing is published yet"
+        )
         errors.print(f"Nothing was published; {state}.", highlight=False)
         raise typer.Exit(1)
     print_summary(console, config, outcome)
@@ -137,26 +148,41 @@ def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
     from connectors.base import SourceError
 
     settings = _config(config)
-    console.print(f"[green]ok[/]    {escape(str(settings.file))}: {len(settings.sources)} sources, {len(settings.assets)} assets", highlight=False)
+    console.print(
+        f"[green]ok[/]    {escape(str(settings.file))}: {len(settings.sources)} sources, {len(settings.assets)} assets",
+        highlight=False,
+    )
     failed = False
     for source in settings.sources.values():
         try:
             with console.status(f"reaching {source.name}"):
                 found = source.reader.check()
-            console.print(f"[green]ok[/]    {escape(source.name)} ({source.kind}): {escape(found)}", highlight=False, soft_wrap=True)
+            console.print(
+                f"[green]ok[/]    {escape(source.name)} ({source.kind}): {escape(found)}",
+                highlight=False,
+                soft_wrap=True,
+            )
         except SourceError as error:
             failed = True
-            console.print(f"[red]fails[/] {escape(source.name)} ({source.kind}): {escape(str(error))}", highlight=False, soft_wrap=True)
+            console.print(
+                f"[red]fails[/] {escape(source.name)} ({source.kind}): {escape(str(error))}",
+                highlight=False,
+                soft_wrap=True,
+            )
     if failed:
         raise typer.Exit(1)
 
 
-@app.command(epilog='Example: `tierwise sql "SELECT team, sum(effective_cost) FROM marts.chargeback_daily GROUP BY ALL"`')
+@app.command(
+    epilog='Example: `tierwise sql "SELECT team, sum(effective_cost) FROM marts.chargeback_daily GROUP BY ALL"`'
+)
 def sql(
     query: Annotated[str, typer.Argument(help="A query; the warehouse is opened read-only.")],
     config: ConfigOption = DEFAULT_CONFIG,
     format_: Annotated[TableFormat, typer.Option("--format", "-f", help="How to print.")] = TableFormat.table,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; needed for parquet.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; needed for parquet.")
+    ] = None,
 ) -> None:
     """Runs a query on the published warehouse."""
     from pipelines.query import QueryError, run_query, write_result
@@ -174,9 +200,15 @@ def sql(
 @app.command(epilog="Example: `tierwise report --team vision --month 2026-10 --format pdf`")
 def report(
     config: ConfigOption = DEFAULT_CONFIG,
-    team: Annotated[str | None, typer.Option(help="One team; all of them and the overview if absent.")] = None,
-    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="Billing month; the latest if absent.")] = None,
-    format_: Annotated[ReportFormat, typer.Option("--format", "-f", help="What to write.")] = ReportFormat.html,
+    team: Annotated[
+        str | None, typer.Option(help="One team; all of them and the overview if absent.")
+    ] = None,
+    month: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM", help="Billing month; the latest if absent.")
+    ] = None,
+    format_: Annotated[
+        ReportFormat, typer.Option("--format", "-f", help="What to write.")
+    ] = ReportFormat.html,
     to: Annotated[Path, typer.Option("--to", help="Folder to write.")] = Path("reports"),
 ) -> None:
     """Writes statements of the published warehouse."""

@@ -12,7 +12,14 @@ from typing import Any
 import dagster as dg
 from filelock import FileLock, Timeout
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from pipelines.definitions import build_defs
 from pipelines.jobs import DAILY
@@ -42,7 +49,9 @@ class Outcome:
     slices_read: int = 0
 
 
-def run_daily(config: Config, tags: dict[str, str], console: Console, overrides: dict[str, Any] | None = None) -> Outcome:
+def run_daily(
+    config: Config, tags: dict[str, str], console: Console, overrides: dict[str, Any] | None = None
+) -> Outcome:
     """Runs the daily job of a configuration.
 
     Args:
@@ -57,11 +66,16 @@ def run_daily(config: Config, tags: dict[str, str], console: Console, overrides:
     config.data_dir.mkdir(parents=True, exist_ok=True)
     before = Warehouse(config.data_dir).publication is not None
     try:
-        with FileLock(config.data_dir / ".lock", timeout=0), _progress(console, len(config.sources)) as (report, step):
+        with (
+            FileLock(config.data_dir / ".lock", timeout=0),
+            _progress(console, len(config.sources)) as (report, step),
+        ):
             defs = build_defs(config, {"tierwise": Tierwise(config, report), **(overrides or {})})
             job = defs.resolve_job_def(DAILY)
             with _instance() as instance:
-                result = job.execute_in_process(instance=instance, tags=tags, run_config=_QUIET, raise_on_error=False)
+                result = job.execute_in_process(
+                    instance=instance, tags=tags, run_config=_QUIET, raise_on_error=False
+                )
                 step()
     except Timeout:
         msg = f"another run is using {config.data_dir}; wait for it to end, or give this one its own data_dir"
@@ -98,7 +112,7 @@ def _progress(console: Console, sources: int) -> Iterator[tuple[Any, Any]]:
         seen: set[str] = set()
 
         def report(text: str) -> None:
-            head = text.split(":")[0]
+            head = text.split(":", 1)[0]
             if head not in seen:
                 seen.add(head)
                 progress.advance(task)
@@ -122,4 +136,8 @@ def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
             error = error.cause
         message = re.sub(r"^[\w.]+Error: ", "", error.message.strip())
         step = event.step_key or ""
-        yield message if "RequiredSourceError" in (error.cls_name or "") else f"{step}: {error.cls_name}: {message}"
+        yield (
+            message
+            if "RequiredSourceError" in (error.cls_name or "")
+            else f"{step}: {error.cls_name}: {message}"
+        )

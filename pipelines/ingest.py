@@ -88,8 +88,12 @@ def load(run: Run, source: Source, changed: Sequence[Slice]) -> list[SliceFacts]
     try:
         with DuckDBEngine(temp=work / "spill") as engine:
             for loaded in source.reader.load(changed, work, engine):
-                committed.append(run.facts.commit(source.name, source.kind, loaded, datetime.now(UTC).replace(tzinfo=None)))
-                run.report(f"{source.name}: {loaded.slice.period} read, {loaded.rows_read:,} rows ({len(committed)} of {len(changed)})")
+                committed.append(
+                    run.facts.commit(source.name, source.kind, loaded, datetime.now(UTC).replace(tzinfo=None))
+                )
+                run.report(
+                    f"{source.name}: {loaded.slice.period} read, {loaded.rows_read:,} rows ({len(committed)} of {len(changed)})"
+                )
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return committed

@@ -8,7 +8,6 @@ import json
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,10 @@ from models import tables
 from pipelines.checks.metrics import Gate, Verdict, gates, metrics_sql
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.run import Run
-from pipelines.transform import slice_totals
 from pipelines.warehouse import WAREHOUSE, build, read_only
 
 STAGE = "stage"
+KEPT_RUNS = 4
 Metadata = Mapping[str, int | float | str]
 
 
@@ -46,7 +45,7 @@ def code_hash() -> str:
 def plan(run: Run) -> Metadata:
     """Compares the inputs of this run with those of the publication; later steps pass when nothing differs."""
     slices = run.slices()
-    states = [run_state for run_state in source_states(run)]
+    states = source_states(run)
     inputs = {
         "slices": [(s.source, s.period.isoformat(), s.fingerprint, s.folder.name) for s in slices],
         "sources": [(s["source"], s["error"]) for s in states],
@@ -58,7 +57,20 @@ def plan(run: Run) -> Metadata:
     published = run.warehouse.publication
     unchanged = published is not None and published["input_hash"] == digest
     run.write_json("plan", {"input_hash": digest, "unchanged": unchanged})
-    return {"slices": len(slices), "slices_read": sum(s.status == "loaded" for s in slices), "unchanged": int(unchanged)}
+    _prune_runs(run)
+    return {
+        "slices": len(slices),
+        "slices_read": sum(s.status == "loaded" for s in slices),
+        "unchanged": int(unchanged),
+    }
+
+
+def _prune_runs(run: Run) -> None:
+    """Removes what failed runs left, but for the last few, which a person may want to look at."""
+    folders = sorted(run.folder.parent.iterdir(), key=lambda f: f.stat().st_mtime)
+    for folder in folders[:-KEPT_RUNS]:
+        if folder != run.folder:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def as_of(run: Run) -> date:
@@ -90,7 +102,11 @@ def stage(run: Run) -> Metadata:
     """Builds the warehouse, statements apart, in the run's folder."""
     run.report("building the warehouse")
     slices = run.slices()
-    frames = {name: run.read_frame(name) for name in tables.TABLES if (run.folder / "frames" / f"{name}.parquet").is_file()}
+    frames = {
+        name: run.read_frame(name)
+        for name in tables.TABLES
+        if (run.folder / "frames" / f"{name}.parquet").is_file()
+    }
     issues = [
         found.with_columns(source=pl.lit(s.source), period=pl.lit(s.period))
         for s in slices
@@ -104,7 +120,10 @@ def stage(run: Run) -> Metadata:
     folder = run.folder / STAGE
     build(folder / WAREHOUSE, frames, slices)
     (folder / "slices.json").write_text(json.dumps([s.to_json() for s in slices], indent=1))
-    return {"rows_quarantined": frames.get(tables.QUARANTINE.name, pl.DataFrame()).height, "slices": len(slices)}
+    return {
+        "rows_quarantined": frames.get(tables.QUARANTINE.name, pl.DataFrame()).height,
+        "slices": len(slices),
+    }
 
 
 def _source_frame(run: Run) -> pl.DataFrame:
@@ -124,7 +143,11 @@ def _ingests(run: Run) -> pl.DataFrame:
     """The log of slices: what earlier publications logged, and what this run read, kept or found stale."""
     earlier = run.warehouse.read(f"SELECT * FROM {tables.INGESTS.name}")
     slices = run.slices()
-    known = {(r["source"], r["period"], r["fingerprint"]) for r in earlier.iter_rows(named=True)} if earlier is not None else set()
+    known = (
+        {(r["source"], r["period"], r["fingerprint"]) for r in earlier.iter_rows(named=True)}
+        if earlier is not None
+        else set()
+    )
     live = {(s.source, s.period, s.fingerprint) for s in slices}
     rows = [
         {
@@ -137,14 +160,20 @@ def _ingests(run: Run) -> pl.DataFrame:
         for s in slices
         if (s.source, s.period, s.fingerprint) not in known
     ]  # fmt: skip
-    new = tables.INGESTS.conform(pl.DataFrame(rows, infer_schema_length=None)) if rows else tables.INGESTS.empty()
+    new = (
+        tables.INGESTS.conform(pl.DataFrame(rows, infer_schema_length=None))
+        if rows
+        else tables.INGESTS.empty()
+    )
     if earlier is None:
         return new
-    now_live = pl.DataFrame(list(live), schema={"source": pl.String, "period": pl.Date, "fingerprint": pl.String}, orient="row")
+    now_live = pl.DataFrame(
+        list(live), schema={"source": pl.String, "period": pl.Date, "fingerprint": pl.String}, orient="row"
+    )
     kept = tables.INGESTS.conform(
-        earlier.drop("current").join(now_live.with_columns(current=True), on=["source", "period", "fingerprint"], how="left").with_columns(
-            pl.col("current").fill_null(value=False)
-        )
+        earlier.drop("current")
+        .join(now_live.with_columns(current=True), on=["source", "period", "fingerprint"], how="left")
+        .with_columns(pl.col("current").fill_null(value=False))
     )
     return pl.concat([kept, new])
 
@@ -192,7 +221,12 @@ def check(run: Run) -> list[Verdict]:
         engine.insert(tables.QUALITY.name, quality(found, run.id))
         engine.execute("CHECKPOINT")
     run.write_json(
-        "quality", {"run_id": run.id, "passed": not any(v.blocks for v in found), "failed": [v.sentence() for v in found if v.blocks]}
+        "quality",
+        {
+            "run_id": run.id,
+            "passed": not any(v.blocks for v in found),
+            "failed": [v.sentence() for v in found if v.blocks],
+        },
     )
     return found
 
@@ -200,9 +234,15 @@ def check(run: Run) -> list[Verdict]:
 def _stored(run: Run, known: tuple[Gate, ...]) -> list[Verdict]:
     """The verdicts of the publication, which follow from the same inputs."""
     published = run.warehouse.publication or {}
-    stored = run.warehouse.read(f"SELECT gate, passed, value, detail FROM {tables.QUALITY.name} WHERE run_id = '{published.get('run_id')}'")
+    stored = run.warehouse.read(
+        f"SELECT gate, passed, value, detail FROM {tables.QUALITY.name} WHERE run_id = '{published.get('run_id')}'"
+    )
     by_name = {r["gate"]: r for r in stored.iter_rows(named=True)} if stored is not None else {}
-    return [Verdict(g, by_name[g.name]["value"], by_name[g.name]["passed"], "as published") for g in known if g.name in by_name]
+    return [
+        Verdict(g, by_name[g.name]["value"], by_name[g.name]["passed"], "as published")
+        for g in known
+        if g.name in by_name
+    ]
 
 
 def statements(run: Run) -> Metadata:
@@ -219,9 +259,14 @@ def statements(run: Run) -> Metadata:
 def publish(run: Run) -> Metadata:
     """Replaces the published warehouse and statements, if the gates' stored result allows it.
 
+    A run that differs in nothing from what is published only tidies up after itself.
+
     Raises:
         GateError: The gates were not run on what is staged, or one of them failed.
     """
+    if run.unchanged:
+        shutil.rmtree(run.folder, ignore_errors=True)
+        return {"as_of": as_of(run).isoformat(), "warehouse": str(run.warehouse.path), "unchanged": 1}
     result = run.folder / "quality.json"
     stored = json.loads(result.read_text()) if result.is_file() else None
     if stored is None or stored["run_id"] != run.id:
@@ -232,17 +277,14 @@ def publish(run: Run) -> Metadata:
         raise GateError(msg)
     run.report("publishing")
     staged = run.folder / STAGE
-    information = {"run_id": run.id, "as_of": as_of(run).isoformat(), **run.read_json("plan"), "config_file": str(run.config.file)}
+    information = {
+        "run_id": run.id,
+        "as_of": as_of(run).isoformat(),
+        **run.read_json("plan"),
+        "config_file": str(run.config.file),
+    }
     (staged / "publication.json").write_text(json.dumps(information, indent=1))
     run.warehouse.publish(run.id, staged, run.config.settings.publish.keep)
     run.facts.prune(run.warehouse.referenced())
     shutil.rmtree(run.folder, ignore_errors=True)
     return {"as_of": information["as_of"], "warehouse": str(run.warehouse.path)}
-
-
-def money(totals: Mapping[str, Decimal]) -> dict[str, str]:
-    """Totals as text, exact."""
-    return {c: str(t) for c, t in totals.items()}
-
-
-__all__ = ["GateError", "as_of", "check", "plan", "publish", "slice_totals", "stage", "statements"]

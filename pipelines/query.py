@@ -82,6 +82,7 @@ def write_report(config: Config, team: str | None, month: str | None, format_: s
         QueryError: Nothing is published, the team or month is not in it, or a program that is needed is missing.
     """
     from dashboards.export import export
+
     from dashboards.store import Store
 
     with Store(_published(config), facts=config.data_dir / "facts") as store:

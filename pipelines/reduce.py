@@ -24,7 +24,11 @@ def daily_costs_sql(file: Path, zone: str) -> str:
         file: Parquet file of `focus.cost_and_usage`.
         zone: Time zone whose calendar day counts: UTC for providers, the site's for owned hardware.
     """
-    day = "ChargePeriodStart" if zone == "UTC" else f"ChargePeriodStart AT TIME ZONE 'UTC' AT TIME ZONE {literal(zone)}"
+    day = (
+        "ChargePeriodStart"
+        if zone == "UTC"
+        else f"ChargePeriodStart AT TIME ZONE 'UTC' AT TIME ZONE {literal(zone)}"
+    )
     return f"""
         SELECT CAST({day} AS DATE) AS day, x_billing_month AS billing_month, x_source AS source, x_tier AS tier,
                ServiceProviderName AS service_provider, ServiceName AS service_name, SubAccountId AS sub_account,
@@ -70,7 +74,19 @@ EMPTY = pl.DataFrame(
     schema={
         "day": pl.Date,
         "billing_month": pl.Date,
-        **dict.fromkeys(("source", "tier", "service_provider", "service_name", "sub_account", "cost_kind", "currency", "tags"), pl.String),
+        **dict.fromkeys(
+            (
+                "source",
+                "tier",
+                "service_provider",
+                "service_name",
+                "sub_account",
+                "cost_kind",
+                "currency",
+                "tags",
+            ),
+            pl.String,
+        ),
         "billed_cost": tables.MONEY,
         "effective_cost": tables.MONEY,
         "rows": pl.Int64,

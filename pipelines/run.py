@@ -83,7 +83,10 @@ class Run:
 
     def write_slices(self, source: str, slices: list[SliceFacts], **state: Any) -> None:
         """Keeps what a source gave to this run."""
-        self.write_json(f"slices/{source.replace(':', '=')}", {"source": source, "slices": [s.to_json() for s in slices], **state})
+        self.write_json(
+            f"slices/{source.replace(':', '=')}",
+            {"source": source, "slices": [s.to_json() for s in slices], **state},
+        )
 
     @property
     def unchanged(self) -> bool:

@@ -11,8 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,15 +103,20 @@ def load_config(file: Path) -> Config:
     settings = _validate_settings(raw, problems)
     assets: tuple[Asset, ...] = ()
     register = ""
-    if settings is not None:
+    if settings is None:  # the settings are unusable as a whole, but the sources can still be looked at
+        context = Context("", file.parent, file.parent, {})
+        sources = _sources(raw.get("sources"), context, None, problems)
+    else:
+        cache = (file.parent / settings.data_dir).resolve() / "cache"
+        context = Context("", file.parent, cache, settings.sites, settings.time_zone, settings.currency)
         assets, register = _register(settings, file.parent, problems)
-        sources = _sources(settings, file, problems)
-    else:  # the settings are unusable as a whole, but the sources can still be looked at
-        sources = _sources_of(raw.get("sources"), {}, file, "UTC", "USD", Path("."), problems, lenient_sites=True)
+        sources = _sources(settings.sources, context, settings.sites, problems)
     if problems:
         raise ConfigError(file, problems)
     assert settings is not None  # noqa: S101 - no problems means that validation succeeded
-    digest = hashlib.sha256(json.dumps(raw, sort_keys=True, default=str).encode() + register.encode()).hexdigest()
+    digest = hashlib.sha256(
+        json.dumps(raw, sort_keys=True, default=str).encode() + register.encode()
+    ).hexdigest()
     return Config(file, settings, sources, assets, digest)
 
 
@@ -125,7 +129,9 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(file, [Problem("(file)", "", f"not readable as YAML: {error}")]) from error
     if not isinstance(raw, dict):
-        raise ConfigError(file, [Problem("(file)", type(raw).__name__, "must be a mapping with a key `sources`")])
+        raise ConfigError(
+            file, [Problem("(file)", type(raw).__name__, "must be a mapping with a key `sources`")]
+        )
     return raw
 
 
@@ -141,7 +147,9 @@ def _expand(value: Any, path: str, problems: list[Problem]) -> Any:
     def lookup(match: re.Match[str]) -> str:
         found = os.environ.get(match.group(1))
         if found is None:
-            problems.append(Problem(path, match.group(0), f"environment variable {match.group(1)} must be set"))
+            problems.append(
+                Problem(path, match.group(0), f"environment variable {match.group(1)} must be set")
+            )
         return found or ""
 
     return _ENV.sub(lookup, value)
@@ -156,9 +164,10 @@ def _problems_of(error: ValidationError, prefix: str = "") -> list[Problem]:
         shown = "" if item["type"] == "missing" or isinstance(given, dict | list | tuple) else repr(given)
         if _SECRET.search(path):
             shown = "(hidden)"
-        text = {"extra_forbidden": "unknown key; remove it or correct its spelling", "missing": "required, but absent"}.get(
-            item["type"], item["msg"].removeprefix("Value error, ")
-        )
+        text = {
+            "extra_forbidden": "unknown key; remove it or correct its spelling",
+            "missing": "required, but absent",
+        }.get(item["type"], item["msg"].removeprefix("Value error, "))
         found.append(Problem(path, shown[:200], text))
     return found
 
@@ -171,31 +180,17 @@ def _validate_settings(raw: dict[str, Any], problems: list[Problem]) -> Settings
         return None
 
 
-def _sources(settings: Settings, file: Path, problems: list[Problem]) -> dict[str, Source]:
-    data_dir = (file.parent / settings.data_dir).resolve()
-    return _sources_of(
-        settings.sources, settings.sites, file, settings.time_zone, settings.currency, data_dir, problems
-    )
-
-
-def _sources_of(
-    raw: Any,
-    sites: Mapping[str, Site],
-    file: Path,
-    time_zone: str,
-    currency: str,
-    data_dir: Path,
-    problems: list[Problem],
-    *,
-    lenient_sites: bool = False,
+def _sources(
+    raw: Any, context: Context, sites: Mapping[str, Site] | None, problems: list[Problem]
 ) -> dict[str, Source]:
+    """The readers of the sources; sites are not looked up where they are None, because they are unusable."""
     sources: dict[str, Source] = {}
-    if not isinstance(raw, dict):
-        return sources
-    for name, options in raw.items():
+    for name, options in raw.items() if isinstance(raw, dict) else ():
         path = f"sources.{name}"
         if not isinstance(options, dict):
-            problems.append(Problem(path, repr(options), "must be a mapping such as {kind: focus, location: ./bills}"))
+            problems.append(
+                Problem(path, repr(options), "must be a mapping such as {kind: focus, location: ./bills}")
+            )
             continue
         kind = options.get("kind")
         if kind not in KINDS:
@@ -208,14 +203,15 @@ def _sources_of(
             problems.extend(_problems_of(error, path))
             continue
         site = getattr(valid, "site", None)
-        if site is not None and site not in sites:
-            if not lenient_sites:
-                known = ", ".join(sites) or "none is defined"
-                problems.append(Problem(f"{path}.site", repr(site), f"must be a key of `sites` ({known})"))
+        if sites is None:
             continue
+        if site is not None and site not in sites:
+            known = ", ".join(sites) or "none is defined"
+            problems.append(Problem(f"{path}.site", repr(site), f"must be a key of `sites` ({known})"))
+            continue
+        own = replace(context, name=str(name), cache=context.cache / str(name))
         try:
-            context = Context(name, file.parent, data_dir / "cache" / str(name), sites, time_zone, currency)
-            sources[name] = Source(name, kind, valid.required, reader(valid, context), site)
+            sources[name] = Source(name, kind, valid.required, reader(valid, own), site)
         except ValueError as error:
             problems.append(Problem(path, "", str(error)))
     return sources
@@ -234,9 +230,15 @@ def _register(settings: Settings, base: Path, problems: list[Problem]) -> tuple[
             problems.append(Problem("assets", repr(asset.asset), "asset names must be unique"))
         if asset.site not in settings.sites:
             known = ", ".join(settings.sites) or "none is defined"
-            problems.append(Problem(f"assets.{asset.asset}.site", repr(asset.site), f"must be a key of `sites` ({known})"))
+            problems.append(
+                Problem(f"assets.{asset.asset}.site", repr(asset.site), f"must be a key of `sites` ({known})")
+            )
         if asset.retired is None and (asset.site, asset.node) in nodes:
-            problems.append(Problem(f"assets.{asset.asset}.node", repr(asset.node), "a node may have one asset in service"))
+            problems.append(
+                Problem(
+                    f"assets.{asset.asset}.node", repr(asset.node), "a node may have one asset in service"
+                )
+            )
         seen.add(asset.asset)
         if asset.retired is None:
             nodes.add((asset.site, asset.node))
@@ -251,13 +253,9 @@ def _register_csv(file: Path, problems: list[Problem]) -> tuple[list[Asset], str
     assets = []
     for line, row in enumerate(csv.DictReader(text.splitlines()), start=2):
         try:
-            assets.append(Asset.model_validate({k: v for k, v in row.items() if v not in ("", None) and k is not None}))
+            assets.append(
+                Asset.model_validate({k: v for k, v in row.items() if v not in ("", None) and k is not None})
+            )
         except ValidationError as error:
             problems.extend(_problems_of(error, f"{file.name} line {line}"))
     return assets, text
-
-
-def default_day(config: Config, today: date) -> date:
-    """The day a run is for where none is named: the day before today."""
-    del config
-    return date.fromordinal(today.toordinal() - 1)

@@ -38,8 +38,10 @@ def print_summary(console: Console, config: Config, outcome: Outcome) -> None:
         shares = dict(connection.sql(_SHARES).pl().iter_rows())
         gates = connection.sql(_GATES).pl()
         currency = config.settings.currency
-        teams = connection.execute(_TEAMS, [currency]).pl()
-        month = connection.sql("SELECT strftime(max(month), '%Y-%m') FROM marts.chargeback_monthly").fetchone()[0]
+        teams = connection.sql(_TEAMS, params=[currency]).pl()
+        month = connection.sql(
+            "SELECT strftime(max(month), '%Y-%m') FROM marts.chargeback_monthly"
+        ).fetchone()[0]
     finally:
         connection.close()
     if outcome.unchanged:
@@ -50,9 +52,13 @@ def print_summary(console: Console, config: Config, outcome: Outcome) -> None:
     if teams.height:
         console.print(_team_table(teams, currency, month))
     failed = gates.filter(~pl.col("passed"))
-    console.print(f"[bold]gates[/]       {gates.height - failed.height} of {gates.height} passed", highlight=False)
+    console.print(
+        f"[bold]gates[/]       {gates.height - failed.height} of {gates.height} passed", highlight=False
+    )
     for gate in failed.iter_rows(named=True):
-        console.print(f"            [yellow]{gate['severity']}[/] {gate['detail']}", highlight=False, soft_wrap=True)
+        console.print(
+            f"            [yellow]{gate['severity']}[/] {gate['detail']}", highlight=False, soft_wrap=True
+        )
     for name, path in (
         ("statements", warehouse.statements / "index.html"),
         ("warehouse", warehouse.path),
@@ -75,7 +81,9 @@ def _money_table(money: pl.DataFrame, shares: dict[str, float | None]) -> Table:
 
 
 def _team_table(teams: pl.DataFrame, currency: str, month: str) -> Table:
-    table = Table(show_edge=False, header_style="bold", pad_edge=False, title=f"{month} by team", title_justify="left")
+    table = Table(
+        show_edge=False, header_style="bold", pad_edge=False, title=f"{month} by team", title_justify="left"
+    )
     for name in ("team", "effective cost", "of which idle"):
         table.add_column(name, justify="left" if name == "team" else "right")
     for row in teams.iter_rows(named=True):

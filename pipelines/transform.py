@@ -5,14 +5,16 @@ No formula lives here. What is staged and published belongs to `publication.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import polars as pl
 
 from connectors.base import Loaded, Slice
 from models import chargeback as chargeback_model
-from models import edge, gpu, owned_focus, ownership, ratecard, tables, tags
+from models import edge, gpu, owned_focus, ownership, tables, tags
 from models import unit_cost as unit_cost_model
 from models.config import DIMENSIONS
 from models.placement.measured import measure
@@ -27,5 +29,154 @@ Metadata = Mapping[str, int | float | str]
 def read_facts(run: Run, table: tables.Table) -> pl.DataFrame:
     """All current rows of a fact table."""
     files = [s.path(table.name) for s in run.slices() if table.name in s.tables]
-    frames = [table.conform(pl.read_parquet(f)) for f in files]
-    return pl.concat(frames) if frames else table.empty()
+    return table.conform(pl.read_parquet(files)) if files else table.empty()
+
+
+def owned_hardware(run: Run) -> Metadata:
+    """Bills owned GPUs and edge devices by the rate card: FOCUS facts by site and month, and `marts.gpu_daily`."""
+    run.report("owned hardware: rate card")
+    settings, assets = run.config.settings, run.config.assets
+    days = site_days(run)
+    hourly = ownership.label(read_facts(run, tables.GPU_HOURLY), settings.ownership)
+    edge_daily = ownership.label(read_facts(run, tables.EDGE_DAILY), settings.ownership)
+    parts = gpu.daily_parts(hourly, assets, settings.sites, days)
+    devices = edge.daily_costs(edge_daily, assets, settings.sites, settings.ownership, days)
+    rows = owned_focus.rows(parts, devices, settings.sites)
+    totals = owned_focus.totals(hourly, edge_daily, assets, settings.sites, days)
+    anomalies = gpu.anomalies(hourly, assets, settings.sites, days)
+    run.write_frame(tables.GPU_DAILY.name, gpu.from_parts(parts, settings.ownership))
+    run.write_frame("gpu_parts", parts)
+    run.write_frame("edge_costs", devices)
+    for site in settings.sites:
+        _commit_site(run, f"{SITE}{site}", rows, totals)
+    run.write_json("owned", {"unregistered_gpus": _cards_without_asset(anomalies), "anomalies": anomalies.height})
+    return {"rows": rows.height, "gpu_days": parts.select("day", "gpu").unique().height, "anomalies": anomalies.height}
+
+
+def _cards_without_asset(anomalies: pl.DataFrame) -> int:
+    return anomalies.filter(pl.col("issue") == "no asset").select("site", "gpu").unique().height
+
+
+def site_days(run: Run) -> dict[str, tuple[date, date]]:
+    """Site -> first and last local day to bill: from its first telemetry to the last day that has ended there.
+
+    A site without telemetry is billed from the first slice of any source, so that what it costs is not lost.
+    """
+    slices = run.slices()
+    if not slices:
+        return {}
+    sources = run.config.sources
+    days = {}
+    for name, site in run.config.settings.sites.items():
+        periods = [s.period for s in slices if s.source in sources and sources[s.source].site == name]
+        first = min(periods, default=min(s.period for s in slices))
+        ended = run.window.now.astimezone(site.zone).date() - timedelta(days=1)
+        last = min(max(run.window.day, max(periods, default=run.window.day)), ended)
+        if first <= last:
+            days[name] = (first, last)
+    return days
+
+
+def _commit_site(run: Run, source: str, rows: pl.DataFrame, totals: pl.DataFrame) -> None:
+    """Keeps a site's FOCUS rows as facts, one version a month, and records them for the run."""
+    slices = []
+    for (month,), part in rows.filter(pl.col("x_source") == source).group_by("x_billing_month", maintain_order=True):
+        frame = tables.FOCUS.conform(part)
+        native = totals.filter((pl.col("source") == source) & (pl.col("month") == month))
+        amounts: dict[str, Decimal] = dict(native.select("currency", "total").iter_rows())
+        period = date.fromisoformat(str(month))
+        file = run.folder / "work" / source.replace(":", "=") / f"{month}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(file, compression="zstd")
+        fingerprint = hashlib.sha256(file.read_bytes() + repr(sorted(amounts.items())).encode()).hexdigest()
+        facts = run.facts.find(source, period, fingerprint) or run.facts.commit(
+            source,
+            "rate_card",
+            Loaded(Slice(period, "month", fingerprint), {tables.FOCUS.name: file}, frame.height, frame.height, amounts),
+            datetime.now(UTC).replace(tzinfo=None),
+        )
+        slices.append(facts)
+    run.write_slices(source, slices, error=None)
+
+
+def chargeback(run: Run) -> Metadata:
+    """Who owes what by day and month, and the reconciliation of every source, month and currency."""
+    run.report("chargeback")
+    rules = run.config.settings.ownership
+    slices = run.slices()
+    zones = {f"{SITE}{name}": site.time_zone for name, site in run.config.settings.sites.items()}
+    costs = daily_costs(slices, zones, run.config.data_dir / "cache" / "daily_costs")
+    owned = pl.col("source").str.starts_with(SITE)
+    tagged = pl.concat(
+        [
+            tags.with_tag_columns(costs.filter(~owned), rules.tags),
+            tags.with_tag_columns(costs.filter(owned), {d: (d,) for d in DIMENSIONS}),
+        ]
+    )
+    daily = chargeback_model.daily(ownership.assign(tagged, rules))
+    reconciliation = chargeback_model.reconcile(
+        slice_totals(slices),
+        costs.select("source", pl.col("billing_month").alias("month"), "currency", total="billed_cost"),
+        quarantined(run, slices),
+        daily,
+    )
+    run.write_frame("daily_costs", costs)
+    run.write_frame(tables.CHARGEBACK_DAILY.name, daily)
+    run.write_frame(tables.CHARGEBACK_MONTHLY.name, chargeback_model.monthly(daily))
+    run.write_frame(tables.RECONCILIATION.name, reconciliation)
+    difference = reconciliation["difference"].sum()
+    return {"rows": daily.height, "line_items": int(costs["rows"].sum()), "difference": float(difference)}
+
+
+def slice_totals(slices: list[SliceFacts]) -> pl.DataFrame:
+    """Native totals: source, month, currency, total."""
+    rows = [(s.source, s.period, currency, total) for s in slices for currency, total in s.totals.items()]
+    schema = {"source": pl.String, "month": pl.Date, "currency": pl.String, "total": tables.MONEY}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def quarantined(run: Run, slices: list[SliceFacts]) -> pl.DataFrame:
+    """Money of rejected rows, as far as it can be read: source, month, currency, total."""
+    frames = []
+    for facts in slices:
+        issues = run.facts.issues(facts)
+        if issues is not None:
+            rejected = issues.filter((pl.col("action") == "rejected") & pl.col("billed_cost").is_not_null())
+            frames.append(
+                rejected.select(
+                    source=pl.lit(facts.source), month=pl.lit(facts.period), currency="currency", total="billed_cost"
+                )
+            )
+    return pl.concat(frames) if frames else slice_totals([])
+
+
+def unit_cost(run: Run) -> Metadata:
+    """Cost per million inferences and tokens."""
+    run.report("unit cost")
+    rules = run.config.settings.ownership
+    frame = unit_cost_model.daily(
+        run.read_frame(tables.CHARGEBACK_DAILY.name),
+        ownership.label(read_facts(run, tables.INFERENCE_HOURLY), rules),
+        ownership.label(read_facts(run, tables.EDGE_DAILY), rules),
+        run.read_frame("gpu_parts"),
+        run.read_frame("edge_costs"),
+    )
+    run.write_frame(tables.UNIT_COST_DAILY.name, frame)
+    return {"rows": frame.height}
+
+
+def placement(run: Run) -> Metadata:
+    """A recommendation for each declared workload."""
+    run.report("placement")
+    settings = run.config.settings
+    measured = measure(
+        run.read_frame(tables.CHARGEBACK_DAILY.name),
+        run.read_frame(tables.UNIT_COST_DAILY.name),
+        run.read_frame(tables.GPU_DAILY.name),
+        run.window.day,
+        currency=settings.currency,
+    )
+    chosen, options = recommend(settings.workloads, measured, settings.currency)
+    run.write_frame(tables.PLACEMENT.name, chosen)
+    run.write_frame(tables.PLACEMENT_OPTIONS.name, options)
+    return {"workloads": chosen.height, "options": options.height}

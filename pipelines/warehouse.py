@@ -13,7 +13,6 @@ Layout of the data folder:
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -61,7 +60,8 @@ class Warehouse:
         import duckdb
 
         with duckdb.connect(str(self.path.resolve()), read_only=True) as connection:
-            return connection.sql(sql).pl()
+            frame: pl.DataFrame = connection.sql(sql).pl()
+        return frame
 
     def publish(self, run_id: str, built: Path, keep: int) -> Path:
         """Makes what a run built the published state, in one atomic step.
@@ -82,17 +82,17 @@ class Warehouse:
             link = self.data_dir / name
             if not link.is_symlink():
                 link.symlink_to(Path("current") / name)
-        swap = self.data_dir / f".current-{run_id}"
-        swap.unlink(missing_ok=True)
-        swap.symlink_to(Path("publications") / run_id)
-        os.replace(swap, self.current)
+        swap(self.current, Path("publications") / run_id)
         self._prune(keep)
         return final
 
     def _prune(self, keep: int) -> None:
         """Removes publications beyond the last `keep`; the current one always stays."""
         live = self.current.resolve()
-        folders = sorted((f for f in (self.data_dir / "publications").iterdir() if f.is_dir()), key=lambda f: f.stat().st_mtime)
+        folders = sorted(
+            (f for f in (self.data_dir / "publications").iterdir() if f.is_dir()),
+            key=lambda f: f.stat().st_mtime,
+        )
         for folder in folders[:-keep]:
             if folder.resolve() != live:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -103,6 +103,14 @@ class Warehouse:
         for file in (self.data_dir / "publications").glob("*/slices.json"):
             found |= {Path(d["folder"]) for d in json.loads(file.read_text())}
         return found
+
+
+def swap(link: Path, target: Path) -> None:
+    """Points a symbolic link at another target in one atomic step."""
+    building = link.with_name(f".{link.name}-{target.name}")
+    building.unlink(missing_ok=True)
+    building.symlink_to(target)
+    building.replace(link)
 
 
 def build(file: Path, frames: Mapping[str, pl.DataFrame], slices: Sequence[SliceFacts]) -> None:
@@ -132,10 +140,15 @@ def build(file: Path, frames: Mapping[str, pl.DataFrame], slices: Sequence[Slice
 def facts_query(table: tables.Table, slices: Iterable[SliceFacts]) -> str:
     """The SELECT over the Parquet files of a fact table, by absolute path; no rows where there is no file."""
     files = [s.path(table.name) for s in slices if table.name in s.tables]
-    columns = ", ".join(f"CAST({identifier(c.name)} AS {tables.TYPES[c.type][0]}) AS {identifier(c.name)}" for c in table.columns)
+    columns = ", ".join(
+        f"CAST({identifier(c.name)} AS {tables.TYPES[c.type][0]}) AS {identifier(c.name)}"
+        for c in table.columns
+    )
     if files:
         return f"SELECT {columns} FROM read_parquet({literals(files)}, union_by_name=true)"
-    nulls = ", ".join(f"CAST(NULL AS {tables.TYPES[c.type][0]}) AS {identifier(c.name)}" for c in table.columns)
+    nulls = ", ".join(
+        f"CAST(NULL AS {tables.TYPES[c.type][0]}) AS {identifier(c.name)}" for c in table.columns
+    )
     return f"SELECT {nulls} WHERE false"
 
 
@@ -144,7 +157,9 @@ def _comment(engine: DuckDBEngine, table: tables.Table) -> None:
     engine.execute(f"COMMENT ON {kind} {table.name} IS {literal(table.doc)}")
     for column in table.columns:
         unit = f" [{column.unit}]" if column.unit else ""
-        engine.execute(f"COMMENT ON COLUMN {table.name}.{identifier(column.name)} IS {literal(column.doc + unit)}")
+        engine.execute(
+            f"COMMENT ON COLUMN {table.name}.{identifier(column.name)} IS {literal(column.doc + unit)}"
+        )
 
 
 def read_only(file: Path, data_dir: Path) -> Any:

@@ -16,5 +16,11 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests run in UTC and see neither this machine's AWS settings nor its Tierwise configuration."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "TIERWISE_CONFIG", "DAGSTER_HOME"):
+    for name in (
+        "AWS_PROFILE",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "TIERWISE_CONFIG",
+        "DAGSTER_HOME",
+    ):
         monkeypatch.delenv(name, raising=False)

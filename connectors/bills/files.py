@@ -85,8 +85,8 @@ def _parquet_columns(path: Path) -> list[str]:
 
 
 def _csv_columns(path: Path, form: str) -> list[str]:
-    opener = gzip.open(path, "rt", encoding="utf-8-sig", newline="") if form == "gzip" else None
-    with opener or path.open(encoding="utf-8-sig", newline="") as file:
+    opener = gzip.open if form == "gzip" else open
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
         return next(csv.reader(file), [])
 
 
@@ -161,7 +161,7 @@ def scan(files: Sequence[BillFile]) -> str:
 
 def _as_text(column: str, type_: str) -> str:
     if type_ == "VARCHAR":
-        return column
+        return f"nullif({column}, '')"
     if type_.startswith(NESTED) or type_.endswith("[]"):
         return f"CAST(to_json({column}) AS VARCHAR)"
     return f"CAST({column} AS VARCHAR)"

@@ -82,7 +82,9 @@ def _scan(bill: BillFile, column: str) -> list[date]:
         values = frame.select(pl.col(column).cast(pl.String).unique()).collect(engine="streaming")
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).strip().split("\n", maxsplit=1)[0]
-        msg = f"{bill.uri} is damaged or not a complete CSV or Parquet file ({reason}); have it delivered again"
+        msg = (
+            f"{bill.uri} is damaged or not a complete CSV or Parquet file ({reason}); have it delivered again"
+        )
         raise SourceError(msg) from error
     texts = values[column].to_list()
     months = sorted({month for month in map(parse_month, texts) if month})

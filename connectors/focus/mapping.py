@@ -1,14 +1,15 @@
 """FOCUS 1.0 to 1.4 columns as FOCUS 1.4 columns.
 
-Cleaning values, rejecting rows and counting belong to `connectors/bills/conform.py`: here a column only gets
+Cleaning values, rejecting rows and counting belong to `connectors/bills/rules.py`: here a column only gets
 its name.
 """
 
 from __future__ import annotations
 
 from connectors.base import SourceError
-from connectors.bills.conform import NAMES, PERIODS, REJECTING, Native, require
 from connectors.bills.files import BillFile, Shape
+from connectors.bills.rules import PERIODS, REJECTING
+from connectors.bills.stage import NAMES, Native, require
 
 MANDATORY = (*REJECTING, *PERIODS)
 """Without one of these columns no row of a file has a meaning."""

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
-from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
-from connectors.bills.load import Bill, load_bill
+from connectors.base import Context, Engine, Loaded, Slice, SourceOptions, Window
+from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles
+from connectors.bills.stage import Bill
 from connectors.focus.mapping import period_column, to_focus
 from connectors.objects import LocationOptions, open_store
 
@@ -36,7 +37,6 @@ class FocusReader:
         self.context = context
         store = open_store(self.options, context.base, context.cache)
         self._files = PlainFiles(store, context, VERSION, period_column)
-        self._store = store
 
     def check(self) -> str:
         """Says what is there.
@@ -64,6 +64,3 @@ class FocusReader:
         """
         bill = Bill(self.context.name, self.options.tier, to_focus)
         yield from load_bill(bill, slices, self._files.open(slices), work, engine)
-
-
-__all__ = ["FocusReader", "Options", "SourceError"]

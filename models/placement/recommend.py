@@ -106,7 +106,7 @@ def _price(verdict: Verdict, workload: Workload, volume: Volumes, row: Mapping[s
     if isinstance(found, Missing):
         return Verdict(name, option, missing=found.keys)
     dated = f" of {option.price_date}" if option.price_date else ""
-    basis = f"from its prices{dated}" + (f" ({option.price_source})" if option.price_source else "")
+    basis = f"from its prices{dated}" + (f", {option.price_source}" if option.price_source else "")
     if current and measured is not None:
         basis += f", because the declared {', '.join(volume.differ)} is not what was measured"
     if found.egress_month is None:

@@ -1,7 +1,5 @@
 """The gates as asset checks on the staged warehouse; a failed one stops everything downstream of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -26,7 +24,7 @@ def gate_checks(config: Config) -> dg.AssetChecksDefinition:
     )
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         tierwise: Tierwise = context.resources.tierwise
-        for verdict in publication.check(tierwise.run(context.run_id, dict(context.run.tags))):
+        for verdict in publication.check(tierwise.run(context.run.run_id, dict(context.run.tags))):
             yield dg.AssetCheckResult(
                 check_name=verdict.gate.name,
                 asset_key=STAGED,

@@ -5,8 +5,6 @@ materialisation of the partitioned asset, so that the partitions show what is th
 by hand reads that slice alone.
 """
 
-from __future__ import annotations
-
 from datetime import date
 
 import dagster as dg

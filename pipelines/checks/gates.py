@@ -41,7 +41,7 @@ def _failed(gates: tuple[Gate, ...], row: Mapping[str, Any], folder: Path, run_i
 
     folder.mkdir(parents=True, exist_ok=True)
     context = gx.get_context(mode="file", project_root_dir=str(folder))
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_or_update_pandas("metrics")
     batch = source.add_dataframe_asset("warehouse").add_batch_definition_whole_dataframe("row")
     suite = gx.ExpectationSuite(
@@ -54,9 +54,7 @@ def _failed(gates: tuple[Gate, ...], row: Mapping[str, Any], folder: Path, run_i
             if gate.enforced
         ],
     )
-    validation = gx.ValidationDefinition(
-        name=SUITE, data=batch, suite=context.suites.add_or_update(suite)
-    )
+    validation = gx.ValidationDefinition(name=SUITE, data=batch, suite=context.suites.add_or_update(suite))
     checkpoint = context.checkpoints.add_or_update(
         gx.Checkpoint(
             name=SUITE,
@@ -92,4 +90,8 @@ def quality(found: list[Verdict], run_id: str) -> pl.DataFrame:
         }
         for v in found
     ]  # fmt: skip
-    return tables.QUALITY.conform(pl.DataFrame(rows, schema_overrides={"value": pl.Float64, "minimum": pl.Float64, "maximum": pl.Float64}))
+    return tables.QUALITY.conform(
+        pl.DataFrame(
+            rows, schema_overrides={"value": pl.Float64, "minimum": pl.Float64, "maximum": pl.Float64}
+        )
+    )

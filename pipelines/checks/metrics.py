@@ -170,5 +170,7 @@ def verdicts(gates_: tuple[Gate, ...], row: Mapping[str, object], failed: set[st
     for gate in gates_:
         value = row[gate.name]
         number = float(value) if isinstance(value, int | float) else None
-        found.append(Verdict(gate, number, gate.name not in failed, str(row.get(f"{gate.name}_detail") or "")))
+        found.append(
+            Verdict(gate, number, gate.name not in failed, str(row.get(f"{gate.name}_detail") or ""))
+        )
     return found

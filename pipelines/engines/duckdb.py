@@ -31,13 +31,16 @@ class DuckDBEngine:
         """The open session."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Closes the session."""
         self.connection.close()
 
     def query(self, sql: str) -> pl.DataFrame:
         """The result of a query as a frame."""
-        return self.connection.sql(sql).pl()
+        frame: pl.DataFrame = self.connection.sql(sql).pl()
+        return frame
 
     def execute(self, sql: str) -> None:
         """Runs a statement for its effect."""

@@ -102,7 +102,9 @@ def test_secrets_come_from_the_environment_and_are_not_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROM_TOKEN", "s3cr3t-value")
-    text = 'sources: {p: {kind: prometheus, url: "http://127.0.0.1:1", site: x, token_typo: "${PROM_TOKEN}"}}\n'
+    text = (
+        'sources: {p: {kind: prometheus, url: "http://127.0.0.1:1", site: x, token_typo: "${PROM_TOKEN}"}}\n'
+    )
     with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, text))
     assert "s3cr3t-value" not in str(caught.value)

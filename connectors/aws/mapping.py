@@ -1,0 +1,243 @@
+"""AWS Cost and Usage Report (legacy) columns as FOCUS 1.4, as SQL expressions over the columns a file has.
+
+Sources: the AWS CUR data dictionary, and AWS's own rule for amortised cost. Cleaning values, rejecting rows and
+counting belong to `connectors/bills/rules.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+from connectors.aws.services import SERVICE_CATEGORIES
+from connectors.base import SourceError
+from connectors.bills.files import BillFile, Shape
+from connectors.bills.stage import Native, require
+from connectors.sql import literal
+
+MANDATORY = (
+    "lineItem/UnblendedCost",
+    "lineItem/CurrencyCode",
+    "lineItem/LineItemType",
+    "lineItem/UsageStartDate",
+    "lineItem/UsageEndDate",
+    "lineItem/UsageAccountId",
+    "bill/BillingPeriodStartDate",
+    "bill/BillingPeriodEndDate",
+)
+"""Without one of these columns no row of a file has a meaning."""
+
+PERIOD = "bill/BillingPeriodStartDate"
+TAG = re.compile(r"resource_?tags[/_](?:(?P<owner>user|aws)[:_])?(?P<name>.+)", re.IGNORECASE)
+
+ONE_TIME = ("SavingsPlanUpfrontFee", "Fee", "Tax", "Credit", "Refund")
+RECURRING = ("RIFee", "SavingsPlanRecurringFee")
+COMMITTED = ("SavingsPlanCoveredUsage", "DiscountedUsage")
+USAGE = ("Usage", *COMMITTED)
+NEGATION = "SavingsPlanNegation"
+CATEGORIES = {
+    "Usage": (*USAGE, NEGATION),
+    "Purchase": ("Fee", "SavingsPlanUpfrontFee", *RECURRING),
+    "Tax": ("Tax",),
+    "Credit": (
+        "Credit", "Discount", "BundledDiscount", "EdpDiscount", "PrivateRateDiscount", "RiVolumeDiscount",
+        "SppDiscount",
+    ),
+    "Adjustment": ("Refund",),
+}  # fmt: skip
+"""ChargeCategory -> lineItem/LineItemType."""
+
+
+def _key(column: str) -> str:
+    """`lineItem/UnblendedCost` and `line_item_unblended_cost` are the same column."""
+    return re.sub(r"[^a-z0-9]", "", column.lower())
+
+
+def period_column(bill: BillFile) -> str:
+    """The native column with the start of the billing period.
+
+    Raises:
+        SourceError: There is none.
+    """
+    for column in bill.columns:
+        if _key(column) == _key(PERIOD):
+            return column
+    msg = (
+        f"{bill.uri}: mandatory column {PERIOD!r} is missing; it has: {', '.join(sorted(bill.columns))}. "
+        "If it is not a Cost and Usage Report, move it elsewhere; else put the column back"
+    )
+    raise SourceError(msg)
+
+
+class Fields:
+    """The native columns of a shape by their legacy names, as SQL text expressions; NULL where one is absent."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.tags: dict[str, str] = {}
+        self._columns: dict[str, str] = {}
+        for column, text in shape.text.items():
+            tag = TAG.fullmatch(column)
+            group = self.tags if tag else self._columns
+            name = ("aws:" if tag["owner"] == "aws" else "") + tag["name"] if tag else _key(column)
+            if name in group:
+                msg = (
+                    f"{shape.files[0].uri}: column {column!r} is there twice in different spellings; keep one"
+                )
+                raise SourceError(msg)
+            group[name] = text
+        require({n: n for n in MANDATORY if _key(n) in self._columns}, MANDATORY, shape)
+
+    def __getitem__(self, name: str) -> str:
+        return self._columns.get(_key(name), "CAST(NULL AS VARCHAR)")
+
+    def first(self, *names: str) -> str:
+        """The first of the columns that has a value in the row."""
+        there = [self[n] for n in names if _key(n) in self._columns]
+        return f"COALESCE({', '.join(there)})" if there else "CAST(NULL AS VARCHAR)"
+
+
+def _decimal(text: str) -> str:
+    """Two digits less than money has, so that a sum or difference of two stays exact on every engine."""
+    return f"TRY_CAST({text} AS DECIMAL(36,12))"
+
+
+def effective_cost(f: Fields) -> str:
+    """Amortised cost: commitments are charged where they are used, their unused part where they are paid.
+
+    - SavingsPlanCoveredUsage, DiscountedUsage: the effective cost of the plan or reservation
+    - SavingsPlanNegation, SavingsPlanUpfrontFee, Fee of a reservation, refund of a one-time fee: 0
+    - SavingsPlanRecurringFee: commitment - used commitment
+    - RIFee: unused amortised upfront fee + unused recurring fee
+    - else: the unblended cost
+    """
+    kind, cost = f["lineItem/LineItemType"], f["lineItem/UnblendedCost"]
+    reserved, plan = f["reservation/ReservationARN"], f["savingsPlan/SavingsPlanARN"]
+    commitment, used = (
+        _decimal(f["savingsPlan/TotalCommitmentToDate"]),
+        _decimal(f["savingsPlan/UsedCommitment"]),
+    )
+    upfront = _decimal(f["reservation/UnusedAmortizedUpfrontFeeForBillingPeriod"])
+    recurring = _decimal(f["reservation/UnusedRecurringFee"])
+    unused = f"CASE WHEN {upfront} IS NULL THEN {recurring} WHEN {recurring} IS NULL THEN {upfront} ELSE {upfront} + {recurring} END"
+    one_time = f"regexp_matches(lower({f['lineItem/LineItemDescription']}), 'one-time|upfront')"
+    return f"""CASE {kind}
+        WHEN 'SavingsPlanCoveredUsage' THEN {f["savingsPlan/SavingsPlanEffectiveCost"]}
+        WHEN 'DiscountedUsage' THEN {f["reservation/EffectiveCost"]}
+        WHEN 'SavingsPlanNegation' THEN '0'
+        WHEN 'SavingsPlanUpfrontFee' THEN '0'
+        WHEN 'SavingsPlanRecurringFee' THEN CAST({commitment} - {used} AS VARCHAR)
+        WHEN 'RIFee' THEN CAST({unused} AS VARCHAR)
+        WHEN 'Fee' THEN CASE WHEN {reserved} IS NOT NULL THEN '0' ELSE {cost} END
+        WHEN 'Refund' THEN CASE WHEN ({plan} IS NOT NULL OR {reserved} IS NOT NULL) AND {one_time} THEN '0' ELSE {cost} END
+        ELSE {cost} END"""
+
+
+def _tags(tags: Mapping[str, str]) -> str:
+    """Tag columns as one flat JSON object without the empty ones; NULL if none has a value."""
+    if not tags:
+        return "CAST(NULL AS VARCHAR)"
+    parts = ", ".join(
+        f"CASE WHEN {text} <> '' THEN {literal(json.dumps(name, ensure_ascii=False) + ':')} || CAST(to_json({text}) AS VARCHAR) END"
+        for name, text in tags.items()
+    )
+    joined = f"concat_ws(',', {parts})"
+    return f"CASE WHEN {joined} <> '' THEN '{{' || {joined} || '}}' END"
+
+
+def to_focus(shape: Shape) -> Native:
+    """A legacy CUR file as FOCUS 1.4. Blended costs are never used.
+
+    BilledCost is the unblended cost, negations of savings plans included; quantities and list costs leave
+    negations out, so that what a plan covers is counted once. Charges without a list price (fees, tax,
+    credits) have their billed cost as list and contracted cost. Split line items of containers repeat the
+    cost of their parents and are left out.
+
+    Raises:
+        SourceError: A mandatory column is missing, or is there in two spellings.
+    """
+    f = Fields(shape)
+    kind, cost = f["lineItem/LineItemType"], f["lineItem/UnblendedCost"]
+
+    def when(kinds: tuple[str, ...], then: str, otherwise: str = "NULL") -> str:
+        return f"CASE WHEN {' OR '.join(f'{kind} = {literal(k)}' for k in kinds)} THEN {then} ELSE {otherwise} END"
+
+    amount, unit = f["lineItem/UsageAmount"], f.first("pricing/unit")
+    list_cost = f["pricing/publicOnDemandCost"]
+    plan, reserved = f["savingsPlan/SavingsPlanARN"], f["reservation/ReservationARN"]
+    start = f["lineItem/UsageStartDate"]
+    region = f.first("product/regionCode", "product/region")
+    code = f["lineItem/ProductCode"]
+    idle_reservation = f"{f['product/capacitystatus']} = 'UnusedCapacityReservation'"
+    priced = (*USAGE, *CATEGORIES["Purchase"])
+    seller = f"{f['bill/BillingEntity']} = 'AWS Marketplace'"
+    categories = " ".join(
+        f"WHEN {literal(k)} THEN {literal(c)}" for c, kinds in CATEGORIES.items() for k in kinds
+    )
+    services = " ".join(
+        f"WHEN {literal(p)} THEN {literal(c)}" for c, products in SERVICE_CATEGORIES.items() for p in products
+    )
+    columns = {
+        "AvailabilityZone": f["lineItem/AvailabilityZone"],
+        "BilledCost": cost,
+        "BillingAccountId": f["bill/PayerAccountId"],
+        "BillingAccountName": f["bill/PayerAccountName"],
+        "BillingCurrency": f["lineItem/CurrencyCode"],
+        "BillingPeriodEnd": f["bill/BillingPeriodEndDate"],
+        "BillingPeriodStart": f[PERIOD],
+        "CapacityReservationId": f"CASE WHEN {idle_reservation} THEN {f['lineItem/ResourceId']} END",
+        "CapacityReservationStatus": f"CASE WHEN {idle_reservation} THEN 'Unused' END",
+        "ChargeCategory": f"CASE {kind} {categories} ELSE {kind} END",
+        "ChargeClass": f"CASE WHEN {kind} = 'Refund' AND TRY_CAST({start} AS TIMESTAMPTZ) < "
+        f"TRY_CAST({f[PERIOD]} AS TIMESTAMPTZ) THEN 'Correction' END",
+        "ChargeDescription": f["lineItem/LineItemDescription"],
+        "ChargeFrequency": when(ONE_TIME, "'One-Time'", when(RECURRING, "'Recurring'", "'Usage-Based'")),
+        "ChargePeriodEnd": f["lineItem/UsageEndDate"],
+        "ChargePeriodStart": start,
+        "CommitmentDiscountCategory": f"CASE WHEN {plan} IS NOT NULL THEN 'Spend' WHEN {reserved} IS NOT NULL THEN 'Usage' END",
+        "CommitmentDiscountId": f.first("savingsPlan/SavingsPlanARN", "reservation/ReservationARN"),
+        "CommitmentDiscountStatus": when(
+            COMMITTED, f"CASE WHEN {plan} IS NOT NULL OR {reserved} IS NOT NULL THEN 'Used' END"
+        ),
+        "CommitmentDiscountType": f"CASE WHEN {plan} IS NOT NULL THEN 'Savings Plan' "
+        f"WHEN {reserved} IS NOT NULL THEN 'Reserved Instance' END",
+        "ConsumedQuantity": when(USAGE, amount),
+        "ConsumedUnit": when(USAGE, unit),
+        "ContractedCost": when(("DiscountedUsage",), list_cost, when((NEGATION,), "'0'", cost)),
+        "ContractedUnitPrice": when(("Usage", "SavingsPlanCoveredUsage"), f["lineItem/UnblendedRate"]),
+        "EffectiveCost": effective_cost(f),
+        "HostProviderName": "'AWS'",
+        "InvoiceId": f["bill/InvoiceId"],
+        "InvoiceIssuerName": f.first("bill/InvoicingEntity", "lineItem/LegalEntity"),
+        "ListCost": when(USAGE, list_cost, when((NEGATION,), "'0'", cost)),
+        "ListUnitPrice": when(USAGE, f["pricing/publicOnDemandRate"]),
+        "PricingCategory": when(
+            COMMITTED,
+            "'Committed'",
+            f"CASE WHEN {kind} = 'Usage' AND contains({f['lineItem/UsageType']}, 'SpotUsage') THEN 'Dynamic' "
+            f"ELSE {when(priced, literal('Standard'))} END",
+        ),
+        "PricingQuantity": when(priced, amount),
+        "PricingUnit": when(priced, unit),
+        "ProviderName": "'AWS'",
+        "RegionId": region,
+        "RegionName": f"CASE WHEN {region} <> '' THEN {f['product/location']} END",
+        "ResourceId": f["lineItem/ResourceId"],
+        "ServiceCategory": f"CASE {code} {services} ELSE 'Other' END",
+        "ServiceName": f.first("product/ProductName", "lineItem/ProductCode"),
+        "ServiceProviderName": f"CASE WHEN {seller} THEN "
+        f"COALESCE({f['lineItem/LegalEntity']}, 'AWS Marketplace') ELSE 'AWS' END",
+        "SkuId": f["product/sku"],
+        "SkuMeter": f["lineItem/UsageType"],
+        "SkuPriceId": f.first("pricing/RateCode", "pricing/RateId"),
+        "SubAccountId": f["lineItem/UsageAccountId"],
+        "SubAccountName": f["lineItem/UsageAccountName"],
+        "Tags": _tags(f.tags),
+    }
+    return Native(
+        focus=columns,
+        cost=cost,
+        currency=f["lineItem/CurrencyCode"],
+        skip=f"COALESCE({f['splitLineItem/ParentResourceId']}, '') <> ''",
+        cost_kind=when(RECURRING, "'idle'"),
+    )

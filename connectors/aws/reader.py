@@ -1,0 +1,104 @@
+"""Source kind `aws_cur`: legacy AWS Cost and Usage Reports, CSV or Parquet, with manifests, from a folder or S3."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import ClassVar, Literal, cast
+
+from connectors.aws.manifests import SUFFIX, Delivery, deliveries
+from connectors.aws.mapping import period_column, to_focus
+from connectors.base import Context, Engine, Loaded, Object, Slice, SourceOptions, Window
+from connectors.bills.files import BillFile, open_bill
+from connectors.bills.load import load_bill
+from connectors.bills.plain import PlainFiles, fingerprint
+from connectors.bills.stage import Bill
+from connectors.objects import LocationOptions, open_store
+
+VERSION = "aws-cur-1"
+"""Changes whenever the same file would give other facts."""
+
+WITHOUT_MANIFEST = "no manifest at the location: every file counts"
+
+
+class Options(LocationOptions):
+    """Options of the kind.
+
+    Attributes:
+        report: Name of the report, where the location holds several; None for all.
+        tier: Tier of charges that are not for a managed model API.
+    """
+
+    report: str | None = None
+    tier: Literal["cloud", "api"] = "cloud"
+
+
+class CurReader:
+    """Legacy Cost and Usage Reports. A slice is a billing month, replaced whole by each new delivery."""
+
+    Options: ClassVar[type[SourceOptions]] = Options
+
+    def __init__(self, options: SourceOptions, context: Context) -> None:
+        self.options = cast("Options", options)
+        self.context = context
+        self._store = open_store(self.options, context.base, context.cache)
+        self._plain = PlainFiles(self._store, context, VERSION, period_column)
+
+    def check(self) -> str:
+        """Says what is there.
+
+        Raises:
+            SourceError: The location cannot be read, or a delivery is not complete.
+        """
+        return self._plain.describe(self._slices(), "AWS CUR")
+
+    def slices(self, window: Window) -> Sequence[Slice]:
+        """The billing months, from the top manifests alone; from the files where there is no manifest.
+
+        Raises:
+            SourceError: The location cannot be read, or a delivery is damaged or not complete.
+        """
+        del window
+        return self._slices()
+
+    def _slices(self) -> list[Slice]:
+        objects = self._store.list()
+        if self.options.report is None and not any(o.key.endswith(SUFFIX) for o in objects):
+            return self._plain.slices(self.options.tier, note=WITHOUT_MANIFEST)
+        months: dict[date, list[Delivery]] = defaultdict(list)
+        for delivery in deliveries(self._store, objects, self.options.report):
+            months[delivery.month].append(delivery)
+        return [self._slice(month, months[month]) for month in sorted(months)]
+
+    def _slice(self, month: date, parts: Sequence[Delivery]) -> Slice:
+        objects = sorted({o for d in parts for o in d.objects}, key=lambda o: o.key)
+        return Slice(
+            period=month,
+            grain="month",
+            fingerprint=fingerprint(VERSION, [self.options.tier], objects),
+            objects=tuple(objects),
+            detail={"manifests": ", ".join(d.manifest for d in parts)},
+        )
+
+    def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
+        """Reads each month's files in one scan.
+
+        Raises:
+            SourceError: A file cannot be read.
+        """
+        bill = Bill(self.context.name, self.options.tier, to_focus)
+        delivered = [s for s in slices if "manifests" in s.detail]
+        for item in delivered:
+            yield from load_bill(bill, [item], self._open(item.objects, item.period), work, engine)
+        plain = [s for s in slices if "manifests" not in s.detail]
+        if plain:
+            yield from load_bill(bill, plain, self._plain.open(plain), work, engine)
+
+    def _open(self, objects: Sequence[Object], month: date) -> list[BillFile]:
+        paths = self._store.fetch(objects)
+        return [
+            open_bill(o, self._store.uri(o.key), path, (month,))
+            for o, path in zip(objects, paths, strict=True)
+        ]

@@ -1,0 +1,157 @@
+"""What was found about the rows of a stage: totals, rejected rows, and values repaired or flagged.
+
+The rules belong to `connectors/bills/rules.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from connectors.base import Engine
+from connectors.bills.files import BillFile, Shape, scan
+from connectors.bills.rules import CHECKS, NULL_MARK, has_value, is_null_text, value_name
+from connectors.bills.stage import Native, Stage, native_sql, stage_sql
+from connectors.sql import identifier
+
+DETAILED_ROWS = 1000
+"""Rejected rows of one slice that are shown one by one; further ones are counted by rule."""
+
+RAW_LENGTH = 500
+
+NO_CURRENCY = "XXX"
+"""ISO 4217's code for `no currency`: the currency under which money of rows that name none is counted."""
+
+COST = "TRY_CAST(__cost AS DECIMAL(38,12))"
+CURRENCY = (
+    f"CASE WHEN __currency IS NULL OR {is_null_text('__currency')} THEN '{NO_CURRENCY}' ELSE __currency END"
+)
+REJECTED = "__reject IS NOT NULL AND NOT __skip"
+
+
+def totals(stage: Stage, mine: str, engine: Engine) -> dict[str, Decimal]:
+    """Currency -> sum of the native amounts as they were written, apart from the mapping to FOCUS."""
+    frame = engine.query(
+        f"SELECT {CURRENCY} AS currency, CAST(SUM({COST}) AS DECIMAL(38,12)) AS total "
+        f"FROM {stage.rows} WHERE {mine} AND NOT __skip AND {COST} IS NOT NULL GROUP BY 1 ORDER BY 1"
+    )
+    return dict(frame.iter_rows())
+
+
+def noted(stage: Stage, kept: str, engine: Engine) -> list[dict[str, Any]]:
+    """Values repaired or flagged in the rows that were kept: one entry for each rule and column."""
+    marks = engine.query(
+        f"SELECT __marks AS marks, count(*) AS n FROM {stage.rows} WHERE {kept} AND __marks <> '' GROUP BY 1 ORDER BY 1"
+    )
+    counts: dict[str, int] = {}
+    for text, n in marks.iter_rows():
+        for mark in text.split(","):
+            counts[mark] = counts.get(mark, 0) + n
+    shown = [i for i, c in enumerate(CHECKS) if str(i) in counts and has_value(c, stage.present)]
+    examples: dict[str, Any] = {}
+    if shown:
+        values = ", ".join(f"MIN({value_name(i)}) AS {value_name(i)}" for i in shown)
+        examples = engine.query(f"SELECT {values} FROM {stage.rows} WHERE {kept}").row(0, named=True)
+    result = [
+        {
+            "action": c.action,
+            "rule": c.rule,
+            "column_name": c.column,
+            "value": examples.get(value_name(i)),
+            "rows": counts[str(i)],
+        }
+        for i, c in enumerate(CHECKS)
+        if str(i) in counts
+    ]
+    return result + [
+        {"action": "repaired", "rule": "null_text", "column_name": mark.removeprefix(NULL_MARK), "rows": n}
+        for mark, n in sorted(counts.items())
+        if mark.startswith(NULL_MARK)
+    ]
+
+
+def rejected(stage: Stage, mine: str, engine: Engine) -> Iterator[dict[str, Any]]:
+    """The rejected rows: the first ones each, the others by rule and currency."""
+    rows: list[dict[str, Any]] = []
+    of_file = engine.query(
+        f"SELECT __file AS file, count(*) AS n FROM {stage.rows} "
+        f"WHERE {mine} AND {REJECTED} GROUP BY 1 ORDER BY 1"
+    )
+    by_path = {
+        str(f.path): (f, s, n) for s, n in zip(stage.shapes, stage.natives, strict=True) for f in s.files
+    }
+    for path in of_file["file"]:
+        limit = DETAILED_ROWS - len(rows)
+        if limit:
+            rows += _detailed(
+                stage, *by_path[path], where=f"{mine} AND {REJECTED}", limit=limit, engine=engine
+            )
+    yield from rows
+    if of_file["n"].sum() <= DETAILED_ROWS:
+        return
+    total = engine.query(
+        f"SELECT __reject AS check_, {CURRENCY} AS currency, count(*) AS rows, "
+        f"CAST(SUM({COST}) AS DECIMAL(38,12)) AS billed_cost FROM {stage.rows} "
+        f"WHERE {mine} AND {REJECTED} GROUP BY ALL ORDER BY ALL"
+    )
+    for group in total.iter_rows(named=True):
+        check = CHECKS[group["check_"]]
+        shown = [
+            r
+            for r in rows
+            if (r["rule"], r["column_name"], r["currency"]) == (check.rule, check.column, group["currency"])
+        ]
+        if len(shown) < group["rows"]:
+            costs = [r["billed_cost"] for r in shown if r["billed_cost"] is not None]
+            yield {
+                "action": "rejected",
+                "rule": check.rule,
+                "column_name": check.column,
+                "rows": group["rows"] - len(shown),
+                "billed_cost": None if group["billed_cost"] is None else group["billed_cost"] - sum(costs),
+                "currency": group["currency"],
+                "location": f"beyond the first {DETAILED_ROWS} rejected rows",
+            }
+
+
+def _detailed(
+    stage: Stage, bill: BillFile, shape: Shape, native: Native, *, where: str, limit: int, engine: Engine
+) -> Iterator[dict[str, Any]]:
+    """Rejected rows of one file, read again with their numbers and native values."""
+    one = Shape((bill,), scan([bill]), shape.text, shape.default_month, shape.months)
+    sql = stage_sql(
+        [native_sql(one, native, numbered=True)], stage.present, stage.bill.source, stage.bill.tier
+    )
+    values = " ".join(
+        f"WHEN {i} THEN {value_name(i)}"
+        for i, c in enumerate(CHECKS)
+        if c.action == "rejected" and has_value(c, stage.present)
+    )
+    found = engine.query(
+        f"SELECT __row AS row, __reject AS check_, CASE __reject {values} END AS value, "
+        f"{COST} AS billed_cost, {CURRENCY} AS currency FROM ({sql}) "
+        f"WHERE {where} ORDER BY __row LIMIT {limit}"
+    )
+    numbers = ", ".join(str(n) for n in found["row"])
+    texts = ", ".join(f"{text} AS {identifier(f'v{i}')}" for i, text in enumerate(one.text.values()))
+    raw = engine.query(
+        f"SELECT {texts} FROM (SELECT *, row_number() OVER () AS __row FROM {one.scan}) "
+        f"WHERE __row IN ({numbers}) ORDER BY __row"
+    )
+    first = 0 if bill.form == "parquet" else 1
+    for issue, native_row in zip(found.iter_rows(named=True), raw.iter_rows(), strict=True):
+        check = CHECKS[issue["check_"]]
+        written = {c: v for c, v in zip(one.text, native_row, strict=True) if v is not None}
+        yield {
+            "action": "rejected",
+            "rule": check.rule,
+            "column_name": check.column,
+            "value": issue["value"],
+            "rows": 1,
+            "billed_cost": issue["billed_cost"],
+            "currency": issue["currency"],
+            "location": f"{bill.uri}:{issue['row'] + first}",
+            "raw": json.dumps(written, ensure_ascii=False)[:RAW_LENGTH],
+        }

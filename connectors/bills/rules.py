@@ -1,0 +1,129 @@
+"""What may be wrong with a row of a bill, and the type of every FOCUS column: one rule for all bills.
+
+Each rule is SQL over the cleaned text of a column, `"X"`, and its typed value, `"t:X"`. What a native column
+means belongs to the formats (`connectors/focus`, `connectors/aws`); the statement around the rules, to
+`connectors/bills/stage.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from connectors.sql import identifier, literal
+from models import focus
+
+MISSING = "missing_mandatory"
+
+NULL_MARK = "n:"
+"""Start of a mark that names a column whose text stood for null."""
+
+
+def is_null_text(value: str) -> str:
+    """SQL: the text is one that exports write where FOCUS demands null."""
+    return f"upper(trim({value})) IN ('', 'NULL', 'N/A')"
+
+
+REJECTING = ("BilledCost", "EffectiveCost", "BillingCurrency", "ChargeCategory")
+PERIODS = ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd")
+
+TAGS = ("Tags", "AllocatedTags")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that may be wrong with a row: the condition is SQL over the columns of `clean` and `typed`.
+
+    Attributes:
+        action: rejected (the row is set aside), repaired (the value is replaced) or flagged (kept).
+        rule: Short name.
+        column: FOCUS column.
+        condition: True where it is wrong.
+    """
+
+    action: Literal["rejected", "repaired", "flagged"]
+    rule: str
+    column: str
+    condition: str
+
+
+def typed(column: focus.FocusColumn) -> str:
+    """The value of a column in its type, from its cleaned text; NULL where the text does not fit."""
+    c = identifier(column.name)
+    if column.type == "decimal":
+        return f"TRY_CAST({c} AS DECIMAL(38,12))"
+    if column.type == "timestamp":
+        moment = f"CAST(TRY_CAST({c} AS TIMESTAMPTZ) AS TIMESTAMP)"
+        return f"CASE WHEN {moment} >= TIMESTAMP '2000-01-01' AND {moment} < TIMESTAMP '2100-01-01' THEN {moment} END"
+    if column.type == "json":
+        types = "('OBJECT')" if column.name in TAGS else "('OBJECT', 'ARRAY')"
+        return f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {c} END"
+    if column.allowed:
+        cases = " ".join(f"WHEN {literal(v.lower())} THEN {literal(v)}" for v in column.allowed)
+        return f"CASE lower(trim({c})) {cases} END"
+    if column.name == "AvailabilityZone":
+        return f"CASE WHEN {_misplaced(c)} THEN NULL ELSE {c} END"
+    return c
+
+
+def _misplaced(zone: str) -> str:
+    """A number is no availability zone, except the single digits that name Azure's zones."""
+    return f"TRY_CAST({zone} AS DOUBLE) IS NOT NULL AND NOT regexp_full_match({zone}, '[1-9]')"
+
+
+def t(name: str) -> str:
+    """The typed form of a column."""
+    return identifier(f"t:{name}")
+
+
+def _checks() -> list[Check]:
+    """Every check; of the rejecting ones, the first that holds names the row's rule."""
+    result = []
+    for name in ("BilledCost", "EffectiveCost"):
+        result.append(Check("rejected", "missing_value", name, f"{identifier(name)} IS NULL"))
+        result.append(Check("rejected", "not_a_number", name, f"{t(name)} IS NULL"))
+    result.append(Check("rejected", "missing_value", "BillingCurrency", '"BillingCurrency" IS NULL'))
+    for name in PERIODS:
+        result.append(Check("rejected", "missing_value", name, f"{identifier(name)} IS NULL"))
+        result.append(Check("rejected", "bad_date", name, f"{t(name)} IS NULL"))
+    result.append(
+        Check("rejected", "unexpected_month", "BillingPeriodStart", "__month IS DISTINCT FROM __named")
+    )
+    for kind in ("Billing", "Charge"):
+        start, end = f"{kind}PeriodStart", f"{kind}PeriodEnd"
+        result.append(Check("rejected", "period_ends_before_start", end, f"{t(end)} < {t(start)}"))
+    result.append(
+        Check("rejected", "unknown_charge_category", "ChargeCategory", f"{t('ChargeCategory')} IS NULL")
+    )
+    for column in focus.COLUMNS:
+        c, name = identifier(column.name), column.name
+        if name == "AvailabilityZone":
+            result.append(Check("repaired", "misplaced_availability_zone", name, _misplaced(c)))
+        elif column.type == "json":
+            rule = "malformed_tags" if name == "Tags" else "malformed_json"
+            result.append(Check("repaired", rule, name, f"{c} IS NOT NULL AND {t(name)} IS NULL"))
+        elif column.type == "decimal" and name not in REJECTING:
+            result.append(Check("repaired", "not_a_number", name, f"{c} IS NOT NULL AND {t(name)} IS NULL"))
+        elif column.allowed:
+            result.append(Check("repaired", "spelling", name, f"{t(name)} <> {c}"))
+            if name not in REJECTING:
+                unknown = f"{c} IS NOT NULL AND {t(name)} IS NULL"
+                result.append(Check("flagged", "unknown_value", name, unknown))
+        if column.required and name not in REJECTING and name not in PERIODS:
+            result.append(Check("flagged", MISSING, name, f"{c} IS NULL"))
+    return result
+
+
+CHECKS: Sequence[Check] = tuple(_checks())
+"""The position of a check is its number in `__reject` and `__marks`."""
+
+
+def has_value(check: Check, present: Sequence[str]) -> bool:
+    """The stage holds the text that the check found."""
+    return check.column in present and not check.rule.startswith("missing_")
+
+
+def value_name(number: int) -> str:
+    """The stage's column with the text that a check found."""
+    return f"__value_{number}"

@@ -1,0 +1,1 @@
+"""Reports of edge devices in JSON lines."""

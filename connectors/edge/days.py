@@ -1,0 +1,152 @@
+"""Reports of edge devices to `telemetry.edge_daily`, in SQL.
+
+Rules:
+- A report counts once: the first of each (device_id, boot_id, seq), by time, then file; the others are duplicates.
+- Counters count since the device started: an increment belongs to the local day of the later report. A new `boot_id`
+  starts at 0; so does a counter that falls. A device's first report within the bridge only sets the base.
+- A report covers the time back to the previous one, at most `MAX_STEP` report intervals, on each local day its part.
+- Energy between reports farther apart than that, or that span such a time, is estimated.
+- A report is late when it lies behind what files before its own had brought, and its file is mostly of a later day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from connectors.sql import literal
+from connectors.steps import counter_increments, counter_segments
+from connectors.telemetry import sql_timestamp
+
+TEXTS = (
+    "device_id",
+    "boot_id",
+    "device_model",
+    "model",
+    "team",
+    "project",
+    "environment",
+    "workload",
+    "workload_type",
+)
+COUNTERS = ("inferences_total", "failed_total", "energy_wh_total")
+MUST = ("device_id", "ts", "boot_id", "seq", "inferences_total")
+"""Keys without which a report means nothing."""
+
+
+def lines_sql(lines: str) -> str:
+    """SQL: lines of JSON as reports.
+
+    Args:
+        lines: Relation with file (text) and line.
+
+    Returns:
+        file, line, wrong (the rule a line breaks, NULL for a good one), wrong_key, ts (UTC), seq, the texts, the
+        counters, and `buckets` (MAP of upper bound -> count since start).
+    """
+    texts = ", ".join(f"NULLIF(TRIM(j ->> '$.{name}'), '') AS {name}" for name in TEXTS)
+    counters = ", ".join(f"TRY_CAST(j ->> '$.{name}' AS DOUBLE) AS {name}" for name in COUNTERS)
+    missing = " ".join(f"WHEN (j ->> '$.{key}') IS NULL THEN '{key}'" for key in MUST)
+    bad = " ".join(
+        f"WHEN (j ->> '$.{name}') IS NOT NULL AND NOT COALESCE({name} >= 0 AND {name} < 1e300, FALSE) THEN '{name}'"
+        for name in COUNTERS
+    )
+    return f"""
+        SELECT *, CASE WHEN j IS NULL THEN 'json_unreadable' WHEN missing IS NOT NULL THEN 'key_missing'
+                       WHEN ts IS NULL THEN 'ts_unreadable' WHEN seq IS NULL OR bad IS NOT NULL THEN 'number_unreadable'
+                  END AS wrong,
+               CASE WHEN j IS NULL THEN 'line' ELSE COALESCE(missing, CASE WHEN ts IS NULL THEN 'ts' ELSE COALESCE(bad, 'seq') END)
+               END AS wrong_key
+        FROM (
+            SELECT *, CASE {missing} END AS missing, CASE {bad} END AS bad FROM (
+                SELECT file, line, j, {sql_timestamp("j ->> '$.ts'")} AS ts, TRY_CAST(j ->> '$.seq' AS BIGINT) AS seq,
+                       {texts}, {counters}, TRY_CAST(j -> '$.latency_seconds_buckets' AS MAP(VARCHAR, DOUBLE)) AS buckets
+                FROM (
+                    SELECT file, line, CASE WHEN json_valid(line) AND json_type(line) = 'OBJECT' THEN CAST(line AS JSON) END AS j
+                    FROM {lines} WHERE TRIM(line) <> ''
+                )
+            )
+        )"""
+
+
+def _calendar(bounds: Mapping[date, tuple[datetime, datetime]]) -> str:
+    rows = ", ".join(
+        f"(DATE '{day}', TIMESTAMP '{a:%Y-%m-%d %H:%M:%S}', TIMESTAMP '{b:%Y-%m-%d %H:%M:%S}')"
+        for day, (a, b) in sorted(bounds.items())
+    )
+    return f"(VALUES {rows}) AS c(day, opens, closes)"
+
+
+def edge_daily_sql(
+    reports: str,
+    bounds: Mapping[date, tuple[datetime, datetime]],
+    horizons: Mapping[str, datetime],
+    max_step_us: int,
+    bridge_us: int,
+) -> str:
+    """SQL: days of devices.
+
+    Args:
+        reports: Relation of `lines_sql`.
+        bounds: Local day -> its first instant and the next day's, UTC, for all days of the reports.
+        horizons: File -> until when earlier files had brought reports; files without earlier ones are absent.
+        max_step_us: A report covers at most this.
+        bridge_us: A longer silence starts a device anew.
+
+    Returns:
+        The columns of `telemetry.edge_daily` without source, site and coverage, with `bounds` and `counts` (the
+        histogram) in place of latency_buckets.
+    """
+    series = ("device_id",)
+    carried = ("device_model", "model", "team", "project", "environment", "workload", "workload_type")
+    files = ", ".join(
+        f"({literal(f)}, TIMESTAMP '{h:%Y-%m-%d %H:%M:%S}')" for f, h in sorted(horizons.items())
+    ) or "(CAST(NULL AS VARCHAR), CAST(NULL AS TIMESTAMP))"
+    counters = (*COUNTERS, "bucket_count")
+    labels = {c: f"arg_max({c}, ts)" for c in carried}
+    return f"""
+        WITH placed AS (
+            SELECT r.*, c.day, buckets['+Inf'] AS bucket_count,
+                   row_number() OVER (PARTITION BY device_id, boot_id, seq ORDER BY ts, file) AS copy
+            FROM {reports} AS r JOIN {_calendar(bounds)} ON r.ts >= c.opens AND r.ts < c.closes WHERE wrong IS NULL
+        ), centres AS (SELECT file, mode(day) AS centre FROM placed GROUP BY file
+        ), horizons AS (SELECT * FROM (VALUES {files}) AS h(file, horizon)
+        ), messages AS (
+            SELECT device_id, p.day, COUNT(*) FILTER (copy = 1) AS messages, COUNT(*) FILTER (copy > 1) AS duplicates,
+                   COUNT(*) FILTER (copy = 1 AND p.ts < horizon AND p.day < centre) AS late_messages
+            FROM placed AS p JOIN centres USING (file) LEFT JOIN horizons USING (file) GROUP BY device_id, p.day
+        ), points AS (SELECT * EXCLUDE (copy) FROM placed WHERE copy = 1
+        ), segments AS ({counter_segments("points", series, counters, bridge_us, life="boot_id")}
+        ), counted AS ({counter_increments("segments", series, counters, "day", labels)}
+        ), sums AS (
+            SELECT device_id, day, {", ".join(f"arg_max({c}, segment) AS {c}" for c in carried)},
+                   SUM(inferences_total) AS inferences, SUM(failed_total) AS failed, SUM(energy_wh_total) / 1000 AS kwh
+            FROM counted GROUP BY device_id, day
+        ), gaps AS (
+            SELECT device_id, day, SUM(CASE WHEN restart THEN energy_wh_total ELSE energy_wh_total - before END) / 1000 AS gap_kwh
+            FROM (
+                SELECT *, LAG(energy_wh_total) OVER (PARTITION BY device_id ORDER BY ts) AS before FROM segments
+            ) WHERE previous_ts IS NOT NULL AND date_diff('microsecond', previous_ts, ts) BETWEEN {max_step_us} + 1 AND {bridge_us}
+            GROUP BY device_id, day
+        ), online AS (
+            SELECT device_id, c.day,
+                   SUM(date_diff('microsecond', GREATEST(t0, c.opens), LEAST(ts, c.closes))) / 3.6e9 AS online_hours
+            FROM (
+                SELECT device_id, ts, GREATEST(previous_ts, ts - to_microseconds({max_step_us})) AS t0
+                FROM segments WHERE previous_ts IS NOT NULL
+            ) AS s JOIN {_calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens GROUP BY device_id, c.day
+        ), histogram_bounds AS (
+            SELECT device_id, day, bound, SUM(buckets[bound] - COALESCE(base[bound], 0)) AS requests
+            FROM (SELECT *, UNNEST(map_keys(buckets)) AS bound FROM counted) GROUP BY device_id, day, bound
+        ), histograms AS (
+            SELECT device_id, day, list(bound ORDER BY CAST(bound AS DOUBLE)) AS bounds,
+                   list(requests ORDER BY CAST(bound AS DOUBLE)) AS counts
+            FROM histogram_bounds WHERE TRY_CAST(bound AS DOUBLE) IS NOT NULL GROUP BY device_id, day
+        )
+        SELECT m.day, m.device_id AS device, {", ".join(carried)}, inferences, failed,
+               COALESCE(online_hours, 0) AS online_hours, kwh - COALESCE(gap_kwh, 0) AS energy_kwh,
+               COALESCE(gap_kwh, 0) AS energy_estimated_kwh, messages, duplicates, late_messages, bounds, counts
+        FROM messages AS m JOIN sums AS s ON s.device_id = m.device_id AND s.day = m.day
+        LEFT JOIN gaps AS g ON g.device_id = m.device_id AND g.day = m.day
+        LEFT JOIN online AS o ON o.device_id = m.device_id AND o.day = m.day
+        LEFT JOIN histograms AS h ON h.device_id = m.device_id AND h.day = m.day"""

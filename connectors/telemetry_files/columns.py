@@ -1,0 +1,204 @@
+"""The columns of each kind of sample file: names accepted, units, plausible values, and the SQL that reads them.
+
+What is done with the samples belongs to `gpu.py`, `power.py` and `inference.py` beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.base import SourceError
+from connectors.sql import identifier, literal, literals
+from connectors.telemetry import sql_timestamp
+
+SENTINEL = 9.2e18
+"""DCGM marks a blank value as 2^63 - 14 and the like; no counter gets this far."""
+
+MAX_CARD_KW = 10.0
+"""No GPU draws more; a gauge or counter that says so is not believed."""
+
+MAX_METER_KW = 1000.0
+"""No node or rack meter shows more."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of samples.
+
+    Attributes:
+        name: As our SQL calls it.
+        sources: Names accepted in files (compared without regard to case) -> factor to our unit, best first.
+        condition: SQL condition on the value (`{v}`, a DOUBLE in our unit) that a plausible one meets; "" for text.
+    """
+
+    name: str
+    sources: Mapping[str, float]
+    condition: str = ""
+
+
+def _text(name: str, *aliases: str) -> Column:
+    return Column(name, dict.fromkeys((*aliases, name), 1.0))
+
+
+def _counter(name: str) -> Column:
+    return Column(name, {name: 1.0}, f"{{v}} >= 0 AND {{v}} < {SENTINEL}")
+
+
+HOLDER = ("namespace", "pod", "team", "project", "environment", "workload", "workload_type")
+
+_NAMESPACE = _text("namespace", "exported_namespace", "pod_namespace")
+_POD = _text("pod", "exported_pod", "pod_name")
+
+GPU = (
+    _text("node", "hostname"),
+    _text("gpu", "uuid"),
+    _text("gpu_model", "modelname"),
+    _text("mig_profile", "gpu_i_profile"),
+    _text("mig_id", "gpu_i_id"),
+    Column(
+        "utilisation",
+        {"utilisation": 1.0, "dcgm_fi_prof_gr_engine_active": 1.0, "dcgm_fi_dev_gpu_util": 0.01},
+        "{v} >= 0 AND {v} <= 1",
+    ),
+    Column("power_w", {"power_w": 1.0, "dcgm_fi_dev_power_usage": 1.0}, f"{{v}} > 0 AND {{v}} <= {MAX_CARD_KW * 1000}"),
+    Column(
+        "energy_kwh_total",
+        {"energy_mj": 1 / 3.6e9, "dcgm_fi_dev_total_energy_consumption": 1 / 3.6e9},
+        f"{{v}} >= 0 AND {{v}} < {SENTINEL / 3.6e9}",
+    ),
+    _NAMESPACE,
+    _POD,
+    *(_text(name) for name in HOLDER[2:]),
+)
+
+POWER = (
+    _text("node", "hostname"),
+    _text("meter"),
+    Column("power_w", {"power_w": 1.0}, f"{{v}} > 0 AND {{v}} <= {MAX_METER_KW * 1000}"),
+    _counter("energy_kwh_total"),
+)
+
+COUNTERS = (
+    "requests_total",
+    "requests_failed_total",
+    "prompt_tokens_total",
+    "cached_tokens_total",
+    "generation_tokens_total",
+)
+
+INFERENCE = (
+    *(_text(name) for name in ("workload", "model", "team")),
+    _NAMESPACE,
+    _POD,
+    *(_counter(name) for name in COUNTERS),
+    _text("latency_seconds_buckets"),
+)
+
+DATASETS: Mapping[str, Sequence[Column]] = {"gpu": GPU, "inference": INFERENCE, "power": POWER}
+"""Kind of samples -> their columns, `ts` aside."""
+
+REQUIRED: Mapping[str, Sequence[Sequence[str]]] = {
+    "gpu": (("node",), ("gpu",)),
+    "power": (("node", "meter"), ("power_w", "energy_kwh_total")),
+    "inference": (("workload", "model"), ("requests_total",)),
+}
+"""Kind of samples -> groups of columns of which a file must have one."""
+
+
+def _present(column: Column, names: Mapping[str, str]) -> list[tuple[str, float]]:
+    """Names in the file that hold the column, with their factors; best first.
+
+    A file with both spellings of a name gets a `_1` behind the second from DuckDB.
+    """
+    return [
+        (names[n], factor) for s, factor in column.sources.items() for n in (s, f"{s}_1") if n in names
+    ]
+
+
+def require(dataset: str, names: Sequence[str], where: str) -> None:
+    """Checks that a file has the columns without which its samples mean nothing.
+
+    Raises:
+        SourceError: It has not.
+    """
+    lower = {n.lower(): n for n in names}
+    if "ts" not in lower:
+        msg = f"{where}: column 'ts' is missing; there are {sorted(names)}. Add the time of each sample, UTC or with its zone"
+        raise SourceError(msg)
+    columns = {c.name: c for c in DATASETS[dataset]}
+    for group in REQUIRED[dataset]:
+        if not any(_present(columns[c], lower) for c in group):
+            accepted = sorted({s for c in group for s in columns[c].sources})
+            msg = (
+                f"{where}: column {' or '.join(map(repr, group))} is missing; there are {sorted(names)}. "
+                f"Accepted names: {', '.join(accepted)}"
+            )
+            raise SourceError(msg)
+
+
+def scan_sql(paths: Sequence[Path], *, parquet: bool) -> str:
+    """SQL: the rows of files of one layout as they are, with `filename`; CSV as text."""
+    if parquet:
+        return f"SELECT * FROM read_parquet({literals(paths)}, filename=true)"
+    return (
+        f"SELECT * FROM read_csv({literals(paths)}, delim=',', quote='\"', escape='\"', header=true, all_varchar=true, "
+        "null_padding=true, filename=true)"
+    )
+
+
+def samples_sql(dataset: str, scan: str, types: Mapping[str, str]) -> str:
+    """SQL: the samples of files of one layout in our columns and units.
+
+    Args:
+        dataset: gpu, inference or power.
+        scan: Result of `scan_sql`.
+        types: Its columns and DuckDB types.
+
+    Returns:
+        file, ts_text, ts (UTC), each column of the dataset, and for each number `NAME_bad`: the value that was
+        dropped because it is no number or not plausible, else NULL.
+    """
+    names = {n.lower(): n for n in types if n != "filename"}
+    ts = identifier(names["ts"])
+    if types[names["ts"]] == "VARCHAR":
+        stamp = sql_timestamp(ts)
+    elif types[names["ts"]].startswith("TIMESTAMP"):
+        stamp = f"CAST({ts} AS TIMESTAMP)"
+    else:
+        stamp = "CAST(NULL AS TIMESTAMP)"
+    parts = ["filename AS file", f"CAST({ts} AS VARCHAR) AS ts_text", f"{stamp} AS ts"]
+    for column in DATASETS[dataset]:
+        present = _present(column, names)
+        if column.condition:
+            parts += _number(column, present, types)
+        else:
+            parts.append(f"{_text_value(column, present)} AS {column.name}")
+    return f"SELECT {', '.join(parts)} FROM ({scan})"
+
+
+def _text_value(column: Column, present: Sequence[tuple[str, float]]) -> str:
+    """The first name that is there; spellings of one name complete each other.
+
+    `exported_pod` is not completed by `pod`: where both are, the latter is the exporter's own pod.
+    """
+    if not present:
+        return "CAST(NULL AS VARCHAR)"
+    best = present[0][0].lower().removesuffix("_1")
+    same = [n for n, _ in present if n.lower().removesuffix("_1") == best or column.name in ("node", "gpu")]
+    return "COALESCE(" + ", ".join(f"NULLIF(TRIM(CAST({identifier(n)} AS VARCHAR)), '')" for n in same) + ")"
+
+
+def _number(column: Column, present: Sequence[tuple[str, float]], types: Mapping[str, str]) -> list[str]:
+    if not present:
+        return [f"CAST(NULL AS DOUBLE) AS {column.name}", f"CAST(NULL AS VARCHAR) AS {column.name}_bad"]
+    values, wrong = [], []
+    for name, factor in present:
+        quoted = identifier(name)
+        given = f"TRIM({quoted}) <> ''" if types[name] == "VARCHAR" else f"{quoted} IS NOT NULL"
+        value = f"(TRY_CAST({quoted} AS DOUBLE) * {factor!r})"
+        plausible = f"COALESCE({column.condition.format(v=value)}, FALSE)"
+        values.append(f"CASE WHEN {plausible} THEN {value} END")
+        wrong.append(f"CASE WHEN {given} AND NOT {plausible} THEN {literal(name + '=')} || CAST({quoted} AS VARCHAR) END")
+    return [f"COALESCE({', '.join(values)}) AS {column.name}", f"COALESCE({', '.join(wrong)}) AS {column.name}_bad"]

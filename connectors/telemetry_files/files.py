@@ -1,0 +1,101 @@
+"""The files of a site without Prometheus: which kind of samples each holds, how it is laid out, what time it covers.
+
+The SQL that reads them belongs to `columns.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from connectors.base import Object, SourceError
+from connectors.objects import Store
+from connectors.telemetry_files.columns import DATASETS, require
+from connectors.telemetry_index import quarters_of, quarters_of_utc
+
+SUFFIXES = (".parquet", ".csv", ".csv.gz")
+
+
+def is_data(key: str) -> bool:
+    """The file is to be read: not a note (.md, .txt) or a marker whose name starts with an underscore."""
+    name = key.rsplit("/", 1)[-1].lower()
+    return not name.startswith("_") and not name.endswith((".md", ".txt"))
+
+
+def dataset_of(key: str, uri: str) -> str:
+    """Which kind of samples a file holds: gpu, inference or power, by its first folder or the start of its name.
+
+    Raises:
+        SourceError: Its name does not say, or it is no Parquet or CSV file.
+    """
+    first, name = key.split("/", 1)[0].lower(), key.rsplit("/", 1)[-1].lower()
+    if not name.endswith(SUFFIXES):
+        msg = f"{uri} is not a sample file; allowed are {', '.join(SUFFIXES)}. Convert it or move it out of the location"
+        raise SourceError(msg)
+    if "/" in key and first in DATASETS:
+        return first
+    start = re.match(r"(gpu|inference|power)\b|(gpu|inference|power)_", name)
+    if start is None:
+        msg = (
+            f"{uri}: its name does not say what it holds; put it in a folder gpu, inference or power, "
+            "or start its name so (gpu-2026-09-01.csv)"
+        )
+        raise SourceError(msg)
+    return start[1] or start[2]
+
+
+def scan(store: Store, item: Object) -> tuple[set[int], str]:
+    """Reads the columns' names and the timestamps of a file.
+
+    Returns:
+        The quarter hours with samples, and the layout: JSON of dataset, format, columns and type of `ts`. Files of
+        one layout can be read by one SQL.
+
+    Raises:
+        SourceError: It is empty, damaged, lacks a column, or none of its timestamps can be read.
+    """
+    uri = store.uri(item.key)
+    dataset = dataset_of(item.key, uri)
+    if item.size == 0:
+        msg = f"{uri} is empty (0 bytes); deliver it again, or remove it"
+        raise SourceError(msg)
+    path = store.fetch([item])[0]
+    parquet = item.key.lower().endswith(".parquet")
+    try:
+        names, stamps = _stamps(path, parquet=parquet)
+    except (pl.exceptions.PolarsError, OSError, EOFError) as error:
+        msg = f"{uri} is damaged or is not {'Parquet' if parquet else 'CSV in UTF-8'}: {error}. Deliver it again"
+        raise SourceError(msg) from error
+    require(dataset, names, uri)
+    stamps = stamps if stamps is not None else pl.Series(dtype=pl.String)
+    found = quarters_of(stamps) if stamps.dtype == pl.String else quarters_of_utc(stamps)
+    if len(stamps) and not found:
+        msg = (
+            f"{uri}: column 'ts': none of {len(stamps)} timestamps can be read, the first is {str(stamps[0])!r}; "
+            "write UTC or ISO 8601 with a zone, such as 2026-09-01T12:00:00Z"
+        )
+        raise SourceError(msg)
+    layout = [dataset, "parquet" if parquet else "csv", sorted(n.lower() for n in names), str(stamps.dtype)]
+    return found, json.dumps(layout)
+
+
+def _stamps(path: Path, *, parquet: bool) -> tuple[list[str], pl.Series | None]:
+    frame = pl.scan_parquet(path) if parquet else pl.scan_csv(path, infer_schema=False, truncate_ragged_lines=True)
+    schema = frame.collect_schema()
+    names = schema.names()
+    column = next((n for n in names if n.lower() == "ts"), None)
+    if column is None:
+        return names, None
+    if not isinstance(schema[column], pl.Datetime | pl.String):
+        return names, frame.select(pl.col(column).cast(pl.String)).collect()[column]
+    return names, frame.select(column).collect()[column]
+
+
+def parse_layout(layout: str) -> tuple[str, bool]:
+    """Dataset, and whether the files are Parquet."""
+    parts: Sequence[str] = json.loads(layout)
+    return parts[0], parts[1] == "parquet"

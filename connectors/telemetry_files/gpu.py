@@ -1,0 +1,86 @@
+"""Samples of GPUs to `telemetry.gpu_hourly`, in SQL.
+
+Rules:
+- A sample stands for the time until the next sample of its card (its MIG instance), if that comes within
+  `MAX_STEP` sample intervals: its holder held the card, at its utilisation. So the covered parts of an hour without
+  gaps sum to exactly 1 h, and a sample before a gap, or the last one, covers nothing.
+- Energy is counted once a card: between samples of the card, from its counter, else its gauge (`connectors.steps`).
+  Every MIG instance repeats the energy of the whole card, so it is shared among the instances sampled at that moment
+  by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card.
+- `observed_hours` and `used_hours` of a MIG instance are its own hours, not weighted by slices.
+- Samples without utilisation are taken at the mean of the others of the hour under that holder.
+- Energy that the counter shows for a gap belongs to nobody known: rows with `allocated` NULL, no observed hours and
+  no instance, spread evenly over the time of the gap.
+- Of several samples of one instance at one moment the last in order of holder counts, one with a holder first.
+"""
+
+from __future__ import annotations
+
+from connectors.steps import HOUR_US, by_hour, energy_steps
+from connectors.telemetry_files.columns import HOLDER, MAX_CARD_KW
+
+_SLICES = "COALESCE(TRY_CAST(regexp_extract(mig_profile, '([0-9]+)g', 1) AS DOUBLE), CASE WHEN mig_id IS NULL THEN 7 ELSE 1 END)"
+
+
+def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
+    """SQL: hours of cards and MIG instances under their holders.
+
+    Args:
+        samples: Relation of `samples_sql("gpu", ...)`.
+        max_step_us: Longer steps between samples are gaps.
+        bridge_us: Longer gaps are not bridged by the counter.
+
+    Returns:
+        The columns of `telemetry.gpu_hourly` without day, source and site.
+    """
+    holder = ", ".join(HOLDER)
+    order = ", ".join(f"{c} NULLS FIRST" for c in HOLDER)
+    return f"""
+        WITH ordered AS (
+            SELECT *, LEAD(ts) OVER (PARTITION BY gpu, mig_id ORDER BY ts, {order}) AS t1
+            FROM (SELECT * REPLACE (COALESCE(mig_id, mig_profile) AS mig_id) FROM {samples} WHERE ts IS NOT NULL AND gpu IS NOT NULL)
+        ), held AS (
+            SELECT *, ts AS t0, date_diff('microsecond', ts, t1) AS us, {_SLICES} AS slices,
+                   pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated
+            FROM ordered WHERE t1 IS DISTINCT FROM ts
+        ), cards AS (
+            SELECT gpu, ts, MAX(node) AS node, MAX(gpu_model) AS gpu_model, SUM(slices) AS card_slices,
+                   MAX(energy_kwh_total) AS energy_kwh_total, MAX(power_w) AS power_w
+            FROM held GROUP BY gpu, ts
+        ), steps AS ({energy_steps("cards", "gpu", max_step_us, bridge_us, MAX_CARD_KW)}
+        ), shared AS (
+            SELECT h.* EXCLUDE (t1, us), s.t1, s.us, s.kwh * h.slices / s.card_slices AS kwh
+            FROM steps AS s JOIN held AS h ON h.gpu = s.gpu AND h.ts = s.t0 WHERE s.observed AND s.kwh IS NOT NULL
+        ), parts AS (
+            SELECT hour, gpu, mig_id, node, gpu_model, mig_profile, {holder}, allocated, part_us AS covered_us,
+                   CASE WHEN utilisation IS NOT NULL THEN part_us END AS known_us, utilisation * part_us AS used_us,
+                   0.0 AS kwh, 0.0 AS gap_kwh
+            FROM ({by_hour("held", f"us <= {max_step_us}")})
+            UNION ALL BY NAME
+            SELECT hour, gpu, mig_id, node, gpu_model, mig_profile, {holder}, allocated, 0 AS covered_us,
+                   kwh * part_us / us AS kwh, 0.0 AS gap_kwh
+            FROM ({by_hour("shared", "TRUE")})
+            UNION ALL BY NAME
+            SELECT hour, gpu, node, gpu_model, 0 AS covered_us, 0.0 AS kwh, kwh * part_us / us AS gap_kwh
+            FROM ({by_hour("steps", "NOT observed AND kwh IS NOT NULL")})
+        )
+        SELECT hour, gpu, mig_id, namespace, pod, team, workload, allocated, MAX(node) AS node,
+               MAX(gpu_model) AS gpu_model, MAX(mig_profile) AS mig_profile, MAX(project) AS project,
+               MAX(environment) AS environment, MAX(workload_type) AS workload_type,
+               SUM(covered_us) / {HOUR_US} AS observed_hours,
+               SUM(used_us) / SUM(known_us) * SUM(covered_us) / {HOUR_US} AS used_hours,
+               SUM(kwh) AS energy_kwh, SUM(gap_kwh) AS energy_estimated_kwh
+        FROM parts GROUP BY hour, gpu, mig_id, namespace, pod, team, workload, allocated"""
+
+
+def implausible_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
+    """SQL: file, ts and jump (in words) of counter steps that were not believed (see `connectors.steps.energy_steps`)."""
+    cards = (
+        "SELECT gpu, ts, MAX(file) AS file, MAX(energy_kwh_total) AS energy_kwh_total, MAX(power_w) AS power_w "
+        f"FROM {samples} WHERE ts IS NOT NULL AND gpu IS NOT NULL GROUP BY gpu, ts"
+    )
+    steps = energy_steps(f"({cards})", "gpu", max_step_us, bridge_us, MAX_CARD_KW)
+    return (
+        "SELECT file, ts, gpu || ': ' || CAST(ROUND(counted, 3) AS VARCHAR) || ' kWh in ' "
+        f"|| CAST(us / 1000000 AS VARCHAR) || ' s' AS jump FROM ({steps}) WHERE implausible"
+    )

@@ -1,0 +1,182 @@
+"""One pass over sample files: hours of each kind of samples, and what was wrong with rows and values.
+
+The formulas belong to `gpu.py`, `power.py` and `inference.py`; days and facts, to `reader.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from connectors.base import Engine, SourceError
+from connectors.objects import Store
+from connectors.sql import literal
+from connectors.telemetry import MAX_STEP, QUARTER_S, local_day
+from connectors.telemetry_files.columns import DATASETS, samples_sql, scan_sql
+from connectors.telemetry_files.files import parse_layout
+from connectors.telemetry_files.gpu import gpu_hourly_sql, implausible_sql
+from connectors.telemetry_files.inference import inference_hourly_sql
+from connectors.telemetry_files.power import power_hourly_sql
+from connectors.telemetry_index import Indexed
+from models.tables import GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY, Table
+
+HOURS: Mapping[str, tuple[Table, Callable[[str, int, int], str]]] = {
+    "gpu": (GPU_HOURLY, gpu_hourly_sql),
+    "power": (POWER_HOURLY, power_hourly_sql),
+    "inference": (INFERENCE_HOURLY, inference_hourly_sql),
+}
+"""Kind of samples -> its table and the SQL of its hours."""
+
+THING = {"gpu": "gpu", "power": "COALESCE(meter, node)", "inference": "COALESCE(workload, model)"}
+"""Kind of samples -> SQL of what a row must name."""
+
+SAME = {
+    "gpu": "gpu, COALESCE(mig_id, mig_profile)",
+    "power": "COALESCE(meter, node)",
+    "inference": "workload, model, namespace, pod",
+}
+"""Kind of samples -> SQL of what has one sample at a time."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How samples follow each other: seconds between them, the longest gap to bridge, and the zone of days."""
+
+    interval_s: float
+    bridge: timedelta
+    zone: ZoneInfo
+
+    @property
+    def max_us(self) -> int:
+        """Longer steps are gaps; microseconds."""
+        return int(self.interval_s * MAX_STEP * 1_000_000)
+
+    @property
+    def bridge_us(self) -> int:
+        """Longer gaps are not bridged; microseconds."""
+        return max(self.max_us, int(self.bridge.total_seconds()) * 1_000_000)
+
+
+@dataclass(frozen=True)
+class Hours:
+    """What a pass found: hours by table, and by local day the rows seen and the findings."""
+
+    frames: Mapping[Table, pl.DataFrame]
+    rows_read: Mapping[date, int]
+    findings: Mapping[date, Sequence[Mapping[str, Any]]]
+
+    def of(self, table: Table, source: str, site: str, tier: str) -> pl.DataFrame:
+        """The hours of a table, with source, site and tier."""
+        return self.frames[table].with_columns(source=pl.lit(source), site=pl.lit(site), tier=pl.lit(tier))
+
+
+def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, engine: Engine) -> Hours:
+    """Reads files into hours.
+
+    Args:
+        store: Where they lie.
+        files: The files, indexed.
+        steps: How samples follow each other.
+        engine: Runs the SQL.
+
+    Raises:
+        SourceError: A file cannot be read.
+    """
+    from duckdb import Error
+
+    layouts: dict[str, list[Indexed]] = defaultdict(list)
+    for file in files:
+        layouts[file.layout].append(file)
+    frames: dict[Table, pl.DataFrame] = {}
+    rows_read: dict[date, int] = defaultdict(int)
+    findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list)
+    for dataset, (table, hours_sql) in HOURS.items():
+        places: dict[str, Indexed] = {}
+        scans = []
+        for layout, group in sorted(layouts.items()):
+            kind, parquet = parse_layout(layout)
+            if kind == dataset:
+                paths = store.fetch([f.object for f in group])
+                places |= dict(zip(map(str, paths), group, strict=True))
+                scans.append(scan_sql(paths, parquet=parquet))
+        if not scans:
+            continue
+        try:
+            parts = [samples_sql(dataset, scan, engine.columns(scan)) for scan in scans]
+            engine.execute(f"CREATE OR REPLACE TEMP TABLE samples AS {' UNION ALL BY NAME '.join(parts)}")
+            frame = engine.query(hours_sql("samples", steps.max_us, steps.bridge_us))
+            seen = engine.query(_findings_sql(dataset, steps))
+            engine.execute("DROP TABLE samples")
+        except Error as error:
+            names = ", ".join(store.uri(f.object.key) for f in list(places.values())[:3])
+            msg = f"samples cannot be read from {names}{' ...' if len(places) > 3 else ''}: {error}. Deliver the file again"
+            raise SourceError(msg) from error
+        frames[table] = _finish(frame, steps.zone)
+        for row in seen.sort(["file", "day", "rule", "column_name"], nulls_last=False).iter_rows(named=True):
+            file = places[row["file"]]
+            day = row["day"] or _first_day(file, steps.zone)
+            if row["rule"] == "row":
+                rows_read[day] += row["rows"]
+            else:
+                finding = {k: row[k] for k in ("action", "rule", "column_name", "value", "rows")}
+                findings[day].append(finding | {"location": store.uri(file.object.key)})
+    return Hours(frames, rows_read, findings)
+
+
+def _first_day(file: Indexed, zone: ZoneInfo) -> date:
+    return datetime.fromtimestamp(file.runs[0][0] * QUARTER_S, zone).date()
+
+
+def _finish(frame: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
+    frame = frame.with_columns(local_day("hour", zone).alias("day"))
+    if "bounds" not in frame.columns:
+        return frame
+    texts = [
+        None if bounds is None else json.dumps(dict(zip(bounds, counts, strict=True)))
+        for bounds, counts in frame.select("bounds", "counts").iter_rows()
+    ]
+    return frame.drop("bounds", "counts").with_columns(pl.Series("latency_buckets", texts, dtype=pl.String))
+
+
+def _findings_sql(dataset: str, steps: Steps) -> str:
+    """SQL: file, day, action, rule, column_name, value (an example), rows; rule `row` counts all rows.
+
+    Rows without a readable time have no day.
+    """
+    day = f"CAST(date_trunc('hour', ts) AT TIME ZONE 'UTC' AT TIME ZONE {literal(steps.zone.key)} AS DATE)"
+    thing = THING[dataset]
+
+    def count(action: str, rule: str, column: str, value: str, where: str, relation: str = "samples") -> str:
+        return (
+            f"SELECT file, {day} AS day, '{action}' AS action, '{rule}' AS rule, {literal(column)} AS column_name, "
+            f"CAST(MIN({value}) AS VARCHAR) AS value, COUNT(*) AS rows FROM {relation} WHERE {where} GROUP BY file, {day}"
+        )
+
+    columns = DATASETS[dataset]
+    parts = [
+        count("", "row", "", "NULL", "TRUE"),
+        count("rejected", "ts_unreadable", "ts", "ts_text", "ts IS NULL"),
+        count("rejected", f"{dataset}_unnamed", thing, "NULL", f"ts IS NOT NULL AND {thing} IS NULL"),
+        count(
+            "flagged", "duplicate_sample", "ts", "ts_text", "again > 1",
+            f"(SELECT *, row_number() OVER (PARTITION BY {SAME[dataset]}, ts ORDER BY file) AS again FROM samples "
+            f"WHERE ts IS NOT NULL AND {thing} IS NOT NULL)",
+        ),
+    ]  # fmt: skip
+    if dataset == "gpu":
+        parts.append(count("flagged", "node_unnamed", "node", "gpu", "ts IS NOT NULL AND gpu IS NOT NULL AND node IS NULL"))
+        implausible = implausible_sql("samples", steps.max_us, steps.bridge_us)
+        parts.append(count("flagged", "counter_implausible", "energy_mj", "jump", "TRUE", f"({implausible})"))
+    parts += [
+        count("repaired", "value_dropped", c.name, f"{c.name}_bad", f"{c.name}_bad IS NOT NULL AND ts IS NOT NULL")
+        for c in columns
+        if c.condition
+    ]
+    return " UNION ALL BY NAME ".join(parts)

@@ -1,0 +1,65 @@
+"""Samples of inference services to `telemetry.inference_hourly`, in SQL.
+
+An increment belongs to the hour of its later sample (a sample on the hour closes the hour before it), so that
+requests stay whole numbers and sum to what the service counted, across gaps too. `requests_total` counts all
+requests finished, the failed ones included.
+"""
+
+from __future__ import annotations
+
+from connectors.steps import HOUR_US, by_hour, counter_increments, counter_segments
+from connectors.telemetry_files.columns import COUNTERS
+
+SERIES = ("workload", "model", "namespace", "pod")
+
+
+def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
+    """SQL: hours of served models.
+
+    Args:
+        samples: Relation of `samples_sql("inference", ...)`.
+        max_step_us: Longer steps between samples are not covered.
+        bridge_us: A longer silence starts the series anew.
+
+    Returns:
+        The columns of `telemetry.inference_hourly` without day, source, site and tier, and with `bounds` and `counts`
+        (lists: the histogram) in place of latency_buckets.
+    """
+    keys = ", ".join(SERIES)
+    same = " AND ".join(f"a.{c} IS NOT DISTINCT FROM b.{c}" for c in (*SERIES, "hour"))
+    counters = (*COUNTERS, "bucket_count")
+    points = f"""
+        SELECT COALESCE(workload, model) AS workload, model, namespace, pod, ts, MAX(team) AS team,
+               {", ".join(f"MAX({c}) AS {c}" for c in COUNTERS)},
+               MAX(TRY_CAST(TRY_CAST(latency_seconds_buckets AS JSON) AS MAP(VARCHAR, DOUBLE))) AS buckets
+        FROM {samples} WHERE ts IS NOT NULL AND COALESCE(workload, model) IS NOT NULL GROUP BY ALL"""
+    return f"""
+        WITH points AS (SELECT *, buckets['+Inf'] AS bucket_count FROM ({points})
+        ), segments AS (
+            SELECT *, ts AS t0, date_trunc('hour', ts - INTERVAL 1 MICROSECOND) AS hour
+            FROM ({counter_segments("points", SERIES, counters, bridge_us)})
+        ), counted AS ({counter_increments("segments", SERIES, counters, "hour", {"team": "MAX(team)"})}
+        ), sums AS (
+            SELECT {keys}, hour, MAX(team) AS team, {", ".join(f"SUM({c}) AS {c}" for c in COUNTERS)}
+            FROM counted GROUP BY {keys}, hour
+        ), covered AS (
+            SELECT {keys}, hour, SUM(part_us) / {HOUR_US} AS coverage
+            FROM ({by_hour("segments", f"date_diff('microsecond', t0, t1) <= {max_step_us}")}) GROUP BY {keys}, hour
+        ), bounds AS (
+            SELECT {keys}, hour, bound, SUM(buckets[bound] - COALESCE(base[bound], 0)) AS requests
+            FROM (SELECT *, UNNEST(map_keys(buckets)) AS bound FROM counted) GROUP BY {keys}, hour, bound
+        ), histograms AS (
+            SELECT {keys}, hour, list(bound ORDER BY CAST(bound AS DOUBLE)) AS bounds,
+                   list(requests ORDER BY CAST(bound AS DOUBLE)) AS counts
+            FROM bounds WHERE TRY_CAST(bound AS DOUBLE) IS NOT NULL GROUP BY {keys}, hour
+        ), hours AS (SELECT {keys}, hour FROM sums UNION SELECT {keys}, hour FROM covered)
+        SELECT a.*, s.team, s.requests_total - COALESCE(s.requests_failed_total, 0) AS inferences,
+               s.requests_failed_total AS failed, s.prompt_tokens_total AS tokens_in,
+               s.cached_tokens_total AS tokens_cached, s.generation_tokens_total AS tokens_out,
+               h.bounds, h.counts, COALESCE(c.coverage, 0) AS coverage
+        FROM hours AS a
+        LEFT JOIN sums AS s ON {same.replace("b.", "s.")}
+        LEFT JOIN covered AS c ON {same.replace("b.", "c.")}
+        LEFT JOIN histograms AS h ON {same.replace("b.", "h.")}
+        WHERE COALESCE(c.coverage, 0) > 0 OR s.requests_total > 0 OR s.requests_failed_total > 0
+              OR s.prompt_tokens_total > 0 OR s.generation_tokens_total > 0"""

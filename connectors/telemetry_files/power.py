@@ -1,0 +1,34 @@
+"""Samples of wall and node power meters to `telemetry.power_hourly`, in SQL.
+
+The same rules as for cards: the counter first, the trapezoid of the gauge else, gaps bridged by the counter only.
+"""
+
+from __future__ import annotations
+
+from connectors.steps import HOUR_US, by_hour, energy_steps
+from connectors.telemetry_files.columns import MAX_METER_KW
+
+
+def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
+    """SQL: hours of meters; a meter without a name is called after its node.
+
+    Args:
+        samples: Relation of `samples_sql("power", ...)`.
+        max_step_us: Longer steps between samples are gaps.
+        bridge_us: Longer gaps are not bridged by the counter.
+
+    Returns:
+        The columns of `telemetry.power_hourly` without day, source and site.
+    """
+    return f"""
+        WITH meters AS (
+            SELECT COALESCE(meter, node) AS meter, ts, MAX(node) AS node, MAX(energy_kwh_total) AS energy_kwh_total,
+                   MAX(power_w) AS power_w
+            FROM {samples} WHERE ts IS NOT NULL AND COALESCE(meter, node) IS NOT NULL GROUP BY ALL
+        ), steps AS ({energy_steps("meters", "meter", max_step_us, bridge_us, MAX_METER_KW)})
+        SELECT hour, meter, MAX(node) AS node,
+               SUM(CASE WHEN observed THEN kwh * part_us / us ELSE 0 END) AS energy_kwh,
+               SUM(CASE WHEN observed THEN 0 ELSE kwh * part_us / us END) AS energy_estimated_kwh,
+               SUM(CASE WHEN observed THEN part_us ELSE 0 END) / {HOUR_US} AS coverage
+        FROM ({by_hour("steps", "kwh IS NOT NULL")})
+        GROUP BY hour, meter"""

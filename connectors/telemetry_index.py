@@ -1,0 +1,139 @@
+"""Which quarter hours each telemetry file covers, remembered for each version of each file.
+
+Lets a reader name the days that a changed file touches without reading the files that did not change. What the
+files contain beyond their timestamps belongs to the connectors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from connectors.base import Object
+from connectors.objects import write_json
+from connectors.telemetry import QUARTER_S, TIMESTAMP, day_of
+
+INDEX_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """One version of one file.
+
+    Attributes:
+        object: The file.
+        runs: Quarter hours since 1970 with samples, as (first, last) runs in order; empty for a file without rows.
+        layout: What the connector needs to know again to read the file, as text.
+    """
+
+    object: Object
+    runs: tuple[tuple[int, int], ...]
+    layout: str = ""
+
+    @property
+    def end(self) -> datetime:
+        """The end of the last quarter hour with samples."""
+        return datetime.fromtimestamp((self.runs[-1][1] + 1) * QUARTER_S, UTC)
+
+    def touches(self, start: datetime, end: datetime) -> bool:
+        """Some samples lie in a quarter hour that overlaps the time from start to end."""
+        first, last = int(start.timestamp() // QUARTER_S), int(end.timestamp() // QUARTER_S)
+        return any(a <= last and first <= b for a, b in self.runs)
+
+
+def index(
+    objects: Sequence[Object], scan: Callable[[Object], tuple[Iterable[int], str]], cache: Path, name: str
+) -> list[Indexed]:
+    """The index of the files; new and changed ones are scanned.
+
+    Args:
+        objects: Files as they are now.
+        scan: Quarter hours and layout of a file.
+        cache: Folder of caches.
+        name: Tells apart the indexes in the folder (reader, location).
+    """
+    file = cache / f"index-{hashlib.sha256(f'{INDEX_VERSION}/{name}'.encode()).hexdigest()[:16]}.json"
+    known = _read(file)
+    found: dict[str, Any] = {}
+    for item in objects:
+        entry = known.get(item.key)
+        if entry is None or entry["version"] != item.version:
+            quarters, layout = scan(item)
+            entry = {"version": item.version, "runs": _runs(quarters), "layout": layout}
+        found[item.key] = entry
+    if found != known:
+        write_json(file, found)
+    return [
+        Indexed(item, tuple((a, b) for a, b in found[item.key]["runs"]), found[item.key]["layout"]) for item in objects
+    ]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _runs(quarters: Iterable[int], reach: int = 1) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
+    for quarter in sorted(set(quarters)):
+        if runs and quarter - runs[-1][1] <= reach:
+            runs[-1] = (runs[-1][0], quarter)
+        else:
+            runs.append((quarter, quarter))
+    return runs
+
+
+def days(files: Sequence[Indexed], zone: ZoneInfo, bridge: timedelta = timedelta(0)) -> list[date]:
+    """The local days with samples, and those inside a silence of at most `bridge`, in order."""
+    reach = 1 + int(bridge.total_seconds() // QUARTER_S)
+    quarters = (q for f in files for a, b in f.runs for q in range(a, b + 1))
+    found: set[date] = set()
+    for first, last in _runs(quarters, reach):
+        day, end = (day_of(datetime.fromtimestamp(q * QUARTER_S, UTC), zone) for q in (first, last))
+        while day <= end:
+            found.add(day)
+            day += timedelta(days=1)
+    return sorted(found)
+
+
+def quarters_of(text: pl.Series) -> set[int]:
+    """Quarter hours of timestamps in text; those that are no ISO 8601 with a zone are passed over."""
+    clean = text.drop_nulls().str.strip_chars()
+    readable = clean.filter(clean.str.contains(f"^{TIMESTAMP}$"))
+    minutes = readable.str.slice(0, 16).str.replace("[Tt ]", "T")
+    zones = readable.str.extract("([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$")
+    found: set[int] = set()
+    for value in (minutes + zones).unique().to_list():
+        try:
+            found.add(int(datetime.fromisoformat(value.upper()).timestamp() // QUARTER_S))
+        except ValueError:
+            continue
+    return found
+
+
+def quarters_of_utc(stamps: pl.Series) -> set[int]:
+    """Quarter hours of UTC timestamps (with or without a zone)."""
+    seconds = stamps.drop_nulls().dt.epoch("us") // (QUARTER_S * 1_000_000)
+    return set(seconds.unique().to_list())
+
+
+def within(files: Iterable[Indexed], start: datetime, end: datetime) -> list[Indexed]:
+    """The files that touch a time, in order of key."""
+    return [f for f in files if f.touches(start, end)]
+
+
+def settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that change what is read; where files lie and whether they are required does not."""
+    return {k: v for k, v in options.items() if not re.fullmatch("kind|required|location|endpoint_url|region", k)}

@@ -1,0 +1,222 @@
+"""Owned GPUs and edge devices as rows of the ledger, in FOCUS columns, and the proof of their total.
+
+What a card or device costs belongs to `models/gpu.py` and `models/edge.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from models.config import DIMENSIONS, Asset, Site
+from models.energy import cost_by_site, local_day
+from models.ratecard import Days, asset_days, currencies, is_asked
+from models.tables import FOCUS, MONEY
+
+PROVIDER = "Owned hardware"
+SOURCE = "site:"
+"""Prefix of `x_source` before the name of the site."""
+
+
+def rows(gpu_parts: pl.DataFrame, edge_costs: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
+    """One row for the fixed cost and one for the energy of each card or device, day, owner and cost kind.
+
+    Energy is apart because its quantity is kWh (before PUE); measured and estimated energy are one row. All
+    four FOCUS costs are equal: there are no discounts. A unit price is given only where price x quantity is
+    the cost to the last decimal. The billing period is the calendar month of the local day.
+
+    Args:
+        gpu_parts: `gpu.daily_parts`.
+        edge_costs: `edge.daily_costs`.
+        sites: The configuration's sites.
+
+    Returns:
+        `focus.cost_and_usage`, sorted; parts without quantity and cost give no row.
+    """
+    charges = pl.concat([*_gpu_charges(gpu_parts), *_edge_charges(edge_costs)], how="diagonal")
+    charges = charges.with_columns(pl.col("quantity").round(12).cast(MONEY)).filter(
+        (pl.col("quantity") != 0) | (pl.col("cost") != 0)
+    )
+    money, quantity = pl.col("cost"), pl.col("quantity")
+    price = pl.when(quantity > 0).then(money / quantity)
+    exact = pl.when(price * quantity == money).then(price)
+    month = pl.col("day").dt.truncate("1mo")
+    reserved = pl.col("sku").is_in(["gpu-hour", "device-hour"])
+    status = pl.when(reserved).then(
+        pl.col("cost_kind").replace_strict({"direct": "Used", "idle": "Unused"}, default=None)
+    )
+    provider, site = pl.lit(PROVIDER), pl.col("site")
+    return FOCUS.conform(
+        charges.join(_periods(charges, sites), on=["site", "day"], how="left")
+        .join(_tags(charges), on=list(DIMENSIONS), how="left", nulls_equal=True)
+        .sort("site", "day", "resource", "sku", "cost_kind", "Tags", "detail", nulls_last=True)
+        .select(
+            *(money.alias(name) for name in ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")),
+            *(quantity.alias(name) for name in ("ConsumedQuantity", "PricingQuantity")),
+            *(pl.col("unit").alias(name) for name in ("ConsumedUnit", "PricingUnit")),
+            *(exact.alias(name) for name in ("ListUnitPrice", "ContractedUnitPrice")),
+            *(provider.alias(name) for name in ("ServiceProviderName", "ProviderName", "InvoiceIssuerName")),
+            "ChargePeriodStart",
+            "ChargePeriodEnd",
+            "RegionId",
+            "Tags",
+            BillingAccountId=pl.lit("owned-hardware"),
+            BillingAccountName=provider,
+            BillingAccountType=pl.lit("Organisation"),
+            BillingCurrency="currency",
+            BillingPeriodStart=month,
+            BillingPeriodEnd=month.dt.offset_by("1mo"),
+            CapacityReservationId=pl.when(status.is_not_null()).then("node"),
+            CapacityReservationStatus=status,
+            ChargeCategory=pl.lit("Usage"),
+            ChargeDescription="detail",
+            ChargeFrequency=pl.when(reserved).then(pl.lit("Recurring")).otherwise(pl.lit("Usage-Based")),
+            HostProviderName=site,
+            PricingCategory=pl.lit("Standard"),
+            RegionName="RegionId",
+            ResourceId="resource",
+            ResourceName="node",
+            ResourceType="resource_type",
+            ServiceCategory="category",
+            ServiceName="service",
+            ServiceSubcategory=pl.format("Other ({})", "category"),
+            SkuId="sku",
+            SkuMeter="meter",
+            SkuPriceId=pl.when(exact.is_not_null()).then(pl.format("{}/{}", "sku", "asset")),
+            SubAccountId=site,
+            SubAccountName=site,
+            SubAccountType=pl.lit("Site"),
+            x_source=pl.concat_str(pl.lit(SOURCE), site),
+            x_tier="tier",
+            x_billing_month=month,
+            x_cost_kind="cost_kind",
+        )
+    )
+
+
+def totals(
+    gpu_hourly: pl.DataFrame,
+    edge_daily: pl.DataFrame,
+    assets: Sequence[Asset],
+    sites: Mapping[str, Site],
+    days: Days,
+) -> pl.DataFrame:
+    """What owned hardware costs by site and month, without splitting: fixed cost of assets plus energy.
+
+    Args:
+        gpu_hourly: `telemetry.gpu_hourly`.
+        edge_daily: `telemetry.edge_daily`.
+        assets: The register.
+        sites: The configuration's sites.
+        days: Site -> first and last day.
+
+    Returns:
+        source, month, currency, total (MONEY); sorted.
+
+    Raises:
+        ValueError: As `gpu.daily_parts`.
+    """
+    currency = currencies(assets, sites)
+    fixed = asset_days(assets, days)
+    amounts = [fixed.select("site", "day", total=pl.col("depreciation") + pl.col("opex"))]
+    for measured, kind, name in ((gpu_hourly, "gpu_server", "node"), (edge_daily, "edge_device", "device")):
+        registered = fixed.filter(pl.col("kind") == kind).select("site", "day", pl.col("node").alias(name))
+        energy = measured.filter(is_asked(days)).join(registered, on=["site", "day", name], how="semi")
+        priced = cost_by_site(energy, sites)
+        amounts += [
+            priced.select("site", "day", total=column) for column in ("energy_cost", "energy_estimated_cost")
+        ]
+    return (
+        pl.concat(amounts)
+        .group_by(
+            source=pl.concat_str(pl.lit(SOURCE), pl.col("site")),
+            month=pl.col("day").dt.truncate("1mo"),
+            currency=pl.col("site").replace_strict(currency, return_dtype=pl.String),
+        )
+        .agg(pl.col("total").sum())
+        .sort("source", "month", "currency")
+    )
+
+
+def _gpu_charges(parts: pl.DataFrame) -> list[pl.DataFrame]:
+    common = parts.with_columns(
+        tier=pl.lit("onprem"),
+        resource="gpu",
+        resource_type=pl.lit("GPU"),
+        category=pl.lit("AI and Machine Learning"),
+        service=pl.lit("Owned GPU"),
+        what=pl.concat_str(
+            pl.coalesce("gpu_model", pl.lit("GPU")),
+            pl.col("mig_profile"),
+            pl.col("state"),
+            separator=", ",
+            ignore_nulls=True,
+        ),
+    )
+    return _charges(common, hours="gpu_hours", sku="gpu-hour", meter="GPU-hours")
+
+
+def _edge_charges(costs: pl.DataFrame) -> list[pl.DataFrame]:
+    common = costs.with_columns(
+        tier=pl.lit("edge"),
+        resource="device",
+        node="device",
+        resource_type=pl.lit("Edge device"),
+        category=pl.lit("Compute"),
+        service=pl.lit("Edge fleet"),
+        what=pl.concat_str(
+            pl.coalesce("device_model", pl.lit("device")),
+            pl.when("reported").then(pl.lit("reported")).otherwise(pl.lit("silent")),
+            separator=", ",
+        ),
+    )
+    return _charges(common, hours="device_hours", sku="device-hour", meter="Device-hours")
+
+
+def _charges(common: pl.DataFrame, hours: str, sku: str, meter: str) -> list[pl.DataFrame]:
+    kept = ["day", "site", "tier", "asset", "node", "resource", "resource_type", "category", "service"]
+    kept += ["cost_kind", "currency", *DIMENSIONS]
+    fixed = common.select(
+        *kept,
+        cost="fixed_cost",
+        quantity=hours,
+        unit=pl.lit("Hours"),
+        sku=pl.lit(sku),
+        meter=pl.lit(meter),
+        detail=pl.format("Depreciation and fixed operation: {}", "what"),
+    )
+    energy = common.select(
+        *kept,
+        cost=_known("energy_cost") + _known("energy_estimated_cost"),
+        quantity=_known("energy_kwh") + _known("energy_estimated_kwh"),
+        unit=pl.lit("kWh"),
+        sku=pl.lit("energy"),
+        meter=pl.lit("Energy"),
+        detail=pl.format("Energy with PUE at the site's tariff: {}", "what"),
+    )
+    return [fixed, energy]
+
+
+def _known(column: str) -> pl.Expr:
+    """Energy that is not known is not in the ledger; `edge.daily_costs` keeps it as NULL."""
+    return pl.col(column).fill_null(0)
+
+
+def _periods(charges: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
+    found = [
+        (site, day, *local_day(day, sites[site]), sites[site].region or site)
+        for site, day in charges.select("site", "day").unique().iter_rows()
+    ]
+    names = ("site", "day", "ChargePeriodStart", "ChargePeriodEnd", "RegionId")
+    types = (pl.String(), pl.Date(), pl.Datetime("us"), pl.Datetime("us"), pl.String())
+    return pl.DataFrame(found, schema=pl.Schema(zip(names, types, strict=True)), orient="row")
+
+
+def _tags(charges: pl.DataFrame) -> pl.DataFrame:
+    """Owner columns -> flat JSON of those that are known; NULL where none is."""
+    owners = charges.select(DIMENSIONS).unique()
+    known = [{k: v for k, v in owner.items() if v is not None} for owner in owners.iter_rows(named=True)]
+    texts = [json.dumps(owner, ensure_ascii=False, sort_keys=True) if owner else None for owner in known]
+    return owners.with_columns(Tags=pl.Series(texts, dtype=pl.String))

@@ -1,0 +1,219 @@
+"""Volumes and cost of a month of 730 hours, worked out by hand from daily rows."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+from models import tables
+from models.placement.measured import SCHEMA, measure
+
+AS_OF = date(2026, 9, 30)
+FIRST = date(2026, 9, 1)  # the window of 30 days is September
+
+
+def frame(table, rows):
+    """Rows with what the test does not care about filled in."""
+    fill = {"text": "x", "decimal": Decimal(0), "double": 0.0, "date": FIRST, "int": 0}
+    defaults = {c.name: None if c.nullable else fill[c.type] for c in table.columns}
+    return pl.DataFrame([defaults | row for row in rows], schema=table.schema, orient="row")
+
+
+def cost_rows(workload, days, amount, source="bills", currency="USD", team="a", start=FIRST):
+    return [
+        {
+            "day": start + timedelta(days=day),
+            "workload": workload,
+            "team": team,
+            "source": source,
+            "currency": currency,
+            "effective_cost": Decimal(amount),
+        }
+        for day in days
+    ]
+
+
+def unit_rows(workload, days, tier="onprem", basis="full", start=FIRST, **values):
+    return [
+        {"day": start + timedelta(days=day), "workload": workload, "tier": tier, "basis": basis, **values}
+        for day in days
+    ]
+
+
+def gpu_rows(workload, days, state="allocated", start=FIRST, **values):
+    return [
+        {"day": start + timedelta(days=day), "workload": workload, "site": "dc1", "state": state, **values}
+        for day in days
+    ]
+
+
+def run(costs=(), units=(), gpus=(), days=30):
+    return measure(
+        frame(tables.CHARGEBACK_DAILY, costs),
+        frame(tables.UNIT_COST_DAILY, units),
+        frame(tables.GPU_DAILY, gpus),
+        AS_OF,
+        days,
+        currency="USD",
+    )
+
+
+def one(**inputs):
+    return run(**inputs).row(0, named=True)
+
+
+def test_nothing_in_nothing_out():
+    found = run()
+    assert found.schema == SCHEMA
+    assert found.height == 0
+
+
+def test_a_steady_workload():
+    """10 a day for 30 days: 300 x 730 / 720 = 304.1666..., to 12 decimals."""
+    row = one(costs=cost_rows("chat", range(30), 10))
+    assert row["effective_cost_month"] == Decimal("304.166666666667")
+    assert (row["days_observed"], row["team"], row["currency"]) == (30, "a", "USD")
+    unknown = ("inferences_month", "tokens_in_month", "gpu_hours_used_month", "energy_kwh_month", "p95_ms")
+    assert all(row[name] is None for name in (*unknown, "coverage", "other_currencies"))
+
+
+def test_days_outside_the_window_do_not_count():
+    before = cost_rows("chat", range(30), 99, start=date(2026, 8, 2))
+    after = cost_rows("chat", range(3), 99, start=date(2026, 10, 1))
+    row = one(costs=[*before, *cost_rows("chat", range(30), 10), *after])
+    assert row["effective_cost_month"] == Decimal("304.166666666667")
+
+
+def test_a_weekly_job_is_not_taken_for_a_daily_one_and_a_late_bill_not_for_free_days():
+    """The bill reports from 1 to 28 September: 4 x 100 x 730 / (24 x 28) = 434.523809523810."""
+    costs = [
+        *cost_rows("chat", range(28), 10),
+        *cost_rows("weekly", (2, 9, 16, 23), 100),
+        *cost_rows("weekly", (0,), 5, start=date(2026, 7, 1)),
+        *cost_rows("other", range(30), 1, source="dc1"),
+    ]
+    row = run(costs=costs).filter(pl.col("workload") == "weekly").row(0, named=True)
+    assert row["effective_cost_month"] == Decimal("434.523809523810")
+    assert row["days_observed"] == 28
+
+
+def test_a_new_workload_counts_from_its_first_day():
+    """Started on the 21st: 10 days of 10, so 100 x 730 / 240 = 304.1666..."""
+    costs = [*cost_rows("old", range(30), 1), *cost_rows("new", range(20, 30), 10)]
+    row = run(costs=costs).filter(pl.col("workload") == "new").row(0, named=True)
+    assert row["effective_cost_month"] == Decimal("304.166666666667")
+    assert row["days_observed"] == 10
+
+
+def test_sources_are_normalised_one_by_one():
+    """dc1 reports 30 days of 10, the cloud bill 15 days of 4: (300/30 + 60/15) x 730/24 = 425.8333..."""
+    costs = [*cost_rows("chat", range(30), 10, "dc1"), *cost_rows("chat", range(15), 4, "cloud")]
+    row = one(costs=costs)
+    assert row["effective_cost_month"] == Decimal("425.833333333334")  # 304.166666666667 + 121.666666666667
+    assert row["days_observed"] == 15
+
+
+def test_other_currencies_are_named_and_not_added():
+    costs = [*cost_rows("chat", range(30), 10), *cost_rows("chat", range(30), 7, "eu", "EUR")]
+    row = one(costs=costs)
+    assert row["effective_cost_month"] == Decimal("304.166666666667")
+    assert row["other_currencies"] == "EUR"
+
+
+def test_cost_in_another_currency_only_is_unknown():
+    row = one(costs=cost_rows("chat", range(30), 7, currency="EUR"))
+    assert row["effective_cost_month"] is None
+    assert row["other_currencies"] == "EUR"
+
+
+def test_the_team_is_the_one_that_pays_most():
+    costs = [*cost_rows("chat", range(30), 1, team="small"), *cost_rows("chat", range(30), 2, team="large")]
+    assert one(costs=costs)["team"] == "large"
+
+
+def test_untagged_is_not_a_workload():
+    assert run(costs=cost_rows("untagged", range(30), 1)).height == 0
+
+
+def test_requests_of_all_models_once_whatever_the_basis_and_currency():
+    """Two models of 24 and 48 a day: 72 x 30 x 730 / 720 = 2,190."""
+    units = [
+        row
+        for model, count in (("m1", 24.0), ("m2", 48.0))
+        for basis, currency in (("full", "USD"), ("full", "EUR"), ("marginal", "USD"))
+        for row in unit_rows(
+            "chat",
+            range(30),
+            basis=basis,
+            model=model,
+            currency=currency,
+            inferences=count,
+            tokens_in=count * 10,
+        )
+    ]
+    units += unit_rows("chat", range(30), basis="marginal", model="m3", inferences=1e9)
+    row = one(units=units)
+    assert row["inferences_month"] == pytest.approx(2190)
+    assert row["tokens_in_month"] == pytest.approx(21900)
+    assert row["tokens_out_month"] is None
+    assert row["effective_cost_month"] is None
+
+
+def test_days_of_unknown_requests_are_left_out():
+    """24 a day on 20 days and unknown on 10: 480 x 730 / (24 x 20) = 730, not 487."""
+    units = [
+        *unit_rows("chat", range(20), inferences=24.0),
+        *unit_rows("chat", range(20, 30), inferences=None),
+    ]
+    assert one(units=units)["inferences_month"] == pytest.approx(730)
+
+
+def test_latency_is_the_median_day_of_the_slowest_model():
+    units = [
+        *unit_rows("chat", range(3), model="fast", p95_ms=50.0),
+        *unit_rows("chat", (0,), model="slow", p95_ms=100.0),
+        *unit_rows("chat", (1,), model="slow", p95_ms=120.0),
+        *unit_rows("chat", (2,), model="slow", p95_ms=900.0),
+    ]
+    assert one(units=units)["p95_ms"] == 120.0
+
+
+def test_gpu_hours_energy_and_coverage():
+    """12 of 24 hours held, 6 used, 3 + 1 kWh a day: x 730/24. Coverage (12 + 0.5 x 12) / 24 = 0.75.
+
+    Rows of another state than allocated are not held hours, whatever they say.
+    """
+    held = {
+        "gpu_hours_capacity": 12.0,
+        "gpu_hours_allocated": 12.0,
+        "gpu_hours_used": 6.0,
+        "energy_kwh": 3.0,
+        "energy_estimated_kwh": 1.0,
+        "coverage": 1.0,
+    }
+    free = {"gpu_hours_capacity": 12.0, "energy_kwh": 2.0, "coverage": 0.5}
+    row = one(
+        gpus=[
+            *gpu_rows("chat", range(30), **held),
+            *gpu_rows("untagged", range(30), state="unallocated", **free),
+            *gpu_rows("chat", range(30), state="unknown", gpu_hours_allocated=12.0),
+        ]
+    )
+    assert row["gpu_hours_allocated_month"] == pytest.approx(365)
+    assert row["gpu_hours_used_month"] == pytest.approx(182.5)
+    assert row["energy_kwh_month"] == pytest.approx(4 * 730 / 24)
+    assert row["coverage"] == pytest.approx(0.75)
+
+
+def test_unknown_use_is_null_while_the_hours_held_are_known():
+    row = one(gpus=gpu_rows("chat", range(30), gpu_hours_allocated=24.0, gpu_hours_used=None))
+    assert row["gpu_hours_used_month"] is None
+    assert row["gpu_hours_allocated_month"] == pytest.approx(730)
+
+
+def test_row_order_does_not_matter():
+    units = [
+        row for i in range(5) for row in unit_rows("chat", range(30), model=f"m{i}", inferences=0.1 * (i + 1))
+    ]
+    assert run(units=units).equals(run(units=units[::-1]))

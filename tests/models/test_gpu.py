@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.config import Asset, Ownership, Site
+from models.gpu import PARTS, anomalies, daily, daily_parts
+from models.ratecard import asset_days
+from models.tables import GPU_DAILY
+from tests.models.owned import DAY, DAYS, SITE, SITES, free, gap, gpu_hourly, hour, local_hours, server
+
+RULES = Ownership(platform_team="platform")
+COSTS = ("cost_used", "cost_idle", "cost_unallocated")
+
+
+def compute(
+    *rows: dict[str, Any],
+    assets: tuple[Asset, ...] = (server(),),
+    sites: dict[str, Site] = SITES,
+    day: date = DAY,
+) -> pl.DataFrame:
+    return daily(gpu_hourly(*rows), assets, sites, RULES, dict.fromkeys(sites, (day, day)))
+
+
+def issues(*rows: dict[str, Any], assets: tuple[Asset, ...] = (server(),)) -> list[tuple[Any, ...]]:
+    found = anomalies(gpu_hourly(*rows), assets, SITES, DAYS)
+    return found.select("issue", "node", "gpu", "rows", "detail").rows()
+
+
+def by_state(frame: pl.DataFrame, *columns: str) -> dict[str, tuple[Any, ...]]:
+    return {row[0]: row[1:] for row in frame.select("state", *columns).iter_rows()}
+
+
+def test_a_day_of_one_card() -> None:
+    got = compute(
+        *(hour(h) for h in range(12)),
+        *(free(h, energy_kwh=0.1) for h in range(12, 18)),
+        *(gap(h, energy_estimated_kwh=0.2) for h in range(18, 24)),
+    )
+    # 100 a day over 24 h: 12 h held = 50, half of it used; 6 h free = 25; 6 h unknown = 25
+    # energy at 1.5 x 0.10 = 0.15 a kWh: 12 x 0.5 x 0.15 = 0.90; 6 x 0.1 x 0.15 = 0.09; 6 x 0.2 x 0.15 = 0.18
+    assert got.schema == GPU_DAILY.schema
+    hours = by_state(
+        got, "gpu_hours_capacity", "gpu_hours_allocated", "gpu_hours_used", "utilisation", "coverage"
+    )
+    assert hours == {
+        "allocated": (12, 12, 6, 0.5, 1),
+        "unallocated": (6, 0, 0, None, 1),
+        "unknown": (6, 0, None, None, 0),
+    }
+    assert by_state(got, *COSTS) == {
+        "allocated": (Decimal("25.90"), Decimal(25), 0),
+        "unallocated": (0, 0, Decimal("25.09")),
+        "unknown": (0, 0, Decimal("25.18")),
+    }
+    assert by_state(got, "team", "workload") == {
+        "allocated": ("vision", "ocr"),
+        "unallocated": ("platform", "untagged"),
+        "unknown": ("platform", "untagged"),
+    }
+    energy = by_state(got, "energy_kwh", "energy_estimated_kwh")
+    assert energy["allocated"] == (6, 0)
+    assert energy["unallocated"] == pytest.approx((0.6, 0))
+    assert energy["unknown"] == pytest.approx((0, 1.2))
+
+
+def test_unknown_use_is_charged_whole_and_shown_as_unknown() -> None:
+    got = compute(*(hour(h, used_hours=None if h < 12 else 0.25) for h in range(24)))
+    # 12 h unknown: 50 used; 12 h at a quarter: 12.5 used, 37.5 idle; energy 24 x 0.5 x 0.15 = 1.80
+    assert got.select("gpu_hours_used", "utilisation", *COSTS).row(0) == (
+        None,
+        None,
+        Decimal("64.30"),
+        Decimal("37.50"),
+        0,
+    )
+
+
+def test_holder_without_labels_is_untagged_and_its_own_row() -> None:
+    got = compute(*(hour(h, team=None, workload=None) for h in range(12)), *(free(h) for h in range(12, 24)))
+    assert sorted(got.select("team", "state").rows()) == [
+        ("platform", "unallocated"),
+        ("untagged", "allocated"),
+    ]
+
+
+def test_slices_count_by_sevenths_and_absent_slices_are_unallocated() -> None:
+    rows = [
+        row
+        for h in range(24)
+        for row in (
+            hour(h, mig_id="1", mig_profile="3g.40gb", used_hours=1.0, energy_kwh=0.0),
+            free(h, mig_id="2", mig_profile="2g.20gb", energy_kwh=0.0),
+            free(h, energy_kwh=1.0),  # the whole card's own row carries the energy
+        )
+    ]
+    got = compute(*rows)
+    # 24 h: 3/7 held, 2/7 free, the other 2/7 do not exist
+    hours = {(r["mig_profile"], r["state"]): r["gpu_hours_capacity"] for r in got.iter_rows(named=True)}
+    assert hours == pytest.approx(
+        {
+            ("3g.40gb", "allocated"): 24 * 3 / 7,
+            ("2g.20gb", "unallocated"): 24 * 2 / 7,
+            (None, "unallocated"): 24 * 2 / 7,
+        }
+    )
+    assert got["gpu_hours_capacity"].sum() == pytest.approx(24)
+    # 100 + 24 kWh x 0.15
+    assert got.select(pl.sum_horizontal(COSTS).sum()).item() == Decimal("103.60")
+    assert not issues(*rows)
+
+
+@pytest.mark.parametrize(
+    ("model", "profile", "share"),
+    [
+        ("NVIDIA A100", "1g.10gb+me", 1 / 7),
+        ("NVIDIA A30", "2g.12gb", 2 / 4),
+        ("NVIDIA H100", "1c.4g.40gb", 4 / 7),
+    ],
+)
+def test_share_of_a_slice(model: str, profile: str, share: float) -> None:
+    got = compute(*(hour(h, gpu_model=model, mig_id="1", mig_profile=profile) for h in range(24)))
+    assert by_state(got, "gpu_hours_allocated")["allocated"] == pytest.approx((24 * share,))
+
+
+def test_a_profile_that_cannot_be_read_leaves_the_hours_unknown() -> None:
+    rows = [hour(h, mig_id="1", mig_profile="big") for h in range(24)]
+    got = compute(*rows)
+    assert by_state(got, "gpu_hours_capacity", "energy_kwh") == {"unknown": (24, 12)}
+    assert issues(*rows) == [("unknown MIG profile", "n1", "g1", 24, "profile big")]
+
+
+def test_silent_cards_cost_too() -> None:
+    got = compute(*(hour(h) for h in range(24)), assets=(server(units=4),))
+    # 100 / 4 cards = 25 each
+    assert got["gpu"].to_list() == ["g1", "n1/unseen-1", "n1/unseen-2", "n1/unseen-3"]
+    silent = got.filter(pl.col("gpu") != "g1")
+    assert set(silent.select("state", "gpu_hours_capacity", "coverage", *COSTS).rows()) == {
+        ("unknown", 24.0, 0.0, 0, 0, Decimal(25))
+    }
+
+
+def test_more_cards_than_registered_share_the_node_and_are_reported() -> None:
+    rows = [hour(h, gpu=g) for h in range(24) for g in ("g1", "g2")]
+    got = compute(*rows)
+    assert got["gpu_hours_capacity"].to_list() == [24, 24]
+    # 50 + 12 kWh x 0.15
+    assert got.select(pl.sum_horizontal(COSTS))["cost_used"].to_list() == [Decimal("51.80")] * 2
+    assert issues(*rows) == [
+        ("more cards than units", "n1", g, 1, "2 cards seen, 1 registered") for g in ("g1", "g2")
+    ]
+
+
+def test_nodes_without_an_asset_have_no_cost_and_are_reported() -> None:
+    rows = [hour(0, node="n9", gpu="g9"), hour(1, node=None, gpu="g8"), hour(0)]
+    assert compute(*rows)["node"].unique().to_list() == ["n1"]
+    assert issues(*rows) == [
+        ("no asset", None, "g8", 1, "0.5 kWh without a price"),
+        ("no asset", "n9", "g9", 1, "0.5 kWh without a price"),
+    ]
+
+
+def test_days_out_of_service_are_reported_and_others_passed_over() -> None:
+    retired = server(retired=DAY)
+    assert compute(hour(0), assets=(retired,)).height == 0
+    assert issues(hour(0), assets=(retired,))[0][0] == "no asset"
+    assert not issues(hour(-24), assets=(retired,))  # a day that was not asked for
+
+
+def test_overlapping_holders_are_scaled_to_capacity_and_reported() -> None:
+    rows = [hour(h, pod=p, team=p) for h in range(24) for p in ("a", "b")]
+    got = compute(*rows)
+    assert got.select("team", "gpu_hours_allocated", "gpu_hours_used").rows() == [("a", 12, 6), ("b", 12, 6)]
+    assert got["cost_idle"].to_list() == [Decimal(25), Decimal(25)]
+    assert issues(*rows) == [("overlapping holders", "n1", "g1", 1, "up to 24.0 h a day above capacity")]
+
+
+def test_more_use_than_time_is_unknown_use_and_reported() -> None:
+    rows = [hour(h, used_hours=1.5 if h == 0 else 1.0) for h in range(24)]
+    got = compute(*rows)
+    assert got.select("gpu_hours_used", "cost_idle").row(0) == (None, 0)
+    assert issues(*rows) == [("impossible use", "n1", "g1", 1, "1.5 used in 1.0 observed hours, for example")]
+
+
+@pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25)])
+def test_daylight_saving_days(day: date, hours: int) -> None:
+    night = {"price": "1", "start": "00:00", "end": "04:00"}
+    athens = Site.model_validate({"time_zone": "Europe/Athens", "tariff": [night, {"price": "2"}]})
+    item = server(in_service=day.replace(day=1), capex=0)
+    rows = [hour(at, day=day, energy_kwh=1.0) for at in local_hours(day, athens)]
+    got = compute(*rows, assets=(item,), sites={"dc1": athens}, day=day)
+    assert got.select("gpu_hours_capacity", "gpu_hours_allocated").rows() == [(hours, hours)]
+    # forward: 00-03 are 3 night hours, 04-24 are 20 at 2 = 43; back: 03-04 comes twice: 5 + 40 = 45
+    assert got["cost_used"].to_list() == [Decimal(43 if hours == 23 else 45)]
+
+
+@pytest.mark.parametrize("bad", [{"energy_kwh": -1.0}, {"observed_hours": float("nan")}])
+def test_impossible_measurements_are_refused(bad: dict[str, float]) -> None:
+    with pytest.raises(
+        ValueError, match=r"in 1 rows, first: source 'tele', gpu 'g1', hour 2026-09-01 00:00:00"
+    ):
+        compute(hour(0, **bad))
+
+
+def test_another_currency_at_the_site_is_refused() -> None:
+    with pytest.raises(ValueError, match="in one currency"):
+        compute(hour(0), sites={"dc1": SITE.model_copy(update={"currency": "EUR"})})
+
+
+def test_no_telemetry_and_no_assets() -> None:
+    assert compute()["gpu"].to_list() == ["n1/unseen-1"]
+    assert compute(hour(0), assets=()).height == 0
+    assert daily(gpu_hourly(), [], {}, RULES, {}).schema == GPU_DAILY.schema
+
+
+ROWS = st.builds(
+    lambda make, start, **changes: make(start, **changes),
+    st.sampled_from([hour, free, gap]),
+    st.integers(min_value=0, max_value=23),
+    gpu=st.sampled_from(["g1", "g2", "g3"]),
+    team=st.sampled_from(["vision", "search", None]),
+    observed_hours=st.floats(min_value=0, max_value=1),
+    used_hours=st.one_of(st.none(), st.floats(min_value=0, max_value=1.2)),
+    energy_kwh=st.floats(min_value=0, max_value=10),
+    energy_estimated_kwh=st.floats(min_value=0, max_value=10),
+)
+SLICED = st.builds(
+    lambda row, slice_: row | {"mig_id": slice_[0], "mig_profile": slice_[1]},
+    ROWS,
+    st.sampled_from([(None, None), ("1", "1g.10gb"), ("2", "3g.40gb"), ("3", "?")]),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rows=st.lists(SLICED, max_size=20),
+    units=st.integers(min_value=1, max_value=4),
+    capex=st.decimals(min_value=0, max_value=10**6, places=12),
+    opex=st.decimals(min_value=0, max_value=10**4, places=12),
+)
+def test_cards_sum_to_the_site_and_nothing_is_negative(
+    rows: list[dict[str, Any]], units: int, capex: Decimal, opex: Decimal
+) -> None:
+    item = server(units=units, capex=capex, opex_month=opex)
+    parts = daily_parts(gpu_hourly(*rows), [item], SITES, DAYS)
+    got = compute(*rows, assets=(item,))
+    assert parts.schema == PARTS
+    fixed = asset_days([item], DAYS).select(pl.col("depreciation") + pl.col("opex")).item()
+    assert parts["fixed_cost"].sum() == fixed
+    # the energy of every row at 1.5 x 0.10, each rounded to 12 decimals
+    energy = sum(
+        round(Decimal(r[k] * (0.1 * 1.5)), 12) for r in rows for k in ("energy_kwh", "energy_estimated_kwh")
+    )
+    assert abs(got.select(pl.sum_horizontal(COSTS).sum()).item() - fixed - energy) < Decimal("1e-9")
+    assert parts.select(
+        pl.sum_horizontal("fixed_cost", "energy_cost", "energy_estimated_cost").sum()
+    ).item() == (got.select(pl.sum_horizontal(COSTS).sum()).item())
+    for name in (*COSTS, "gpu_hours_capacity", "gpu_hours_allocated", "gpu_hours_used", "energy_kwh"):
+        assert got.filter(pl.col(name) < 0).height == 0, name
+    assert got.filter(pl.col("gpu_hours_allocated") > pl.col("gpu_hours_capacity")).height == 0
+    assert got.filter(pl.col("gpu_hours_used") > pl.col("gpu_hours_allocated") + 1e-9).height == 0
+    per_card = got.group_by("gpu").agg(pl.col("gpu_hours_capacity").sum())
+    assert per_card.filter((pl.col("gpu_hours_capacity") - 24).abs() > 1e-5).height == 0
+    assert got.select(pl.struct(GPU_DAILY.key).is_unique().all()).item()
