@@ -64,10 +64,10 @@ class S3Store:
 
     @cached_property
     def _client(self) -> Any:
-        import boto3
+        from boto3.session import Session
         from botocore.config import Config
 
-        return boto3.client(
+        return Session().client(
             "s3",
             endpoint_url=self._options.endpoint_url,
             region_name=self._options.region,
@@ -96,7 +96,7 @@ class S3Store:
             code = str(error.response.get("Error", {}).get("Code", ""))
             msg = f"{what}: {ADVICE.get(code, str(error))}"
             raise SourceError(msg) from error
-        except boto.HTTPClientError as error:
+        except (boto.ConnectionError, boto.HTTPClientError) as error:
             where = self._options.endpoint_url or "S3"
             msg = (
                 f"{what}: {where} cannot be reached ({error}); check the network, `endpoint_url` and `region`"
@@ -170,6 +170,9 @@ class S3Store:
         response = self._client.get_object(
             Bucket=self.bucket, Key=self.prefix + wanted.key, IfMatch=f'"{etag}"'
         )
+        if response["ETag"].strip('"') != etag:
+            msg = f"{self.uri(wanted.key)}: {ADVICE['PreconditionFailed']}"
+            raise SourceError(msg)
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             with part.open("wb") as file:

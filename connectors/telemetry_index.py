@@ -40,6 +40,11 @@ class Indexed:
     layout: str = ""
 
     @property
+    def start(self) -> datetime:
+        """The start of the first quarter hour with samples."""
+        return datetime.fromtimestamp(self.runs[0][0] * QUARTER_S, UTC)
+
+    @property
     def end(self) -> datetime:
         """The end of the last quarter hour with samples."""
         return datetime.fromtimestamp((self.runs[-1][1] + 1) * QUARTER_S, UTC)

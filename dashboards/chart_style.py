@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -60,13 +62,18 @@ _CONFIG: dict[str, Any] = {
         "labelFontSize": 11,
         "symbolType": "square",
         "symbolSize": 90,
-        "labelLimit": 150,
-        "columnPadding": 14,
-        "columns": 5,
+        "labelLimit": 130,
+        "columnPadding": 22,
+        "columns": 6,
         "padding": 0,
         "offset": 8,
     },
 }
+
+
+@lru_cache(maxsize=1024)
+def _render(specification: str) -> str:
+    return str(vl_convert.vegalite_to_svg(specification, config=_CONFIG, allowed_base_urls=[]))
 
 
 def svg(chart: alt.TopLevelMixin, name: str) -> str:
@@ -79,7 +86,7 @@ def svg(chart: alt.TopLevelMixin, name: str) -> str:
     Returns:
         SVG text that loads nothing; the same for the same chart.
     """
-    text = str(vl_convert.vegalite_to_svg(chart.to_dict(), config=_CONFIG, allowed_base_urls=[]))
+    text = _render(json.dumps(chart.to_dict(validate=False), sort_keys=True))
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     return re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
 

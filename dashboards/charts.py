@@ -23,9 +23,9 @@ def _names(frame: pl.DataFrame) -> list[str]:
     return frame.select("series", "rank").unique().sort("rank")["series"].to_list()
 
 
-def _colour(names: Sequence[str]) -> alt.Color:
+def _colour(names: Sequence[str], **legend: int) -> alt.Color:
     scale = alt.Scale(domain=list(names), range=list(colours(names).values()))
-    return alt.Color("series:N", sort=None, scale=scale)
+    return alt.Color("series:N", sort=None, scale=scale, legend=alt.Legend(**legend))
 
 
 def _label(day: date) -> str:
@@ -163,10 +163,11 @@ def lines(frame: pl.DataFrame, days: Sequence[date], name: str) -> str:
     small = ordered(frame.filter(pl.col("value") > 0) if log else frame, top=frame["series"].n_unique())
     small, x = _days(small.with_columns(pl.col("value").cast(pl.Float64).round(6)).sort("rank", "day"), days)
     scale = alt.Scale(type="log", nice=True) if log else alt.Scale(zero=True)
+    colour = _colour(_names(small), columns=3, labelLimit=270)
     chart = (
         alt.Chart(_rows(small.drop("day")))
         .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=22, filled=True))
-        .encode(x=x, y=alt.Y("value:Q", scale=scale, axis=_axis()), color=_colour(_names(small)))
+        .encode(x=x, y=alt.Y("value:Q", scale=scale, axis=_axis()), color=colour)
         .properties(width=930, height=185)
     )
     return svg(chart, name)

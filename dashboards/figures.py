@@ -14,7 +14,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from dashboards.format import cents, change, month_name, spread_cents
+from dashboards.format import cents, change, short_month, spread_cents
 
 ZERO = Decimal(0)
 KINDS = ("direct", "shared", "idle", "unallocated")
@@ -62,7 +62,7 @@ class Period:
         """What the figures are compared with, in words."""
         if self.previous is None or self.cut is None:
             return "no earlier month"
-        name = month_name(self.previous)
+        name = short_month(self.previous)
         return name if self.complete else f"1–{self.cut.day} {name}"
 
     def before(self, daily: pl.DataFrame) -> pl.DataFrame:

@@ -93,7 +93,10 @@ def unit_price(value: Decimal | None, currency: str) -> str:
 
 def signed(value: Decimal | None, currency: str) -> str:
     """An amount with its sign, such as `+12.00`; a dash where it is unknown."""
-    return "–" if value is None else f"{cents(value, currency):+,f}"
+    if value is None:
+        return "–"
+    shown = cents(value, currency)
+    return f"{shown:+,f}" if shown else f"{shown:,f}"
 
 
 def number(value: float | int | None, digits: int = 0) -> str:
@@ -106,6 +109,14 @@ def percent(share: float | Decimal | None, digits: int = 1) -> str:
     return "–" if share is None else f"{100 * float(share):,.{digits}f}%"
 
 
+def signed_percent(share: float | None) -> str:
+    """A relative change as a percentage with its sign; a dash where it is unknown."""
+    if share is None:
+        return "–"
+    text = f"{100 * share:+,.1f}%"
+    return "0.0%" if text in ("+0.0%", "-0.0%") else text
+
+
 def change(now: Decimal | None, before: Decimal | None) -> float | None:
     """The relative change of an amount (0.1 is +10%); None without a positive amount to compare with."""
     if now is None or before is None or before <= 0:
@@ -116,6 +127,11 @@ def change(now: Decimal | None, before: Decimal | None) -> float | None:
 def month_name(month: date) -> str:
     """`September 2026`, in English whatever the machine's language."""
     return f"{_MONTHS[month.month - 1]} {month.year}"
+
+
+def short_month(month: date) -> str:
+    """`Sep 2026`."""
+    return f"{_MONTHS[month.month - 1][:3]} {month.year}"
 
 
 def day_name(day: date | None) -> str:

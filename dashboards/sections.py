@@ -16,7 +16,17 @@ from markupsafe import Markup
 
 from dashboards import charts, usage
 from dashboards.figures import ZERO, Lines, Period, TeamLines, lines, team_lines, total
-from dashboards.format import cents, change, day_name, money, number, percent, signed, unit_price
+from dashboards.format import (
+    cents,
+    change,
+    day_name,
+    money,
+    number,
+    percent,
+    signed,
+    signed_percent,
+    unit_price,
+)
 from dashboards.store import Store
 
 WORK = ("workload", "project", "environment", "workload_type", "tier")
@@ -181,7 +191,7 @@ def _change(now: Decimal, before: Decimal | None, period: Period, currency: str)
     if before is None:
         return "no earlier month to compare with" if period.previous is None else ""
     share = change(now, before)
-    relative = "" if share is None else f" ({100 * share:+,.1f}%)"
+    relative = "" if share is None else f" ({signed_percent(share)})"
     return f"{signed(now - before, currency)}{relative} vs {period.against}"
 
 
@@ -241,7 +251,7 @@ def _unit(own: Frames, units: list[usage.UnitCost], period: Period, currency: st
     return Figure(
         title,
         unit_price(now, currency),
-        "" if share is None else f"{100 * share:+,.1f}% vs {period.against}",
+        "" if share is None else f"{signed_percent(share)} vs {period.against}",
         "" if before is None else _direction(now, before),
         f"{main.workload} ({main.tier}), idle and fixed cost included",
     )

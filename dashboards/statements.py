@@ -59,7 +59,7 @@ def _environment() -> Environment:
         "number": format.number,
         "percent": format.percent,
         "signed": format.signed,
-        "signed_percent": lambda share: "–" if share is None else f"{100 * share:+,.1f}%",
+        "signed_percent": format.signed_percent,
         "unit_price": format.unit_price,
         "wraps": lambda text: max(map(len, text.split()), default=0) > LONGEST_WORD,
     }  # fmt: skip
@@ -137,7 +137,9 @@ def _page(template: str, store: Store, at: Period, **content: Any) -> str:
     )
 
 
-def statement_html(store: Store, team: str, at: Period, files: Mapping[str, str]) -> str:
+def statement_html(
+    store: Store, team: str, at: Period, files: Mapping[str, str], *, alone: bool = False
+) -> str:
     """The page of one team and month.
 
     Args:
@@ -145,11 +147,12 @@ def statement_html(store: Store, team: str, at: Period, files: Mapping[str, str]
         team: The team.
         at: The month.
         files: Team -> file name.
+        alone: The page stands by itself and links to no other file.
     """
-    earlier = at.previous is not None and team in store.teams(at.previous)
+    earlier = not alone and at.previous is not None and team in store.teams(at.previous)
     return _page(
         "statement.html.j2", store.for_team(team), at,
-        team=team, file=files[team], earlier=f"{at.previous:%Y-%m}" if earlier else "",
+        team=team, file="" if alone else files[team], earlier=f"{at.previous:%Y-%m}" if earlier else "",
     )  # fmt: skip
 
 
@@ -158,21 +161,25 @@ def statement_frame(store: Store, team: str, month: date) -> pl.DataFrame:
     return store.for_team(team).chargeback_monthly(month)
 
 
-def overview_html(store: Store, at: Period, files: Mapping[str, str], *, below: bool) -> str:
+def overview_html(
+    store: Store, at: Period, files: Mapping[str, str], *, top: bool = False, alone: bool = False
+) -> str:
     """The page of all teams of a month.
 
     Args:
         store: The store of all teams.
         at: The month.
         files: Team -> file name.
-        below: The page stands above the folders of the months, not in one of them.
+        top: The page stands above the folders of the months, not in one of them.
+        alone: The page stands by itself and links to no other file.
     """
-    up = "" if below else "../"
+    up = "" if top else "../"
     return _page(
         "overview.html.j2", store, at,
-        files={t: files[t] for t in store.teams(at.month)},
-        prefix=f"{at.month:%Y-%m}/" if below else "",
-        months=[{"month": m, "href": f"{up}{m:%Y-%m}/index.html"} for m in store.months()],
+        files={} if alone else {t: files[t] for t in store.teams(at.month)},
+        prefix=f"{at.month:%Y-%m}/" if top else "",
+        alone=alone,
+        months=[] if alone else [{"month": m, "href": f"{up}{m:%Y-%m}/index.html"} for m in store.months()],
         trends=_trends(store, at.month),
         reconciliation=store.reconciliation(at.month).to_dicts(),
         sources=store.sources().to_dicts(),
@@ -227,7 +234,7 @@ def render_month(store: Store, month: date) -> Iterator[tuple[str, str]]:
     """The files of one month: file name below the month's folder -> text."""
     at = period(month, store.months(), store.publication()["as_of"])
     files = format.file_names(store.teams())
-    yield "index.html", overview_html(store, at, files, below=False)
+    yield "index.html", overview_html(store, at, files)
     yield "overview.csv", csv_text(overview_frame(store, month))
     for team in store.teams(month):
         yield f"{files[team]}.html", statement_html(store, team, at, files)
@@ -269,6 +276,6 @@ def render_all(store: Store, out: Path) -> list[Path]:
         ]
     if store.months():
         at = period(store.months()[0], store.months(), store.publication()["as_of"])
-        write(out / "index.html", overview_html(store, at, files, below=True))
+        write(out / "index.html", overview_html(store, at, files, top=True))
     write(out / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
     return written

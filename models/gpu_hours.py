@@ -89,7 +89,7 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
     cards = (
         rows.group_by(CARD)
         .agg(pl.col("gpu_model").max(), pl.col("units").max())
-        .join(observed.group_by(CARD).agg(pl.col("hours").sum()), on=CARD, how="left")
+        .join(observed.group_by(CARD).agg(pl.col("hours").sort().sum()), on=CARD, how="left")
         .with_columns(pl.col("hours").fill_null(0.0))
         .pipe(with_capacity, sites)
         .with_columns(
@@ -199,7 +199,7 @@ def _holders(rows: pl.DataFrame, absent: pl.DataFrame, cards: pl.DataFrame) -> p
     stacked = pl.concat([measured.select(*names, *sums, "use_known"), nobody, dark], how="diagonal")
     return (
         stacked.group_by(names)
-        .agg(pl.col(sums).sum(), pl.col("use_known").all())
+        .agg(pl.col(sums).sort().sum(), pl.col("use_known").all())
         .join(cards.select(*CARD, "gpu_model", "scale"), on=CARD, how="left")
         .with_columns(
             pl.when(unknown).then(pl.col(h)).otherwise(pl.col(h) * pl.col("scale"))
@@ -225,9 +225,9 @@ def _anomalies(rows: pl.DataFrame, cards: pl.DataFrame, unregistered: pl.DataFra
         "impossible use": (
             rows.filter("impossible"),
             pl.format(
-                "{} used in {} observed hours, for example",
-                pl.col("used_hours").first(),
-                pl.col("observed_hours").first(),
+                "up to {} used in {} observed hours",
+                pl.col("used_hours").max(),
+                pl.col("observed_hours").sort_by("used_hours").last(),
             ),
         ),
         "unknown MIG profile": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -52,7 +53,8 @@ def write_result(frame: pl.DataFrame, format_: str, output: Path | None, console
     if format_ == "table":
         text = _table(frame)
         if output is None:
-            console.print(text)
+            wide = console if console.is_terminal else Console(file=console.file, width=500)
+            wide.print(text)
         else:
             with output.open("w", encoding="utf-8") as file:
                 Console(file=file, width=200).print(text)
@@ -69,10 +71,16 @@ def _table(frame: pl.DataFrame) -> Table:
     for name, dtype in frame.schema.items():
         table.add_column(name, justify="right" if dtype.is_numeric() else "left")
     for row in frame.head(1000).iter_rows():
-        table.add_row(*(Text("" if v is None else str(v)) for v in row))
+        table.add_row(*(Text(_cell(v)) for v in row))
     if frame.height > 1000:
         table.caption = f"first 1,000 of {frame.height:,} rows; --format csv gives all"
     return table
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def write_report(config: Config, team: str | None, month: str | None, format_: str, to: Path) -> list[Path]:

@@ -20,10 +20,10 @@ _SHARES = """
     SELECT currency, CAST(coalesce(sum(effective_cost) FILTER (team = 'untagged'), 0) AS DOUBLE) / nullif(CAST(sum(effective_cost) AS DOUBLE), 0) AS untagged
     FROM marts.chargeback_daily GROUP BY currency"""
 _TEAMS = """
-    SELECT team, sum(effective_cost) AS cost, sum(effective_cost) FILTER (cost_kind = 'idle') AS idle
+    SELECT team, month, sum(effective_cost) AS cost, sum(effective_cost) FILTER (cost_kind = 'idle') AS idle
     FROM marts.chargeback_monthly
     WHERE month = (SELECT max(month) FROM marts.chargeback_monthly) AND currency = ?
-    GROUP BY team ORDER BY cost DESC LIMIT 12"""
+    GROUP BY team, month ORDER BY cost DESC LIMIT 12"""
 _GATES = """
     SELECT gate, passed, severity, detail FROM ops.quality
     WHERE run_id = (SELECT max_by(run_id, published_at) FROM ops.publications)"""
@@ -39,9 +39,7 @@ def print_summary(console: Console, config: Config, outcome: Outcome) -> None:
         gates = connection.sql(_GATES).pl()
         currency = config.settings.currency
         teams = connection.sql(_TEAMS, params=[currency]).pl()
-        month = connection.sql(
-            "SELECT strftime(max(month), '%Y-%m') FROM marts.chargeback_monthly"
-        ).fetchone()[0]
+        month = "" if not teams.height else f"{teams['month'][0]:%Y-%m}"
     finally:
         connection.close()
     if outcome.unchanged:

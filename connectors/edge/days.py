@@ -34,36 +34,38 @@ MUST = ("device_id", "ts", "boot_id", "seq", "inferences_total")
 """Keys without which a report means nothing."""
 
 
-def lines_sql(lines: str) -> str:
+def reports_sql(lines: str) -> str:
     """SQL: lines of JSON as reports.
 
     Args:
-        lines: Relation with file (text) and line.
+        lines: Relation with file, number (of the line) and line (text).
 
     Returns:
-        file, line, wrong (the rule a line breaks, NULL for a good one), wrong_key, ts (UTC), seq, the texts, the
-        counters, and `buckets` (MAP of upper bound -> count since start).
+        file, number, line, wrong (the rule a line breaks, NULL for a good one), wrong_key, ts (UTC), seq, the texts,
+        the counters, and `buckets` (MAP of upper bound -> count since start).
     """
-    texts = ", ".join(f"NULLIF(TRIM(j ->> '$.{name}'), '') AS {name}" for name in TEXTS)
-    counters = ", ".join(f"TRY_CAST(j ->> '$.{name}' AS DOUBLE) AS {name}" for name in COUNTERS)
-    missing = " ".join(f"WHEN (j ->> '$.{key}') IS NULL THEN '{key}'" for key in MUST)
+    names = ("ts", "seq", *TEXTS, *COUNTERS)
+    at = {name: f"v[{i}]" for i, name in enumerate(names, start=1)}
+    paths = ", ".join(f"'$.{name}'" for name in names)
+    texts = ", ".join(f"NULLIF(TRIM({at[name]}), '') AS {name}" for name in TEXTS)
+    counters = ", ".join(f"TRY_CAST({at[name]} AS DOUBLE) AS {name}" for name in COUNTERS)
+    missing = " ".join(f"WHEN NULLIF(TRIM({at[key]}), '') IS NULL THEN '{key}'" for key in MUST)
     bad = " ".join(
-        f"WHEN (j ->> '$.{name}') IS NOT NULL AND NOT COALESCE({name} >= 0 AND {name} < 1e300, FALSE) THEN '{name}'"
+        f"WHEN {at[name]} IS NOT NULL AND NOT COALESCE({name} >= 0 AND {name} < 1e300, FALSE) THEN '{name}'"
         for name in COUNTERS
     )
     return f"""
-        SELECT *, CASE WHEN j IS NULL THEN 'json_unreadable' WHEN missing IS NOT NULL THEN 'key_missing'
-                       WHEN ts IS NULL THEN 'ts_unreadable' WHEN seq IS NULL OR bad IS NOT NULL THEN 'number_unreadable'
-                  END AS wrong,
-               CASE WHEN j IS NULL THEN 'line' ELSE COALESCE(missing, CASE WHEN ts IS NULL THEN 'ts' ELSE COALESCE(bad, 'seq') END)
-               END AS wrong_key
+        SELECT * EXCLUDE (v, missing, bad),
+               CASE WHEN v IS NULL THEN 'json_unreadable' WHEN missing IS NOT NULL THEN 'key_missing'
+                    WHEN ts IS NULL THEN 'ts_unreadable' WHEN bad IS NOT NULL THEN 'number_unreadable' END AS wrong,
+               CASE WHEN v IS NULL THEN 'line' WHEN missing IS NOT NULL THEN missing WHEN ts IS NULL THEN 'ts' ELSE bad END AS wrong_key
         FROM (
             SELECT *, CASE {missing} END AS missing, CASE {bad} END AS bad FROM (
-                SELECT file, line, j, {sql_timestamp("j ->> '$.ts'")} AS ts, TRY_CAST(j ->> '$.seq' AS BIGINT) AS seq,
-                       {texts}, {counters}, TRY_CAST(j -> '$.latency_seconds_buckets' AS MAP(VARCHAR, DOUBLE)) AS buckets
+                SELECT file, number, line, v, {sql_timestamp(at["ts"])} AS ts, {at["seq"]} AS seq, {texts}, {counters}, buckets
                 FROM (
-                    SELECT file, line, CASE WHEN json_valid(line) AND json_type(line) = 'OBJECT' THEN CAST(line AS JSON) END AS j
-                    FROM {lines} WHERE TRIM(line) <> ''
+                    SELECT file, number, line, json_extract_string(j, [{paths}]) AS v,
+                           TRY_CAST(json_extract(j, '$.latency_seconds_buckets') AS MAP(VARCHAR, DOUBLE)) AS buckets
+                    FROM (SELECT file, number, line, TRY_CAST(line AS JSON) AS j FROM {lines})
                 )
             )
         )"""
@@ -87,7 +89,7 @@ def edge_daily_sql(
     """SQL: days of devices.
 
     Args:
-        reports: Relation of `lines_sql`.
+        reports: Relation of `reports_sql`.
         bounds: Local day -> its first instant and the next day's, UTC, for all days of the reports.
         horizons: File -> until when earlier files had brought reports; files without earlier ones are absent.
         max_step_us: A report covers at most this.

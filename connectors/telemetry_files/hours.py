@@ -9,7 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,7 @@ import polars as pl
 from connectors.base import Engine, SourceError
 from connectors.objects import Store
 from connectors.sql import literal
-from connectors.telemetry import MAX_STEP, QUARTER_S, local_day
+from connectors.telemetry import MAX_STEP, day_of, local_day
 from connectors.telemetry_files.columns import DATASETS, samples_sql, scan_sql
 from connectors.telemetry_files.files import parse_layout
 from connectors.telemetry_files.gpu import gpu_hourly_sql, implausible_sql
@@ -121,17 +121,13 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, engine: Eng
         frames[table] = _finish(frame, steps.zone)
         for row in seen.sort(["file", "day", "rule", "column_name"], nulls_last=False).iter_rows(named=True):
             file = places[row["file"]]
-            day = row["day"] or _first_day(file, steps.zone)
+            day = row["day"] or day_of(file.start, steps.zone)
             if row["rule"] == "row":
                 rows_read[day] += row["rows"]
             else:
                 finding = {k: row[k] for k in ("action", "rule", "column_name", "value", "rows")}
                 findings[day].append(finding | {"location": store.uri(file.object.key)})
     return Hours(frames, rows_read, findings)
-
-
-def _first_day(file: Indexed, zone: ZoneInfo) -> date:
-    return datetime.fromtimestamp(file.runs[0][0] * QUARTER_S, zone).date()
 
 
 def _finish(frame: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:

@@ -42,7 +42,9 @@ CHARGES = [
     charge(date(2026, 9, 3), "vision", "7", currency="EUR", source="second", service_provider="OVH"),
     # speech, August: 50; September: 41.77
     charge(date(2026, 8, 3), "speech", "50"),
-    charge(date(2026, 9, 4), "speech", "41.77", tier="edge", service_name="Edge devices", workload="kws-secret"),
+    charge(
+        date(2026, 9, 4), "speech", "41.77", tier="edge", service_name="Edge devices", workload="kws-secret"
+    ),
     # nobody's
     charge(date(2026, 9, 5), "untagged", "5.555", method="untagged"),
     charge(date(2026, 9, 5), "platform", "12.345", cost_kind="unallocated", **OWNED),
@@ -133,11 +135,23 @@ def _publication(run: str, as_of: date) -> dict[str, object]:
 
 
 def _verdict(run: str, gate: str, *, passed: bool = True) -> dict[str, object]:
-    return {"run_id": run, "gate": gate, "passed": passed, "severity": "warning", "detail": f"speech pays for {gate}"}
+    return {
+        "run_id": run,
+        "gate": gate,
+        "passed": passed,
+        "severity": "warning",
+        "detail": f"speech pays for {gate}",
+    }
 
 
 def _source(name: str, kind: str, status: str = "ok", **other: object) -> dict[str, object]:
-    return {"source": name, "kind": kind, "required": True, "status": status, "last_day": date(2026, 9, 19)} | other
+    return {
+        "source": name,
+        "kind": kind,
+        "required": True,
+        "status": status,
+        "last_day": date(2026, 9, 19),
+    } | other
 
 
 OPS: dict[tables.Table, list[dict[str, object]]] = {

@@ -185,7 +185,7 @@ def test_more_use_than_time_is_unknown_use_and_reported() -> None:
     rows = [hour(h, used_hours=1.5 if h == 0 else 1.0) for h in range(24)]
     got = compute(*rows)
     assert got.select("gpu_hours_used", "cost_idle").row(0) == (None, 0)
-    assert issues(*rows) == [("impossible use", "n1", "g1", 1, "1.5 used in 1.0 observed hours, for example")]
+    assert issues(*rows) == [("impossible use", "n1", "g1", 1, "up to 1.5 used in 1.0 observed hours")]
 
 
 @pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25)])

@@ -1,0 +1,140 @@
+"""What a workload's work costs per unit and day: money of the ledger by inferences and tokens of telemetry.
+
+Money belongs to `models/chargeback.py`, energy of owned hardware to `models/gpu.py` and `models/edge.py`.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from models.latency import merge, quantile
+from models.ownership import UNTAGGED
+from models.tables import MONEY, UNIT_COST_DAILY
+
+WORK = ("day", "workload", "tier")
+PAYER = ("day", "workload", "tier", "team", "currency")
+OWNED = ("onprem", "edge")
+COUNTS = ("inferences", "tokens_in", "tokens_out")
+QUANTILES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
+NO_CURRENCY = "XXX"
+"""ISO 4217 code for no currency: of work that no charge names."""
+
+
+def daily(
+    chargeback_daily: pl.DataFrame,
+    inference_hourly: pl.DataFrame,
+    edge_daily: pl.DataFrame,
+    gpu_parts: pl.DataFrame,
+    edge_costs: pl.DataFrame,
+) -> pl.DataFrame:
+    """Cost by day, workload, team, tier and currency, over the work of that workload on that day and tier.
+
+    Basis `full` is effective cost, idle and shared included, unallocated not. Basis `marginal` is what one
+    more unit costs: the direct cost of cloud and API, the energy of owned hardware; there is no marginal row
+    where that energy is not measured. Teams that share a workload each get its whole work as denominator, so
+    their unit costs add up to the workload's. Where a workload serves several models in a day, their work is
+    added and model is NULL, since its cost cannot be told apart. Work that no charge names has a `full` row
+    with cost NULL and currency XXX.
+
+    Args:
+        chargeback_daily: `marts.chargeback_daily`.
+        inference_hourly: `telemetry.inference_hourly` with owners from `ownership.label`.
+        edge_daily: `telemetry.edge_daily` with owners from `ownership.label`.
+        gpu_parts: `gpu.daily_parts`.
+        edge_costs: `edge.daily_costs`.
+
+    Returns:
+        `marts.unit_cost_daily`, sorted by its key. Unit costs are Float64 quotients rounded to 12 decimals;
+        NULL where the denominator is 0 or unknown. energy_kwh is the payer's, before PUE.
+    """
+    charges = chargeback_daily.filter(pl.col("workload") != UNTAGGED)
+    energy = pl.concat([_gpu_energy(gpu_parts), _edge_energy(edge_costs)])
+    full = _sum(charges.filter(pl.col("cost_kind") != "unallocated"))
+    rented = _sum(charges.filter((pl.col("cost_kind") == "direct") & ~pl.col("tier").is_in(OWNED)))
+    marginal = pl.concat([rented, energy.filter(pl.col("cost").is_not_null()).select(rented.columns)])
+    costs = pl.concat(
+        [full.with_columns(basis=pl.lit("full")), marginal.with_columns(basis=pl.lit("marginal"))]
+    ).join(energy.drop("cost"), on=PAYER, how="left")
+    work = _work(inference_hourly, edge_daily)
+    unpaid = work.join(full, on=WORK, how="anti").with_columns(
+        basis=pl.lit("full"), currency=pl.lit(NO_CURRENCY), cost=pl.lit(None, dtype=MONEY)
+    )
+    rows = pl.concat([costs.join(work.drop("team"), on=WORK, how="left"), unpaid], how="diagonal")
+    tokens = pl.col("tokens_in") + pl.col("tokens_out")
+    return UNIT_COST_DAILY.conform(
+        rows.with_columns(
+            cost_per_1m_inferences=_per_million(pl.col("cost").cast(pl.Float64), pl.col("inferences"))
+            .round(12)
+            .cast(MONEY),
+            cost_per_1m_tokens=_per_million(pl.col("cost").cast(pl.Float64), tokens).round(12).cast(MONEY),
+            kwh_per_1m_tokens=_per_million(pl.col("energy_kwh"), tokens),
+        )
+    ).sort(UNIT_COST_DAILY.key)
+
+
+def _per_million(amount: pl.Expr, units: pl.Expr) -> pl.Expr:
+    return pl.when(units > 0).then(1e6 * amount / units)
+
+
+def _sum(charges: pl.DataFrame) -> pl.DataFrame:
+    return charges.group_by(PAYER).agg(cost=pl.col("effective_cost").sum())
+
+
+def _gpu_energy(parts: pl.DataFrame) -> pl.DataFrame:
+    held = parts.filter(pl.col("state") == "allocated")
+    return _energy(held, "onprem")
+
+
+def _edge_energy(costs: pl.DataFrame) -> pl.DataFrame:
+    """Energy of devices that reported; unknown for a workload as soon as one of its devices does not measure it."""
+    return _energy(costs.filter("reported"), "edge")
+
+
+def _energy(rows: pl.DataFrame, tier: str) -> pl.DataFrame:
+    """Columns PAYER, cost and energy_kwh: energy of owned hardware by payer; NULL where a part of it is unknown."""
+    known = pl.col("energy_kwh").is_not_null().all()
+    return (
+        rows.filter(pl.col("workload").is_not_null())
+        .with_columns(tier=pl.lit(tier), team=pl.col("team").fill_null(UNTAGGED))
+        .group_by(PAYER)
+        .agg(
+            cost=pl.when(known).then((pl.col("energy_cost") + pl.col("energy_estimated_cost")).sum()),
+            energy_kwh=pl.when(known).then(
+                (pl.col("energy_kwh") + pl.col("energy_estimated_kwh")).sort().sum()
+            ),
+        )
+    )
+
+
+def _work(inference_hourly: pl.DataFrame, edge_daily: pl.DataFrame) -> pl.DataFrame:
+    """Columns WORK, team, model, counts, quantiles: what each workload did a day and tier."""
+    edge = edge_daily.with_columns(tier=pl.lit("edge"))
+    needed = [*WORK, "team", "model", *COUNTS, "latency_buckets"]
+    rows = pl.concat(
+        [inference_hourly.select(needed), edge.select(c for c in needed if c in edge.columns)], how="diagonal"
+    ).filter(pl.col("workload").is_not_null())
+    counted = rows.group_by(WORK).agg(
+        _only("model"),
+        _only("team").fill_null(UNTAGGED),
+        *(
+            pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sort().sum()).alias(name)
+            for name in COUNTS
+        ),
+        "latency_buckets",
+    )
+    merged = [merge(buckets) for buckets in counted["latency_buckets"]]
+    quantiles = {
+        name: pl.Series([_milliseconds(buckets, q) for buckets in merged], dtype=pl.Float64)
+        for name, q in QUANTILES.items()
+    }
+    return counted.drop("latency_buckets").with_columns(**quantiles)
+
+
+def _only(column: str) -> pl.Expr:
+    """The one value of a group; NULL where there are several."""
+    return pl.when(pl.col(column).n_unique() == 1).then(pl.col(column).first()).alias(column)
+
+
+def _milliseconds(buckets: dict[str, float] | None, q: float) -> float | None:
+    seconds = None if buckets is None else quantile(buckets, q)
+    return None if seconds is None else 1000 * seconds

@@ -1,0 +1,399 @@
+"""FOCUS files in, FOCUS 1.4 facts out: months, repairs, flags, rejections, totals."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connectors.base import SourceError
+from models import tables
+from pipelines.engines.duckdb import DuckDBEngine
+from tests.connectors.bills.helpers import (
+    WINDOW,
+    counted,
+    csv_bytes,
+    facts,
+    focus,
+    load,
+    reader,
+    write,
+)
+
+SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
+
+
+def one(tmp: Path, *rows: dict[str, str]) -> tuple[pl.DataFrame, dict[tuple[str, str, str], int]]:
+    """Facts and issues of one file of September."""
+    write(tmp / "bills" / "a.csv", rows)
+    loaded = load("focus", tmp / "bills", tmp)[SEPTEMBER]
+    return facts(loaded), counted(loaded)
+
+
+def test_a_1_0_row_becomes_1_4(tmp_path: Path) -> None:
+    frame, issues = one(tmp_path, focus())
+    assert frame.schema == tables.FOCUS.schema
+    assert issues == {}
+    row = {k: v for k, v in frame.row(0, named=True).items() if v is not None}
+    assert row == {
+        "BilledCost": Decimal("1.5"),
+        "BillingAccountId": "0012",
+        "BillingAccountName": "Acme",
+        "BillingCurrency": "USD",
+        "BillingPeriodEnd": datetime(2026, 10, 1),
+        "BillingPeriodStart": datetime(2026, 9, 1),
+        "ChargeCategory": "Usage",
+        "ChargeDescription": "GPU hours",
+        "ChargeFrequency": "Usage-Based",
+        "ChargePeriodEnd": datetime(2026, 9, 2),
+        "ChargePeriodStart": datetime(2026, 9, 1),
+        "ConsumedQuantity": Decimal(1),
+        "ConsumedUnit": "Hours",
+        "ContractedCost": Decimal("1.5"),
+        "EffectiveCost": Decimal("1.25"),
+        "InvoiceIssuerName": "Acme Cloud",
+        "ListCost": Decimal(2),
+        "PricingUnit": "Hours",
+        "ProviderName": "Acme Cloud",
+        "ServiceCategory": "Compute",
+        "ServiceName": "Machines",
+        "ServiceProviderName": "Acme Cloud",
+        "SubAccountId": "007",
+        "Tags": '{"team": "vision"}',
+        "x_billing_month": SEPTEMBER,
+        "x_cost_kind": "direct",
+        "x_source": "bills",
+        "x_tier": "cloud",
+    }
+
+
+def test_later_versions_keep_their_own_columns(tmp_path: Path) -> None:
+    later = focus(ServiceProviderName="Seller", HostProviderName="Host", InvoiceId="I-1", SkuMeter="m", PublisherName="x")
+    later |= {"AllocatedTags": '{"pod": "a"}', "SkuPriceDetails": '["a"]'}
+    del later["ProviderName"]
+    frame, issues = one(tmp_path, later)
+    row = frame.row(0, named=True)
+    assert issues == {}
+    assert (row["ServiceProviderName"], row["ProviderName"], row["HostProviderName"]) == ("Seller", "Seller", "Host")
+    assert (row["InvoiceId"], row["SkuMeter"], row["AllocatedTags"]) == ("I-1", "m", '{"pod": "a"}')
+
+
+def test_texts_for_null_become_null_and_are_counted(tmp_path: Path) -> None:
+    frame, issues = one(
+        tmp_path,
+        focus(AvailabilityZone="NULL", ChargeClass="N/A"),
+        focus(AvailabilityZone="null", ContractedCost="NULL"),
+        focus(AvailabilityZone="a"),
+    )
+    assert frame["AvailabilityZone"].to_list() == [None, None, "a"]
+    assert frame["ChargeClass"].null_count() == 3
+    assert frame["ContractedCost"].to_list() == [Decimal("1.5"), None, Decimal("1.5")]
+    assert issues == {
+        ("repaired", "null_text", "AvailabilityZone"): 2,
+        ("repaired", "null_text", "ChargeClass"): 1,
+        ("repaired", "null_text", "ContractedCost"): 1,
+        ("flagged", "missing_mandatory", "ContractedCost"): 1,
+    }
+
+
+def test_values_that_do_not_fit_are_repaired_or_flagged_with_an_example(tmp_path: Path) -> None:
+    write(
+        tmp_path / "bills" / "a.csv",
+        [
+            focus(AvailabilityZone="0.02"),
+            focus(AvailabilityZone="2"),  # Azure names its zones 1, 2 and 3
+            focus(Tags='{"team": "vision"'),
+            focus(Tags='["vision"]'),
+            focus(ListCost="two"),
+            focus(ChargeFrequency="Usage-based"),
+            focus(ServiceCategory="Edge"),
+            focus(ServiceName=""),
+        ],
+    )
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    frame = facts(loaded)
+    assert frame["AvailabilityZone"].to_list() == [None, "2", None, None, None, None, None, None]
+    assert frame["Tags"].null_count() == 2
+    assert frame["ListCost"].to_list()[4] is None
+    assert set(frame["ChargeFrequency"]) == {"Usage-Based"}
+    assert frame["ServiceCategory"].to_list()[6] == "Edge"
+    assert frame["ServiceName"].to_list()[7] is None
+    found = loaded.issues.select("action", "rule", "column_name", "value", "rows").rows()
+    assert sorted(found, key=str) == [
+        ("flagged", "missing_mandatory", "ServiceName", None, 1),
+        ("flagged", "unknown_value", "ServiceCategory", "Edge", 1),
+        ("repaired", "malformed_tags", "Tags", '["vision"]', 2),
+        ("repaired", "misplaced_availability_zone", "AvailabilityZone", "0.02", 1),
+        ("repaired", "not_a_number", "ListCost", "two", 1),
+        ("repaired", "spelling", "ChargeFrequency", "Usage-based", 1),
+    ]
+    assert (loaded.rows_read, loaded.rows_loaded) == (8, 8)
+
+
+BAD = [
+    ({"BilledCost": "$1.50"}, "not_a_number", "BilledCost", "$1.50", None),
+    ({"BilledCost": "NaN"}, "not_a_number", "BilledCost", "NaN", None),
+    ({"BilledCost": "inf"}, "not_a_number", "BilledCost", "inf", None),
+    ({"BilledCost": ""}, "missing_value", "BilledCost", None, None),
+    ({"BilledCost": "NULL"}, "missing_value", "BilledCost", None, None),
+    ({"EffectiveCost": "1,5"}, "not_a_number", "EffectiveCost", "1,5", Decimal("1.5")),
+    ({"EffectiveCost": ""}, "missing_value", "EffectiveCost", None, Decimal("1.5")),
+    ({"BillingCurrency": ""}, "missing_value", "BillingCurrency", None, Decimal("1.5")),
+    ({"ChargePeriodStart": "9/1/26"}, "bad_date", "ChargePeriodStart", "9/1/26", Decimal("1.5")),
+    ({"ChargePeriodEnd": "2026-02-30"}, "bad_date", "ChargePeriodEnd", "2026-02-30", Decimal("1.5")),
+    ({"ChargePeriodEnd": "infinity"}, "bad_date", "ChargePeriodEnd", "infinity", Decimal("1.5")),
+    ({"BillingPeriodStart": "soon"}, "bad_date", "BillingPeriodStart", "soon", Decimal("1.5")),
+    ({"BillingPeriodEnd": ""}, "missing_value", "BillingPeriodEnd", None, Decimal("1.5")),
+    ({"ChargePeriodEnd": "2026-08-31"}, "period_ends_before_start", "ChargePeriodEnd", "2026-08-31", Decimal("1.5")),
+    ({"ChargeCategory": "Fee"}, "unknown_charge_category", "ChargeCategory", "Fee", Decimal("1.5")),
+]
+
+
+@pytest.mark.parametrize(("change", "rule", "column", "value", "cost"), BAD)
+def test_a_row_without_meaning_is_rejected_and_described(
+    change: dict[str, str], rule: str, column: str, value: str | None, cost: Decimal | None, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "bills" / "we'ird \"[x].csv", [focus(), focus(ChargeDescription="a\nb"), focus(**change)])
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert (loaded.rows_read, loaded.rows_loaded, facts(loaded).height) == (3, 2, 2)
+    issue = loaded.issues.filter(action="rejected").row(0, named=True)
+    currency = "USD" if "BillingCurrency" not in change else "XXX"
+    assert (issue["rule"], issue["column_name"], issue["value"]) == (rule, column, value)
+    assert (issue["billed_cost"], issue["currency"], issue["rows"]) == (cost, currency, 1)
+    assert issue["location"] == f"{path}:4"  # the header is row 1
+    expected = {k: v for k, v in focus(**change).items() if v}
+    assert issue["raw"] == json.dumps(expected)[:500]
+    totals = {"USD": Decimal(3)}
+    if cost is not None:
+        totals[currency] = totals.get(currency, Decimal(0)) + cost
+    assert loaded.totals == totals
+
+
+def test_more_rejected_rows_than_are_shown_still_add_up(tmp_path: Path) -> None:
+    rows = [focus(EffectiveCost="x", BilledCost="0.01") for _ in range(1200)]
+    write(tmp_path / "bills" / "a.csv", [*rows, focus()])
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    rejected = loaded.issues.filter(action="rejected")
+    assert rejected.height == 1001
+    assert rejected["rows"].sum() == 1200
+    assert rejected["billed_cost"].sum() == Decimal("12.00")
+    assert loaded.totals == {"USD": Decimal("13.50")}
+
+
+def test_one_file_of_several_months_and_one_month_of_several_files(tmp_path: Path) -> None:
+    october = {"BillingPeriodStart": "2026-10-01 00:00:00", "BillingPeriodEnd": "2026-11-01"}
+    write(tmp_path / "bills" / "a.csv", [focus(), focus(**october, BilledCost="7"), focus(BillingPeriodStart="?")])
+    write(tmp_path / "bills" / "sub" / "b.csv.gz", [focus(BilledCost="4")])
+    loaded = load("focus", tmp_path / "bills", tmp_path)
+    assert sorted(loaded) == [SEPTEMBER, OCTOBER]
+    assert loaded[SEPTEMBER].totals == {"USD": Decimal("7.0")}  # 1.5 + 4 + 1.5 of the row without a month
+    assert loaded[OCTOBER].totals == {"USD": Decimal(7)}
+    assert facts(loaded[SEPTEMBER])["BilledCost"].to_list() == [Decimal("1.5"), Decimal(4)]
+    assert facts(loaded[OCTOBER])["BilledCost"].to_list() == [Decimal(7)]
+    assert loaded[SEPTEMBER].issues["rows"].sum() == 1
+    assert [o.key for o in loaded[SEPTEMBER].slice.objects] == ["a.csv", "sub/b.csv.gz"]
+    assert [o.key for o in loaded[OCTOBER].slice.objects] == ["a.csv"]
+
+
+def test_a_month_can_be_loaded_alone(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [focus(), focus(BillingPeriodStart="2026-10-01", BillingPeriodEnd="2026-11-01")])
+    source = reader("focus", tmp_path / "bills", tmp_path)
+    (_, october) = source.slices(WINDOW)
+    with DuckDBEngine() as engine:
+        (loaded,) = source.load([october], tmp_path / "work", engine)
+        assert list(source.load([], tmp_path / "work", engine)) == []
+    assert (loaded.slice, loaded.rows_read) == (october, 1)
+    assert [p.name for p in (tmp_path / "work").iterdir()] == ["cost-and-usage-2026-10-01.parquet"]
+
+
+def test_fingerprints_change_with_content_and_only_for_the_months_concerned(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [focus()])
+    write(tmp_path / "bills" / "b.csv", [focus(BillingPeriodStart="2026-10-01", BillingPeriodEnd="2026-11-01")])
+
+    def prints(**options: str) -> list[str]:
+        return [s.fingerprint for s in reader("focus", tmp_path / "bills", tmp_path, **options).slices(WINDOW)]
+
+    first = prints()
+    assert prints() == first
+    write(tmp_path / "bills" / "b.csv", [focus(BillingPeriodStart="2026-10-02", BillingPeriodEnd="2026-11-01")])
+    second = prints()
+    assert second[0] == first[0]
+    assert second[1] != first[1]
+    assert prints(tier="api")[0] != first[0]
+
+
+def test_known_files_are_not_looked_into_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "bills" / "a.csv", [focus()])
+    first = reader("focus", tmp_path / "bills", tmp_path).slices(WINDOW)
+    monkeypatch.setattr("connectors.bills.months.open_bill", None)
+    assert reader("focus", tmp_path / "bills", tmp_path).slices(WINDOW) == first
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])
+def test_every_form_gives_the_same_rows(name: str, tmp_path: Path) -> None:
+    rows = [
+        focus(Tags='{"team": "a \\"b\\",\\n c", "ключ": "é"}', ChargeDescription='x,"y"\r\nz', BilledCost="0.1"),
+        focus(Tags="", BilledCost="-2e-7"),
+        focus(Tags="NULL", BilledCost=" 3 "),
+    ]
+    path = tmp_path / "bills" / name
+    if name.endswith(".parquet"):
+        path.parent.mkdir()
+        pl.DataFrame(rows).write_parquet(path)
+    else:
+        write(path, rows)
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    frame = facts(loaded)
+    assert frame["BilledCost"].to_list() == [Decimal("0.1"), Decimal("-0.0000002"), Decimal(3)]
+    assert loaded.totals == {"USD": Decimal("3.0999998")}
+    assert json.loads(frame["Tags"][0]) == {"team": 'a "b",\n c', "ключ": "é"}
+    assert frame["Tags"].to_list()[1:] == [None, None]
+    assert frame["ChargeDescription"][0] == 'x,"y"\r\nz'
+    assert counted(loaded) == {("repaired", "null_text", "Tags"): 1}
+
+
+def test_parquet_with_types_of_its_own(tmp_path: Path) -> None:
+    frame = pl.DataFrame([focus(), focus()]).with_columns(
+        pl.Series("BilledCost", [0.1, 1e-7]),
+        pl.Series("EffectiveCost", [Decimal("0.10"), Decimal("0.20")]),
+        pl.Series("BillingPeriodStart", [datetime(2026, 9, 1)] * 2).dt.replace_time_zone("UTC"),
+        pl.Series("ChargePeriodStart", [datetime(2026, 9, 1, 5)] * 2),
+        pl.Series("Tags", [{"team": "a"}, {"team": None}]),
+    )
+    (tmp_path / "bills").mkdir()
+    frame.write_parquet(tmp_path / "bills" / "a.parquet")
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    read = facts(loaded)
+    assert read["BilledCost"].to_list() == [Decimal("0.1"), Decimal("0.0000001")]
+    assert read["EffectiveCost"].to_list() == [Decimal("0.1"), Decimal("0.2")]
+    assert read["ChargePeriodStart"].to_list() == [datetime(2026, 9, 1, 5)] * 2
+    assert [json.loads(t) for t in read["Tags"]] == [{"team": "a"}, {"team": None}]
+    assert loaded.issues.is_empty()
+
+
+def test_files_of_different_columns_are_united_by_name(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [focus()])
+    write(tmp_path / "bills" / "b.csv", [dict(reversed(focus(InvoiceId="I-1", Extra="x", BilledCost="2").items()))])
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert facts(loaded).select("BilledCost", "InvoiceId", "SubAccountId").rows() == [
+        (Decimal("1.5"), None, "007"),
+        (Decimal(2), "I-1", "007"),
+    ]
+    assert "columns not used: Extra" in loaded.note
+
+
+def test_tier_and_cost_kind(tmp_path: Path) -> None:
+    write(
+        tmp_path / "bills" / "a.csv",
+        [
+            focus(),
+            focus(ServiceName="Amazon Bedrock"),
+            focus(PricingUnit="1K tokens"),
+            focus(PricingUnit="tokenizer calls"),
+            focus(CommitmentDiscountStatus="Unused"),
+            focus(CapacityReservationStatus="unused"),
+        ],
+    )
+    frame = facts(load("focus", tmp_path / "bills", tmp_path, tier="edge")[SEPTEMBER])
+    assert frame["x_tier"].to_list() == ["edge", "api", "api", "edge", "edge", "edge"]
+    assert frame["x_cost_kind"].to_list() == ["direct", "direct", "direct", "direct", "idle", "idle"]
+
+
+def test_currencies_are_never_added(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [focus(), focus(BillingCurrency="EUR", BilledCost="9"), focus()])
+    assert load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER].totals == {"USD": Decimal(3), "EUR": Decimal(9)}
+
+
+def test_header_without_rows_is_noted(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [focus()])
+    write(tmp_path / "bills" / "empty.csv", [], header=list(focus()))
+    source = reader("focus", tmp_path / "bills", tmp_path)
+    assert len(source.slices(WINDOW)) == 1
+    assert "empty.csv" in load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER].note
+    (tmp_path / "bills" / "a.csv").unlink()
+    assert source.slices(WINDOW) == []
+    assert "no rows" in source.check()
+
+
+def test_check_names_what_is_there(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [focus()])
+    assert "1 FOCUS files, 0.0 MB, 1 billing months, 2026-09 to 2026-09" in reader("focus", tmp_path / "bills", tmp_path).check()
+
+
+def refused(tmp: Path, match: str) -> None:
+    """Neither listing nor loading gets past the damage, and nothing is left in the work folder."""
+    with pytest.raises(SourceError, match=match):
+        load("focus", tmp / "bills", tmp)
+    assert not list((tmp / "work").glob("*"))
+
+
+def test_damaged_files_are_refused(tmp_path: Path) -> None:
+    bills = tmp_path / "bills"
+    bills.mkdir()
+    refused(tmp_path, "holds no bill file")
+    whole = gzip.compress(csv_bytes([focus(ChargeDescription=str(n)) for n in range(3000)]), mtime=0)
+    damaged = {
+        "empty (0 bytes)": b"",
+        "damaged": whole[: len(whole) // 2],
+        "is damaged": whole[:-8] + b"\0" * 8,
+        "Expected Number of Columns": csv_bytes([focus()]) + b"1,2,3\n",
+        "unterminated quote|damaged": csv_bytes([focus()]) + b'"open\n',
+        "UTF-8": csv_bytes([focus(ChargeDescription="é")]).replace("é".encode(), b"\xe9"),
+        "BillingPeriodStart' is missing": b"a,b\n1,2\n",
+        "holds no date": csv_bytes([focus(BillingPeriodStart="9/1/26")]),
+        "more than once": b"BillingPeriodStart,Tags,Tags\n2026-09-01,,\n",
+        "twice in different spellings": csv_bytes([focus() | {"billedcost": "1"}]),
+        "not a complete|damaged": b"PAR1 this is not Parquet",
+    }
+    for words, content in damaged.items():
+        (bills / "a.csv").write_bytes(content)
+        refused(tmp_path, words.replace("(", r"\(").replace(")", r"\)"))
+
+
+@pytest.mark.parametrize("column", ["BilledCost", "EffectiveCost", "BillingCurrency", "ChargePeriodEnd", "ChargeCategory"])
+def test_missing_mandatory_column_is_named_with_file_and_columns(column: str, tmp_path: Path) -> None:
+    row = focus()
+    del row[column]
+    write(tmp_path / "bills" / "a.csv", [row])
+    refused(tmp_path, rf"a\.csv: mandatory column '{column}' is missing; it has: AvailabilityZone, ")
+
+
+def test_the_same_content_twice_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [focus()])
+    write(tmp_path / "bills" / "copy of a.csv", [focus()])
+    refused(tmp_path, "have the same content: every charge would count twice")
+
+
+costs = st.decimals(min_value=-(10**9), max_value=10**9, places=12, allow_nan=False)
+cells = st.tuples(costs, st.sampled_from(["USD", "EUR", "NULL"]), st.sampled_from(["1", "x", ""]), st.text(max_size=5))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(cells, min_size=1, max_size=20))
+def test_money_in_is_facts_and_rejected_rows_to_the_last_digit(
+    tmp_path: Path, rows: list[tuple[Decimal, str, str, str]]
+) -> None:
+    native = [
+        focus(BilledCost=f"{cost:f}", BillingCurrency=currency, EffectiveCost=effective, SubAccountName=text.replace("\0", ""))
+        for cost, currency, effective, text in rows
+    ]
+    write(tmp_path / "bills" / "a.csv", native)
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    expected: dict[str, Decimal] = {}
+    for cost, currency, _, _ in rows:
+        name = "XXX" if currency == "NULL" else currency
+        expected[name] = expected.get(name, Decimal(0)) + cost
+    assert loaded.totals == expected
+    kept = facts(loaded).group_by("BillingCurrency").agg(pl.col("BilledCost").sum())
+    found = dict(kept.iter_rows())
+    for currency, cost in loaded.issues.filter(action="rejected").select("currency", "billed_cost").iter_rows():
+        found[currency] = found.get(currency, Decimal(0)) + cost
+    assert found == expected
+    assert loaded.rows_loaded + loaded.issues.filter(action="rejected")["rows"].sum() == loaded.rows_read == len(rows)
