@@ -60,7 +60,9 @@ def energy_steps(relation: str, key: str, max_step_us: int, bridge_us: int, max_
         )"""
 
 
-def counter_segments(relation: str, series: Sequence[str], counters: Sequence[str], bridge_us: int, life: str = "") -> str:
+def counter_segments(
+    relation: str, series: Sequence[str], counters: Sequence[str], bridge_us: int, life: str = ""
+) -> str:
     """SQL: samples cut into segments in which no counter falls.
 
     A counter that falls means that its process restarted, and all counters of the series with it: what the new one

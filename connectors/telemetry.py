@@ -90,7 +90,9 @@ def issues(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame([blank | dict(r) for r in rows], schema=ISSUES_SCHEMA)
 
 
-def write_days(frames: Mapping[Table, pl.DataFrame], days: Iterable[date], work: Path) -> Iterator[tuple[date, dict[str, Path], int]]:
+def write_days(
+    frames: Mapping[Table, pl.DataFrame], days: Iterable[date], work: Path
+) -> Iterator[tuple[date, dict[str, Path], int]]:
     """Writes each day's rows of each table as Parquet below `work`.
 
     Args:

@@ -78,7 +78,8 @@ def index(
     if found != known:
         write_json(file, found)
     return [
-        Indexed(item, tuple((a, b) for a, b in found[item.key]["runs"]), found[item.key]["layout"]) for item in objects
+        Indexed(item, tuple((a, b) for a, b in found[item.key]["runs"]), found[item.key]["layout"])
+        for item in objects
     ]
 
 
@@ -141,4 +142,6 @@ def within(files: Iterable[Indexed], start: datetime, end: datetime) -> list[Ind
 
 def settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options that change what is read; where files lie and whether they are required does not."""
-    return {k: v for k, v in options.items() if not re.fullmatch("kind|required|location|endpoint_url|region", k)}
+    return {
+        k: v for k, v in options.items() if not re.fullmatch("kind|required|location|endpoint_url|region", k)
+    }

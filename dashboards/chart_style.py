@@ -63,7 +63,7 @@ _CONFIG: dict[str, Any] = {
         "symbolType": "square",
         "symbolSize": 90,
         "labelLimit": 130,
-        "columnPadding": 22,
+        "columnPadding": 34,
         "columns": 6,
         "padding": 0,
         "offset": 8,
@@ -74,6 +74,10 @@ _CONFIG: dict[str, Any] = {
 @lru_cache(maxsize=1024)
 def _render(specification: str) -> str:
     return str(vl_convert.vegalite_to_svg(specification, config=_CONFIG, allowed_base_urls=[]))
+
+
+NAMES_PADDING = {"left": 30, "right": 5, "top": 5, "bottom": 5}
+"""Of charts with names at the left: room for a reader's font that is wider than the one measured with."""
 
 
 def svg(chart: alt.TopLevelMixin, name: str) -> str:

@@ -6,13 +6,14 @@ its looks, in `chart_style.py`. Amounts are doubles here: charts show, tables st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date
 
 import altair as alt
 import polars as pl
 
-from dashboards.chart_style import DOWN, INK, UP, colours, ordered, svg
+from dashboards.chart_style import DOWN, INK, NAMES_PADDING, UP, colours, ordered, svg
 
 
 def _rows(frame: pl.DataFrame) -> alt.InlineData:
@@ -23,9 +24,9 @@ def _names(frame: pl.DataFrame) -> list[str]:
     return frame.select("series", "rank").unique().sort("rank")["series"].to_list()
 
 
-def _colour(names: Sequence[str], **legend: int) -> alt.Color:
+def _colour(names: Sequence[str], legend: alt.Legend | None = None) -> alt.Color:
     scale = alt.Scale(domain=list(names), range=list(colours(names).values()))
-    return alt.Color("series:N", sort=None, scale=scale, legend=alt.Legend(**legend))
+    return alt.Color("series:N", sort=None, scale=scale, legend=legend or alt.Legend())
 
 
 def _label(day: date) -> str:
@@ -91,7 +92,7 @@ def stacked_months(frame: pl.DataFrame, name: str) -> str:
             color=_colour(_names(small)),
             order=alt.Order("rank:Q", sort="ascending"),
         )
-        .properties(width=830, height=30 * len(labels))
+        .properties(width=830, height=30 * len(labels), padding=NAMES_PADDING)
     )
     return svg(chart, name)
 
@@ -118,7 +119,7 @@ def changes(frame: pl.DataFrame, name: str) -> str:
         base.transform_filter(alt.datum.value <= 0).mark_text(align="right", dx=-5, fontSize=11, color=INK),
     ]
     chart = alt.layer(bars, *(t.encode(x=x, text="text:N") for t in texts))
-    return svg(chart.properties(width=720, height=22 * frame.height), name)
+    return svg(chart.properties(width=720, height=22 * frame.height, padding=NAMES_PADDING), name)
 
 
 def heat_map(frame: pl.DataFrame, days: Sequence[date], name: str) -> str:
@@ -140,7 +141,7 @@ def heat_map(frame: pl.DataFrame, days: Sequence[date], name: str) -> str:
             y=alt.Y("card:N", sort=cards, axis=alt.Axis(title=None, labelFontSize=10)),
             color=alt.Color("value:Q", scale=alt.Scale(scheme="purples", domainMin=0), legend=legend),
         )
-        .properties(width=830, height=15 * len(cards))
+        .properties(width=830, height=15 * len(cards), padding=NAMES_PADDING)
     )
     return svg(chart, name)
 
@@ -149,6 +150,11 @@ def is_wide(values: pl.Series) -> bool:
     """Positive values spread more than tenfold, so that a logarithmic axis shows them better."""
     positive = values.cast(pl.Float64).filter(values > 0)
     return positive.len() > 0 and bool((positive.max() / positive.min()) > 10)  # type: ignore[operator]
+
+
+def _powers(values: pl.Series) -> list[float]:
+    logs = values.log10()
+    return [10.0**n for n in range(math.floor(logs.min()), math.ceil(logs.max()) + 1)]  # type: ignore[arg-type]
 
 
 def lines(frame: pl.DataFrame, days: Sequence[date], name: str) -> str:
@@ -163,11 +169,12 @@ def lines(frame: pl.DataFrame, days: Sequence[date], name: str) -> str:
     small = ordered(frame.filter(pl.col("value") > 0) if log else frame, top=frame["series"].n_unique())
     small, x = _days(small.with_columns(pl.col("value").cast(pl.Float64).round(6)).sort("rank", "day"), days)
     scale = alt.Scale(type="log", nice=True) if log else alt.Scale(zero=True)
-    colour = _colour(_names(small), columns=3, labelLimit=270)
+    axis = alt.Axis(title=None, format=",~f", values=_powers(small["value"])) if log else _axis()
+    colour = _colour(_names(small), alt.Legend(columns=3, labelLimit=270))
     chart = (
         alt.Chart(_rows(small.drop("day")))
         .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=22, filled=True))
-        .encode(x=x, y=alt.Y("value:Q", scale=scale, axis=_axis()), color=colour)
+        .encode(x=x, y=alt.Y("value:Q", scale=scale, axis=axis), color=colour)
         .properties(width=930, height=185)
     )
     return svg(chart, name)
@@ -210,6 +217,6 @@ def option_costs(frame: pl.DataFrame, name: str) -> str:
             ),
             order=alt.Order("rank:Q", sort="ascending"),
         )
-        .properties(width=760, height=26 * len(options))
+        .properties(width=760, height=26 * len(options), padding=NAMES_PADDING)
     )
     return svg(chart, name)

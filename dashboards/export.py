@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
+import xlsxwriter
 
 from dashboards import statements
 from dashboards.figures import period
@@ -99,8 +100,6 @@ def _write_page(page: str, path: Path) -> None:
 
 def _write_xlsx(store: Store, team: str | None, month: date, path: Path) -> None:
     """Writes a workbook of a few sheets; text is never a formula or a link, amounts are numbers (doubles)."""
-    import xlsxwriter
-
     own = store if team is None else store.for_team(team)
     sheets: Mapping[str, pl.DataFrame] = {
         "charges": _charges(store, team, month),

@@ -230,7 +230,9 @@ def _gpu(own: Frames, period: Period) -> Figure:
         moved = f"utilisation {100 * (use.utilisation - past):+.1f} points vs {period.against}"
     note = "no owned GPUs held in this month"
     if not own.gpu.is_empty():
-        note = f"{percent(use.utilisation)} of {number(use.allocated)} GPU-hours allocated"
+        partly = f"{number(use.known)} of " if number(use.known) != number(use.allocated) else ""
+        note = f"{percent(use.utilisation)} of {partly}{number(use.allocated)} GPU-hours allocated"
+        note += " (use known)" if partly else ""
         if use.coverage is not None:
             note += f"; {percent(use.coverage)} measured"
     value = "–" if use.used is None else f"{number(use.used)} h"

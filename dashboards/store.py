@@ -32,6 +32,8 @@ class Store:
 
     The connection cannot write, reads no file but the warehouse and its facts, and its settings are locked.
     Every frame is sorted by all its columns, so that what is made of it is the same for the same warehouse.
+    The file is attached to a DuckDB of its own: connections of one process that open a file directly share its
+    settings, and the first to lock them would refuse the next.
 
     Args:
         path: The warehouse file.
@@ -48,10 +50,13 @@ class Store:
             msg = f"there is no warehouse at {path}; publish one with `tierwise run`"
             raise ValueError(msg)
         self._has_facts = facts is not None
-        self._connection = duckdb.connect(str(path), read_only=True)
+        self._connection = duckdb.connect(":memory:")
+        quoted = str(path.resolve()).replace("'", "''")
+        self._connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
         if facts is not None:
             self._connection.execute("SET allowed_directories = [?]", [f"{facts.resolve()}/"])
         for statement in (
+            "USE warehouse",
             "SET TimeZone = 'UTC'",
             "SET enable_external_access = false",
             "SET lock_configuration = true",

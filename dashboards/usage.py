@@ -32,8 +32,9 @@ class GpuUse:
     Attributes:
         capacity: GPU-hours in service.
         allocated: GPU-hours held by somebody.
-        used: GPU-hours used, of the hours for which it is known; None where it is known for none.
-        utilisation: used / allocated over those hours (0-1).
+        known: GPU-hours allocated for which the use is known.
+        used: GPU-hours used of those; None where it is known for none.
+        utilisation: used / known (0-1).
         coverage: Observed part of the capacity (0-1).
         energy_kwh: Energy at the cards, measured and estimated, before PUE.
         cost_used: Cost of the used part.
@@ -43,6 +44,7 @@ class GpuUse:
 
     capacity: float
     allocated: float
+    known: float
     used: float | None
     utilisation: float | None
     coverage: float | None
@@ -61,6 +63,7 @@ def gpu_use(frame: pl.DataFrame) -> GpuUse:
     return GpuUse(
         capacity=capacity,
         allocated=float(frame["gpu_hours_allocated"].sum()),
+        known=held,
         used=used,
         utilisation=used / held if used is not None and held > 0 else None,
         coverage=observed / capacity if capacity > 0 else None,

@@ -141,10 +141,10 @@ def from_parts(parts: pl.DataFrame, ownership: Ownership) -> pl.DataFrame:
         .group_by(key)
         .agg(
             pl.col("gpu_model", "currency").first(),
-            pl.col("gpu_hours").sum().alias("gpu_hours_capacity"),
-            pl.col("held_hours").sum().alias("gpu_hours_allocated"),
-            pl.when(pl.col("use_known").all()).then(pl.col("used").sum()).alias("gpu_hours_used"),
-            pl.col("seen_hours", "energy_kwh", "energy_estimated_kwh").sum(),
+            pl.col("gpu_hours").sort().sum().alias("gpu_hours_capacity"),
+            pl.col("held_hours").sort().sum().alias("gpu_hours_allocated"),
+            pl.when(pl.col("use_known").all()).then(pl.col("used").sort().sum()).alias("gpu_hours_used"),
+            pl.col("seen_hours", "energy_kwh", "energy_estimated_kwh").sort().sum(),
             pl.col("cost_used", "cost_idle", "cost_unallocated").sum(),
         )
         .with_columns(

@@ -152,6 +152,7 @@ def _placed(rows: pl.DataFrame) -> pl.DataFrame:
         rows.filter(~pl.col("whole_card") & (pl.col("state") != "unknown"))
         .group_by(*hour, "mig_profile", "mig_id")
         .agg(pl.col("observed_hours").sum(), pl.col("weight").first())
+        .filter(pl.col("observed_hours") > 0)
         .group_by(hour)
         .agg(sliced=pl.col("observed_hours").max(), present=pl.col("weight").sum())
     )

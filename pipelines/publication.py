@@ -206,7 +206,7 @@ def check(run: Run) -> list[Verdict]:
     from pipelines.checks.gates import judge, quality
 
     run.report("checking the gates")
-    unregistered = int(run.read_json("owned")["unregistered_gpus"])
+    unregistered = int(run.read_json("owned")["unregistered"])
     file = run.folder / STAGE / WAREHOUSE
     connection = read_only(file, run.config.data_dir)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def write_report(config: Config, team: str | None, month: str | None, format_: s
 
     with Store(_published(config), facts=config.data_dir / "facts") as store:
         try:
-            return export(store, team, month, format_, to)
+            first = date.fromisoformat(f"{month}-01") if month else None
+            return export(store, team, first, format_, to)
         except (ValueError, RuntimeError) as error:
             raise QueryError(str(error)) from error

@@ -226,22 +226,21 @@ def _register(settings: Settings, base: Path, problems: list[Problem]) -> tuple[
     seen: set[str] = set()
     nodes: set[tuple[str, str]] = set()
     for asset in assets:
+        path, node = f"assets.{asset.asset}", (asset.site, asset.node)
+        site = settings.sites.get(asset.site)
         if asset.asset in seen:
             problems.append(Problem("assets", repr(asset.asset), "asset names must be unique"))
-        if asset.site not in settings.sites:
+        if asset.retired is None and node in nodes:
+            problems.append(Problem(f"{path}.node", repr(asset.node), "a node may have one asset in service"))
+        if site is None:
             known = ", ".join(settings.sites) or "none is defined"
-            problems.append(
-                Problem(f"assets.{asset.asset}.site", repr(asset.site), f"must be a key of `sites` ({known})")
-            )
-        if asset.retired is None and (asset.site, asset.node) in nodes:
-            problems.append(
-                Problem(
-                    f"assets.{asset.asset}.node", repr(asset.node), "a node may have one asset in service"
-                )
-            )
+            problems.append(Problem(f"{path}.site", repr(asset.site), f"must be a key of `sites` ({known})"))
+        elif asset.currency != (tariff := site.currency or settings.currency):
+            allowed = f"must be {tariff}, the currency of the tariff of {asset.site}"
+            problems.append(Problem(f"{path}.currency", repr(asset.currency), allowed))
         seen.add(asset.asset)
         if asset.retired is None:
-            nodes.add((asset.site, asset.node))
+            nodes.add(node)
     return tuple(assets), text
 
 

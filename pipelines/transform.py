@@ -49,12 +49,13 @@ def owned_hardware(run: Run) -> Metadata:
     run.write_frame("edge_costs", devices)
     for site in settings.sites:
         _commit_site(run, f"{SITE}{site}", rows, totals)
-    run.write_json("owned", {"unregistered_gpus": _cards_without_asset(anomalies), "anomalies": anomalies.height})
-    return {"rows": rows.height, "gpu_days": parts.select("day", "gpu").unique().height, "anomalies": anomalies.height}
-
-
-def _cards_without_asset(anomalies: pl.DataFrame) -> int:
-    return anomalies.filter(pl.col("issue") == "no asset").select("site", "gpu").unique().height
+    cards = anomalies.filter(pl.col("issue") == "no asset").select("site", "gpu").unique().height
+    run.write_json("owned", {"unregistered": cards + edge.unregistered(edge_daily, assets, days).height})
+    return {
+        "rows": rows.height,
+        "gpu_days": parts.select("day", "gpu").unique().height,
+        "anomalies": anomalies.height,
+    }
 
 
 def site_days(run: Run) -> dict[str, tuple[date, date]]:
@@ -80,7 +81,9 @@ def site_days(run: Run) -> dict[str, tuple[date, date]]:
 def _commit_site(run: Run, source: str, rows: pl.DataFrame, totals: pl.DataFrame) -> None:
     """Keeps a site's FOCUS rows as facts, one version a month, and records them for the run."""
     slices = []
-    for (month,), part in rows.filter(pl.col("x_source") == source).group_by("x_billing_month", maintain_order=True):
+    for (month,), part in rows.filter(pl.col("x_source") == source).group_by(
+        "x_billing_month", maintain_order=True
+    ):
         frame = tables.FOCUS.conform(part)
         native = totals.filter((pl.col("source") == source) & (pl.col("month") == month))
         amounts: dict[str, Decimal] = dict(native.select("currency", "total").iter_rows())
@@ -92,7 +95,13 @@ def _commit_site(run: Run, source: str, rows: pl.DataFrame, totals: pl.DataFrame
         facts = run.facts.find(source, period, fingerprint) or run.facts.commit(
             source,
             "rate_card",
-            Loaded(Slice(period, "month", fingerprint), {tables.FOCUS.name: file}, frame.height, frame.height, amounts),
+            Loaded(
+                Slice(period, "month", fingerprint),
+                {tables.FOCUS.name: file},
+                frame.height,
+                frame.height,
+                amounts,
+            ),
             datetime.now(UTC).replace(tzinfo=None),
         )
         slices.append(facts)
@@ -144,7 +153,10 @@ def quarantined(run: Run, slices: list[SliceFacts]) -> pl.DataFrame:
             rejected = issues.filter((pl.col("action") == "rejected") & pl.col("billed_cost").is_not_null())
             frames.append(
                 rejected.select(
-                    source=pl.lit(facts.source), month=pl.lit(facts.period), currency="currency", total="billed_cost"
+                    source=pl.lit(facts.source),
+                    month=pl.lit(facts.period),
+                    currency="currency",
+                    total="billed_cost",
                 )
             )
     return pl.concat(frames) if frames else slice_totals([])

@@ -26,7 +26,8 @@ NO_CURRENCY = "XXX"
 
 COST = "TRY_CAST(__cost AS DECIMAL(38,12))"
 CURRENCY = (
-    f"CASE WHEN __currency IS NULL OR {is_null_text('__currency')} THEN '{NO_CURRENCY}' ELSE __currency END"
+    f"CASE WHEN COALESCE(trim(__currency), '') = '' OR {is_null_text('__currency')} "
+    f"THEN '{NO_CURRENCY}' ELSE __currency END"
 )
 REJECTED = "__reject IS NOT NULL AND NOT __skip"
 

@@ -20,9 +20,12 @@ NULL_MARK = "n:"
 """Start of a mark that names a column whose text stood for null."""
 
 
+NULL_TEXTS = ("NULL", "null", "N/A", "n/a")
+
+
 def is_null_text(value: str) -> str:
-    """SQL: the text is one that exports write where FOCUS demands null."""
-    return f"upper(trim({value})) IN ('', 'NULL', 'N/A')"
+    """SQL: the text is one that exports write where FOCUS demands null; the empty text never gets this far."""
+    return "(" + " OR ".join(f"{value} = {literal(text)}" for text in NULL_TEXTS) + ")"
 
 
 REJECTING = ("BilledCost", "EffectiveCost", "BillingCurrency", "ChargeCategory")
@@ -83,7 +86,7 @@ def _checks() -> list[Check]:
     for name in ("BilledCost", "EffectiveCost"):
         result.append(Check("rejected", "missing_value", name, f"{identifier(name)} IS NULL"))
         result.append(Check("rejected", "not_a_number", name, f"{t(name)} IS NULL"))
-    result.append(Check("rejected", "missing_value", "BillingCurrency", '"BillingCurrency" IS NULL'))
+    result.append(Check("rejected", "missing_value", "BillingCurrency", """COALESCE(trim("BillingCurrency"), '') = ''"""))
     for name in PERIODS:
         result.append(Check("rejected", "missing_value", name, f"{identifier(name)} IS NULL"))
         result.append(Check("rejected", "bad_date", name, f"{t(name)} IS NULL"))

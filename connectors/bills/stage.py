@@ -121,6 +121,8 @@ def native_sql(shape: Shape, native: Native, *, numbered: bool = False) -> str:
 def stage_sql(natives: Sequence[str], present: Sequence[str], source: str, tier: str) -> str:
     """One row for each native row: the FOCUS table's columns, and what was found about it.
 
+    Digits of an amount beyond the twelfth decimal are rounded here, half away from zero, and so in the totals.
+
     Args:
         natives: Results of `native_sql`, to be united.
         present: FOCUS columns that any of them fills; the others are NULL throughout.

@@ -101,9 +101,10 @@ def edge_daily_sql(
     """
     series = ("device_id",)
     carried = ("device_model", "model", "team", "project", "environment", "workload", "workload_type")
-    files = ", ".join(
-        f"({literal(f)}, TIMESTAMP '{h:%Y-%m-%d %H:%M:%S}')" for f, h in sorted(horizons.items())
-    ) or "(CAST(NULL AS VARCHAR), CAST(NULL AS TIMESTAMP))"
+    files = (
+        ", ".join(f"({literal(f)}, TIMESTAMP '{h:%Y-%m-%d %H:%M:%S}')" for f, h in sorted(horizons.items()))
+        or "(CAST(NULL AS VARCHAR), CAST(NULL AS TIMESTAMP))"
+    )
     counters = (*COUNTERS, "bucket_count")
     labels = {c: f"arg_max({c}, ts)" for c in carried}
     return f"""

@@ -31,7 +31,7 @@ def is_data(key: str, uri: str) -> bool:
 
 
 def read_lines(path: Path, uri: str) -> pl.DataFrame:
-    """The lines that are not blank.
+    r"""The lines that are not blank.
 
     Returns:
         number (from 1), line. A line that is not UTF-8 has its bad bytes written as `\\xNN`, which is no JSON.

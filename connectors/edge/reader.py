@@ -108,7 +108,9 @@ class EdgeFilesReader:
         known = {f.object: f for f in files}
         gone = sorted({o.key for s in wanted for o in s.objects if o not in known})
         if gone:
-            msg = f"{self.store.uri(gone[0])} and {len(gone) - 1} more changed while they were read; run again"
+            msg = (
+                f"{self.store.uri(gone[0])} and {len(gone) - 1} more changed while they were read; run again"
+            )
             raise SourceError(msg)
         for first in range(0, len(wanted), BATCH_DAYS):
             by_day = {s.period: s for s in wanted[first : first + BATCH_DAYS]}
@@ -123,12 +125,18 @@ class EdgeFilesReader:
         paths = self._lines([f.object for f in files], work)
         bounds = {day: day_bounds(day, self.zone) for day in days(files, self.zone, timedelta(days=400))}
         naive = {d: (a.replace(tzinfo=None), b.replace(tzinfo=None)) for d, (a, b) in bounds.items()}
-        earlier = {f.object.key: horizons[f.object.key].replace(tzinfo=None) for f in files if f.object.key in horizons}
+        earlier = {
+            f.object.key: horizons[f.object.key].replace(tzinfo=None)
+            for f in files
+            if f.object.key in horizons
+        }
         micros = timedelta(microseconds=1)
         engine.execute(
             f"CREATE OR REPLACE TEMP TABLE reports AS {reports_sql(f'read_parquet({literals(paths)})')}"
         )
-        frame = engine.query(edge_daily_sql("reports", naive, earlier, self.step // micros, self.bridge // micros))
+        frame = engine.query(
+            edge_daily_sql("reports", naive, earlier, self.step // micros, self.bridge // micros)
+        )
         wrong = engine.query(
             "SELECT file, wrong AS rule, wrong_key, COUNT(*) AS rows, MIN(number) AS number, arg_min(line, number) AS raw "
             "FROM reports WHERE wrong IS NOT NULL GROUP BY ALL ORDER BY ALL"
@@ -159,7 +167,9 @@ class EdgeFilesReader:
         for number, (item, path) in enumerate(zip(objects, self.store.fetch(objects), strict=True)):
             paths.append(work / f"lines-{number}.parquet")
             lines = read_lines(path, self.store.uri(item.key))
-            lines.select(pl.lit(item.key).alias("file"), "number", "line").write_parquet(paths[-1], compression="lz4")
+            lines.select(pl.lit(item.key).alias("file"), "number", "line").write_parquet(
+                paths[-1], compression="lz4"
+            )
         return paths
 
     def _finish(self, frame: pl.DataFrame, bounds: Mapping[date, tuple[datetime, datetime]]) -> pl.DataFrame:

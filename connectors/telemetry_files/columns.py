@@ -62,7 +62,11 @@ GPU = (
         {"utilisation": 1.0, "dcgm_fi_prof_gr_engine_active": 1.0, "dcgm_fi_dev_gpu_util": 0.01},
         "{v} >= 0 AND {v} <= 1",
     ),
-    Column("power_w", {"power_w": 1.0, "dcgm_fi_dev_power_usage": 1.0}, f"{{v}} > 0 AND {{v}} <= {MAX_CARD_KW * 1000}"),
+    Column(
+        "power_w",
+        {"power_w": 1.0, "dcgm_fi_dev_power_usage": 1.0},
+        f"{{v}} > 0 AND {{v}} <= {MAX_CARD_KW * 1000}",
+    ),
     Column(
         "energy_kwh_total",
         {"energy_mj": 1 / 3.6e9, "dcgm_fi_dev_total_energy_consumption": 1 / 3.6e9},
@@ -112,9 +116,7 @@ def _present(column: Column, names: Mapping[str, str]) -> list[tuple[str, float]
 
     A file with both spellings of a name gets a `_1` behind the second from DuckDB.
     """
-    return [
-        (names[n], factor) for s, factor in column.sources.items() for n in (s, f"{s}_1") if n in names
-    ]
+    return [(names[n], factor) for s, factor in column.sources.items() for n in (s, f"{s}_1") if n in names]
 
 
 def require(dataset: str, names: Sequence[str], where: str) -> None:
@@ -200,5 +202,10 @@ def _number(column: Column, present: Sequence[tuple[str, float]], types: Mapping
         value = f"(TRY_CAST({quoted} AS DOUBLE) * {factor!r})"
         plausible = f"COALESCE({column.condition.format(v=value)}, FALSE)"
         values.append(f"CASE WHEN {plausible} THEN {value} END")
-        wrong.append(f"CASE WHEN {given} AND NOT {plausible} THEN {literal(name + '=')} || CAST({quoted} AS VARCHAR) END")
-    return [f"COALESCE({', '.join(values)}) AS {column.name}", f"COALESCE({', '.join(wrong)}) AS {column.name}_bad"]
+        wrong.append(
+            f"CASE WHEN {given} AND NOT {plausible} THEN {literal(name + '=')} || CAST({quoted} AS VARCHAR) END"
+        )
+    return [
+        f"COALESCE({', '.join(values)}) AS {column.name}",
+        f"COALESCE({', '.join(wrong)}) AS {column.name}_bad",
+    ]

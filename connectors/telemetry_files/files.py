@@ -84,7 +84,11 @@ def scan(store: Store, item: Object) -> tuple[set[int], str]:
 
 
 def _stamps(path: Path, *, parquet: bool) -> tuple[list[str], pl.Series | None]:
-    frame = pl.scan_parquet(path) if parquet else pl.scan_csv(path, infer_schema=False, truncate_ragged_lines=True)
+    frame = (
+        pl.scan_parquet(path)
+        if parquet
+        else pl.scan_csv(path, infer_schema=False, truncate_ragged_lines=True)
+    )
     schema = frame.collect_schema()
     names = schema.names()
     column = next((n for n in names if n.lower() == "ts"), None)

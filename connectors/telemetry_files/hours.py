@@ -149,7 +149,9 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
     day = f"CAST(date_trunc('hour', ts) AT TIME ZONE 'UTC' AT TIME ZONE {literal(steps.zone.key)} AS DATE)"
     thing = THING[dataset]
 
-    def count(action: str, rule: str, column: str, value: str, where: str, relation: str = "samples") -> str:
+    def count(
+        action: str, rule: str, column: str, value: str, where: str, *, relation: str = "samples"
+    ) -> str:
         return (
             f"SELECT file, {day} AS day, '{action}' AS action, '{rule}' AS rule, {literal(column)} AS column_name, "
             f"CAST(MIN({value}) AS VARCHAR) AS value, COUNT(*) AS rows FROM {relation} WHERE {where} GROUP BY file, {day}"
@@ -162,16 +164,32 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
         count("rejected", f"{dataset}_unnamed", thing, "NULL", f"ts IS NOT NULL AND {thing} IS NULL"),
         count(
             "flagged", "duplicate_sample", "ts", "ts_text", "again > 1",
-            f"(SELECT *, row_number() OVER (PARTITION BY {SAME[dataset]}, ts ORDER BY file) AS again FROM samples "
+            relation=f"(SELECT *, row_number() OVER (PARTITION BY {SAME[dataset]}, ts ORDER BY file) AS again FROM samples "
             f"WHERE ts IS NOT NULL AND {thing} IS NOT NULL)",
         ),
     ]  # fmt: skip
     if dataset == "gpu":
-        parts.append(count("flagged", "node_unnamed", "node", "gpu", "ts IS NOT NULL AND gpu IS NOT NULL AND node IS NULL"))
+        parts.append(
+            count(
+                "flagged",
+                "node_unnamed",
+                "node",
+                "gpu",
+                "ts IS NOT NULL AND gpu IS NOT NULL AND node IS NULL",
+            )
+        )
         implausible = implausible_sql("samples", steps.max_us, steps.bridge_us)
-        parts.append(count("flagged", "counter_implausible", "energy_mj", "jump", "TRUE", f"({implausible})"))
+        parts.append(
+            count("flagged", "counter_implausible", "energy_mj", "jump", "TRUE", relation=f"({implausible})")
+        )
     parts += [
-        count("repaired", "value_dropped", c.name, f"{c.name}_bad", f"{c.name}_bad IS NOT NULL AND ts IS NOT NULL")
+        count(
+            "repaired",
+            "value_dropped",
+            c.name,
+            f"{c.name}_bad",
+            f"{c.name}_bad IS NOT NULL AND ts IS NOT NULL",
+        )
         for c in columns
         if c.condition
     ]

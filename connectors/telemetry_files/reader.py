@@ -103,15 +103,20 @@ class TelemetryFilesReader:
         files = {f.object: f for f in self._files()}
         gone = sorted({o.key for s in wanted for o in s.objects if o not in files})
         if gone:
-            msg = f"{self.store.uri(gone[0])} and {len(gone) - 1} more changed while they were read; run again"
+            msg = (
+                f"{self.store.uri(gone[0])} and {len(gone) - 1} more changed while they were read; run again"
+            )
             raise SourceError(msg)
         steps = Steps(self.options.sample_interval_s, self.bridge, self.zone)
         for first in range(0, len(wanted), BATCH_DAYS):
             batch = wanted[first : first + BATCH_DAYS]
             objects = {o for s in batch for o in s.objects}
-            hours = read_hours(self.store, [files[o] for o in sorted(objects, key=lambda o: o.key)], steps, engine)
+            hours = read_hours(
+                self.store, [files[o] for o in sorted(objects, key=lambda o: o.key)], steps, engine
+            )
             frames = {
-                table: hours.of(table, self.context.name, self.options.site, self.options.tier) for table in hours.frames
+                table: hours.of(table, self.context.name, self.options.site, self.options.tier)
+                for table in hours.frames
             }
             by_day = {s.period: s for s in batch}
             for day, facts, rows in write_days(frames, by_day, work):

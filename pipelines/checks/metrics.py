@@ -77,8 +77,8 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="see marts.gpu_daily.coverage: telemetry is missing; mend it or lower gates.gpu_coverage_min",
         ),
         Gate(
-            "unregistered_gpus", "cards that telemetry names and the asset register does not", maximum=0, blocking=False,
-            advice="add the node to the asset register: its cost is not in the ledger",
+            "unregistered_hardware", "cards and devices that telemetry names and the asset register does not",
+            maximum=0, blocking=False, advice="add the node or device to the asset register: its cost is not in the ledger",
         ),
         Gate(
             "stale_sources", "sources that failed and whose earlier figures stand", maximum=0, blocking=False,
@@ -87,11 +87,11 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
     )  # fmt: skip
 
 
-def metrics_sql(unregistered_gpus: int) -> str:
+def metrics_sql(unregistered: int) -> str:
     """The one query that gives every metric, one column a gate and `<gate>_detail` where words help.
 
     Args:
-        unregistered_gpus: Known only while the GPU tables are made.
+        unregistered: Cards and devices without an asset; known only while their costs are computed.
     """
     return f"""
         WITH fresh AS (
@@ -131,7 +131,7 @@ def metrics_sql(unregistered_gpus: int) -> str:
             (SELECT max_by(source, days) FROM fresh) AS freshness_days_detail,
             (SELECT min(share) FROM coverage) AS gpu_coverage,
             (SELECT min_by(site, share) FROM coverage) AS gpu_coverage_detail,
-            CAST({int(unregistered_gpus)} AS DOUBLE) AS unregistered_gpus,
+            CAST({int(unregistered)} AS DOUBLE) AS unregistered_hardware,
             CAST((SELECT count(*) FROM ops.sources WHERE status = 'stale') AS DOUBLE) AS stale_sources,
             (SELECT string_agg(source || ': ' || error, '; ' ORDER BY source) FROM ops.sources WHERE status = 'stale') AS stale_sources_detail"""
 

@@ -53,7 +53,9 @@ def test_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     path.write_bytes(b"abc")
     old(path)
     before = local(root, tmp_path).list()
-    path.write_bytes(b"xyz")  # other content under the same size and time: only a reader of the content sees it
+    path.write_bytes(
+        b"xyz"
+    )  # other content under the same size and time: only a reader of the content sees it
     old(path)
     assert local(root, tmp_path).list() == before
     os.utime(path, (1_700_000_001, 1_700_000_001))

@@ -1,7 +1,7 @@
 """A small warehouse made by hand: two months, several teams (some with hostile names), all tiers."""
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -124,7 +124,7 @@ OPTIONS = [
 
 def at(day: date, hour: int = 6) -> datetime:
     """A moment of a day, UTC."""
-    return datetime(day.year, day.month, day.day, hour)
+    return datetime.combine(day, time(hour))
 
 
 def _publication(run: str, as_of: date) -> dict[str, object]:

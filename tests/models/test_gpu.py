@@ -116,6 +116,28 @@ def test_slices_count_by_sevenths_and_absent_slices_are_unallocated() -> None:
     assert not issues(*rows)
 
 
+def test_a_slice_that_only_carries_energy_takes_no_hours() -> None:
+    rows = [
+        row
+        for h in range(24)
+        for row in (
+            hour(h, mig_id="1", mig_profile="3g.40gb", used_hours=1.0),
+            hour(h, mig_id="2", mig_profile="4g.40gb", observed_hours=0.0, used_hours=None),
+        )
+    ]
+    got = compute(*rows)
+    # 3/7 held; the other 4/7 are not observed as a slice: nobody's
+    capacity = {(r["mig_profile"], r["state"]): r["gpu_hours_capacity"] for r in got.iter_rows(named=True)}
+    assert capacity == pytest.approx(
+        {
+            ("3g.40gb", "allocated"): 24 * 3 / 7,
+            ("4g.40gb", "allocated"): 0,
+            (None, "unallocated"): 24 * 4 / 7,
+        }
+    )
+    assert got["energy_kwh"].sum() == 24
+
+
 @pytest.mark.parametrize(
     ("model", "profile", "share"),
     [

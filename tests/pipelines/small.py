@@ -85,7 +85,7 @@ def tierwise(
 def totals(folder: Path) -> dict[str, str]:
     """Team -> effective cost of everything published, as exact text."""
     return {
-        t: str(c)
+        t: f"{c:f}"
         for t, c in query(
             folder, "SELECT team, sum(effective_cost) FROM marts.chargeback_daily GROUP BY team ORDER BY team"
         )

@@ -22,7 +22,7 @@ GOOD: dict[str, Any] = {
     "untagged_share": 0.2,
     "freshness_days": 2.0,
     "gpu_coverage": 0.95,
-    "unregistered_gpus": 0.0,
+    "unregistered_hardware": 0.0,
     "stale_sources": 0.0,
 }
 BOUNDS = Gates(freshness_max_days=3, gpu_coverage_min=0.9, untagged_max_share=0.25)
@@ -115,5 +115,5 @@ def test_metrics_query_on_known_tables() -> None:
     assert row["freshness_days"] == 5
     assert row["freshness_days_detail"] == "a"
     assert row["gpu_coverage"] == pytest.approx(0.75)
-    assert row["unregistered_gpus"] == 3
+    assert row["unregistered_hardware"] == 3
     assert row["stale_sources"] == 1

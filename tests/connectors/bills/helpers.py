@@ -79,7 +79,7 @@ def csv_bytes(rows: Sequence[Mapping[str, str]], header: Sequence[str] = ()) -> 
     """Rows as CSV; the header is of all keys in order of first appearance."""
     names = list(header) or list(dict.fromkeys(k for row in rows for k in row))
     out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n", restval="")
+    writer = csv.DictWriter(out, names, lineterminator="\n", restval="", quoting=csv.QUOTE_ALL)
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue().encode()
@@ -104,7 +104,12 @@ def cur(**changes: str) -> dict[str, str]:
 
 
 def deliver(
-    root: Path, assembly: str, files: Mapping[str, Sequence[Mapping[str, str]]], *, account: str = "1", report: str = "gpu"
+    root: Path,
+    assembly: str,
+    files: Mapping[str, Sequence[Mapping[str, str]]],
+    *,
+    account: str = "1",
+    report: str = "gpu",
 ) -> None:
     """Puts a delivery of 2026-09 into a bucket folder, as AWS lays it out, and makes it the current one."""
     period = f"cur/{report}/20260901-20261001"

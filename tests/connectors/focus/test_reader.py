@@ -75,13 +75,23 @@ def test_a_1_0_row_becomes_1_4(tmp_path: Path) -> None:
 
 
 def test_later_versions_keep_their_own_columns(tmp_path: Path) -> None:
-    later = focus(ServiceProviderName="Seller", HostProviderName="Host", InvoiceId="I-1", SkuMeter="m", PublisherName="x")
+    later = focus(
+        ServiceProviderName="Seller",
+        HostProviderName="Host",
+        InvoiceId="I-1",
+        SkuMeter="m",
+        PublisherName="x",
+    )
     later |= {"AllocatedTags": '{"pod": "a"}', "SkuPriceDetails": '["a"]'}
     del later["ProviderName"]
     frame, issues = one(tmp_path, later)
     row = frame.row(0, named=True)
     assert issues == {}
-    assert (row["ServiceProviderName"], row["ProviderName"], row["HostProviderName"]) == ("Seller", "Seller", "Host")
+    assert (row["ServiceProviderName"], row["ProviderName"], row["HostProviderName"]) == (
+        "Seller",
+        "Seller",
+        "Host",
+    )
     assert (row["InvoiceId"], row["SkuMeter"], row["AllocatedTags"]) == ("I-1", "m", '{"pod": "a"}')
 
 
@@ -145,13 +155,19 @@ BAD = [
     ({"BilledCost": "NULL"}, "missing_value", "BilledCost", None, None),
     ({"EffectiveCost": "1,5"}, "not_a_number", "EffectiveCost", "1,5", Decimal("1.5")),
     ({"EffectiveCost": ""}, "missing_value", "EffectiveCost", None, Decimal("1.5")),
-    ({"BillingCurrency": ""}, "missing_value", "BillingCurrency", None, Decimal("1.5")),
+    ({"BillingCurrency": " "}, "missing_value", "BillingCurrency", None, Decimal("1.5")),
     ({"ChargePeriodStart": "9/1/26"}, "bad_date", "ChargePeriodStart", "9/1/26", Decimal("1.5")),
     ({"ChargePeriodEnd": "2026-02-30"}, "bad_date", "ChargePeriodEnd", "2026-02-30", Decimal("1.5")),
     ({"ChargePeriodEnd": "infinity"}, "bad_date", "ChargePeriodEnd", "infinity", Decimal("1.5")),
     ({"BillingPeriodStart": "soon"}, "bad_date", "BillingPeriodStart", "soon", Decimal("1.5")),
     ({"BillingPeriodEnd": ""}, "missing_value", "BillingPeriodEnd", None, Decimal("1.5")),
-    ({"ChargePeriodEnd": "2026-08-31"}, "period_ends_before_start", "ChargePeriodEnd", "2026-08-31", Decimal("1.5")),
+    (
+        {"ChargePeriodEnd": "2026-08-31"},
+        "period_ends_before_start",
+        "ChargePeriodEnd",
+        "2026-08-31",
+        Decimal("1.5"),
+    ),
     ({"ChargeCategory": "Fee"}, "unknown_charge_category", "ChargeCategory", "Fee", Decimal("1.5")),
 ]
 
@@ -160,7 +176,9 @@ BAD = [
 def test_a_row_without_meaning_is_rejected_and_described(
     change: dict[str, str], rule: str, column: str, value: str | None, cost: Decimal | None, tmp_path: Path
 ) -> None:
-    path = write(tmp_path / "bills" / "we'ird \"[x].csv", [focus(), focus(ChargeDescription="a\nb"), focus(**change)])
+    path = write(
+        tmp_path / "bills" / "we'ird \"[x].csv", [focus(), focus(ChargeDescription="a\nb"), focus(**change)]
+    )
     loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
     assert (loaded.rows_read, loaded.rows_loaded, facts(loaded).height) == (3, 2, 2)
     issue = loaded.issues.filter(action="rejected").row(0, named=True)
@@ -189,7 +207,10 @@ def test_more_rejected_rows_than_are_shown_still_add_up(tmp_path: Path) -> None:
 
 def test_one_file_of_several_months_and_one_month_of_several_files(tmp_path: Path) -> None:
     october = {"BillingPeriodStart": "2026-10-01 00:00:00", "BillingPeriodEnd": "2026-11-01"}
-    write(tmp_path / "bills" / "a.csv", [focus(), focus(**october, BilledCost="7"), focus(BillingPeriodStart="?")])
+    write(
+        tmp_path / "bills" / "a.csv",
+        [focus(), focus(**october, BilledCost="7"), focus(BillingPeriodStart="?")],
+    )
     write(tmp_path / "bills" / "sub" / "b.csv.gz", [focus(BilledCost="4")])
     loaded = load("focus", tmp_path / "bills", tmp_path)
     assert sorted(loaded) == [SEPTEMBER, OCTOBER]
@@ -203,7 +224,10 @@ def test_one_file_of_several_months_and_one_month_of_several_files(tmp_path: Pat
 
 
 def test_a_month_can_be_loaded_alone(tmp_path: Path) -> None:
-    write(tmp_path / "bills" / "a.csv", [focus(), focus(BillingPeriodStart="2026-10-01", BillingPeriodEnd="2026-11-01")])
+    write(
+        tmp_path / "bills" / "a.csv",
+        [focus(), focus(BillingPeriodStart="2026-10-01", BillingPeriodEnd="2026-11-01")],
+    )
     source = reader("focus", tmp_path / "bills", tmp_path)
     (_, october) = source.slices(WINDOW)
     with DuckDBEngine() as engine:
@@ -215,14 +239,20 @@ def test_a_month_can_be_loaded_alone(tmp_path: Path) -> None:
 
 def test_fingerprints_change_with_content_and_only_for_the_months_concerned(tmp_path: Path) -> None:
     write(tmp_path / "bills" / "a.csv", [focus()])
-    write(tmp_path / "bills" / "b.csv", [focus(BillingPeriodStart="2026-10-01", BillingPeriodEnd="2026-11-01")])
+    write(
+        tmp_path / "bills" / "b.csv", [focus(BillingPeriodStart="2026-10-01", BillingPeriodEnd="2026-11-01")]
+    )
 
     def prints(**options: str) -> list[str]:
-        return [s.fingerprint for s in reader("focus", tmp_path / "bills", tmp_path, **options).slices(WINDOW)]
+        return [
+            s.fingerprint for s in reader("focus", tmp_path / "bills", tmp_path, **options).slices(WINDOW)
+        ]
 
     first = prints()
     assert prints() == first
-    write(tmp_path / "bills" / "b.csv", [focus(BillingPeriodStart="2026-10-02", BillingPeriodEnd="2026-11-01")])
+    write(
+        tmp_path / "bills" / "b.csv", [focus(BillingPeriodStart="2026-10-02", BillingPeriodEnd="2026-11-01")]
+    )
     second = prints()
     assert second[0] == first[0]
     assert second[1] != first[1]
@@ -239,7 +269,9 @@ def test_known_files_are_not_looked_into_again(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])
 def test_every_form_gives_the_same_rows(name: str, tmp_path: Path) -> None:
     rows = [
-        focus(Tags='{"team": "a \\"b\\",\\n c", "ключ": "é"}', ChargeDescription='x,"y"\r\nz', BilledCost="0.1"),
+        focus(
+            Tags='{"team": "a \\"b\\",\\n c", "ключ": "é"}', ChargeDescription='x,"y"\r\nz', BilledCost="0.1"
+        ),
         focus(Tags="", BilledCost="-2e-7"),
         focus(Tags="NULL", BilledCost=" 3 "),
     ]
@@ -280,7 +312,10 @@ def test_parquet_with_types_of_its_own(tmp_path: Path) -> None:
 
 def test_files_of_different_columns_are_united_by_name(tmp_path: Path) -> None:
     write(tmp_path / "bills" / "a.csv", [focus()])
-    write(tmp_path / "bills" / "b.csv", [dict(reversed(focus(InvoiceId="I-1", Extra="x", BilledCost="2").items()))])
+    write(
+        tmp_path / "bills" / "b.csv",
+        [dict(reversed(focus(InvoiceId="I-1", Extra="x", BilledCost="2").items()))],
+    )
     loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
     assert facts(loaded).select("BilledCost", "InvoiceId", "SubAccountId").rows() == [
         (Decimal("1.5"), None, "007"),
@@ -308,7 +343,10 @@ def test_tier_and_cost_kind(tmp_path: Path) -> None:
 
 def test_currencies_are_never_added(tmp_path: Path) -> None:
     write(tmp_path / "bills" / "a.csv", [focus(), focus(BillingCurrency="EUR", BilledCost="9"), focus()])
-    assert load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER].totals == {"USD": Decimal(3), "EUR": Decimal(9)}
+    assert load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER].totals == {
+        "USD": Decimal(3),
+        "EUR": Decimal(9),
+    }
 
 
 def test_header_without_rows_is_noted(tmp_path: Path) -> None:
@@ -324,7 +362,10 @@ def test_header_without_rows_is_noted(tmp_path: Path) -> None:
 
 def test_check_names_what_is_there(tmp_path: Path) -> None:
     write(tmp_path / "bills" / "a.csv", [focus()])
-    assert "1 FOCUS files, 0.0 MB, 1 billing months, 2026-09 to 2026-09" in reader("focus", tmp_path / "bills", tmp_path).check()
+    assert (
+        "1 FOCUS files, 0.0 MB, 1 billing months, 2026-09 to 2026-09"
+        in reader("focus", tmp_path / "bills", tmp_path).check()
+    )
 
 
 def refused(tmp: Path, match: str) -> None:
@@ -357,7 +398,9 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         refused(tmp_path, words.replace("(", r"\(").replace(")", r"\)"))
 
 
-@pytest.mark.parametrize("column", ["BilledCost", "EffectiveCost", "BillingCurrency", "ChargePeriodEnd", "ChargeCategory"])
+@pytest.mark.parametrize(
+    "column", ["BilledCost", "EffectiveCost", "BillingCurrency", "ChargePeriodEnd", "ChargeCategory"]
+)
 def test_missing_mandatory_column_is_named_with_file_and_columns(column: str, tmp_path: Path) -> None:
     row = focus()
     del row[column]
@@ -372,7 +415,9 @@ def test_the_same_content_twice_is_refused(tmp_path: Path) -> None:
 
 
 costs = st.decimals(min_value=-(10**9), max_value=10**9, places=12, allow_nan=False)
-cells = st.tuples(costs, st.sampled_from(["USD", "EUR", "NULL"]), st.sampled_from(["1", "x", ""]), st.text(max_size=5))
+cells = st.tuples(
+    costs, st.sampled_from(["USD", "EUR", "NULL"]), st.sampled_from(["1", "x", ""]), st.text(max_size=5)
+)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -381,7 +426,12 @@ def test_money_in_is_facts_and_rejected_rows_to_the_last_digit(
     tmp_path: Path, rows: list[tuple[Decimal, str, str, str]]
 ) -> None:
     native = [
-        focus(BilledCost=f"{cost:f}", BillingCurrency=currency, EffectiveCost=effective, SubAccountName=text.replace("\0", ""))
+        focus(
+            BilledCost=f"{cost:f}",
+            BillingCurrency=currency,
+            EffectiveCost=effective,
+            SubAccountName=text.replace("\0", ""),
+        )
         for cost, currency, effective, text in rows
     ]
     write(tmp_path / "bills" / "a.csv", native)
@@ -393,7 +443,13 @@ def test_money_in_is_facts_and_rejected_rows_to_the_last_digit(
     assert loaded.totals == expected
     kept = facts(loaded).group_by("BillingCurrency").agg(pl.col("BilledCost").sum())
     found = dict(kept.iter_rows())
-    for currency, cost in loaded.issues.filter(action="rejected").select("currency", "billed_cost").iter_rows():
+    for currency, cost in (
+        loaded.issues.filter(action="rejected").select("currency", "billed_cost").iter_rows()
+    ):
         found[currency] = found.get(currency, Decimal(0)) + cost
     assert found == expected
-    assert loaded.rows_loaded + loaded.issues.filter(action="rejected")["rows"].sum() == loaded.rows_read == len(rows)
+    assert (
+        loaded.rows_loaded + loaded.issues.filter(action="rejected")["rows"].sum()
+        == loaded.rows_read
+        == len(rows)
+    )

@@ -1,0 +1,1 @@
+"""GPU, power and inference metrics of a Prometheus, aggregated hourly by its server."""

@@ -1,0 +1,252 @@
+"""What each kind of CUR line becomes in FOCUS: one row each, expected values from AWS's own rules, by hand."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.connectors.bills.helpers import counted, cur, facts, load, write
+
+PLAN = {"savingsPlan__SavingsPlanARN": "arn:aws:savingsplans::1:savingsplan/x"}
+RESERVED = {"reservation__ReservationARN": "arn:aws:ec2:us-east-1:1:reserved-instances/y"}
+
+
+def one(tmp: Path, **changes: str) -> dict[str, Any]:
+    """The FOCUS row of one CUR row."""
+    write(tmp / "bills" / "a.csv", [cur(**changes)])
+    (loaded,) = load("aws_cur", tmp / "bills", tmp).values()
+    assert loaded.rows_loaded == 1, loaded.issues
+    return facts(loaded).row(0, named=True)
+
+
+def test_usage(tmp_path: Path) -> None:
+    row = {k: v for k, v in one(tmp_path, bill__InvoiceId="77").items() if v is not None}
+    assert row == {
+        "BilledCost": Decimal(10),
+        "BillingAccountId": "000111122223",
+        "BillingCurrency": "USD",
+        "BillingPeriodEnd": datetime(2026, 10, 1),
+        "BillingPeriodStart": datetime(2026, 9, 1),
+        "ChargeCategory": "Usage",
+        "ChargeDescription": "GPU hour",
+        "ChargeFrequency": "Usage-Based",
+        "ChargePeriodEnd": datetime(2026, 9, 1, 1),
+        "ChargePeriodStart": datetime(2026, 9, 1),
+        "ConsumedQuantity": Decimal(2),
+        "ConsumedUnit": "Hrs",
+        "ContractedCost": Decimal(10),
+        "ContractedUnitPrice": Decimal(5),
+        "EffectiveCost": Decimal(10),
+        "HostProviderName": "AWS",
+        "InvoiceId": "77",
+        "InvoiceIssuerName": "Amazon Web Services, Inc.",
+        "ListCost": Decimal(12),
+        "PricingCategory": "Standard",
+        "PricingQuantity": Decimal(2),
+        "PricingUnit": "Hrs",
+        "ProviderName": "AWS",
+        "RegionId": "us-east-1",
+        "ServiceCategory": "Compute",
+        "ServiceName": "Amazon Elastic Compute Cloud",
+        "ServiceProviderName": "AWS",
+        "SkuMeter": "BoxUsage:p5.48xlarge",
+        "SubAccountId": "000111122224",
+        "Tags": '{"team":"vision"}',
+        "x_billing_month": date(2026, 9, 1),
+        "x_cost_kind": "direct",
+        "x_source": "bills",
+        "x_tier": "cloud",
+    }
+
+
+# (kind, further columns, billed, effective, list, contracted, quantity, category, frequency, cost kind)
+KINDS = [
+    ("SavingsPlanCoveredUsage", PLAN | {"savingsPlan__SavingsPlanEffectiveCost": "6"}, 10, 6, 12, 10, 2, "Usage", "Usage-Based", "direct"),
+    ("SavingsPlanNegation", PLAN | {"lineItem__UnblendedCost": "-10"}, -10, 0, 0, 0, None, "Usage", "Usage-Based", "direct"),
+    ("SavingsPlanUpfrontFee", PLAN, 10, 0, 10, 10, None, "Purchase", "One-Time", "direct"),
+    (
+        "SavingsPlanRecurringFee",
+        PLAN | {"savingsPlan__TotalCommitmentToDate": "10", "savingsPlan__UsedCommitment": "7.5"},
+        10, "2.5", 10, 10, None, "Purchase", "Recurring", "idle",
+    ),
+    ("DiscountedUsage", RESERVED | {"lineItem__UnblendedCost": "0", "reservation__EffectiveCost": "4"}, 0, 4, 12, 12, 2, "Usage", "Usage-Based", "direct"),
+    (
+        "RIFee",
+        RESERVED | {"reservation__UnusedAmortizedUpfrontFeeForBillingPeriod": "1.25", "reservation__UnusedRecurringFee": "0.5"},
+        10, "1.75", 10, 10, None, "Purchase", "Recurring", "idle",
+    ),
+    ("RIFee", RESERVED | {"reservation__UnusedRecurringFee": "0.5"}, 10, "0.5", 10, 10, None, "Purchase", "Recurring", "idle"),
+    ("Fee", RESERVED, 10, 0, 10, 10, None, "Purchase", "One-Time", "direct"),
+    ("Fee", {}, 10, 10, 10, 10, None, "Purchase", "One-Time", "direct"),
+    ("Refund", PLAN | {"lineItem__UnblendedCost": "-10", "lineItem__LineItemDescription": "Refund of upfront fee"}, -10, 0, -10, -10, None, "Adjustment", "One-Time", "direct"),
+    ("Refund", {"lineItem__UnblendedCost": "-3"}, -3, -3, -3, -3, None, "Adjustment", "One-Time", "direct"),
+    ("Tax", {}, 10, 10, 10, 10, None, "Tax", "One-Time", "direct"),
+    ("Credit", {"lineItem__UnblendedCost": "-2"}, -2, -2, -2, -2, None, "Credit", "One-Time", "direct"),
+    ("EdpDiscount", {"lineItem__UnblendedCost": "-2"}, -2, -2, -2, -2, None, "Credit", "Usage-Based", "direct"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    (
+        "kind",
+        "more",
+        "billed",
+        "effective",
+        "list_",
+        "contracted",
+        "quantity",
+        "category",
+        "frequency",
+        "cost_kind",
+    ),
+    KINDS,
+)
+def test_each_kind_of_line(
+    kind: str, more: dict[str, str], billed: int, effective: int | str, list_: int, contracted: int,
+    quantity: int | None, category: str, frequency: str, cost_kind: str, tmp_path: Path,
+) -> None:  # fmt: skip
+    row = one(tmp_path, lineItem__LineItemType=kind, **more)
+    assert (row["BilledCost"], row["EffectiveCost"]) == (Decimal(billed), Decimal(effective))
+    assert (row["ListCost"], row["ContractedCost"]) == (Decimal(list_), Decimal(contracted))
+    assert row["ConsumedQuantity"] == (None if quantity is None else Decimal(quantity))
+    assert (row["ChargeCategory"], row["ChargeFrequency"], row["x_cost_kind"]) == (
+        category,
+        frequency,
+        cost_kind,
+    )
+
+
+def test_commitments_are_named_and_quantities_of_negations_left_out(tmp_path: Path) -> None:
+    covered = one(
+        tmp_path,
+        lineItem__LineItemType="SavingsPlanCoveredUsage",
+        savingsPlan__SavingsPlanEffectiveCost="6",
+        **PLAN,
+    )
+    assert covered["CommitmentDiscountId"] == PLAN["savingsPlan__SavingsPlanARN"]
+    assert (covered["CommitmentDiscountType"], covered["CommitmentDiscountCategory"]) == (
+        "Savings Plan",
+        "Spend",
+    )
+    assert (covered["CommitmentDiscountStatus"], covered["PricingCategory"]) == ("Used", "Committed")
+    negated = one(tmp_path, lineItem__LineItemType="SavingsPlanNegation", **PLAN)
+    assert (negated["PricingQuantity"], negated["PricingUnit"], negated["CommitmentDiscountStatus"]) == (
+        None,
+        None,
+        None,
+    )
+    used = one(tmp_path, lineItem__LineItemType="DiscountedUsage", reservation__EffectiveCost="1", **RESERVED)
+    assert (used["CommitmentDiscountType"], used["CommitmentDiscountCategory"]) == (
+        "Reserved Instance",
+        "Usage",
+    )
+
+
+def test_refund_of_an_earlier_month_is_a_correction(tmp_path: Path) -> None:
+    assert one(tmp_path, lineItem__LineItemType="Refund")["ChargeClass"] is None
+    earlier = one(tmp_path, lineItem__LineItemType="Refund", lineItem__UsageStartDate="2026-08-31T00:00:00Z")
+    assert earlier["ChargeClass"] == "Correction"
+
+
+def test_marketplace_bedrock_spot_and_unused_reservation(tmp_path: Path) -> None:
+    sold = one(tmp_path, bill__BillingEntity="AWS Marketplace", lineItem__LegalEntity="Red Hat")
+    assert (sold["ServiceProviderName"], sold["ProviderName"], sold["HostProviderName"]) == (
+        "Red Hat",
+        "AWS",
+        "AWS",
+    )
+    model = one(
+        tmp_path,
+        lineItem__ProductCode="AmazonBedrock",
+        product__ProductName="Amazon Bedrock",
+        pricing__unit="1K tokens",
+    )
+    assert (model["ServiceCategory"], model["x_tier"]) == ("AI and Machine Learning", "api")
+    assert one(tmp_path, lineItem__UsageType="SpotUsage:p5")["PricingCategory"] == "Dynamic"
+    idle = one(tmp_path, product__capacitystatus="UnusedCapacityReservation", lineItem__ResourceId="cr-1")
+    assert (idle["CapacityReservationStatus"], idle["CapacityReservationId"], idle["x_cost_kind"]) == (
+        "Unused",
+        "cr-1",
+        "idle",
+    )
+
+
+def test_an_effective_cost_that_is_not_there_is_unknown_not_zero(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [cur(lineItem__LineItemType="SavingsPlanCoveredUsage")])
+    (loaded,) = load("aws_cur", tmp_path / "bills", tmp_path).values()
+    assert counted(loaded) == {("rejected", "missing_value", "EffectiveCost"): 1}
+    assert loaded.issues["billed_cost"].to_list() == [Decimal(10)]
+
+
+def test_unknown_kind_of_line_is_rejected_with_its_name(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [cur(lineItem__LineItemType="Surprise")])
+    (loaded,) = load("aws_cur", tmp_path / "bills", tmp_path).values()
+    assert loaded.issues.select("rule", "value").rows() == [("unknown_charge_category", "Surprise")]
+
+
+def test_split_lines_of_containers_are_left_out_because_their_parent_has_the_cost(tmp_path: Path) -> None:
+    write(
+        tmp_path / "bills" / "a.csv",
+        [cur(), cur(splitLineItem__ParentResourceId="i-1"), cur(splitLineItem__ParentResourceId="")],
+    )
+    (loaded,) = load("aws_cur", tmp_path / "bills", tmp_path).values()
+    assert (loaded.rows_read, loaded.rows_loaded, loaded.totals) == (3, 2, {"USD": Decimal(20)})
+    assert counted(loaded) == {("flagged", "repeats_parent_cost", "BilledCost"): 1}
+
+
+def test_tags_become_flat_json_whatever_they_contain(tmp_path: Path) -> None:
+    tags = {
+        "resourceTags/user:team": 'a "b",\n c\\',
+        "resourceTags/user:Team": "other case",
+        "resourceTags/user:it's": "é",
+        "resourceTags/aws:createdBy": "root",
+        "resourceTags/user:empty": "",
+        "resourceTags/user:aws_zone": "x",
+    }
+    write(tmp_path / "bills" / "a.csv", [cur() | tags, cur(**{"resourceTags__user:team": ""})])
+    (loaded,) = load("aws_cur", tmp_path / "bills", tmp_path).values()
+    first, second = facts(loaded)["Tags"]
+    assert json.loads(first) == {
+        "team": 'a "b",\n c\\', "Team": "other case", "it's": "é", "aws:createdBy": "root", "aws_zone": "x",
+    }  # fmt: skip
+    assert second is None
+
+
+def snake(name: str) -> str:
+    out = "".join(f"_{c.lower()}" if c.isupper() else c for c in name.replace("/", "_").replace(":", "_"))
+    return out.replace("__", "_")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_underscore_columns_are_the_same_columns(form: str, tmp_path: Path) -> None:
+    native = cur(
+        savingsPlan__SavingsPlanARN="arn",
+        savingsPlan__SavingsPlanEffectiveCost="6",
+        lineItem__LineItemType="SavingsPlanCoveredUsage",
+    )
+    names = {snake(k): v for k, v in native.items()} | {"resource_tags_aws_created_by": "root"}
+    assert {
+        "line_item_usage_start_date",
+        "resource_tags_user_team",
+        "savings_plan_savings_plan_a_r_n",
+    } <= set(names)
+    if form == "csv":
+        write(tmp_path / "a" / "a.csv", [names])
+    else:
+        (tmp_path / "a").mkdir()
+        frame = pl.DataFrame([names]).with_columns(
+            pl.col("line_item_unblended_cost").cast(pl.Float64),
+            pl.col("line_item_usage_start_date").str.to_datetime(time_zone="UTC"),
+        )
+        frame.write_parquet(tmp_path / "a" / "gpu-00001.snappy.parquet")
+    write(tmp_path / "b" / "b.csv", [native])
+    (read,) = load("aws_cur", tmp_path / "a", tmp_path / "x").values()
+    (legacy,) = load("aws_cur", tmp_path / "b", tmp_path / "y").values()
+    assert facts(read).drop("Tags").equals(facts(legacy).drop("Tags"))
+    assert json.loads(facts(read)["Tags"][0]) == {"team": "vision", "aws:created_by": "root"}

@@ -1,0 +1,86 @@
+"""Charts: valid, self-contained, deterministic SVG that shows what it was given."""
+
+import xml.etree.ElementTree as ET
+from datetime import date, timedelta
+
+import polars as pl
+
+from dashboards import chart_style, charts
+
+DAYS = [date(2026, 9, 1) + timedelta(n) for n in range(30)]
+HOSTILE = "<script>alert('1')</script>&\"http://x"
+
+
+def texts(svg: str) -> list[str]:
+    """Every text drawn."""
+    return [e.text or "" for e in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def spend(names: list[str]) -> pl.DataFrame:
+    """A series each, the first the greatest, on every day."""
+    return pl.DataFrame(
+        [(d, n, float(100 - i)) for d in DAYS for i, n in enumerate(names)],
+        schema={"day": pl.Date, "series": pl.String, "value": pl.Float64},
+        orient="row",
+    )
+
+
+def test_every_day_of_the_month_has_its_label() -> None:
+    drawn = texts(charts.stacked_days(spend(["a"]), DAYS, "c"))
+    assert [t for t in drawn if t.isdigit()][:30] == [str(n) for n in range(1, 31)]
+
+
+def test_small_series_are_folded_and_nobodys_come_last_in_grey() -> None:
+    frame = chart_style.ordered(spend(["unallocated", *(f"t{n}" for n in range(12))]))
+    order = frame.select("series", "rank").unique().sort("rank")["series"].to_list()
+    assert order == [*(f"t{n}" for n in range(7)), "other", "unallocated"]
+    assert chart_style.colours(order)["unallocated"] == chart_style.GREY
+    kept = frame.filter(pl.col("series") == "other").height
+    assert kept == 5 * len(DAYS)
+
+
+def test_red_means_money_going_up_and_nothing_else() -> None:
+    rows = pl.DataFrame({"series": ["a", "b"], "value": [2.0, -1.0], "text": ["+2.00", "-1.00"]})
+    svg = charts.changes(rows, "c")
+    assert svg.count(f'fill="{chart_style.UP}"') == 1
+    assert svg.count(f'fill="{chart_style.DOWN}"') == 1
+    assert chart_style.UP not in {*chart_style.PALETTE, *chart_style.FIXED.values(), *charts.PARTS.values()}
+    assert {"+2.00", "-1.00"} <= set(texts(svg))
+
+
+def test_names_are_text_whatever_they_hold() -> None:
+    svg = charts.stacked_days(spend([HOSTILE]), DAYS, "c")
+    assert any(t.startswith("<script>alert") for t in texts(svg))
+    assert "<script" not in svg
+
+
+def test_ids_carry_the_charts_name_and_the_same_data_gives_the_same_text() -> None:
+    cells = pl.DataFrame({"card": ["a", "a"], "day": DAYS[:2], "value": [1.0, 2.0]})
+    first, again, other = (charts.heat_map(cells, DAYS, n) for n in ("x", "x", "y"))
+    assert first == again
+    assert 'id="x-' in first
+    assert "url(#x-" in first
+    assert first.replace("x-gradient", "y-gradient").replace('"x-', '"y-').replace("#x-", "#y-") == other
+
+
+def test_unit_costs_more_than_tenfold_apart_are_drawn_on_a_log_axis() -> None:
+    near, far = spend(["a", "b"]), spend(["a", "b"]).with_columns(pl.col("value") ** pl.lit(1.0))
+    far = far.with_columns(
+        pl.when(pl.col("series") == "b").then(5.0).otherwise(pl.col("value")).alias("value")
+    )
+    assert not charts.is_wide(near["value"])
+    assert charts.is_wide(far["value"])
+    assert "0" in texts(charts.lines(near, DAYS, "c"))
+    assert "0" not in texts(charts.lines(far, DAYS, "c"))
+
+
+def test_a_month_and_an_option_are_one_bar_each() -> None:
+    months = charts.stacked_months(
+        pl.DataFrame({"label": ["August 2026", "September 2026"], "series": ["a", "a"], "value": [1.0, 2.0]}),
+        "c",
+    )
+    assert {"August 2026", "September 2026"} <= set(texts(months))
+    options = charts.option_costs(
+        pl.DataFrame({"option": ["x", "x"], "part": ["usage", "energy"], "value": [1.0, 2.0]}), "c"
+    )
+    assert {"x", "usage", "energy"} <= set(texts(options))

@@ -1,0 +1,76 @@
+"""GPU hours, unit costs and options of the small warehouse's rows."""
+
+from datetime import date
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+from dashboards import usage
+from models import tables
+from tests.dashboards.conftest import GPUS, OPTIONS, UNITS, gpu
+
+FLEET = pl.DataFrame(GPUS, schema=dict(tables.GPU_DAILY.schema))
+
+
+def test_utilisation_is_over_the_hours_that_are_known() -> None:
+    use = usage.gpu_use(FLEET)
+    # capacity 4 x 24; allocated 3 x 24; used 12 + 6 of 48 h known; the unheld card has no use to know
+    assert (use.capacity, use.allocated, use.used) == (96.0, 72.0, 18.0)
+    assert use.utilisation == pytest.approx(18 / 48)
+    assert (use.cost_idle, use.cost_unallocated) == (Decimal("30.006"), Decimal("12.345"))
+    assert use.energy_kwh == pytest.approx(42.0)
+
+
+def test_nothing_known_is_unknown_not_zero() -> None:
+    use = usage.gpu_use(FLEET.filter(pl.col("gpu_hours_used").is_null()))
+    assert (use.used, use.utilisation) == (None, None)
+    assert usage.gpu_use(FLEET.clear()).coverage is None
+
+
+def test_parts_of_a_day_sum_to_its_capacity() -> None:
+    rows = [
+        *GPUS,
+        gpu(date(2026, 9, 3), "GPU-dddddddd", "platform", None, state="unknown", gpu_hours_allocated=0.0),
+    ]
+    parts = usage.gpu_parts(pl.DataFrame(rows, schema=dict(tables.GPU_DAILY.schema)))
+    third = dict(parts.filter(pl.col("day") == date(2026, 9, 3)).select("series", "value").iter_rows())
+    # a: 6 used, 18 idle; b: held, use unknown; c: nobody's; d: nothing known
+    assert third == {"used": 6.0, "idle": 18.0, "unallocated": 24.0, "unknown": 48.0}
+    assert sum(third.values()) == 4 * 24
+
+
+def test_cards_are_worst_first_and_the_rest_is_one_line() -> None:
+    cards = usage.gpu_cards(FLEET, top=2)
+    assert [(card, use.cost_idle + use.cost_unallocated) for _, card, _, use in cards] == [
+        ("n1 · aaaaaaaa", Decimal("20.004")),
+        ("n1 · cccccccc", Decimal("12.345")),
+        ("1 other cards", Decimal("10.002")),
+    ]
+
+
+def test_waste_by_card_keeps_the_order_of_the_worst() -> None:
+    waste = usage.waste_by_card(FLEET)
+    assert waste["card"].unique(maintain_order=True).to_list() == [
+        "n1 · aaaaaaaa",
+        "n1 · cccccccc",
+        "n1 · bbbbbbbb",
+    ]
+    assert waste["value"].sum() == Decimal("42.351")
+
+
+def test_unit_costs_are_over_days_with_known_units() -> None:
+    chat, words = usage.unit_costs(pl.DataFrame(UNITS, schema=dict(tables.UNIT_COST_DAILY.schema)))
+    assert (chat.workload, chat.cost, chat.inferences) == ("chat", Decimal(65), 100_000.0)
+    assert chat.per_inferences == {"full": Decimal(400), "marginal": Decimal(80)}
+    assert (chat.days_known, chat.days) == (2, 3)
+    assert words.per_inferences == {"full": Decimal(9000), "marginal": None}
+
+
+def test_options_are_cheapest_first_and_infeasible_ones_are_not_drawn() -> None:
+    options = pl.DataFrame(OPTIONS, schema=dict(tables.PLACEMENT_OPTIONS.schema))
+    parts = usage.option_parts(options, "dc1", "cloud-spot")
+    assert parts["option"].unique(maintain_order=True).to_list() == ["cloud-spot (advised)", "dc1 (today)"]
+    assert parts.filter(pl.col("part") == "usage")["value"].to_list() == [Decimal("3765.5"), Decimal(5000)]
+    stays = usage.option_parts(options, "dc1", "dc1")
+    assert stays["option"].unique(maintain_order=True).to_list() == ["cloud-spot", "dc1 (today, advised)"]

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+
+from models import edge, gpu
+from models.config import Ownership
+from models.tables import CHARGEBACK_DAILY, INFERENCE_HOURLY, MONEY, UNIT_COST_DAILY
+from models.unit_cost import daily
+from tests.models.owned import DAY, DAYS, SITES, device, edge_daily, gpu_hourly, hour, report, server
+
+
+def charge(cost: str, **changes: Any) -> dict[str, Any]:
+    return (
+        dict.fromkeys(CHARGEBACK_DAILY.schema.names(), "x")
+        | {
+            "day": DAY,
+            "billing_month": DAY,
+            "team": "vision",
+            "workload": "ocr",
+            "tier": "cloud",
+            "cost_kind": "direct",
+            "currency": "USD",
+            "billed_cost": Decimal(0),
+            "effective_cost": Decimal(cost),
+        }
+        | changes
+    )
+
+
+def served(**changes: Any) -> dict[str, Any]:
+    return (
+        dict.fromkeys(INFERENCE_HOURLY.schema.names())
+        | {
+            "hour": datetime.fromisoformat("2026-09-01T10:00"),
+            "day": DAY,
+            "source": "vllm",
+            "tier": "cloud",
+            "workload": "ocr",
+            "model": "m1",
+            "team": "vision",
+            "inferences": 1000.0,
+            "tokens_in": 3000.0,
+            "tokens_out": 1000.0,
+            "coverage": 1.0,
+        }
+        | changes
+    )
+
+
+def compute(
+    charges: list[dict[str, Any]],
+    inference: list[dict[str, Any]],
+    devices: list[dict[str, Any]] | None = None,
+    gpus: list[dict[str, Any]] | None = None,
+    **owned: Any,
+) -> pl.DataFrame:
+    reports = edge_daily(*(devices or []))
+    parts = gpu.daily_parts(gpu_hourly(*(gpus or [])), [server()] if gpus else [], SITES, DAYS)
+    fleet = [device(node=name, asset=name) for name in owned.get("fleet", ())]
+    return daily(
+        pl.DataFrame(charges, schema=CHARGEBACK_DAILY.schema),
+        pl.DataFrame(inference, schema=INFERENCE_HOURLY.schema),
+        reports,
+        parts,
+        edge.daily_costs(reports, fleet, SITES, Ownership(), DAYS),
+    )
+
+
+def by_basis(frame: pl.DataFrame, *columns: str) -> dict[str, tuple[Any, ...]]:
+    return {row[0]: row[1:] for row in frame.select("basis", *columns).iter_rows()}
+
+
+def test_cloud_full_takes_idle_and_shared_marginal_only_direct() -> None:
+    got = compute(
+        [
+            charge("2"),
+            charge("1", cost_kind="idle"),
+            charge("0.5", cost_kind="shared"),
+            charge("9", cost_kind="unallocated"),
+        ],
+        [served(), served(inferences=None, tokens_in=6000.0, tokens_out=0.0)],
+    )
+    assert got.schema == UNIT_COST_DAILY.schema
+    # full 3.5: x 1e6 / 1000 = 3500, x 1e6 / 10000 = 350; marginal 2: 2000 and 200
+    assert by_basis(
+        got, "cost", "cost_per_1m_inferences", "cost_per_1m_tokens", "inferences", "energy_kwh"
+    ) == {
+        "full": (Decimal("3.5"), Decimal(3500), Decimal(350), 1000.0, None),
+        "marginal": (Decimal(2), Decimal(2000), Decimal(200), 1000.0, None),
+    }
+    assert got["model"].to_list() == ["m1", "m1"]
+
+
+def test_owned_gpu_marginal_is_energy() -> None:
+    rows = [hour(h) for h in range(24)]
+    got = compute([charge("101.8", tier="onprem")], [served(tier="onprem")], gpus=rows)
+    # energy 24 x 0.5 = 12 kWh x 1.5 x 0.10 = 1.80; 12 kWh / 4000 tokens = 3000 kWh per 1M
+    assert by_basis(got, "cost", "cost_per_1m_tokens", "energy_kwh", "kwh_per_1m_tokens") == {
+        "full": (Decimal("101.8"), Decimal(25450), 12.0, 3000.0),
+        "marginal": (Decimal("1.8"), Decimal(450), 12.0, 3000.0),
+    }
+
+
+def test_edge_work_comes_from_reports() -> None:
+    got = compute(
+        [charge("2.06", tier="edge", workload="defects")],
+        [],
+        [report(), report(device="cam-2"), report(device="cam-silent", day=DAY - timedelta(days=1))],
+        fleet=("cam-1", "cam-2", "cam-silent"),
+    ).filter(pl.col("day") == DAY)
+    # 2 x 0.2 kWh x 0.15 = 0.06 over 2000 inferences = 30 per 1M; the silent camera is left out
+    assert by_basis(got, "cost", "cost_per_1m_inferences", "cost_per_1m_tokens", "energy_kwh") == {
+        "full": (Decimal("2.06"), Decimal(1030), None, 0.4),
+        "marginal": (Decimal("0.06"), Decimal(30), None, 0.4),
+    }
+
+
+def test_no_marginal_row_where_energy_is_not_measured() -> None:
+    got = compute(
+        [charge("2", tier="edge", workload="defects")],
+        [],
+        [report(), report(device="cam-2", energy_kwh=None)],
+        fleet=("cam-1", "cam-2"),
+    )
+    assert by_basis(got, "energy_kwh") == {"full": (None,)}
+
+
+def test_cost_without_work_and_work_without_cost() -> None:
+    got = compute([charge("5")], [served(workload="chat", team=None, inferences=0.0)])
+    assert by_basis(
+        got.filter(pl.col("workload") == "ocr"), "cost", "cost_per_1m_inferences", "inferences"
+    ) == {
+        "full": (Decimal(5), None, None),
+        "marginal": (Decimal(5), None, None),
+    }
+    chat = got.filter(pl.col("workload") == "chat")
+    assert chat.select("basis", "team", "currency", "cost", "cost_per_1m_tokens", "tokens_in").rows() == [
+        ("full", "untagged", "XXX", None, None, 3000.0)
+    ]
+
+
+def test_nothing_is_divided_by_zero() -> None:
+    got = compute([charge("5")], [served(inferences=0.0, tokens_in=0.0, tokens_out=0.0)])
+    assert got["cost_per_1m_inferences"].null_count() == got["cost_per_1m_tokens"].null_count() == 2
+
+
+def test_several_models_add_up_without_a_name() -> None:
+    got = compute([charge("1")], [served(), served(model="m2")])
+    assert got.select("model", "inferences").unique().rows() == [(None, 2000.0)]
+
+
+def test_tiers_teams_and_currencies_stay_apart() -> None:
+    got = compute(
+        [charge("1"), charge("2", tier="api"), charge("3", team="search"), charge("4", currency="EUR")],
+        [served(), served(tier="api", inferences=500.0)],
+    ).filter(pl.col("basis") == "full")
+    assert got.select("team", "tier", "currency", "cost_per_1m_inferences").sort(pl.all()).rows() == [
+        ("search", "cloud", "USD", Decimal(3000)),
+        ("vision", "api", "USD", Decimal(4000)),
+        ("vision", "cloud", "EUR", Decimal(4000)),
+        ("vision", "cloud", "USD", Decimal(1000)),
+    ]
+    assert got.select(pl.struct(UNIT_COST_DAILY.key).is_unique().all()).item()
+
+
+def test_untagged_workload_has_no_unit_cost() -> None:
+    assert compute([charge("1", workload="untagged")], []).height == 0
+
+
+@pytest.mark.parametrize(
+    ("second", "p50"),
+    [('{"0.1": 0, "1": 100, "+Inf": 100}', 100.0), ('{"0.2": 0, "1": 100, "+Inf": 100}', None)],
+)
+def test_latency_is_of_the_summed_histogram(second: str, p50: float | None) -> None:
+    # 100 requests up to 0.1 s and 100 from 0.1 to 1 s: rank 100 is 0.1 s; p95: 0.1 + 0.9 x 90 / 100 = 0.91 s
+    first = '{"0.1": 100, "1": 100, "+Inf": 100}'
+    got = compute([charge("1")], [served(latency_buckets=first), served(pod="b", latency_buckets=second)])
+    row = got.filter(pl.col("basis") == "full").row(0, named=True)
+    assert row["p50_ms"] == (None if p50 is None else pytest.approx(p50))
+    assert row["p95_ms"] == (None if p50 is None else pytest.approx(910.0))
+
+
+def test_nothing_at_all() -> None:
+    got = compute([], [])
+    assert got.schema == UNIT_COST_DAILY.schema
+    assert got["cost"].dtype == MONEY

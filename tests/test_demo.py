@@ -1,0 +1,156 @@
+"""The demo, end to end: what is published equals what the generator knows it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from examples.generate import write
+from examples.truth import Truth
+from tests.pipelines import small
+
+END = date(2026, 11, 8)
+DAYS = 12
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Truth, Any]]:
+    folder = tmp_path_factory.mktemp("company") / "demo"
+    truth = write(folder, END, DAYS, 11)
+    done = small.tierwise("run", "--config", folder / "tierwise.yaml", "--date", END.isoformat())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10 of 10 passed" in done.stdout
+    connection = duckdb.connect(str((folder / "data" / "warehouse.duckdb").resolve()), read_only=True)
+    yield folder, truth, connection
+    connection.close()
+
+
+def test_bills_to_the_last_decimal(demo: tuple[Path, Truth, Any]) -> None:
+    _, truth, connection = demo
+    found = {
+        (source, month): (rows, billed, effective)
+        for source, month, rows, billed, effective in connection.execute(
+            """SELECT x_source, x_billing_month, count(*), sum(BilledCost), sum(EffectiveCost)
+               FROM focus.cost_and_usage WHERE x_source NOT LIKE 'site:%' GROUP BY ALL"""
+        ).fetchall()
+    }
+    expected = {
+        (source, month): (bill.rows, bill.billed, bill.effective)
+        for source, bills in (("aws", truth.aws), ("gcp", truth.focus))
+        for month, bill in bills.items()
+    }
+    assert found == expected
+
+
+def test_money_in_is_money_out_everywhere(demo: tuple[Path, Truth, Any]) -> None:
+    _, _, connection = demo
+    rows = connection.execute(
+        "SELECT source, difference, source_total, allocated_total FROM ops.reconciliation"
+    ).fetchall()
+    assert {source for source, *_ in rows} >= {"aws", "gcp", "site:dc1", "site:plant2"}
+    assert all(difference == 0 for _, difference, *_ in rows)
+    assert all(total == allocated for *_, total, allocated in rows)
+
+
+def test_energy_of_every_card_and_day(demo: tuple[Path, Truth, Any]) -> None:
+    _, truth, connection = demo
+    found = {
+        (gpu, day): energy
+        for gpu, day, energy in connection.execute(
+            "SELECT gpu, day, sum(energy_kwh + energy_estimated_kwh) FROM marts.gpu_daily GROUP BY ALL"
+        ).fetchall()
+    }
+    assert len(truth.gpu_energy_kwh) >= 16 * (DAYS - 1)
+    for key, energy in truth.gpu_energy_kwh.items():
+        assert found[key] == pytest.approx(float(energy), rel=1e-3, abs=1e-6), key
+
+
+def test_cards_add_up_to_their_day(demo: tuple[Path, Truth, Any]) -> None:
+    """24 hours for each card and day (25 on the last Sunday of October would be outside this window)."""
+    _, _, connection = demo
+    rows = connection.execute(
+        """SELECT day, gpu, sum(gpu_hours_capacity), sum(gpu_hours_allocated), sum(gpu_hours_used)
+           FROM marts.gpu_daily GROUP BY ALL"""
+    ).fetchall()
+    for day, gpu, capacity, allocated, used in rows:
+        assert capacity == pytest.approx(24), (day, gpu)
+        assert capacity >= allocated - 1e-9
+        assert used is None or allocated >= used - 1e-9
+
+
+def test_inferences_of_every_workload_and_day(demo: tuple[Path, Truth, Any]) -> None:
+    _, truth, connection = demo
+    found = {
+        (workload, day): (inferences, tokens_in, tokens_out)
+        for workload, day, inferences, tokens_in, tokens_out in connection.execute(
+            """SELECT workload, day, sum(inferences), sum(tokens_in), sum(tokens_out)
+               FROM telemetry.inference_hourly GROUP BY ALL"""
+        ).fetchall()
+    }
+    for key, work in truth.inference.items():
+        expected = (work.requests - work.failed, work.prompt_tokens or None, work.generation_tokens or None)
+        assert found[key] == expected, key
+
+
+def test_edge_inferences_of_every_device_and_day(demo: tuple[Path, Truth, Any]) -> None:
+    _, truth, connection = demo
+    found = {
+        (device, day): inferences
+        for device, day, inferences in connection.execute(
+            "SELECT device, day, sum(inferences) FROM telemetry.edge_daily GROUP BY ALL"
+        ).fetchall()
+    }
+    for key, inferences in truth.edge_inferences.items():
+        assert found.get(key, 0) == inferences, key
+
+
+def test_untagged_is_what_was_left_untagged(demo: tuple[Path, Truth, Any]) -> None:
+    """The misspelt tags found their team; what is untagged is what the generator left so, less account defaults."""
+    _, truth, connection = demo
+    untagged = connection.execute(
+        "SELECT sum(effective_cost) FROM marts.chargeback_daily WHERE team = 'untagged'"
+    ).fetchone()[0]
+    left = sum((bill.untagged for bills in (truth.aws, truth.focus) for bill in bills.values()), Decimal(0))
+    assert untagged == left > 0
+    teams = {t for (t,) in connection.execute("SELECT DISTINCT team FROM marts.chargeback_daily").fetchall()}
+    assert teams == {"assist", "documents", "platform", "research", "risk", "untagged", "vision"}
+
+
+def test_unit_cost_is_cost_over_work(demo: tuple[Path, Truth, Any]) -> None:
+    _, truth, connection = demo
+    day = END - timedelta(days=2)
+    cost, inferences, per_million = connection.execute(
+        """SELECT cost, inferences, cost_per_1m_inferences FROM marts.unit_cost_daily
+           WHERE workload = 'support-chat' AND basis = 'full' AND tier = 'onprem' AND day = ?""", [day]
+    ).fetchone()  # fmt: skip
+    work = truth.inference["support-chat", day]
+    assert inferences == work.requests - work.failed
+    charged = connection.execute(
+        "SELECT sum(effective_cost) FROM marts.chargeback_daily WHERE workload = 'support-chat' AND tier = 'onprem' AND day = ?",
+        [day],
+    ).fetchone()[0]
+    assert cost == charged
+    assert float(per_million) == pytest.approx(float(charged) / inferences * 1e6, rel=1e-9)
+
+
+def test_every_declared_workload_has_a_recommendation(demo: tuple[Path, Truth, Any]) -> None:
+    _, _, connection = demo
+    found = dict(connection.execute("SELECT workload, status FROM marts.placement").fetchall())
+    assert set(found) == {"support-chat", "doc-extract", "fraud-scoring", "field-copilot", "line-inspection"}
+    assert found["field-copilot"] == "infeasible"
+    assert found["support-chat"] == "keep"
+
+
+def test_second_run_reads_nothing(demo: tuple[Path, Truth, Any]) -> None:
+    folder, _, _ = demo
+    before = small.fingerprint(folder)
+    done = small.tierwise("run", "--config", folder / "tierwise.yaml", "--date", END.isoformat())
+    assert done.returncode == 0
+    assert "no bill was read" in done.stdout
+    assert small.fingerprint(folder) == before
