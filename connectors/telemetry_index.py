@@ -50,8 +50,8 @@ class Indexed:
         return datetime.fromtimestamp((self.runs[-1][1] + 1) * QUARTER_S, UTC)
 
     def touches(self, start: datetime, end: datetime) -> bool:
-        """Some samples lie in a quarter hour that overlaps the time from start to end."""
-        first, last = int(start.timestamp() // QUARTER_S), int(end.timestamp() // QUARTER_S)
+        """Some samples lie in a quarter hour that overlaps the time from start to before end."""
+        first, last = int(start.timestamp() // QUARTER_S), int(-(-end.timestamp() // QUARTER_S)) - 1
         return any(a <= last and first <= b for a, b in self.runs)
 
 

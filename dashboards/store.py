@@ -32,6 +32,7 @@ class Store:
 
     The connection cannot write, reads no file but the warehouse and its facts, and its settings are locked.
     Every frame is sorted by all its columns, so that what is made of it is the same for the same warehouse.
+    The warehouse does not change under a store, so the result of a query is kept and given again.
     The file is attached to a DuckDB of its own: connections of one process that open a file directly share its
     settings, and the first to lock them would refuse the next.
 
@@ -50,6 +51,7 @@ class Store:
             msg = f"there is no warehouse at {path}; publish one with `tierwise run`"
             raise ValueError(msg)
         self._has_facts = facts is not None
+        self._results: dict[tuple[object, ...], pl.DataFrame] = {}
         self._connection = duckdb.connect(":memory:")
         quoted = str(path.resolve()).replace("'", "''")
         self._connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
@@ -95,8 +97,11 @@ class Store:
         return self._run(sql, parameters)
 
     def _run(self, sql: str, parameters: list[object] | None = None) -> pl.DataFrame:
-        frame: pl.DataFrame = self._connection.sql(sql, params=parameters or []).pl()
-        return frame
+        values = parameters or []
+        key = (sql, *values)
+        if key not in self._results:
+            self._results[key] = self._connection.sql(sql, params=values).pl()
+        return self._results[key]
 
     def _table(
         self, table: tables.Table, where: str = "true", parameters: tuple[object, ...] = ()

@@ -113,7 +113,10 @@ def gpu_cards(frame: pl.DataFrame, top: int = 20) -> list[tuple[str, str, str, G
 
 
 def gpu_parts(frame: pl.DataFrame) -> pl.DataFrame:
-    """GPU-hours per day: day, series (used, idle, unallocated, unknown), value; their sum is the capacity."""
+    """GPU-hours per day: day, series (used, idle, unallocated, unknown), value.
+
+    The values of a day sum to its capacity; a series that is 0 on a day has no row.
+    """
     held, used = pl.col("gpu_hours_allocated"), pl.col("gpu_hours_used")
     rest = pl.col("gpu_hours_capacity") - held
     parts = {
@@ -123,12 +126,16 @@ def gpu_parts(frame: pl.DataFrame) -> pl.DataFrame:
         "unknown": pl.when(used.is_null()).then(held).otherwise(0.0)
         + pl.when(pl.col("state") == "unknown").then(rest).otherwise(0.0),
     }
-    return pl.concat(
-        frame.group_by("day")
-        .agg(e.fill_null(0.0).sum().alias("value"))
-        .select("day", pl.lit(name).alias("series"), "value")
-        for name, e in parts.items()
-    ).sort("day", "series")
+    return (
+        pl.concat(
+            frame.group_by("day")
+            .agg(e.fill_null(0.0).sum().alias("value"))
+            .select("day", pl.lit(name).alias("series"), "value")
+            for name, e in parts.items()
+        )
+        .filter(pl.col("value") != 0)
+        .sort("day", "series")
+    )
 
 
 def waste_by_card(frame: pl.DataFrame, top: int = 20) -> pl.DataFrame:
@@ -282,6 +289,6 @@ def option_parts(options: pl.DataFrame, current: str | None, recommended: str | 
         .sort("cost_36m", "option")
         .with_columns(label.alias("option"))
         .unpivot(list(COST_PARTS), index="option", variable_name="part", value_name="value")
-        .filter(pl.col("value").is_not_null())
+        .filter(pl.col("value") != 0)
         .with_columns(pl.col("part").replace_strict(COST_PARTS, return_dtype=pl.String))
     )

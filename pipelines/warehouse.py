@@ -57,10 +57,11 @@ class Warehouse:
         """The result of a query on the published warehouse, None before the first publication."""
         if not self.path.is_file():
             return None
-        import duckdb
-
-        with duckdb.connect(str(self.path.resolve()), read_only=True) as connection:
+        connection = read_only(self.path, self.data_dir)
+        try:
             frame: pl.DataFrame = connection.sql(sql).pl()
+        finally:
+            connection.close()
         return frame
 
     def publish(self, run_id: str, built: Path, keep: int) -> Path:
@@ -163,7 +164,9 @@ def _comment(engine: DuckDBEngine, table: tables.Table) -> None:
 
 
 def read_only(file: Path, data_dir: Path) -> Any:
-    """A read-only DuckDB connection that can reach the facts of the data folder and nothing else.
+    """A DuckDB connection that reads a warehouse and its facts, and can reach and change nothing else.
+
+    The file is attached to a database in memory, because connections to one file in one process share settings.
 
     Args:
         file: The warehouse file.
@@ -174,8 +177,10 @@ def read_only(file: Path, data_dir: Path) -> Any:
     """
     import duckdb
 
-    connection = duckdb.connect(str(file.resolve()), read_only=True)
+    connection = duckdb.connect(":memory:")
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"ATTACH {literal(file.resolve())} AS warehouse (READ_ONLY)")
+    connection.execute("USE warehouse")
     connection.execute(f"SET allowed_directories = {literals([data_dir / 'facts'])}")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+os.environ["COLUMNS"] = "200"
+os.environ["NO_COLOR"] = "1"
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 

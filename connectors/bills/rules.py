@@ -86,7 +86,11 @@ def _checks() -> list[Check]:
     for name in ("BilledCost", "EffectiveCost"):
         result.append(Check("rejected", "missing_value", name, f"{identifier(name)} IS NULL"))
         result.append(Check("rejected", "not_a_number", name, f"{t(name)} IS NULL"))
-    result.append(Check("rejected", "missing_value", "BillingCurrency", """COALESCE(trim("BillingCurrency"), '') = ''"""))
+    result.append(
+        Check(
+            "rejected", "missing_value", "BillingCurrency", """COALESCE(trim("BillingCurrency"), '') = ''"""
+        )
+    )
     for name in PERIODS:
         result.append(Check("rejected", "missing_value", name, f"{identifier(name)} IS NULL"))
         result.append(Check("rejected", "bad_date", name, f"{t(name)} IS NULL"))

@@ -50,7 +50,7 @@ class Access:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     auth: tuple[str, str] | None = field(default=None, repr=False)
     ca_file: Path | None = None
-    timeout_s: float = 90
+    timeout_s: int = 90
     retries: int = 4
     backoff_s: float = 0.5
 
@@ -79,7 +79,7 @@ class Client:
         self._connect = PrometheusConnect(
             url=access.url.rstrip("/"),
             headers=access.headers,
-            auth=access.auth,
+            auth=access.auth or (),
             retry=retry,
             session=session,
             timeout=access.timeout_s,
@@ -216,7 +216,7 @@ def _frame(series: Sequence[tuple[dict[str, str], list[list[Any]]]], labels: Seq
         times += [float(p[0]) for p in points]
         values += [float(p[1]) for p in points]
         for name, column in columns.items():
-            column += [metric.get(name, "")] * len(points)
+            column.extend([metric.get(name, "")] * len(points))
     frame = pl.DataFrame(columns, schema=dict.fromkeys(labels, pl.String)).with_columns(
         hour=pl.from_epoch(pl.Series(times, dtype=pl.Float64).cast(pl.Int64), time_unit="s").cast(
             pl.Datetime("us")

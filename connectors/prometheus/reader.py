@@ -79,7 +79,7 @@ class Options(SourceOptions):
     password: SecretStr | None = None
     bearer_token: SecretStr | None = None
     ca_file: str | None = None
-    timeout_s: float = Field(default=90, gt=0, le=600)
+    timeout_s: int = Field(default=90, ge=1, le=600)
 
     @field_validator("url")
     @classmethod
@@ -191,9 +191,8 @@ class PrometheusReader:
             client, first_hour(run[0].period, self.zone), last, options.matchers, options.replica_label
         )
         wanted = {str(d): names for d, names in options.pod_labels.items()}
-        hours = read_hours(
-            question, list(days), self.zone, options.scrape_interval_s, options.exporter_pods, wanted
-        )
+        scrapes = Scrapes(options.scrape_interval_s, options.exporter_pods, wanted)
+        hours = read_hours(question, list(days), self.zone, scrapes)
         frames = {t: hours.of(t, self.context.name, options.site, options.tier) for t in hours.frames}
         partial = describe(client.warnings)
         findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list, hours.findings)

@@ -61,7 +61,7 @@ class Steps:
     @property
     def bridge_us(self) -> int:
         """Longer gaps are not bridged; microseconds."""
-        return max(self.max_us, int(self.bridge.total_seconds()) * 1_000_000)
+        return self.bridge // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
             FROM counted GROUP BY {keys}, hour
         ), covered AS (
             SELECT {keys}, hour, SUM(part_us) / {HOUR_US} AS coverage
-            FROM ({by_hour("segments", f"date_diff('microsecond', t0, t1) <= {max_step_us}")}) GROUP BY {keys}, hour
+            FROM ({by_hour("(SELECT * EXCLUDE (hour) FROM segments)", f"date_diff('microsecond', t0, t1) <= {max_step_us}")}) GROUP BY {keys}, hour
         ), bounds AS (
             SELECT {keys}, hour, bound, SUM(buckets[bound] - COALESCE(base[bound], 0)) AS requests
             FROM (SELECT *, UNNEST(map_keys(buckets)) AS bound FROM counted) GROUP BY {keys}, hour, bound

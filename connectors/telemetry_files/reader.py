@@ -16,7 +16,7 @@ from pydantic import Field
 
 from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
 from connectors.objects import LocationOptions, open_store
-from connectors.telemetry import fingerprint, first_hour, issues, site_of, write_days
+from connectors.telemetry import MAX_STEP, fingerprint, first_hour, issues, site_of, write_days
 from connectors.telemetry_files.files import is_data, scan
 from connectors.telemetry_files.hours import Steps, read_hours
 from connectors.telemetry_index import Indexed, days, index, settings, within
@@ -54,7 +54,8 @@ class TelemetryFilesReader:
         self.context = context
         self.zone = site_of(self.options.site, context).zone
         self.store = open_store(self.options, context.base, context.cache)
-        self.bridge = timedelta(hours=self.options.bridge_hours)
+        step = timedelta(seconds=self.options.sample_interval_s * MAX_STEP)
+        self.bridge = max(timedelta(hours=self.options.bridge_hours), step)
 
     def check(self) -> str:
         """Says what is there.

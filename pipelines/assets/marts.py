@@ -23,7 +23,7 @@ def _asset(
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         tierwise: Tierwise = context.resources.tierwise
-        run = tierwise.run(context.run_id, dict(context.run.tags))
+        run = tierwise.run(context.run.run_id, dict(context.run.tags))
         if key not in (PLAN, PUBLISHED) and run.unchanged:
             return dg.MaterializeResult(metadata={"unchanged": True})
         return dg.MaterializeResult(metadata=dict(step(run)))

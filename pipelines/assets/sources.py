@@ -58,7 +58,7 @@ def source_assets(config: Config, source: Source) -> list[dg.AssetsDefinition]:
     )
     def daily(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         tierwise: Tierwise = context.resources.tierwise
-        slices = ingest(tierwise.run(context.run_id, dict(context.run.tags)), source)
+        slices = ingest(tierwise.run(context.run.run_id, dict(context.run.tags)), source)
         for facts in slices:
             if facts.status == "loaded" and parts.has_partition_key(facts.period.isoformat()):
                 context.log_event(
@@ -80,7 +80,7 @@ def source_assets(config: Config, source: Source) -> list[dg.AssetsDefinition]:
         tierwise: Tierwise = context.resources.tierwise
         period = date.fromisoformat(context.partition_key)
         tags = dict(context.run.tags) | {"tierwise/month": f"{period:%Y-%m}"}
-        slices = ingest(tierwise.run(context.run_id, tags), source)
+        slices = ingest(tierwise.run(context.run.run_id, tags), source)
         return dg.MaterializeResult(metadata=_metadata([s for s in slices if s.period == period]))
 
     return [daily, sliced]

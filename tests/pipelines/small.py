@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import io
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+
+from pipelines import cli
 
 HEADER = (
     "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingCurrency,BillingAccountId,BillingPeriodStart,BillingPeriodEnd,"
@@ -70,16 +74,39 @@ def write_bill(folder: Path, name: str, rows: list[str]) -> Path:
     return file
 
 
-def tierwise(
-    *arguments: str | Path, cwd: Path | None = None, prelude: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Runs the command in a process of its own, as a person does; `prelude` is Python to run in it first."""
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def tierwise(*arguments: str | Path) -> Done:
+    """Runs the command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            cli.app([str(a) for a in arguments], prog_name="tierwise")
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+        else:
+            code = 0
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def tierwise_process(*arguments: str | Path, prelude: str = "") -> Done:
+    """Runs the command in a process of its own; `prelude` is Python to run in it first."""
     code = f"{prelude}\nimport sys; from pipelines.cli import main; sys.argv[0] = 'tierwise'; main()"
-    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True, text=True, timeout=120, cwd=cwd, env=environment, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def totals(folder: Path) -> dict[str, str]:

@@ -32,7 +32,7 @@ STAGES = [
 
 
 def run(site: Path, prelude: str = "") -> int:
-    return small.tierwise(
+    return small.tierwise_process(
         "run", "--config", site / "tierwise.yaml", "--date", "2026-11-05", prelude=prelude
     ).returncode
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.connectors.bills.helpers import counted, cur, facts, load, write
 
+at = datetime.fromisoformat
+
 PLAN = {"savingsPlan__SavingsPlanARN": "arn:aws:savingsplans::1:savingsplan/x"}
 RESERVED = {"reservation__ReservationARN": "arn:aws:ec2:us-east-1:1:reserved-instances/y"}
 
@@ -31,13 +33,13 @@ def test_usage(tmp_path: Path) -> None:
         "BilledCost": Decimal(10),
         "BillingAccountId": "000111122223",
         "BillingCurrency": "USD",
-        "BillingPeriodEnd": datetime(2026, 10, 1),
-        "BillingPeriodStart": datetime(2026, 9, 1),
+        "BillingPeriodEnd": at("2026-10-01"),
+        "BillingPeriodStart": at("2026-09-01"),
         "ChargeCategory": "Usage",
         "ChargeDescription": "GPU hour",
         "ChargeFrequency": "Usage-Based",
-        "ChargePeriodEnd": datetime(2026, 9, 1, 1),
-        "ChargePeriodStart": datetime(2026, 9, 1),
+        "ChargePeriodEnd": at("2026-09-01T01:00"),
+        "ChargePeriodStart": at("2026-09-01"),
         "ConsumedQuantity": Decimal(2),
         "ConsumedUnit": "Hrs",
         "ContractedCost": Decimal(10),

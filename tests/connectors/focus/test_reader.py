@@ -27,6 +27,8 @@ from tests.connectors.bills.helpers import (
     write,
 )
 
+at = datetime.fromisoformat
+
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
 
 
@@ -47,13 +49,13 @@ def test_a_1_0_row_becomes_1_4(tmp_path: Path) -> None:
         "BillingAccountId": "0012",
         "BillingAccountName": "Acme",
         "BillingCurrency": "USD",
-        "BillingPeriodEnd": datetime(2026, 10, 1),
-        "BillingPeriodStart": datetime(2026, 9, 1),
+        "BillingPeriodEnd": at("2026-10-01"),
+        "BillingPeriodStart": at("2026-09-01"),
         "ChargeCategory": "Usage",
         "ChargeDescription": "GPU hours",
         "ChargeFrequency": "Usage-Based",
-        "ChargePeriodEnd": datetime(2026, 9, 2),
-        "ChargePeriodStart": datetime(2026, 9, 1),
+        "ChargePeriodEnd": at("2026-09-02"),
+        "ChargePeriodStart": at("2026-09-01"),
         "ConsumedQuantity": Decimal(1),
         "ConsumedUnit": "Hours",
         "ContractedCost": Decimal("1.5"),
@@ -295,8 +297,8 @@ def test_parquet_with_types_of_its_own(tmp_path: Path) -> None:
     frame = pl.DataFrame([focus(), focus()]).with_columns(
         pl.Series("BilledCost", [0.1, 1e-7]),
         pl.Series("EffectiveCost", [Decimal("0.10"), Decimal("0.20")]),
-        pl.Series("BillingPeriodStart", [datetime(2026, 9, 1)] * 2).dt.replace_time_zone("UTC"),
-        pl.Series("ChargePeriodStart", [datetime(2026, 9, 1, 5)] * 2),
+        pl.Series("BillingPeriodStart", [at("2026-09-01")] * 2).dt.replace_time_zone("UTC"),
+        pl.Series("ChargePeriodStart", [at("2026-09-01T05:00")] * 2),
         pl.Series("Tags", [{"team": "a"}, {"team": None}]),
     )
     (tmp_path / "bills").mkdir()
@@ -305,7 +307,7 @@ def test_parquet_with_types_of_its_own(tmp_path: Path) -> None:
     read = facts(loaded)
     assert read["BilledCost"].to_list() == [Decimal("0.1"), Decimal("0.0000001")]
     assert read["EffectiveCost"].to_list() == [Decimal("0.1"), Decimal("0.2")]
-    assert read["ChargePeriodStart"].to_list() == [datetime(2026, 9, 1, 5)] * 2
+    assert read["ChargePeriodStart"].to_list() == [at("2026-09-01T05:00")] * 2
     assert [json.loads(t) for t in read["Tags"]] == [{"team": "a"}, {"team": None}]
     assert loaded.issues.is_empty()
 

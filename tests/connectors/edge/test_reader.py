@@ -1,0 +1,189 @@
+"""Reports of edge devices to days: duplicates, late files, restarts, midnight, gaps, bad lines."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from connectors.base import Context, Loaded, SourceError, Window
+from connectors.edge.reader import EdgeFilesReader, Options
+from models.config import Site
+from pipelines.engines.duckdb import DuckDBEngine
+
+WINDOW = Window(date(2030, 1, 1), datetime(2030, 1, 1, tzinfo=UTC))
+START = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+def reader(folder: Path, zone: str = "UTC", **options: Any) -> EdgeFilesReader:
+    sites = {"plant": Site(time_zone=zone, tariff="0.1")}
+    settings = Options(kind="edge_files", location="in", site="plant", **options)
+    return EdgeFilesReader(settings, Context("cams", folder, folder / "cache", sites))
+
+
+def load(folder: Path, zone: str = "UTC", days: Sequence[date] | None = None, **options: Any) -> list[Loaded]:
+    source = reader(folder, zone, **options)
+    (folder / "work").mkdir(exist_ok=True)
+    with DuckDBEngine() as engine:
+        wanted = [s for s in source.slices(WINDOW) if days is None or s.period in days]
+        return list(source.load(wanted, folder / "work", engine))
+
+
+def rows(loaded: Sequence[Loaded]) -> pl.DataFrame:
+    return pl.concat([pl.read_parquet(p) for item in loaded for p in item.facts.values()]).sort("device", "day")
+
+
+def report(n: int, **more: Any) -> dict[str, Any]:
+    """The n-th report since 1 September, one a quarter hour, 10 inferences and 5 Wh each."""
+    ts = (START + timedelta(minutes=15 * n)).isoformat()
+    base = {"device_id": "cam-1", "ts": ts, "boot_id": "b0", "seq": n, "inferences_total": 1000 + 10 * n}
+    return base | {"failed_total": n, "energy_wh_total": 5 * n, "team": "vision", "workload": "weld"} | more
+
+
+def write(folder: Path, name: str, reports: Sequence[dict[str, Any] | str]) -> None:
+    path = folder / "in" / name
+    path.parent.mkdir(exist_ok=True)
+    text = "\n".join(r if isinstance(r, str) else json.dumps(r) for r in reports) + "\n"
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+
+
+def test_two_days_of_one_device(tmp_path: Path) -> None:
+    write(tmp_path, "1.jsonl.gz", [report(n) for n in range(96)])
+    write(tmp_path, "2.jsonl", [report(n) for n in range(96, 192)])
+    days = rows(load(tmp_path))
+    # the first report sets the base: 95 increments on the first day, 96 on the second
+    assert days["inferences"].to_list() == [950, 960]
+    assert days["failed"].to_list() == [95, 96]
+    assert days["energy_kwh"].to_list() == pytest.approx([0.475, 0.48])
+    # reports at 00:00 ... 23:45; the one at midnight covers the last quarter of the first day
+    assert days["online_hours"].to_list() == [24.0, 23.75]
+    assert days["coverage"].to_list() == pytest.approx([1.0, 23.75 / 24])
+    assert days["messages"].to_list() == [96, 96]
+    assert days.select("device", "team", "workload", "site", "source").unique().rows() == [
+        ("cam-1", "vision", "weld", "plant", "cams")
+    ]
+
+
+def test_duplicates_count_once(tmp_path: Path) -> None:
+    write(tmp_path, "1.jsonl", [report(n) for n in (0, 1, 1, 2, 3)])
+    write(tmp_path, "2.jsonl", [report(n) for n in (2, 3, 4)])
+    (item,) = load(tmp_path)
+    day = rows([item])
+    assert day.select("inferences", "messages", "duplicates").rows() == [(40, 5, 3)]
+    assert item.rows_read == 8
+
+
+def test_late_file_reopens_its_day_only(tmp_path: Path) -> None:
+    for day in range(5):
+        lost = {96 * 1 + 40, 96 * 1 + 41} if day == 1 else set()
+        write(tmp_path, f"2026-09-0{day + 1}.jsonl", [report(n) for n in range(96 * day, 96 * (day + 1)) if n not in lost])
+    options = {"bridge_days": 1}
+    before = {s.period: s.fingerprint for s in reader(tmp_path, **options).slices(WINDOW)}
+    gap = rows(load(tmp_path, **options))
+    write(tmp_path, "2026-09-06.jsonl", [report(n) for n in (136, 137)])
+    after = {s.period: s.fingerprint for s in reader(tmp_path, **options).slices(WINDOW)}
+    assert [d.day for d in before if before[d] != after[d]] == [2, 3]
+    # reports 135 and 138 are 45 minutes apart: what the three increments used is known, not when
+    assert gap["energy_estimated_kwh"].to_list() == pytest.approx([0, 0.015, 0, 0, 0])
+    assert gap["energy_kwh"].to_list() == pytest.approx([0.475, 0.465, 0.48, 0.48, 0.48])
+    assert gap["online_hours"].to_list() == [24, 24 - 0.75 + 2.5 / 4, 24, 24, 23.75]
+    filled = rows(load(tmp_path, days=[date(2026, 9, 2)], **options))
+    assert filled.select("inferences", "online_hours", "late_messages").rows() == [(960, 24.0, 2)]
+
+
+def test_restart_counts_from_zero_and_midnight_goes_to_the_later_day(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "a.jsonl",
+        [
+            report(94),
+            report(95),
+            report(97, boot_id="b1", seq=0, inferences_total=7, failed_total=0, energy_wh_total=2),
+            report(98, boot_id="b1", seq=1, inferences_total=17, failed_total=0, energy_wh_total=7),
+            report(99, boot_id="b1", seq=2, inferences_total=4, failed_total=0, energy_wh_total=1),
+        ],
+    )
+    days = rows(load(tmp_path))
+    # second day: 7 since the restart, +10, then a counter that fell: 4 since an unannounced restart
+    assert days["inferences"].to_list() == [10, 21]
+    # 95 to 97 is half an hour, within 2.5 intervals
+    assert days["online_hours"].to_list() == [0.5, 0.75]
+    assert days["energy_kwh"].to_list() == pytest.approx([0.005, 0.008])
+
+
+def test_local_days_and_a_device_without_a_meter(tmp_path: Path) -> None:
+    reports = [report(n, ts=(START + timedelta(minutes=15 * n)).isoformat()) for n in range(96)]
+    for r in reports:
+        del r["energy_wh_total"]
+    write(tmp_path, "a.jsonl", reports)
+    days = rows(load(tmp_path, "Asia/Kolkata"))
+    # 18:30 UTC is midnight: reports 0..73 (73 increments) and 74..95 (22)
+    assert days["day"].dt.day().to_list() == [1, 2]
+    assert days["inferences"].to_list() == [730, 220]
+    assert days["energy_kwh"].to_list() == [None, None]
+
+
+def test_bad_lines_are_rejected_with_file_and_line(tmp_path: Path) -> None:
+    bad = [
+        "{not json",
+        json.dumps(report(5, ts="2026-09-01T01:15:00")),
+        json.dumps({k: v for k, v in report(6).items() if k != "boot_id"}),
+        json.dumps(report(7, inferences_total="many")),
+        "",
+        "[1, 2]",
+    ]
+    write(tmp_path, "a.jsonl", [report(0), *bad, report(1)])
+    (item,) = load(tmp_path)
+    found = {r["rule"]: (r["column_name"], r["rows"], r["location"].rsplit("/", 1)[-1]) for r in item.issues.iter_rows(named=True)}
+    assert found == {
+        "json_unreadable": ("line", 1, "a.jsonl:2"),
+        "ts_unreadable": ("ts", 1, "a.jsonl:3"),
+        "key_missing": ("boot_id", 1, "a.jsonl:4"),
+        "number_unreadable": ("inferences_total", 1, "a.jsonl:5"),
+    } or {r["rule"] for r in item.issues.iter_rows(named=True)} >= set(found)
+    assert item.issues["rows"].sum() == 5
+    assert item.rows_read == 7
+    assert rows([item])["inferences"].to_list() == [10]
+    assert set(item.issues["action"]) == {"rejected"}
+
+
+def test_histogram_of_the_day(tmp_path: Path) -> None:
+    def buckets(n: int) -> dict[str, Any]:
+        return {"latency_seconds_buckets": {"0.1": 3 * n, "0.02": n, "+Inf": 4 * n}}
+
+    write(tmp_path, "a.jsonl", [report(n, **buckets(n)) for n in range(2, 6)])
+    day = rows(load(tmp_path))
+    assert json.loads(day["latency_buckets"][0]) == {"0.02": 3, "0.1": 9, "+Inf": 12}
+    assert list(json.loads(day["latency_buckets"][0])) == ["0.02", "0.1", "+Inf"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("a.jsonl", b"", "is empty"),
+        ("a.jsonl.gz", gzip.compress(json.dumps(report(0)).encode() * 200)[:60], "is damaged"),
+        ("a.jsonl", b'{"device_id": "x"}\n', "none of 1 lines"),
+        ("a.csv", b"x\n", "is no file of reports"),
+    ],
+)
+def test_bad_files_say_what_to_do(tmp_path: Path, name: str, data: bytes, words: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / name).write_bytes(data)
+    with pytest.raises(SourceError, match=words) as error:
+        reader(tmp_path).slices(WINDOW)
+    assert name in str(error.value)
+
+
+def test_lines_that_are_not_utf8_are_rejected_alone(tmp_path: Path) -> None:
+    write(tmp_path, "a.jsonl", [report(0), report(1)])
+    path = tmp_path / "in" / "a.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"device_id": "\xff\xfe"}\n')
+    (item,) = load(tmp_path)
+    assert item.issues.select("rule", "rows").rows() == [("json_unreadable", 1)]
+    assert rows([item])["inferences"].to_list() == [10]

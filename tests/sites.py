@@ -1,0 +1,247 @@
+"""A seeded GPU site whose truth is known, as OpenMetrics text for `promtool tsdb create-blocks-from openmetrics`.
+
+Four local days in Madrid, the third of 25 hours. Power is constant within a minute, so that the truth is a sum of
+minutes. What telemetry does to it, on purpose:
+- node alpha: scraped by two replicas of a highly available Prometheus, 7 s apart; one card is free, one held but idle
+- node beta: scraped 13 s past the minute, `exported_` labels, counters restart, a pod changes within an hour
+- node gamma: three hours without scrapes; after them one of its pods has another name
+- node delta: one card in three MIG instances, each repeating power and energy of the whole card
+- all: the label Hostname becomes hostname; a model server restarts
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+ZONE = ZoneInfo("Europe/Madrid")
+DAYS = tuple(date(2025, 10, 24) + timedelta(days=d) for d in range(4))
+START = datetime(2025, 10, 24, tzinfo=ZONE)
+T0 = int(START.timestamp())
+MINUTES = (24 * 4 + 1) * 60
+RENAME = T0 + 50 * 3600 + 1200
+RESET = T0 + 30 * 3600 + 600
+CHURN = T0 + 40 * 3600 + 1500
+GAP = (T0 + 57 * 3600 + 900, T0 + 60 * 3600 + 900)
+SERVER_RESET = T0 + 35 * 3600 + 2400
+
+Labels = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One card: who holds it when (pod, team), how hard it works, and its MIG instances (profile, id, pod, team)."""
+
+    node: str
+    name: str
+    load: float
+    holders: tuple[tuple[int, str, str], ...] = ()
+    mig: tuple[tuple[str, str, str, str], ...] = ()
+
+
+CARDS = (
+    Card("alpha", "GPU-a0", 0.8, ((T0, "chat-0", "assist"),)),
+    Card("alpha", "GPU-a1", 0.0, ((T0, "notebook-7", "research"),)),
+    Card("alpha", "GPU-a2", 0.0),
+    Card("beta", "GPU-b0", 0.6, ((T0, "train-a", "vision"), (CHURN, "train-b", "speech"))),
+    Card("beta", "GPU-b1", 0.3, ((T0, "train-a", "vision"), (CHURN, "train-b", "speech"))),
+    Card("gamma", "GPU-c0", 0.7, ((T0, "chat-1", "assist"),)),
+    Card("gamma", "GPU-c1", 0.5, ((T0, "batch-x", "search"), (GAP[1], "batch-y", "search"))),
+    Card(
+        "delta",
+        "GPU-d0",
+        0.5,
+        mig=(("1g.10gb", "7", "mig-s", "search"), ("2g.20gb", "5", "mig-r", "research"), ("4g.40gb", "1", "mig-v", "vision")),
+    ),
+)
+
+
+@dataclass
+class Truth:
+    """What really happened, by local day: kWh by card, card hours by team (MIG instances count whole), requests."""
+
+    kwh: dict[tuple[str, date], float] = field(default_factory=lambda: defaultdict(float))
+    gap_kwh: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    team_hours: dict[tuple[str, date], float] = field(default_factory=lambda: defaultdict(float))
+    used_hours: dict[tuple[str, date], float] = field(default_factory=lambda: defaultdict(float))
+    requests: dict[tuple[str, date], int] = field(default_factory=lambda: defaultdict(int))
+    failed: dict[tuple[str, date], int] = field(default_factory=lambda: defaultdict(int))
+    tokens_out: dict[tuple[str, date], int] = field(default_factory=lambda: defaultdict(int))
+
+
+def day_of(epoch: float) -> date:
+    """The local day of a moment."""
+    return datetime.fromtimestamp(epoch, UTC).astimezone(ZONE).date()
+
+
+class Text:
+    """Series by metric, written as one OpenMetrics file."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, list[str]] = defaultdict(list)
+
+    def add(self, metric: str, labels: Mapping[str, str], samples: Iterator[tuple[float, float]]) -> None:
+        """One series; samples are (epoch, value) in order."""
+        inside = ",".join(f'{k}="{v}"' for k, v in labels.items())
+        self._families[metric] += [f"{metric}{{{inside}}} {value:.12g} {ts:.0f}\n" for ts, value in samples]
+
+    def write(self, path: Path) -> None:
+        """Writes all series."""
+        with path.open("w") as file:
+            for metric, lines in self._families.items():
+                file.write(f"# TYPE {metric} unknown\n")
+                file.writelines(lines)
+            file.write("# EOF\n")
+
+
+def _scrapes(first: float, last: float, offset: int, *, silent: tuple[int, int] | None = None) -> Iterator[int]:
+    """Scrapes in [first, last), one a minute, `offset` seconds past it."""
+    for minute in range(MINUTES + 1):
+        ts = T0 + minute * 60 + offset
+        if first <= ts < last and not (silent and silent[0] <= ts < silent[1]):
+            yield ts
+
+
+def _card(card: Card, rng: random.Random, text: Text, truth: Truth) -> list[float]:
+    """Writes a card's series; returns its power by minute."""
+    load = [0.0 if not card.load else min(1.0, max(0.05, rng.gauss(card.load, 0.2))) for _ in range(MINUTES + 2)]
+    watts = [70 + 530 * u + rng.uniform(0, 8) for u in load]
+    total = [0.0]
+    for w in watts:
+        total.append(total[-1] + w * 60_000)
+    for minute in range(MINUTES):
+        ts = T0 + minute * 60
+        kwh = watts[minute] / 60_000
+        truth.kwh[card.name, day_of(ts)] += kwh
+        truth.used_hours[card.name, day_of(ts)] += load[minute] / 60
+        if card.node == "gamma" and GAP[0] <= ts < GAP[1]:
+            truth.gap_kwh[card.name] += kwh
+    offset = 13 if card.node == "beta" else 0
+
+    def energy(ts: float) -> float:
+        minute, second = divmod(ts - T0, 60)
+        mj = total[int(minute)] + watts[int(minute)] * 1000 * second
+        if card.node == "beta" and ts >= RESET:
+            minute, second = divmod(RESET - T0, 60)
+            return mj - total[int(minute)] - watts[int(minute)] * 1000 * second
+        return mj + 2e12
+
+    def before(values: list[float]) -> Callable[[float], float]:
+        return lambda ts: values[max(0, int((ts - T0 - 1) // 60))]
+
+    replicas: tuple[tuple[Labels, int], ...] = (({}, offset),)
+    if card.node == "alpha":
+        replicas = (({"prometheus_replica": "a"}, 0), ({"prometheus_replica": "b"}, 7))
+    silent = GAP if card.node == "gamma" else None
+    instances: tuple[tuple[Labels, tuple[tuple[int, str, str], ...]], ...] = (({}, card.holders or ((T0, "", ""),)),)
+    if card.mig:
+        instances = tuple(
+            ({"GPU_I_PROFILE": profile, "GPU_I_ID": number}, ((T0, pod, team),)) for profile, number, pod, team in card.mig
+        )
+    for own, holders in instances:
+        for (begin, pod, team), end in zip(holders, [h[0] for h in holders[1:]] + [T0 + MINUTES * 60 + 60], strict=True):
+            for minute in range(MINUTES):
+                if team and begin <= T0 + minute * 60 < end:
+                    truth.team_hours[team, day_of(T0 + minute * 60)] += 1 / 60
+            for a, b in ((begin, min(end, RENAME)), (max(begin, RENAME), end)):
+                host = {"Hostname" if a < RENAME else "hostname": card.node}
+                for replica, late in replicas:
+                    labels = {
+                        "UUID": card.name, "modelName": "NVIDIA H100 80GB HBM3", **own, **host, **_holder(card.node, pod),
+                        "instance": f"{card.node}:9400", "job": "dcgm", **replica,
+                    }  # fmt: skip
+                    for metric, value in (
+                        ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", energy),
+                        ("DCGM_FI_DEV_POWER_USAGE", before(watts)),
+                        ("DCGM_FI_PROF_GR_ENGINE_ACTIVE", before(load)),
+                    ):
+                        text.add(metric, labels, ((ts, value(ts)) for ts in _scrapes(a, b, late, silent=silent)))
+    return watts
+
+
+def _holder(node: str, pod: str) -> Labels:
+    if node == "beta":
+        plain = {"namespace": "monitoring", "pod": "nvidia-dcgm-exporter-b7x2k", "container": "exporter"}
+        return plain | {"exported_namespace": "ml", "exported_pod": pod, "exported_container": "main"}
+    return {"namespace": "ml", "pod": pod, "container": "main"} if pod else {}
+
+
+def _pods(text: Text) -> None:
+    lives: dict[str, tuple[str, int, int]] = {}
+    end = T0 + MINUTES * 60 + 60
+    for card in CARDS:
+        holders = card.holders + tuple((T0, pod, team) for _, _, pod, team in card.mig)
+        for number, (begin, pod, team) in enumerate(card.holders):
+            until = card.holders[number + 1][0] if number + 1 < len(card.holders) else end
+            lives[pod] = (team, begin, until)
+        for begin, pod, team in holders[len(card.holders) :]:
+            lives[pod] = (team, begin, end)
+    for pod, (team, begin, until) in lives.items():
+        labels = {
+            "namespace": "ml", "pod": pod, "uid": f"uid-{pod}", "label_team": team, "label_project": f"{team}-project",
+            "label_app": pod.rsplit("-", 1)[0], "job": "kube-state-metrics",
+        }  # fmt: skip
+        text.add("kube_pod_labels", labels, ((ts, 1) for ts in _scrapes(begin, until, 0)))
+
+
+BOUNDS = (0.3, 0.8, 1.5, 5.0, 15.0)
+
+
+def _server(pod: str, rng: random.Random, text: Text, truth: Truth, *, restarts: bool) -> None:
+    """A vLLM server: what it finished in each minute shows in the scrape at the end of the minute."""
+    names = ("stop", "length", "abort", "prompt", "generation", "sum", *map(str, BOUNDS), "+Inf")
+    counts = dict.fromkeys(names, 0.0)
+    series: dict[str, list[tuple[float, float]]] = {n: [(T0, 0.0)] for n in names}
+    for minute in range(MINUTES):
+        ts = T0 + (minute + 1) * 60
+        if restarts and T0 + minute * 60 == SERVER_RESET:
+            counts = dict.fromkeys(names, 0.0)
+        for _ in range(rng.randrange(4, 24)):
+            day = day_of(ts - 1)
+            reason = rng.choices(("stop", "length", "abort"), (90, 8, 2))[0]
+            latency, prompt, generated = rng.lognormvariate(0.4, 0.8), rng.randrange(20, 3000), rng.randrange(1, 600)
+            truth.requests[pod, day] += reason != "abort"
+            truth.failed[pod, day] += reason == "abort"
+            truth.tokens_out[pod, day] += generated
+            counts[reason] += 1
+            counts["prompt"] += prompt
+            counts["generation"] += generated
+            counts["sum"] += latency
+            for bound in BOUNDS:
+                counts[str(bound)] += latency <= bound
+            counts["+Inf"] += 1
+        for name in names:
+            series[name].append((ts, counts[name]))
+    base = {"model_name": "llama-3.3-70b", "engine": "0", "namespace": "ml", "pod": pod, "instance": f"{pod}:8000", "job": "vllm"}
+    for reason in ("stop", "length", "abort"):
+        text.add("vllm:request_success_total", base | {"finished_reason": reason}, iter(series[reason]))
+    text.add("vllm:prompt_tokens_total", base, iter(series["prompt"]))
+    text.add("vllm:generation_tokens_total", base, iter(series["generation"]))
+    for bound in (*map(str, BOUNDS), "+Inf"):
+        text.add("vllm:e2e_request_latency_seconds_bucket", base | {"le": bound}, iter(series[bound]))
+
+
+def write_site(path: Path, seed: int = 20251024) -> Truth:
+    """Writes the site's series and returns its truth."""
+    rng = random.Random(seed)
+    text, truth = Text(), Truth()
+    node_watts: dict[str, list[float]] = {}
+    for card in CARDS:
+        watts = _card(card, rng, text, truth)
+        node_watts[card.node] = [a + b for a, b in zip(watts, node_watts.get(card.node, [400.0] * len(watts)), strict=True)]
+    for node, watts in node_watts.items():
+        labels = {"instance": f"bmc-{node}", "node": node, "job": "ipmi"}
+        values = ((ts, watts[max(0, (ts - T0) // 60 - 1)]) for ts in _scrapes(T0, T0 + MINUTES * 60 + 60, 0))
+        text.add("ipmi_dcmi_power_consumption_watts", labels, values)
+        for minute in range(MINUTES):
+            truth.kwh[f"bmc-{node}", day_of(T0 + minute * 60)] += watts[minute] / 60_000
+    _pods(text)
+    _server("chat-0", rng, text, truth, restarts=True)
+    _server("chat-1", rng, text, truth, restarts=False)
+    text.write(path)
+    return truth
