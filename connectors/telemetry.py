@@ -26,6 +26,9 @@ MAX_STEP = 2.5
 TIMESTAMP = r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?([Zz]|[+-]\d{2}(:?\d{2})?)"
 """A timestamp in text, ISO 8601 with its zone; without a zone it could mean any of 26 hours and is refused."""
 
+DECIMALS = 9
+"""Digits kept of hours and kWh (a microwatt-hour), so that the order in which threads add does not show."""
+
 QUARTER_S = 900
 """Seconds of a quarter hour; every time zone's days start on one."""
 
@@ -103,7 +106,11 @@ def write_days(
     Yields:
         The day, table name -> file (tables without rows that day are left out), and the number of rows.
     """
-    parts = {t.name: t.conform(f).partition_by("day", as_dict=True) for t, f in frames.items()}
+    doubles = pl.selectors.by_dtype(pl.Float64).round(DECIMALS)
+    parts = {
+        t.name: t.conform(f).with_columns(doubles).partition_by("day", as_dict=True)
+        for t, f in frames.items()
+    }
     keys = {t.name: [k for k in t.key if k != "source"] for t in frames}
     for day in days:
         facts, rows = {}, 0

@@ -186,6 +186,11 @@ class UnitCost:
     days: int
 
     @property
+    def counted(self) -> bool:
+        """Its requests or tokens are known on some day."""
+        return self.inferences is not None or self.tokens is not None
+
+    @property
     def key(self) -> tuple[str, str, str, str]:
         """What tells it from other unit costs of a period and currency."""
         return self.workload, self.model, self.team, self.tier
@@ -233,7 +238,7 @@ def unit_costs(frame: pl.DataFrame) -> list[UnitCost]:
 
 
 def _per_million(frame: pl.DataFrame, unit: str) -> Decimal | None:
-    known = frame.filter(pl.col(unit).is_not_null())
+    known = frame.filter(pl.col(unit).is_not_null() & pl.col("cost").is_not_null())
     units = Decimal(str(float(known[unit].sum())))
     if units <= 0:
         return None

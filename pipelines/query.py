@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import polars as pl
@@ -14,6 +15,8 @@ from rich.text import Text
 
 from pipelines.settings import Config
 from pipelines.warehouse import Warehouse, read_only
+
+Format = Literal["csv", "xlsx", "html", "pdf"]
 
 
 class QueryError(Exception):
@@ -36,7 +39,8 @@ def run_query(config: Config, query: str) -> pl.DataFrame:
     """
     connection = read_only(_published(config), config.data_dir)
     try:
-        return connection.sql(query).pl()
+        frame: pl.DataFrame = connection.sql(query).pl()
+        return frame
     except AttributeError as error:
         msg = "the text is not a query with a result; write a SELECT"
         raise QueryError(msg) from error
@@ -84,14 +88,15 @@ def _cell(value: object) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
-def write_report(config: Config, team: str | None, month: str | None, format_: str, to: Path) -> list[Path]:
+def write_report(
+    config: Config, team: str | None, month: str | None, format_: Format, to: Path
+) -> list[Path]:
     """Writes statements of the published warehouse into a folder.
 
     Raises:
         QueryError: Nothing is published, the team or month is not in it, or a program that is needed is missing.
     """
     from dashboards.export import export
-
     from dashboards.store import Store
 
     with Store(_published(config), facts=config.data_dir / "facts") as store:

@@ -118,7 +118,7 @@ def chargeback(run: Run) -> Metadata:
     owned = pl.col("source").str.starts_with(SITE)
     tagged = pl.concat(
         [
-            tags.with_tag_columns(costs.filter(~owned), rules.tags),
+            tags.with_tag_columns(costs.filter(~owned), {str(d): keys for d, keys in rules.tags.items()}),
             tags.with_tag_columns(costs.filter(owned), {d: (d,) for d in DIMENSIONS}),
         ]
     )
@@ -140,7 +140,9 @@ def chargeback(run: Run) -> Metadata:
 def slice_totals(slices: list[SliceFacts]) -> pl.DataFrame:
     """Native totals: source, month, currency, total."""
     rows = [(s.source, s.period, currency, total) for s in slices for currency, total in s.totals.items()]
-    schema = {"source": pl.String, "month": pl.Date, "currency": pl.String, "total": tables.MONEY}
+    schema: dict[str, pl.DataType] = {
+        "source": pl.String(), "month": pl.Date(), "currency": pl.String(), "total": tables.MONEY
+    }  # fmt: skip
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

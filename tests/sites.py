@@ -56,7 +56,11 @@ CARDS = (
         "delta",
         "GPU-d0",
         0.5,
-        mig=(("1g.10gb", "7", "mig-s", "search"), ("2g.20gb", "5", "mig-r", "research"), ("4g.40gb", "1", "mig-v", "vision")),
+        mig=(
+            ("1g.10gb", "7", "mig-s", "search"),
+            ("2g.20gb", "5", "mig-r", "research"),
+            ("4g.40gb", "1", "mig-v", "vision"),
+        ),
     ),
 )
 
@@ -99,7 +103,9 @@ class Text:
             file.write("# EOF\n")
 
 
-def _scrapes(first: float, last: float, offset: int, *, silent: tuple[int, int] | None = None) -> Iterator[int]:
+def _scrapes(
+    first: float, last: float, offset: int, *, silent: tuple[int, int] | None = None
+) -> Iterator[int]:
     """Scrapes in [first, last), one a minute, `offset` seconds past it."""
     for minute in range(MINUTES + 1):
         ts = T0 + minute * 60 + offset
@@ -109,7 +115,9 @@ def _scrapes(first: float, last: float, offset: int, *, silent: tuple[int, int] 
 
 def _card(card: Card, rng: random.Random, text: Text, truth: Truth) -> list[float]:
     """Writes a card's series; returns its power by minute."""
-    load = [0.0 if not card.load else min(1.0, max(0.05, rng.gauss(card.load, 0.2))) for _ in range(MINUTES + 2)]
+    load = [
+        0.0 if not card.load else min(1.0, max(0.05, rng.gauss(card.load, 0.2))) for _ in range(MINUTES + 2)
+    ]
     watts = [70 + 530 * u + rng.uniform(0, 8) for u in load]
     total = [0.0]
     for w in watts:
@@ -138,13 +146,18 @@ def _card(card: Card, rng: random.Random, text: Text, truth: Truth) -> list[floa
     if card.node == "alpha":
         replicas = (({"prometheus_replica": "a"}, 0), ({"prometheus_replica": "b"}, 7))
     silent = GAP if card.node == "gamma" else None
-    instances: tuple[tuple[Labels, tuple[tuple[int, str, str], ...]], ...] = (({}, card.holders or ((T0, "", ""),)),)
+    instances: tuple[tuple[Labels, tuple[tuple[int, str, str], ...]], ...] = (
+        ({}, card.holders or ((T0, "", ""),)),
+    )
     if card.mig:
         instances = tuple(
-            ({"GPU_I_PROFILE": profile, "GPU_I_ID": number}, ((T0, pod, team),)) for profile, number, pod, team in card.mig
+            ({"GPU_I_PROFILE": profile, "GPU_I_ID": number}, ((T0, pod, team),))
+            for profile, number, pod, team in card.mig
         )
     for own, holders in instances:
-        for (begin, pod, team), end in zip(holders, [h[0] for h in holders[1:]] + [T0 + MINUTES * 60 + 60], strict=True):
+        for (begin, pod, team), end in zip(
+            holders, [h[0] for h in holders[1:]] + [T0 + MINUTES * 60 + 60], strict=True
+        ):
             for minute in range(MINUTES):
                 if team and begin <= T0 + minute * 60 < end:
                     truth.team_hours[team, day_of(T0 + minute * 60)] += 1 / 60
@@ -160,7 +173,9 @@ def _card(card: Card, rng: random.Random, text: Text, truth: Truth) -> list[floa
                         ("DCGM_FI_DEV_POWER_USAGE", before(watts)),
                         ("DCGM_FI_PROF_GR_ENGINE_ACTIVE", before(load)),
                     ):
-                        text.add(metric, labels, ((ts, value(ts)) for ts in _scrapes(a, b, late, silent=silent)))
+                        text.add(
+                            metric, labels, ((ts, value(ts)) for ts in _scrapes(a, b, late, silent=silent))
+                        )
     return watts
 
 
@@ -204,7 +219,11 @@ def _server(pod: str, rng: random.Random, text: Text, truth: Truth, *, restarts:
         for _ in range(rng.randrange(4, 24)):
             day = day_of(ts - 1)
             reason = rng.choices(("stop", "length", "abort"), (90, 8, 2))[0]
-            latency, prompt, generated = rng.lognormvariate(0.4, 0.8), rng.randrange(20, 3000), rng.randrange(1, 600)
+            latency, prompt, generated = (
+                rng.lognormvariate(0.4, 0.8),
+                rng.randrange(20, 3000),
+                rng.randrange(1, 600),
+            )
             truth.requests[pod, day] += reason != "abort"
             truth.failed[pod, day] += reason == "abort"
             truth.tokens_out[pod, day] += generated
@@ -217,7 +236,14 @@ def _server(pod: str, rng: random.Random, text: Text, truth: Truth, *, restarts:
             counts["+Inf"] += 1
         for name in names:
             series[name].append((ts, counts[name]))
-    base = {"model_name": "llama-3.3-70b", "engine": "0", "namespace": "ml", "pod": pod, "instance": f"{pod}:8000", "job": "vllm"}
+    base = {
+        "model_name": "llama-3.3-70b",
+        "engine": "0",
+        "namespace": "ml",
+        "pod": pod,
+        "instance": f"{pod}:8000",
+        "job": "vllm",
+    }
     for reason in ("stop", "length", "abort"):
         text.add("vllm:request_success_total", base | {"finished_reason": reason}, iter(series[reason]))
     text.add("vllm:prompt_tokens_total", base, iter(series["prompt"]))
@@ -233,7 +259,9 @@ def write_site(path: Path, seed: int = 20251024) -> Truth:
     node_watts: dict[str, list[float]] = {}
     for card in CARDS:
         watts = _card(card, rng, text, truth)
-        node_watts[card.node] = [a + b for a, b in zip(watts, node_watts.get(card.node, [400.0] * len(watts)), strict=True)]
+        node_watts[card.node] = [
+            a + b for a, b in zip(watts, node_watts.get(card.node, [400.0] * len(watts)), strict=True)
+        ]
     for node, watts in node_watts.items():
         labels = {"instance": f"bmc-{node}", "node": node, "job": "ipmi"}
         values = ((ts, watts[max(0, (ts - T0) // 60 - 1)]) for ts in _scrapes(T0, T0 + MINUTES * 60 + 60, 0))

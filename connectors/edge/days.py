@@ -6,7 +6,8 @@ Rules:
   starts at 0; so does a counter that falls. A device's first report within the bridge only sets the base.
 - A report covers the time back to the previous one, at most `MAX_STEP` report intervals, on each local day its part.
 - Energy between reports farther apart than that, or that span such a time, is estimated.
-- A report is late when it lies behind what files before its own had brought, and its file is mostly of a later day.
+- A report is late when files before its own (by name) had brought reports from after its day, or when it lies behind
+  theirs and its own file is mostly of a later day.
 """
 
 from __future__ import annotations
@@ -109,14 +110,14 @@ def edge_daily_sql(
     labels = {c: f"arg_max({c}, ts)" for c in carried}
     return f"""
         WITH placed AS (
-            SELECT r.*, c.day, buckets['+Inf'] AS bucket_count,
+            SELECT r.*, c.day, c.closes, buckets['+Inf'] AS bucket_count,
                    row_number() OVER (PARTITION BY device_id, boot_id, seq ORDER BY ts, file) AS copy
             FROM {reports} AS r JOIN {_calendar(bounds)} ON r.ts >= c.opens AND r.ts < c.closes WHERE wrong IS NULL
         ), centres AS (SELECT file, mode(day) AS centre FROM placed GROUP BY file
         ), horizons AS (SELECT * FROM (VALUES {files}) AS h(file, horizon)
         ), messages AS (
             SELECT device_id, p.day, COUNT(*) FILTER (copy = 1) AS messages, COUNT(*) FILTER (copy > 1) AS duplicates,
-                   COUNT(*) FILTER (copy = 1 AND p.ts < horizon AND p.day < centre) AS late_messages
+                   COUNT(*) FILTER (copy = 1 AND (horizon >= p.closes OR (p.ts < horizon AND p.day < centre))) AS late_messages
             FROM placed AS p JOIN centres USING (file) LEFT JOIN horizons USING (file) GROUP BY device_id, p.day
         ), points AS (SELECT * EXCLUDE (copy) FROM placed WHERE copy = 1
         ), segments AS ({counter_segments("points", series, counters, bridge_us, life="boot_id")}

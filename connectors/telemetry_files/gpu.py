@@ -9,8 +9,8 @@ Rules:
   by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card.
 - `observed_hours` and `used_hours` of a MIG instance are its own hours, not weighted by slices.
 - Samples without utilisation are taken at the mean of the others of the hour under that holder.
-- A gap is bridged where the samples on both sides have a readable counter. What it used belongs to nobody known: rows with `allocated` NULL, no observed hours and
-  no instance, spread evenly over the time of the gap.
+- A gap is bridged where the samples on both sides have a readable counter. What it used belongs to nobody known: rows
+  with `allocated` NULL, no observed hours and no instance, spread evenly over the time of the gap.
 - Of several samples of one instance at one moment the last in order of holder counts, one with a holder first.
 """
 

@@ -38,9 +38,13 @@ def binaries() -> Path:
     if (folder / "promtool").is_file():
         return folder
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
-        _unavailable("Prometheus cannot be had: there is neither a prometheus on the PATH nor apt-get and dpkg")
+        _unavailable(
+            "Prometheus cannot be had: there is neither a prometheus on the PATH nor apt-get and dpkg"
+        )
     cache.mkdir(parents=True, exist_ok=True)
-    got = subprocess.run(["apt-get", "download", "-qq", "prometheus"], cwd=cache, capture_output=True, text=True, check=False)
+    got = subprocess.run(
+        ["apt-get", "download", "-qq", "prometheus"], cwd=cache, capture_output=True, text=True, check=False
+    )
     packages = sorted(cache.glob("prometheus_*.deb"))
     if got.returncode or not packages:
         _unavailable(f"Prometheus cannot be had: apt-get download prometheus: {got.stderr.strip()[-300:]}")

@@ -64,7 +64,9 @@ def write(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
     out = csv.DictWriter(text, list(rows[0]))
     out.writeheader()
     for row in rows:
-        out.writerow({k: v.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(v, datetime) else v for k, v in row.items()})
+        out.writerow(
+            {k: v.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(v, datetime) else v for k, v in row.items()}
+        )
     data = text.getvalue().encode()
     path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     return path
@@ -72,5 +74,12 @@ def write(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
 
 def card(ts: datetime, energy_mj: float | None, **more: Any) -> dict[str, Any]:
     """One GPU sample."""
-    row: dict[str, Any] = {"ts": ts, "node": "n1", "gpu": "GPU-1", "energy_mj": energy_mj, "pod": "chat-0", "team": "assist"}
+    row: dict[str, Any] = {
+        "ts": ts,
+        "node": "n1",
+        "gpu": "GPU-1",
+        "energy_mj": energy_mj,
+        "pod": "chat-0",
+        "team": "assist",
+    }
     return row | {"workload": "chat", "utilisation": 0.5} | more

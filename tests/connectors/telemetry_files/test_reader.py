@@ -12,7 +12,17 @@ import pytest
 from connectors.base import Context, SourceError, Window
 from connectors.telemetry_files import reader as module
 from connectors.telemetry_files.reader import Options, TelemetryFilesReader
-from tests.connectors.telemetry_files.samples import GPU, INFERENCE, POWER, card, load, minutes, reader, table, write
+from tests.connectors.telemetry_files.samples import (
+    GPU,
+    INFERENCE,
+    POWER,
+    card,
+    load,
+    minutes,
+    reader,
+    table,
+    write,
+)
 
 WINDOW = Window(date(2030, 1, 1), datetime(2030, 1, 1, tzinfo=UTC))
 
@@ -35,7 +45,10 @@ def test_names_of_dcgm_in_csv(tmp_path: Path) -> None:
 
 
 def test_bad_rows_and_values_are_counted(tmp_path: Path) -> None:
-    rows = [{**card(ts, n * 6_000_000, power_w=100), "ts": ts.isoformat()} for n, ts in enumerate(minutes("2026-09-01 10:00", 61))]
+    rows = [
+        {**card(ts, n * 6_000_000, power_w=100), "ts": ts.isoformat()}
+        for n, ts in enumerate(minutes("2026-09-01 10:00", 61))
+    ]
     rows[3]["ts"] = "2026-09-01T10:03:00"  # no zone
     rows[4]["ts"] = "yesterday"
     rows[5]["gpu"] = ""
@@ -81,7 +94,11 @@ def test_only_days_near_a_changed_file_change(tmp_path: Path, monkeypatch: pytes
         rows = [card(ts, n * 6e6) for n, ts in enumerate(minutes(f"2026-09-0{day} 00:00", 1440))]
         write(tmp_path, f"gpu/{day}.parquet", rows)
     before = {s.period: s.fingerprint for s in reader(tmp_path).slices(WINDOW)}
-    write(tmp_path, "gpu/4.parquet", [card(ts, n * 6e6) for n, ts in enumerate(minutes("2026-09-04 00:00", 1000))])
+    write(
+        tmp_path,
+        "gpu/4.parquet",
+        [card(ts, n * 6e6) for n, ts in enumerate(minutes("2026-09-04 00:00", 1000))],
+    )
     scanned = []
     real = module.scan
     monkeypatch.setattr(module, "scan", lambda store, item: (scanned.append(item.key), real(store, item))[1])
@@ -103,7 +120,11 @@ def test_days_after_the_day_of_the_run_are_not_offered(tmp_path: Path) -> None:
     [
         ("gpu.csv", b"", "is empty"),
         ("gpu.parquet", b"PAR1 and no more", "is damaged"),
-        ("gpu.csv.gz", gzip.compress(b"ts,node,gpu\n" + b"2026-09-01T00:00:00Z,n,g\n" * 5000)[:100], "is damaged"),
+        (
+            "gpu.csv.gz",
+            gzip.compress(b"ts,node,gpu\n" + b"2026-09-01T00:00:00Z,n,g\n" * 5000)[:100],
+            "is damaged",
+        ),
         ("gpu.csv", b"ts,node,energy_mj\n2026-09-01T00:00:00Z,n,1\n", "column 'gpu' is missing"),
         ("gpu.csv", b"time,node,gpu\n2026-09-01T00:00:00Z,n,g\n", "column 'ts' is missing"),
         ("gpu.csv", b"ts,node,gpu\n2026-09-01 00:00:00,n,g\n", "none of 1 timestamps can be read"),
@@ -131,13 +152,20 @@ def test_notes_and_header_only_files_are_no_days(tmp_path: Path) -> None:
 
 def test_unknown_site_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="site 'dc9' is not in `sites`"):
-        TelemetryFilesReader(Options(kind="telemetry_files", location="x", site="dc9"), Context("s", tmp_path, tmp_path, {}))
+        TelemetryFilesReader(
+            Options(kind="telemetry_files", location="x", site="dc9"), Context("s", tmp_path, tmp_path, {})
+        )
 
 
 def test_model_server_that_restarts(tmp_path: Path) -> None:
     def at(total: int) -> dict[str, object]:
         buckets = json.dumps({"0.5": total // 2, "+Inf": total - total // 10})
-        return {"requests_total": total, "requests_failed_total": total // 10, "prompt_tokens_total": total * 7, "latency_seconds_buckets": buckets}
+        return {
+            "requests_total": total,
+            "requests_failed_total": total // 10,
+            "prompt_tokens_total": total * 7,
+            "latency_seconds_buckets": buckets,
+        }
 
     totals = [1000, 1100, 1200, 100, 300]  # +100 +100, a restart that shows 100, +200
     rows = [
@@ -154,7 +182,10 @@ def test_model_server_that_restarts(tmp_path: Path) -> None:
     assert hours["tokens_in"].to_list() == [2100, 1400]
     assert hours["tokens_out"].to_list() == [None, None]
     assert hours["coverage"].to_list() == pytest.approx([1, 1 / 3])
-    assert [json.loads(b) for b in hours["latency_buckets"]] == [{"0.5": 150, "+Inf": 270}, {"0.5": 100, "+Inf": 180}]
+    assert [json.loads(b) for b in hours["latency_buckets"]] == [
+        {"0.5": 150, "+Inf": 270},
+        {"0.5": 100, "+Inf": 180},
+    ]
 
 
 def test_power_meters(tmp_path: Path) -> None:
