@@ -17,14 +17,14 @@ demo: $(READY)   ## write a made-up company's inputs to ./demo and run the day
 	$(BIN)/tierwise demo
 
 test: $(READY)   ## all tests; those that need a service start it, or say why they cannot
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY)  ## lint, types, import rules, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 dev: $(READY)    ## Dagster's UI over the demo on 127.0.0.1:3000
 	test -f demo/tierwise.yaml || $(BIN)/tierwise demo

@@ -88,12 +88,12 @@ def load(run: Run, source: Source, changed: Sequence[Slice]) -> list[SliceFacts]
     try:
         with DuckDBEngine(temp=work / "spill") as engine:
             for loaded in source.reader.load(changed, work, engine):
-                committed.append(
-                    run.facts.commit(source.name, source.kind, loaded, datetime.now(UTC).replace(tzinfo=None))
-                )
-                run.report(
-                    f"{source.name}: {loaded.slice.period} read, {loaded.rows_read:,} rows ({len(committed)} of {len(changed)})"
-                )
+                if not loaded.rows_read and not loaded.slice.objects:
+                    continue  # a server that had nothing yet is asked again by the next run
+                at = datetime.now(UTC).replace(tzinfo=None)
+                committed.append(run.facts.commit(source.name, source.kind, loaded, at))
+                piece, done = loaded.slice.period, f"{len(committed)} of {len(changed)}"
+                run.report(f"{source.name}: {piece} read, {loaded.rows_read:,} rows ({done})")
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return committed

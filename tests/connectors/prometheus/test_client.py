@@ -67,7 +67,7 @@ def test_busy_servers_are_asked_again(clients: list[Client]) -> None:
 def test_a_server_that_stays_down(clients: list[Client]) -> None:
     with (
         serve(lambda path, params: (502, "bad gateway")) as (url, asked),
-        pytest.raises(SourceError, match="failed after 2 repetitions.*502"),
+        pytest.raises(SourceError, match=r"failed after 2 repetitions.*502"),
     ):
         ask(url, clients, retries=2)
     assert len(asked) == 3
@@ -96,7 +96,7 @@ def test_one_hour_too_big_is_an_error(clients: list[Client]) -> None:
     refusal = error(422, "execution", "query processing would load too many samples into memory")
     with (
         serve(lambda path, params: refusal) as (url, _),
-        pytest.raises(SourceError, match="even for one hour.*max-samples"),
+        pytest.raises(SourceError, match=r"even for one hour.*max-samples"),
     ):
         ask(url, clients)
 
@@ -105,7 +105,7 @@ def test_bad_queries_fail_at_once(clients: list[Client]) -> None:
     refusal = error(400, "bad_data", 'parse error: unexpected "}"')
     with (
         serve(lambda path, params: refusal) as (url, asked),
-        pytest.raises(SourceError, match="cannot run 'up'.*parse error.*matchers"),
+        pytest.raises(SourceError, match=r"cannot run 'up'.*parse error.*matchers"),
     ):
         ask(url, clients)
     assert len(asked) == 1
@@ -129,7 +129,7 @@ def test_other_services_are_recognised(clients: list[Client], answer: Answer, wo
 def test_unreachable(clients: list[Client]) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(
-        SourceError, match="cannot be reached: .*[Cc]onnection refused.*correct `url`"
+        SourceError, match=r"cannot be reached: .*[Cc]onnection refused.*correct `url`"
     ) as raised:
         ask(url, clients)
     assert url in str(raised.value)

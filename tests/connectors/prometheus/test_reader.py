@@ -16,7 +16,7 @@ from connectors.prometheus.reader import Options, PrometheusReader
 from models.config import Site
 from tests.connectors.prometheus.server import Answer, ok, serve
 
-HOUR = datetime(2026, 9, 1, 10)
+HOUR = datetime.fromisoformat("2026-09-01T10:00")
 
 
 def reader(folder: Path, zone: str = "Europe/Athens", **options: object) -> PrometheusReader:
@@ -70,7 +70,7 @@ def test_options_that_cannot_be_right(tmp_path: Path, options: dict[str, object]
         reader(tmp_path, **options)
 
 
-def test_unreachable_server_fails_check_and_load(tmp_path: Path) -> None:
+def test_missing_ca_file_is_named(tmp_path: Path) -> None:
     source = reader(tmp_path, ca_file="missing.pem")
     with pytest.raises(SourceError, match=r"missing\.pem is not there"):
         source.check()
