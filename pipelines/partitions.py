@@ -16,6 +16,8 @@ GRAIN: dict[str, Literal["month", "day"]] = {
     "prometheus": "day",
     "telemetry_files": "day",
     "edge_files": "day",
+    "litellm": "day",
+    "openai": "day",
 }
 
 

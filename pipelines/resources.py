@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -33,9 +33,12 @@ class Tierwise:
     report: Callable[[str], None] = _quiet
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
-    def run(self, run_id: str, tags: dict[str, str]) -> Run:
-        """The run of a Dagster run id and its tags (`tierwise/date`, `tierwise/month`)."""
-        return Run(run_id[:8] if len(run_id) == 36 else run_id, self.config, self.window(tags), self.report)
+    def run(self, run_id: str, tags: dict[str, str], only: tuple[date, date] | None = None) -> Run:
+        """The run of a Dagster run id and its tags (`tierwise/date`, `tierwise/month`); `only` limits what is read."""
+        window = self.window(tags)
+        if only is not None:
+            window = replace(window, day=max(window.day, only[1]), only=only)
+        return Run(run_id[:8] if len(run_id) == 36 else run_id, self.config, window, self.report)
 
     def window(self, tags: dict[str, str]) -> Window:
         """The time a run is for: a named day, a named month, or yesterday in the organisation's time zone."""

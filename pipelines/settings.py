@@ -85,6 +85,11 @@ class Config:
         return (self.file.parent / self.settings.data_dir).resolve()
 
 
+def asset_name(source: str) -> str:
+    """The name of a source among Dagster's assets: letters, digits and underscores."""
+    return re.sub(r"\W", "_", source)
+
+
 def load_config(file: Path) -> Config:
     """Reads and validates a configuration file.
 
@@ -185,6 +190,7 @@ def _sources(
 ) -> dict[str, Source]:
     """The readers of the sources; sites are not looked up where they are None, because they are unusable."""
     sources: dict[str, Source] = {}
+    seen: dict[str, str] = {}
     for name, options in raw.items() if isinstance(raw, dict) else ():
         path = f"sources.{name}"
         if not isinstance(options, dict):

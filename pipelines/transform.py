@@ -138,8 +138,8 @@ def chargeback(run: Run) -> Metadata:
 
 
 def slice_totals(slices: list[SliceFacts]) -> pl.DataFrame:
-    """Native totals: source, month, currency, total."""
-    rows = [(s.source, s.period, currency, total) for s in slices for currency, total in s.totals.items()]
+    """Native totals: source, month, currency, total; a slice of a day belongs to its month."""
+    rows = [(s.source, s.period.replace(day=1), currency, total) for s in slices for currency, total in s.totals.items()]
     schema: dict[str, pl.DataType] = {
         "source": pl.String(), "month": pl.Date(), "currency": pl.String(), "total": tables.MONEY
     }  # fmt: skip
@@ -156,7 +156,7 @@ def quarantined(run: Run, slices: list[SliceFacts]) -> pl.DataFrame:
             frames.append(
                 rejected.select(
                     source=pl.lit(facts.source),
-                    month=pl.lit(facts.period),
+                    month=pl.lit(facts.period.replace(day=1)),
                     currency="currency",
                     total="billed_cost",
                 )

@@ -5,6 +5,7 @@ materialisation of the partitioned asset, so that the partitions show what is th
 by hand reads that slice alone.
 """
 
+import shutil
 from datetime import date
 
 import dagster as dg
@@ -13,21 +14,17 @@ from pipelines.facts import SliceFacts
 from pipelines.ingest import ingest
 from pipelines.partitions import GRAIN, partitions
 from pipelines.resources import Tierwise
-from pipelines.settings import Config, Source
+from pipelines.settings import Config, Source, asset_name
 
 
 def source_key(name: str) -> dg.AssetKey:
     """The asset of a source in the daily job."""
-    return dg.AssetKey(["sources", _safe(name)])
+    return dg.AssetKey(["sources", asset_name(name)])
 
 
 def slices_key(source: Source) -> dg.AssetKey:
     """The partitioned asset of a source."""
-    return dg.AssetKey(["telemetry" if GRAIN[source.kind] == "day" else "bills", _safe(source.name)])
-
-
-def _safe(name: str) -> str:
-    return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
+    return dg.AssetKey(["telemetry" if GRAIN[source.kind] == "day" else "bills", asset_name(source.name)])
 
 
 def _metadata(slices: list[SliceFacts]) -> dict[str, dg.MetadataValue]:
@@ -59,12 +56,12 @@ def source_assets(config: Config, source: Source) -> list[dg.AssetsDefinition]:
     def daily(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         tierwise: Tierwise = context.resources.tierwise
         slices = ingest(tierwise.run(context.run.run_id, dict(context.run.tags)), source)
+        known = context.instance.get_materialized_partitions(slices_key(source))
         for facts in slices:
-            if facts.status == "loaded" and parts.has_partition_key(facts.period.isoformat()):
+            key = facts.period.isoformat()
+            if (facts.status == "loaded" or key not in known) and parts.has_partition_key(key):
                 context.log_event(
-                    dg.AssetMaterialization(
-                        slices_key(source), partition=facts.period.isoformat(), metadata=_metadata([facts])
-                    )
+                    dg.AssetMaterialization(slices_key(source), partition=key, metadata=_metadata([facts]))
                 )
         return dg.MaterializeResult(metadata=_metadata(slices))
 
@@ -79,8 +76,9 @@ def source_assets(config: Config, source: Source) -> list[dg.AssetsDefinition]:
     def sliced(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         tierwise: Tierwise = context.resources.tierwise
         period = date.fromisoformat(context.partition_key)
-        tags = dict(context.run.tags) | {"tierwise/month": f"{period:%Y-%m}"}
-        slices = ingest(tierwise.run(context.run.run_id, tags), source)
+        run = tierwise.run(context.run.run_id, dict(context.run.tags), (period, period))
+        slices = ingest(run, source)
+        shutil.rmtree(run.folder, ignore_errors=True)
         return dg.MaterializeResult(metadata=_metadata([s for s in slices if s.period == period]))
 
     return [daily, sliced]
