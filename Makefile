@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check dev lock clean service
+.PHONY: demo test check docs dev lock clean service
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Tierwise needs Python 3.11 or newer; found " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
@@ -25,6 +25,9 @@ check: $(READY)  ## lint, types, import rules, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+docs: $(READY)   ## rewrite docs/tables.md from models/tables.py
+	$(BIN)/python -m pipelines.document > docs/tables.md
 
 dev: $(READY)    ## Dagster's UI over the demo on 127.0.0.1:3000
 	test -f demo/tierwise.yaml || $(BIN)/tierwise demo

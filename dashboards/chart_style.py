@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -71,8 +76,53 @@ _CONFIG: dict[str, Any] = {
 }
 
 
-@lru_cache(maxsize=1024)
+_KEPT: ContextVar[tuple[Path, set[Path]] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def kept_charts(folder: Path | None) -> Iterator[None]:
+    """Keeps rendered charts in a folder, so that those of past months are not drawn again the next day.
+
+    Args:
+        folder: Made if absent; charts that were not asked for within the context are removed from it at its
+            end. None keeps nothing.
+    """
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    used: set[Path] = set()
+    token = _KEPT.set((folder, used))
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+    for file in set(folder.iterdir()) - used:
+        file.unlink()
+
+
 def _render(specification: str) -> str:
+    kept = _KEPT.get()
+    if kept is None:
+        return _draw(specification)
+    folder, used = kept
+    text = f"{version('vl-convert-python')} {json.dumps(_CONFIG, sort_keys=True)} {specification}"
+    file = folder / f"{hashlib.sha256(text.encode()).hexdigest()}.svg"
+    used.add(file)
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    drawn = _draw(specification)
+    building = file.with_suffix(".building")
+    building.write_text(drawn, encoding="utf-8")
+    building.replace(file)
+    return drawn
+
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@lru_cache(maxsize=1024)
+def _draw(specification: str) -> str:
     return str(vl_convert.vegalite_to_svg(specification, config=_CONFIG, allowed_base_urls=[]))
 
 
@@ -90,9 +140,20 @@ def svg(chart: alt.TopLevelMixin, name: str) -> str:
     Returns:
         SVG text that loads nothing; the same for the same chart.
     """
-    text = _render(json.dumps(chart.to_dict(validate=False), sort_keys=True))
+    text = _render(json.dumps(_drawable(chart.to_dict(validate=False)), sort_keys=True))
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     return re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+
+
+def _drawable(part: Any) -> Any:
+    """The specification with a sign in place of every character that XML cannot hold: they stop the renderer."""
+    if isinstance(part, str):
+        return _NOT_XML.sub("\ufffd", part)
+    if isinstance(part, dict):
+        return {k: _drawable(v) for k, v in part.items()}
+    if isinstance(part, list):
+        return [_drawable(v) for v in part]
+    return part
 
 
 def colours(series: Sequence[str]) -> dict[str, str]:

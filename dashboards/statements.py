@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboards import charts, format, usage
+from dashboards.chart_style import kept_charts
 from dashboards.figures import KINDS, Period, period
 from dashboards.sections import collect, section
 from dashboards.store import Store
@@ -241,30 +242,34 @@ def render_month(store: Store, month: date) -> Iterator[tuple[str, str]]:
         yield f"{files[team]}.csv", csv_text(statement_frame(store, team, month))
 
 
-def render_all(store: Store, out: Path) -> list[Path]:
+def render_all(store: Store, out: Path, charts_folder: Path | None = None) -> list[Path]:
     """Writes every statement and overview of the warehouse, and an index of them.
 
     Args:
         store: The store of all teams.
         out: The folder to write into; created if absent.
+        charts_folder: Where rendered charts are kept for the next time; None for nowhere.
 
     Returns:
         The files written: `YYYY-MM/TEAM.html` and `.csv`, `YYYY-MM/index.html`, `YYYY-MM/overview.csv`,
         `index.html` (the overview of the latest month) and `index.json` (month and team -> files).
     """
-    written: list[Path] = []
+    with kept_charts(charts_folder):
+        return list(_render_all(store, out))
 
-    def write(path: Path, text: str) -> None:
+
+def _render_all(store: Store, out: Path) -> Iterator[Path]:
+    def write(path: Path, text: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
-        written.append(path)
+        return path
 
     files = format.file_names(store.teams())
     index = []
     for month in store.months():
         folder = f"{month:%Y-%m}"
         for name, text in render_month(store, month):
-            write(out / folder / name, text)
+            yield write(out / folder / name, text)
         index += [
             {
                 "month": folder,
@@ -276,6 +281,5 @@ def render_all(store: Store, out: Path) -> list[Path]:
         ]
     if store.months():
         at = period(store.months()[0], store.months(), store.publication()["as_of"])
-        write(out / "index.html", overview_html(store, at, files, top=True))
-    write(out / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
-    return written
+        yield write(out / "index.html", overview_html(store, at, files, top=True))
+    yield write(out / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")

@@ -2,8 +2,10 @@
 
 import xml.etree.ElementTree as ET
 from datetime import date, timedelta
+from pathlib import Path
 
 import polars as pl
+import pytest
 
 from dashboards import chart_style, charts
 
@@ -84,3 +86,23 @@ def test_a_month_and_an_option_are_one_bar_each() -> None:
         pl.DataFrame({"option": ["x", "x"], "part": ["usage", "energy"], "value": [1.0, 2.0]}), "c"
     )
     assert {"x", "usage", "energy"} <= set(texts(options))
+
+
+def test_kept_charts_are_not_drawn_again_and_unused_ones_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+
+    def draw(specification: str) -> str:
+        drawn.append(specification)
+        return f"<svg>{len(drawn)}</svg>"
+
+    monkeypatch.setattr(chart_style, "_draw", draw)
+    with chart_style.kept_charts(tmp_path):
+        assert chart_style._render("a") == "<svg>1</svg>"
+        assert chart_style._render("b") == "<svg>2</svg>"
+    with chart_style.kept_charts(tmp_path):
+        assert chart_style._render("a") == "<svg>1</svg>"
+    assert drawn == ["a", "b"]
+    with chart_style.kept_charts(tmp_path):
+        assert chart_style._render("b") == "<svg>3</svg>"

@@ -10,11 +10,11 @@ from pipelines.document import tables_markdown
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 
 
-def test_the_page_is_up_to_date():
+def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == tables_markdown(), "run `make docs`"
 
 
-def test_a_row_by_hand():
+def test_a_row_by_hand() -> None:
     lines = tables_markdown().splitlines()
     assert (
         "| `used_hours` | DOUBLE | GPU-h | "
@@ -25,7 +25,7 @@ def test_a_row_by_hand():
     assert "View over Parquet facts. Key: none; rows may repeat." in lines
 
 
-def test_every_column_is_one_row_of_four_cells():
+def test_every_column_is_one_row_of_four_cells() -> None:
     rows = [line for line in tables_markdown().splitlines() if line.startswith("| `")]
     assert len(rows) == sum(len(table.columns) for table in TABLES.values())
     assert {row.replace("\\|", "").count("|") for row in rows} == {5}
