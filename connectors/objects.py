@@ -1,6 +1,6 @@
-"""Where files lie: a folder on disk or an S3 bucket, behind one interface: list, read, fetch what changed.
+"""Where files lie: a folder, an S3 or a GCS bucket, behind one interface: list, read, fetch what changed.
 
-What the files mean belongs to the connectors; how S3 is spoken to, to `connectors/s3.py`.
+What the files mean belongs to the connectors; how a bucket is spoken to, to `connectors/s3.py` and `gcs.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from pydantic import Field, model_validator
+
 from connectors.base import Object, SourceError, SourceOptions
 
 SETTLED_S = 2.0
@@ -20,17 +22,58 @@ SETTLED_S = 2.0
 
 
 class LocationOptions(SourceOptions):
-    """Options of a source that consists of files. S3 credentials come from the environment, as boto3 finds them.
+    """Options of a source that consists of files. Credentials come from the environment, never from here.
 
     Attributes:
-        location: A folder (relative to the configuration file) or `s3://bucket/prefix`.
-        endpoint_url: For S3-compatible stores.
-        region: AWS region of the bucket.
+        location: A folder (relative to the configuration file), `s3://bucket/prefix` or `gs://bucket/prefix`.
+        endpoint_url: For stores that speak S3, or an emulator of GCS; the provider's own where absent.
+        anonymous: Read a public bucket without credentials.
+        region: S3: AWS region of the bucket.
+        role_arn: S3: role to assume for reading, with the credentials of the environment.
+        external_id: S3: what the role's trust policy asks for, where it does.
+        requester_pays: S3: the reader's account pays for requests and transfer.
     """
 
     location: str
     endpoint_url: str | None = None
+    anonymous: bool = False
     region: str | None = None
+    role_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")
+    external_id: str | None = Field(default=None, min_length=2, max_length=1224)
+    requester_pays: bool = False
+
+    @model_validator(mode="after")
+    def _fits_location(self) -> LocationOptions:
+        scheme = self.location.split("://", maxsplit=1)[0] if "://" in self.location else None
+        for key, schemes in _ONLY.items():
+            if getattr(self, key) and scheme not in schemes:
+                allowed = " or ".join(f"{s}://" for s in schemes)
+                instead = _INSTEAD.get((key, scheme), "")
+                msg = f"{key} is for {allowed} only, location is {self.location!r}; remove {key}{instead}"
+                raise ValueError(msg)
+        if self.external_id and not self.role_arn:
+            msg = "external_id goes with role_arn; write the role that asks for it, or remove external_id"
+            raise ValueError(msg)
+        if self.anonymous and (self.role_arn or self.requester_pays):
+            msg = "anonymous reading has no role and nobody who pays; remove anonymous, or the others"
+            raise ValueError(msg)
+        return self
+
+
+_ONLY = {
+    "endpoint_url": ("s3", "gs"),
+    "anonymous": ("s3", "gs"),
+    "region": ("s3",),
+    "role_arn": ("s3",),
+    "external_id": ("s3",),
+    "requester_pays": ("s3",),
+}
+"""Option -> the kinds of location that know it."""
+
+_INSTEAD: dict[tuple[str, str | None], str] = {
+    ("requester_pays", "gs"): " and set GOOGLE_CLOUD_QUOTA_PROJECT to the project that pays",
+    ("role_arn", "gs"): " and impersonate a service account through GOOGLE_APPLICATION_CREDENTIALS",
+}
 
 
 class Store(Protocol):
@@ -45,7 +88,7 @@ class Store(Protocol):
         ...
 
     def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
-        """Local paths of the objects: the files themselves on disk, cached downloads from S3."""
+        """Local paths of the objects: the files themselves on disk, cached downloads of remote ones."""
         ...
 
     def uri(self, key: str) -> str:
@@ -69,11 +112,15 @@ def open_store(options: LocationOptions, base: Path, cache: Path) -> Store:
         from connectors.s3 import S3Store
 
         return S3Store(options, cache)
+    if location.startswith("gs://"):
+        from connectors.gcs import GCSStore
+
+        return GCSStore(options, cache)
     if "://" in location:
         scheme = location.split("://", maxsplit=1)[0]
         msg = (
-            f"location {location!r}: {scheme}:// is not supported yet; "
-            "write a folder, or s3://bucket/prefix (any S3-compatible store, with endpoint_url)"
+            f"location {location!r}: {scheme}:// is not supported; write a folder, gs://bucket/prefix, "
+            "or s3://bucket/prefix (any S3-compatible store, with endpoint_url)"
         )
         raise ValueError(msg)
     return LocalStore(base / Path(location).expanduser(), cache)

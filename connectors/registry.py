@@ -9,10 +9,16 @@ from connectors.base import Reader
 
 KINDS: dict[str, str] = {
     "aws_cur": "connectors.aws.reader:CurReader",
+    "aws_cur2": "connectors.aws.cur2:Cur2Reader",
+    "gcp_billing_export": "connectors.gcp.reader:GcpReader",
+    "azure_export": "connectors.azure.reader:AzureReader",
+    "oci_cost_report": "connectors.oci.reader:OciReader",
     "focus": "connectors.focus.reader:FocusReader",
     "prometheus": "connectors.prometheus.reader:PrometheusReader",
     "telemetry_files": "connectors.telemetry_files.reader:TelemetryFilesReader",
     "edge_files": "connectors.edge.reader:EdgeFilesReader",
+    "litellm": "connectors.llm.litellm:LiteLLMReader",
+    "openai": "connectors.llm.openai:OpenAIReader",
 }
 
 

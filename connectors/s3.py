@@ -1,43 +1,49 @@
 """An S3 bucket as a store of files. Credentials come from the environment, as boto3 finds them.
 
-The interface belongs to `connectors/objects.py`; what the files mean, to the connectors.
+The interface belongs to `connectors/objects.py`, local copies to `connectors/downloads.py`; what the files
+mean, to the connectors.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
-
 from connectors.base import Object, SourceError
+from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads
 from connectors.objects import LocationOptions, hidden
+
+_DENIED = (
+    "access is denied; allow s3:ListBucket on the bucket and s3:GetObject on its objects "
+    "(kms:Decrypt where a KMS key encrypts them), and set requester_pays where the reader pays"
+)
+_REGION = "the bucket is in another region; correct `region`"
 
 ADVICE = {
     "NoSuchBucket": "there is no such bucket; correct `location`, or `region` and `endpoint_url`",
     "NoSuchKey": "the object is gone; a delivery may be under way, run again later",
     "404": "there is no such bucket or object; correct `location`",
-    "AccessDenied": "access is denied; allow s3:ListBucket on the bucket and s3:GetObject on its objects",
-    "403": "access is denied; allow s3:ListBucket on the bucket and s3:GetObject on its objects",
+    "AccessDenied": _DENIED,
+    "403": _DENIED,
+    "AllAccessDisabled": _DENIED,
     "InvalidAccessKeyId": "the access key is not known there; check AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
     "ExpiredToken": "the session token has expired; renew the credentials",
-    "PreconditionFailed": "the object changed while it was being read; run again",
+    "InvalidToken": "the session token is not valid there; renew the credentials",
+    "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
+    "PermanentRedirect": _REGION,
+    "301": _REGION,
+    "AuthorizationHeaderMalformed": _REGION,
+    "InvalidObjectState": "the object is archived; restore it to a class that can be read at once",
+    "SlowDown": "the bucket is asked too often; run again later",
 }
 """Error code of S3 -> what is wrong and what to do."""
 
 LOCATION = re.compile(r"s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9])(?:/(?P<prefix>.*))?")
-
-
-class _BrokenDownloadError(Exception):
-    """The body of an object ended early."""
 
 
 class S3Store:
@@ -60,22 +66,28 @@ class S3Store:
         prefix = (match["prefix"] or "").strip("/")
         self.prefix = f"{prefix}/" if prefix else ""
         self._options = options
-        self._cache = cache / "s3"
+        self._payer = {"RequestPayer": "requester"} if options.requester_pays else {}
+        self._downloads = Downloads(cache / "s3", self.uri(""))
+        self._listed: Sequence[Object] | None = None
 
     @cached_property
     def _client(self) -> Any:
         from boto3.session import Session
+        from botocore import UNSIGNED
         from botocore.config import Config
 
-        return Session().client(
+        options = self._options
+        session = _assumed(options) if options.role_arn else Session()
+        return session.client(
             "s3",
-            endpoint_url=self._options.endpoint_url,
-            region_name=self._options.region,
+            endpoint_url=options.endpoint_url,
+            region_name=options.region,
             config=Config(
                 retries={"mode": "standard", "max_attempts": 4},
                 connect_timeout=10,
                 read_timeout=60,
-                s3={"addressing_style": "path"} if self._options.endpoint_url else None,
+                s3={"addressing_style": "path"} if options.endpoint_url else None,
+                signature_version=UNSIGNED if options.anonymous else None,
             ),
         )
 
@@ -83,18 +95,27 @@ class S3Store:
     def _explained(self, what: str) -> Iterator[None]:
         """Turns errors of boto3 into messages for a person."""
         from botocore import exceptions as boto
+        from botocore.parsers import ResponseParserError
 
         try:
             yield
         except (boto.NoCredentialsError, boto.PartialCredentialsError) as error:
             msg = (
                 f"{what}: no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, "
-                "or run where a role gives them"
+                "or run where a role gives them (anonymous: true for a public bucket)"
             )
             raise SourceError(msg) from error
         except boto.ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
-            msg = f"{what}: {ADVICE.get(code, str(error))}"
+            if code in ("PreconditionFailed", "412"):
+                raise ChangedError(what) from error
+            advice = ADVICE.get(code, str(error))
+            if error.operation_name == "AssumeRole" and code == "AccessDenied":
+                advice = (
+                    f"role {self._options.role_arn} may not be assumed; allow sts:AssumeRole to these credentials, "
+                    "name them in the role's trust policy, and set external_id if that asks for one"
+                )
+            msg = f"{what}: {advice}"
             raise SourceError(msg) from error
         except (boto.ConnectionError, boto.HTTPClientError) as error:
             where = self._options.endpoint_url or "S3"
@@ -102,7 +123,7 @@ class S3Store:
                 f"{what}: {where} cannot be reached ({error}); check the network, `endpoint_url` and `region`"
             )
             raise SourceError(msg) from error
-        except (boto.BotoCoreError, ValueError) as error:
+        except (boto.BotoCoreError, ResponseParserError, ValueError) as error:
             msg = f"{what}: {error}; check `location`, `endpoint_url` and `region`"
             raise SourceError(msg) from error
 
@@ -115,7 +136,7 @@ class S3Store:
         objects = []
         with self._explained(self.uri(prefix)):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=self.prefix + prefix
+                Bucket=self.bucket, Prefix=self.prefix + prefix, **self._payer
             )
             for page in pages:
                 for entry in page.get("Contents", ()):
@@ -123,7 +144,10 @@ class S3Store:
                     if key and not key.endswith("/") and not hidden(key):
                         version = f"{entry['ETag'].strip(chr(34))}-{entry['Size']}"
                         objects.append(Object(key, entry["Size"], version))
-        return sorted(objects, key=lambda o: o.key)
+        objects.sort(key=lambda o: o.key)
+        if not prefix:
+            self._listed = objects
+        return objects
 
     def read(self, key: str) -> bytes:
         """The content of an object.
@@ -132,60 +156,83 @@ class S3Store:
             SourceError: It cannot be read.
         """
         with self._explained(self.uri(key)):
-            body: bytes = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"].read()
+            response = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **self._payer)
+            body: bytes = response["Body"].read()
             return body
 
     def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
-        """Local copies, downloaded once a version; a copy is either there as a whole or not at all.
+        """Local copies, downloaded once a version; a broken download is continued, superseded copies are pruned.
 
         Raises:
             SourceError: An object cannot be read, or is no longer what was listed.
         """
-        paths = []
-        for wanted in objects:
-            identity = "\0".join((self.bucket, self.prefix + wanted.key, wanted.version))
-            path = self._cache / hashlib.sha256(identity.encode()).hexdigest()[:40]
-            if not path.exists():
-                self._cache.mkdir(parents=True, exist_ok=True)
-                with self._explained(self.uri(wanted.key)):
-                    try:
-                        self._download(wanted, path)
-                    except _BrokenDownloadError as error:
-                        msg = f"{self.uri(wanted.key)}: the download broke off ({error}); run again"
-                        raise SourceError(msg) from error
-            paths.append(path)
+        paths = [
+            self._downloads.get(wanted, self.uri(wanted.key), partial(self._content, wanted))
+            for wanted in objects
+        ]
+        if self._listed is not None:
+            self._downloads.prune((*self._listed, *objects))
         return paths
 
-    @retry(
-        retry=retry_if_exception_type(_BrokenDownloadError),
-        stop=stop_after_attempt(3),
-        wait=wait_exponential(multiplier=0.5, max=5),
-        reraise=True,
-    )
-    def _download(self, wanted: Object, path: Path) -> None:
-        from botocore.exceptions import HTTPClientError, IncompleteReadError
-        from botocore.exceptions import ResponseStreamingError as StreamingError
-
+    def _content(self, wanted: Object, start: int) -> tuple[int, Iterator[bytes]]:
+        uri = self.uri(wanted.key)
         etag = wanted.version.rsplit("-", 1)[0]
-        response = self._client.get_object(
-            Bucket=self.bucket, Key=self.prefix + wanted.key, IfMatch=f'"{etag}"'
-        )
+        span = {"Range": f"bytes={start}-"} if start else {}
+        with self._explained(uri):
+            response = self._client.get_object(
+                Bucket=self.bucket, Key=self.prefix + wanted.key, IfMatch=f'"{etag}"', **span, **self._payer
+            )
         if response["ETag"].strip('"') != etag:
-            msg = f"{self.uri(wanted.key)}: {ADVICE['PreconditionFailed']}"
-            raise SourceError(msg)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            with part.open("wb") as file:
-                shutil.copyfileobj(response["Body"], file, 1 << 20)
-            if part.stat().st_size != wanted.size:
-                msg = f"{part.stat().st_size} of {wanted.size} bytes came"
-                raise _BrokenDownloadError(msg)
-            part.replace(path)
-        except (IncompleteReadError, StreamingError, HTTPClientError, OSError) as error:
-            raise _BrokenDownloadError(str(error)) from error
-        finally:
-            part.unlink(missing_ok=True)
+            raise ChangedError(uri)
+        return start if "ContentRange" in response else 0, _chunks(response["Body"])
 
     def uri(self, key: str) -> str:
         """The S3 URI of an object."""
         return f"s3://{self.bucket}/{self.prefix}{key}"
+
+
+def _assumed(options: LocationOptions) -> Any:
+    """A session with the credentials of a role, renewed before they expire."""
+    from boto3.session import Session
+    from botocore.credentials import (
+        CredentialProvider,
+        CredentialResolver,
+        DeferredRefreshableCredentials,
+        create_assume_role_refresher,
+    )
+    from botocore.session import get_session
+
+    own = Session()
+    sts = own.client("sts", region_name=options.region or own.region_name or "us-east-1")
+    asked = {"RoleArn": options.role_arn, "RoleSessionName": "tierwise"}
+    if options.external_id:
+        asked["ExternalId"] = options.external_id
+
+    class Role(CredentialProvider):  # type: ignore[misc]
+        METHOD = "assume-role"
+
+        def load(self) -> Any:
+            return DeferredRefreshableCredentials(create_assume_role_refresher(sts, asked), self.METHOD)
+
+    session = get_session()
+    session.register_component("credential_provider", CredentialResolver([Role()]))
+    return Session(botocore_session=session)
+
+
+def _chunks(body: Any) -> Iterator[bytes]:
+    from botocore import exceptions as boto
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield from body.iter_chunks(CHUNK)
+    except (
+        boto.IncompleteReadError,
+        boto.ResponseStreamingError,
+        boto.HTTPClientError,
+        boto.FlexibleChecksumError,
+        HTTPError,
+        OSError,
+    ) as error:
+        raise BrokenDownloadError(str(error)) from error
+    finally:
+        body.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,11 @@ def literal(value: str | Path) -> str:
 def literals(values: Iterable[str | Path]) -> str:
     """A DuckDB list of string literals."""
     return "[" + ", ".join(literal(v) for v in values) + "]"
+
+
+def files(paths: Iterable[str | Path]) -> str:
+    """A DuckDB list of files to read: each stands for itself, whatever characters of patterns its name has."""
+    return literals(glob.escape(str(path)) for path in paths)
 
 
 def identifier(name: str) -> str:

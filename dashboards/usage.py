@@ -36,7 +36,7 @@ class GpuUse:
         used: GPU-hours used of those; None where it is known for none.
         utilisation: used / known (0-1).
         coverage: Observed part of the capacity (0-1).
-        energy_kwh: Energy at the cards, measured and estimated, before PUE.
+        energy_kwh: Energy at the cards, measured and estimated, before PUE; None where a part of it is unknown.
         cost_used: Cost of the used part.
         cost_idle: Cost of hours held and not used.
         cost_unallocated: Cost of hours nobody held.
@@ -48,7 +48,7 @@ class GpuUse:
     used: float | None
     utilisation: float | None
     coverage: float | None
-    energy_kwh: float
+    energy_kwh: float | None
     cost_used: Decimal
     cost_idle: Decimal
     cost_unallocated: Decimal
@@ -60,6 +60,7 @@ def gpu_use(frame: pl.DataFrame) -> GpuUse:
     capacity, held = float(frame["gpu_hours_capacity"].sum()), float(known["gpu_hours_allocated"].sum())
     used = float(known["gpu_hours_used"].sum()) if known.height else None
     observed = float((frame["coverage"] * frame["gpu_hours_capacity"]).sum())
+    energy = frame["energy_kwh"] + frame["energy_estimated_kwh"]
     return GpuUse(
         capacity=capacity,
         allocated=float(frame["gpu_hours_allocated"].sum()),
@@ -67,7 +68,7 @@ def gpu_use(frame: pl.DataFrame) -> GpuUse:
         used=used,
         utilisation=used / held if used is not None and held > 0 else None,
         coverage=observed / capacity if capacity > 0 else None,
-        energy_kwh=float((frame["energy_kwh"] + frame["energy_estimated_kwh"]).sum()),
+        energy_kwh=None if energy.has_nulls() else float(energy.sum()),
         cost_used=total(frame, "cost_used"),
         cost_idle=total(frame, "cost_idle"),
         cost_unallocated=total(frame, "cost_unallocated"),

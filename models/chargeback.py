@@ -32,10 +32,17 @@ def monthly(daily: pl.DataFrame) -> pl.DataFrame:
         daily: `marts.chargeback_daily`.
 
     Returns:
-        `marts.chargeback_monthly`, sorted by its key; published_cost and adjustment are NULL.
+        `marts.chargeback_monthly`, sorted by its key; published_cost and adjustment are NULL;
+        converted_cost is NULL where that of any of its days is.
     """
     key = list(CHARGEBACK_MONTHLY.key)
-    return CHARGEBACK_MONTHLY.conform(_sum(daily.with_columns(month="billing_month"), key)).sort(key)
+    days = daily.with_columns(month="billing_month")
+    converted = pl.col("converted_cost")
+    known = days.group_by(key).agg(
+        pl.when(converted.is_not_null().all()).then(converted.sum()).cast(MONEY).alias("converted_cost")
+    )
+    months = _sum(days, key).join(known, on=key, how="left", nulls_equal=True)
+    return CHARGEBACK_MONTHLY.conform(months).sort(key)
 
 
 def _sum(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:

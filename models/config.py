@@ -132,6 +132,49 @@ class Asset(Frozen):
         return self
 
 
+class Price(Frozen):
+    """One price of a model API, for requests that carry none.
+
+    Attributes:
+        provider: As the gateway or provider names it (compared without regard to case).
+        model: Model (compared without regard to case).
+        kind: Kind of token; input is what is not cached.
+        price_per_1m: Price of a million tokens.
+        currency: Of the price.
+        valid_from: First day.
+        valid_to: Last day; absent while it holds.
+    """
+
+    provider: str = Field(min_length=1)
+    model: str = Field(min_length=1)
+    kind: Literal["input", "cached", "output"]
+    price_per_1m: Money
+    currency: Currency
+    valid_from: date
+    valid_to: date | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Price:
+        if self.valid_to is not None and self.valid_to < self.valid_from:
+            msg = f"valid_to {self.valid_to} is before valid_from {self.valid_from}"
+            raise ValueError(msg)
+        return self
+
+
+class PriceFile(Frozen):
+    """A price list in a CSV file with the columns of `Price`, its path relative to the configuration file."""
+
+    file: str = Field(min_length=1)
+
+
+class Rate(Frozen):
+    """One exchange rate: from `date` on, a unit of `currency` is worth `rate` units of the organisation's currency."""
+
+    date: date
+    currency: Currency
+    rate: Annotated[Decimal, Field(gt=0, max_digits=24, decimal_places=12)]
+
+
 class Ownership(Frozen):
     """Who owns a charge: the first tag key with a value, put through aliases; else a default by account or namespace.
 
@@ -168,7 +211,7 @@ class Gates(Frozen):
         quarantine_max_share: Rejected rows / rows read, of the worst source.
         freshness_max_days: Days between the day of the run and the last day with data, of the worst source.
         gpu_coverage_min: Observed / installed GPU-hours of the worst site.
-        untagged_max_share: Effective cost without an owner / all effective cost, in the organisation's currency.
+        untagged_max_share: Effective cost without an owner / all effective cost, of the worst currency.
     """
 
     reconciliation_max_difference: Money = Decimal(0)
@@ -205,6 +248,8 @@ class Settings(Frozen):
     sources: dict[Name, dict[str, Any]] = Field(min_length=1)
     sites: dict[Name, Site] = {}
     assets: str | tuple[Asset, ...] = ()
+    prices: PriceFile | tuple[Price, ...] = ()
+    rates: str | tuple[Rate, ...] = ()
     ownership: Ownership = Ownership()
     workloads: dict[Name, Workload] = {}
     gates: Gates = Gates()

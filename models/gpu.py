@@ -23,6 +23,7 @@ PARTS = pl.Schema(
     | {"day": pl.Date(), "asset": pl.String(), "currency": pl.String()}
     | dict.fromkeys(DIMENSIONS, pl.String())
     | {"gpu_hours": pl.Float64(), "use_known": pl.Boolean(), "seen_hours": pl.Float64()}
+    | {"energy_known": pl.Boolean()}
     | {"energy_kwh": pl.Float64(), "energy_estimated_kwh": pl.Float64()}
     | {"fixed_cost": MONEY, "energy_cost": MONEY, "energy_estimated_cost": MONEY}
 )
@@ -37,7 +38,7 @@ def daily_parts(
     The fixed cost of a node (depreciation and opex) is split evenly over its cards: as many as are
     registered, or as were seen if that is more. A card's fixed cost is split over its hours: used (direct)
     and idle of each holder, unallocated and unknown. Held hours of unknown use are direct. Energy stays with
-    the hours in which it was measured or estimated; a holder's is direct.
+    the hours in which it was measured or estimated; a holder's is direct. Energy that is not known costs nothing.
 
     Args:
         hourly: `telemetry.gpu_hourly` with owners from `ownership.label`.
@@ -48,7 +49,8 @@ def daily_parts(
 
     Returns:
         `PARTS`, sorted: one row a card, day, mig_profile, holder and cost_kind (direct, idle, unallocated).
-        gpu_hours are this part of the hours of the day; energy is before PUE, its cost after.
+        gpu_hours are this part of the hours of the day; energy is what is known of it, all of it only where
+        energy_known, before PUE, its cost after.
 
     Raises:
         ValueError: Currencies of a site differ, two assets share a node, a tariff has no price for an hour,
@@ -67,6 +69,7 @@ def daily_parts(
             *(pl.lit(0).cast(hours.schema[name]).alias(name) for name in SUMS),
             gpu_hours="idle_hours",
             cost_kind=pl.lit("idle"),
+            energy_known=pl.lit(value=True),
         ),
     ]
     rows = pl.concat([*kinds, _unseen(servers, hours, sites)], how="diagonal")
@@ -144,7 +147,8 @@ def from_parts(parts: pl.DataFrame, ownership: Ownership) -> pl.DataFrame:
             pl.col("gpu_hours").sort().sum().alias("gpu_hours_capacity"),
             pl.col("held_hours").sort().sum().alias("gpu_hours_allocated"),
             pl.when(pl.col("use_known").all()).then(pl.col("used").sort().sum()).alias("gpu_hours_used"),
-            pl.col("seen_hours", "energy_kwh", "energy_estimated_kwh").sort().sum(),
+            pl.when(pl.col("energy_known").all()).then(pl.col("energy_kwh").sort().sum()).alias("energy_kwh"),
+            pl.col("seen_hours", "energy_estimated_kwh").sort().sum(),
             pl.col("cost_used", "cost_idle", "cost_unallocated").sum(),
         )
         .with_columns(
@@ -183,6 +187,7 @@ def _unseen(servers: pl.DataFrame, hours: pl.DataFrame, sites: Mapping[str, Site
         cost_kind=pl.lit("unallocated"),
         gpu_hours="capacity",
         use_known=pl.lit(value=False),
+        energy_known=pl.lit(value=True),
         seen_hours=pl.lit(0.0),
         **{name: pl.lit(0).cast(hours.schema[name]) for name in SUMS},
     )

@@ -45,7 +45,8 @@ class Hours:
             state (allocated, unallocated, unknown), owner columns (NULL unless allocated), busy_hours and
             idle_hours (GPU-h, together this row's part of the card's capacity; held hours of unknown use are
             busy), use_known, seen_hours (of unknown rows: samples that name no holder), energy_kwh,
-            energy_estimated_kwh, energy_cost, energy_estimated_cost.
+            energy_estimated_kwh, energy_cost, energy_estimated_cost (of the energy that is known), energy_known
+            (that of every hour is).
         anomalies: What telemetry and register contradict each other in, in `ANOMALIES`.
     """
 
@@ -111,7 +112,8 @@ def _above_noise(hours: pl.Expr) -> pl.Expr:
 def _refuse_impossible(hourly: pl.DataFrame) -> None:
     for column in ("observed_hours", "energy_kwh", "energy_estimated_kwh"):
         value = pl.col(column)
-        bad = hourly.filter(value.is_null() | ~value.is_finite() | (value < 0))
+        absent = value.is_null() if column != "energy_kwh" else pl.lit(value=False)
+        bad = hourly.filter(absent | ~value.is_finite() | (value < 0))
         if bad.height:
             first = bad.row(0, named=True)
             msg = (
@@ -188,19 +190,30 @@ def _holders(rows: pl.DataFrame, absent: pl.DataFrame, cards: pl.DataFrame) -> p
         .otherwise(none),
         seen_hours=pl.when(unknown).then("hours").otherwise(none),
         use_known=~unknown & (~held | pl.col("used").is_not_null() | (pl.col("hours") == 0)),
+        energy_known=pl.col("energy_kwh").is_not_null()
+        | (pl.col("weight").is_not_null() & (pl.col("hours") == 0)),
     )
     nobody = absent.select(
-        *CARD, state=pl.lit("unallocated"), busy_hours="hours", use_known=pl.lit(value=True)
+        *CARD,
+        state=pl.lit("unallocated"),
+        busy_hours="hours",
+        use_known=pl.lit(value=True),
+        energy_known=pl.lit(value=True),
     )
     dark = cards.filter(pl.col("unknown") > 0).select(
-        *CARD, state=pl.lit("unknown"), busy_hours="unknown", use_known=pl.lit(value=False)
+        *CARD,
+        state=pl.lit("unknown"),
+        busy_hours="unknown",
+        use_known=pl.lit(value=False),
+        energy_known=pl.lit(value=True),
     )
     names = [*CARD, "mig_profile", "state", *DIMENSIONS]
     sums = ["busy_hours", "idle_hours", "seen_hours", *SUMS]
-    stacked = pl.concat([measured.select(*names, *sums, "use_known"), nobody, dark], how="diagonal")
+    flags = ["use_known", "energy_known"]
+    stacked = pl.concat([measured.select(*names, *sums, *flags), nobody, dark], how="diagonal")
     return (
         stacked.group_by(names)
-        .agg(pl.col(sums).sort().sum(), pl.col("use_known").all())
+        .agg(pl.col(sums).sort().sum(), pl.col("use_known").all(), pl.col("energy_known").all())
         .join(cards.select(*CARD, "gpu_model", "scale"), on=CARD, how="left")
         .with_columns(
             pl.when(unknown).then(pl.col(h)).otherwise(pl.col(h) * pl.col("scale"))
@@ -214,7 +227,12 @@ def _holders(rows: pl.DataFrame, absent: pl.DataFrame, cards: pl.DataFrame) -> p
 def _anomalies(rows: pl.DataFrame, cards: pl.DataFrame, unregistered: pl.DataFrame) -> pl.DataFrame:
     crowded = cards.with_columns(seen=pl.len().over("day", "site", "node"))
     found = {
-        "no asset": (unregistered, pl.format("{} kWh without a price", pl.col("energy_kwh").sum().round(3))),
+        "no asset": (
+            unregistered,
+            pl.when(pl.col("energy_kwh").is_not_null().all())
+            .then(pl.format("{} kWh without a price", pl.col("energy_kwh").sum().round(3)))
+            .otherwise(pl.lit("energy not measured")),
+        ),
         "more cards than units": (
             crowded.filter(pl.col("seen") > pl.col("units")),
             pl.format("{} cards seen, {} registered", pl.col("seen").max(), pl.col("units").min()),

@@ -14,17 +14,17 @@ def merge(histograms: Iterable[str | None]) -> dict[str, float] | None:
     """Adds up cumulative histograms.
 
     Args:
-        histograms: JSON objects, upper bound in seconds -> requests at or below it; None where there is none.
+        histograms: JSON objects, upper bound in seconds -> requests at or below it; None for requests without one.
 
     Returns:
-        Bound -> requests; None where no histogram is given or their bounds differ, since counts between
-        different bounds cannot be added.
+        Bound -> requests; None where no histogram is given, where some requests have none, since the others
+        do not stand for them, or where bounds differ, since counts between different bounds cannot be added.
     """
     total: dict[float, float] = {}
     names: dict[float, str] = {}
     for text in histograms:
         if text is None:
-            continue
+            return None
         buckets = {float(bound): (str(bound), float(count)) for bound, count in json.loads(text).items()}
         if total and buckets.keys() != total.keys():
             return None

@@ -121,12 +121,13 @@ def assign(costs: pl.DataFrame, rules: Ownership) -> pl.DataFrame:
 
     Args:
         costs: Columns team_tag, project_tag, environment_tag, workload_type_tag, workload_tag (text, NULL or
-            blank where there is none), sub_account, cost_kind; others pass through.
+            blank where there is none), sub_account, cost_kind; measured (true where the tags are what `label`
+            found for owned hardware), without which no row is; others pass through.
         rules: The `ownership` settings.
 
     Returns:
         The rows in their order, with team, project, environment, workload_type, workload added (never NULL)
-        and method, which says how the team was found: platform, alias, tag, account, untagged.
+        and method, which says how the team was found: platform, telemetry, alias, tag, account, untagged.
 
     Raises:
         ValueError: The rules contradict themselves.
@@ -143,9 +144,14 @@ def assign(costs: pl.DataFrame, rules: Ownership) -> pl.DataFrame:
         owners.append(owner.fill_null(NOBODY[dimension]).alias(dimension))
     team = _folded(pl.col("team_tag"))
     account = _default("team", "sub_account", rules.accounts, spelled["team"])
+    measured = (
+        pl.col("measured").fill_null(value=False) if "measured" in costs.columns else pl.lit(value=False)
+    )
     method = (
         pl.when(nobodys)
         .then(pl.lit("platform"))
+        .when(measured & team.is_not_null())
+        .then(pl.lit("telemetry"))
         .when(team.is_in(list(spelled["team"].aliases)))
         .then(pl.lit("alias"))
         .when(team.is_not_null())

@@ -161,7 +161,12 @@ GPU_HOURLY = Table(
             "Utilisation integrated over the observed part; NULL where it is not reported",
             "GPU-h",
         ),
-        _n("energy_kwh", "double", "Energy of the card measured in the observed part", "kWh"),
+        _c(
+            "energy_kwh",
+            "double",
+            "Energy of the card measured in the observed part; NULL where none of it is measured",
+            "kWh",
+        ),
         _n(
             "energy_estimated_kwh",
             "double",
@@ -191,7 +196,7 @@ POWER_HOURLY = Table(
 INFERENCE_HOURLY = Table(
     "telemetry.inference_hourly",
     "One hour of one served model of one workload.",
-    ("source", "workload", "model", "namespace", "pod", "hour"),
+    ("source", "workload", "model", "team", "namespace", "pod", "hour"),
     (
         _n("hour", "timestamp", "Start of the hour, UTC"),
         _n("day", "date", "Local calendar day of the site, or of the configuration's time zone"),
@@ -254,10 +259,21 @@ _CHARGEBACK = (
     _c("service_name", "text", "ServiceName"),
     _c("sub_account", "text", "SubAccountId"),
     _n("cost_kind", "text", "direct, shared, idle, unallocated"),
-    _n("method", "text", "How the team was found: tag, alias, account, platform (nobody held it), untagged"),
+    _n(
+        "method",
+        "text",
+        "How the team was found: tag, alias, account, telemetry (label, namespace or default of owned hardware), "
+        "platform (nobody held it), untagged",
+    ),
     _n("currency", "text", "BillingCurrency; amounts of different currencies are never added"),
     _n("billed_cost", "decimal", "Invoiced amount", "currency"),
     _n("effective_cost", "decimal", "Amortised amount, the one that is charged back", "currency"),
+    _c(
+        "converted_cost",
+        "decimal",
+        "effective_cost at the day's rate; NULL where no rate is known",
+        "organisation's currency",
+    ),
 )
 
 CHARGEBACK_DAILY = Table(
@@ -316,7 +332,12 @@ GPU_DAILY = Table(
         _c("gpu_hours_used", "double", "Utilisation x hours; NULL where unknown", "GPU-h"),
         _c("utilisation", "double", "gpu_hours_used / gpu_hours_allocated; NULL where unknown", "0-1"),
         _n("coverage", "double", "Observed part of gpu_hours_capacity", "0-1"),
-        _n("energy_kwh", "double", "Energy measured at the card, before PUE", "kWh"),
+        _c(
+            "energy_kwh",
+            "double",
+            "Energy measured at the card, before PUE; NULL where that of some observed hour is unknown",
+            "kWh",
+        ),
         _n("energy_estimated_kwh", "double", "Energy in gaps, by estimate, before PUE", "kWh"),
         _n("cost_used", "decimal", "Cost of the used part, energy included", "currency"),
         _n("cost_idle", "decimal", "Cost of hours held and not used", "currency"),
@@ -465,6 +486,11 @@ INGESTS = Table(
         _c("facts", "json", "Fact files written: table -> file"),
         _c("read_at", "timestamp", "When it was read, UTC"),
         _c("note", "text", "What the reader remarked"),
+        _c(
+            "changes",
+            "json",
+            "What it changed in the version it replaced: rows and money by service and account",
+        ),
     ),
 )
 
@@ -531,6 +557,7 @@ PUBLICATIONS = Table(
         _n("published_at", "timestamp", "When, UTC"),
         _n("as_of", "date", "The day the run was for"),
         _n("version", "text", "Version of Tierwise"),
+        _n("currency", "text", "The organisation's currency, that of converted_cost"),
         _n("config_hash", "text", "Hash of the configuration"),
         _n("input_hash", "text", "Hash of all slices, settings and code version that the tables follow from"),
         _n("money_in", "json", "currency -> sum of source totals"),

@@ -18,18 +18,28 @@ def tag_values(tags: str | None, keys: Mapping[str, Sequence[str]]) -> dict[str,
         keys: Dimension -> tag keys in order of preference, compared without regard to case.
 
     Returns:
-        Dimension -> the first value that is not blank, None where there is none. A tag without a value
-        (FOCUS writes it as true) names no owner.
+        Dimension -> the first value that is not blank, None where there is none. A number is taken as it is
+        written. A tag without a value (FOCUS writes it as true), one that is no number (NaN) or nested names
+        no owner; neither does a text that is nested too deeply to be read.
     """
     found: dict[str, str] = {}
-    if tags:
-        for key, value in json.loads(tags).items():
-            if isinstance(value, str | int | float) and not isinstance(value, bool) and str(value).strip():
-                found.setdefault(str(key).strip().lower(), str(value).strip())
+    for key, value in _parsed(tags).items() if tags else ():
+        if isinstance(value, str) and value.strip():
+            found.setdefault(key.strip().lower(), value.strip())
     return {
         dimension: next((found[k.lower()] for k in keys.get(dimension, ()) if k.lower() in found), None)
         for dimension in DIMENSIONS
     }
+
+
+def _parsed(tags: str) -> dict[str, object]:
+    try:
+        found: dict[str, object] = json.loads(
+            tags, parse_int=str, parse_float=str, parse_constant=lambda _: None
+        )
+    except RecursionError:
+        return {}
+    return found
 
 
 def with_tag_columns(costs: pl.DataFrame, keys: Mapping[str, Sequence[str]]) -> pl.DataFrame:

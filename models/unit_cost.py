@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from models.edge import DEVICE
 from models.latency import merge, quantile
 from models.ownership import UNTAGGED
 from models.tables import MONEY, UNIT_COST_DAILY
@@ -33,8 +34,9 @@ def daily(
     more unit costs: the direct cost of cloud and API, the energy of owned hardware; there is no marginal row
     where that energy is not measured. Teams that share a workload each get its whole work as denominator, so
     their unit costs add up to the workload's. Where a workload serves several models in a day, their work is
-    added and model is NULL, since its cost cannot be told apart. Work that no charge names has a `full` row
-    with cost NULL and currency XXX.
+    added and model is NULL, since its cost cannot be told apart. A count that a part of the work does not report
+    is unknown. Work that no charge names, and work of devices that no asset registers, has a `full` row with cost
+    NULL and currency XXX.
 
     Args:
         chargeback_daily: `marts.chargeback_daily`.
@@ -55,8 +57,10 @@ def daily(
     costs = pl.concat(
         [full.with_columns(basis=pl.lit("full")), marginal.with_columns(basis=pl.lit("marginal"))]
     ).join(energy.drop("cost"), on=PAYER, how="left")
-    work = _work(inference_hourly, edge_daily)
-    unpaid = work.join(full, on=WORK, how="anti").with_columns(
+    reports = _reports(inference_hourly, edge_daily, edge_costs)
+    charged = full.with_columns(registered=True)
+    work = _work(reports.join(charged, on=[*WORK, "registered"], how="semi"))
+    unpaid = _work(reports.join(charged, on=[*WORK, "registered"], how="anti")).with_columns(
         basis=pl.lit("full"), currency=pl.lit(NO_CURRENCY), cost=pl.lit(None, dtype=MONEY)
     )
     rows = pl.concat([costs.join(work.drop("team"), on=WORK, how="left"), unpaid], how="diagonal")
@@ -81,8 +85,9 @@ def _sum(charges: pl.DataFrame) -> pl.DataFrame:
 
 
 def _gpu_energy(parts: pl.DataFrame) -> pl.DataFrame:
+    """Energy of hours held; unknown for a workload as soon as that of one of its hours is."""
     held = parts.filter(pl.col("state") == "allocated")
-    return _energy(held, "onprem")
+    return _energy(held.with_columns(energy_kwh=pl.when("energy_known").then("energy_kwh")), "onprem")
 
 
 def _edge_energy(costs: pl.DataFrame) -> pl.DataFrame:
@@ -106,21 +111,37 @@ def _energy(rows: pl.DataFrame, tier: str) -> pl.DataFrame:
     )
 
 
-def _work(inference_hourly: pl.DataFrame, edge_daily: pl.DataFrame) -> pl.DataFrame:
-    """Columns WORK, team, model, counts, quantiles: what each workload did a day and tier."""
-    edge = edge_daily.with_columns(tier=pl.lit("edge"))
-    needed = [*WORK, "team", "model", *COUNTS, "latency_buckets"]
-    rows = pl.concat(
-        [inference_hourly.select(needed), edge.select(c for c in needed if c in edge.columns)], how="diagonal"
-    ).filter(pl.col("workload").is_not_null())
-    counted = rows.group_by(WORK).agg(
+def _reports(
+    inference_hourly: pl.DataFrame, edge_daily: pl.DataFrame, edge_costs: pl.DataFrame
+) -> pl.DataFrame:
+    """Columns WORK, team, model, counts, failed, latency_buckets, registered: what services and devices report."""
+    assets = edge_costs.select(DEVICE).unique().with_columns(registered=True)
+    edge = edge_daily.join(assets, on=DEVICE, how="left").with_columns(
+        pl.col("registered").fill_null(value=False), tier=pl.lit("edge")
+    )
+    needed = [*WORK, "team", "model", *COUNTS, "failed", "latency_buckets", "registered"]
+    served = inference_hourly.with_columns(registered=pl.lit(value=True)).select(needed)
+    return pl.concat([served, edge.select(c for c in needed if c in edge.columns)], how="diagonal").filter(
+        pl.col("workload").is_not_null()
+    )
+
+
+def _work(reports: pl.DataFrame) -> pl.DataFrame:
+    """Columns WORK, team, model, counts, quantiles: what each workload did a day and tier.
+
+    A count is NULL where a report lacks it, quantiles where requests have no histogram.
+    """
+    requests = pl.col("inferences") + pl.col("failed").fill_null(0.0)
+    counted = reports.group_by(WORK).agg(
         _only("model"),
         _only("team").fill_null(UNTAGGED),
         *(
-            pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sort().sum()).alias(name)
+            pl.when(pl.col(name).is_not_null().all()).then(pl.col(name).sort().sum()).alias(name)
             for name in COUNTS
         ),
-        "latency_buckets",
+        pl.col("latency_buckets").filter(
+            pl.col("latency_buckets").is_not_null() | requests.ne_missing(pl.lit(0.0))
+        ),
     )
     merged = [merge(buckets) for buckets in counted["latency_buckets"]]
     quantiles = {

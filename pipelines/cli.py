@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.settings import Config, ConfigError, load_config
+from pipelines.problems import ConfigError
+from pipelines.settings import Config, load_config
 
 app = typer.Typer(
     name="tierwise",
@@ -97,7 +98,7 @@ def demo(
 
     with console.status("writing the inputs of the made-up company"):
         file, day = prepare(to, days, seed)
-    console.print(f"[bold]inputs and configuration[/]  {file.parent}", highlight=False)
+    console.print(f"[bold]inputs and configuration[/]  {escape(str(file.parent))}", highlight=False)
     _run(_config(file), {"tierwise/date": day.isoformat()})
 
 
@@ -128,7 +129,10 @@ def _run(config: Config, tags: dict[str, str]) -> None:
     from pipelines.daily import run_daily
     from pipelines.summary import print_summary
 
-    outcome = run_daily(config, tags, console)
+    try:
+        outcome = run_daily(config, tags, console)
+    except ConfigError as error:
+        raise _fail(str(error), 2) from error
     if not outcome.success:
         for failure in outcome.failures:
             errors.print(f"[bold red]failed[/] {escape(failure)}", highlight=False, soft_wrap=True)
@@ -158,14 +162,14 @@ def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
             with console.status(f"reaching {source.name}"):
                 found = source.reader.check()
             console.print(
-                f"[green]ok[/]    {escape(source.name)} ({source.kind}): {escape(found)}",
+                f"[green]ok[/]    {escape(source.name)} ({source.kind}): {escape(settings.hide(found))}",
                 highlight=False,
                 soft_wrap=True,
             )
         except SourceError as error:
             failed = True
             console.print(
-                f"[red]fails[/] {escape(source.name)} ({source.kind}): {escape(str(error))}",
+                f"[red]fails[/] {escape(source.name)} ({source.kind}): {escape(settings.hide(str(error)))}",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -217,8 +221,61 @@ def report(
     settings = _config(config)
     try:
         for file in write_report(settings, team, _month(month), format_.value, to):
-            console.print(str(file), highlight=False, soft_wrap=True)
+            console.print(escape(str(file)), highlight=False, soft_wrap=True)
     except QueryError as error:
+        raise _fail(str(error), 1) from error
+
+
+export = typer.Typer(help="Writes what is published for use elsewhere.", no_args_is_help=True)
+app.add_typer(export, name="export")
+
+
+class FocusVersion(StrEnum):
+    """Versions of FOCUS that can be written."""
+
+    v1_2 = "1.2"
+    v1_4 = "1.4"
+
+
+@export.command("focus", epilog="Example: `tierwise export focus --version 1.4 --to ./focus`")
+def export_focus_command(
+    to: Annotated[
+        Path, typer.Option("--to", help="Folder to write; one CSV and Parquet file a source and month.")
+    ],
+    config: ConfigOption = DEFAULT_CONFIG,
+    version: Annotated[FocusVersion, typer.Option("--version", help="Version of FOCUS.")] = FocusVersion.v1_4,
+) -> None:
+    """Writes the ledger, owned hardware included, as FOCUS files."""
+    from pipelines.focus_export import ExportError, export_focus
+
+    settings = _config(config)
+    try:
+        for written in export_focus(settings, version.value, to):
+            for file in written.files:
+                console.print(escape(str(file)), highlight=False, soft_wrap=True)
+            for found in written.findings:
+                errors.print(
+                    f"[yellow]warning[/] {escape(written.source)} {found.month:%Y-%m}: {found.rows} of {written.rows} rows: {escape(found.meaning)}",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+    except ExportError as error:
+        raise _fail(str(error), 1) from error
+
+
+@export.command("warehouse", epilog="Example: `tierwise export warehouse --to ./tierwise-2026-10.duckdb`")
+def export_warehouse_command(
+    to: Annotated[Path, typer.Option("--to", help="File to write; replaced if it exists.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Writes the published warehouse as one file that needs nothing beside it."""
+    from pipelines.focus_export import ExportError
+    from pipelines.warehouse_export import export_warehouse
+
+    settings = _config(config)
+    try:
+        console.print(escape(str(export_warehouse(settings, to))), highlight=False, soft_wrap=True)
+    except ExportError as error:
         raise _fail(str(error), 1) from error
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 from filelock import FileLock, Timeout
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -81,7 +82,7 @@ def run_daily(
         msg = f"another run is using {config.data_dir}; wait for it to end, or give this one its own data_dir"
         return Outcome(False, (msg,), before)
     if not result.success:
-        return Outcome(False, tuple(_failures(result)), before)
+        return Outcome(False, tuple(map(config.hide, _failures(result))), before)
     plan = next(e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey("plan"))
     values = {k: v.value for k, v in plan.materialization.metadata.items()}
     return Outcome(True, (), before, bool(values["unchanged"]), int(str(values["slices_read"])))
@@ -116,7 +117,7 @@ def _progress(console: Console, sources: int) -> Iterator[tuple[Any, Any]]:
             if head not in seen:
                 seen.add(head)
                 progress.advance(task)
-            progress.update(task, description=text[:90])
+            progress.update(task, description=escape(text[:90]))
 
         yield report, lambda: progress.update(task, completed=steps)
 

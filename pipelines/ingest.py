@@ -36,12 +36,13 @@ def ingest(run: Run, source: Source) -> list[SliceFacts]:
     try:
         slices = _current(run, source, earlier)
     except SourceError as error:
+        reason = run.config.hide(str(error))
         if source.required:
-            msg = f"source {source.name!r} ({source.kind}): {error}"
+            msg = f"source {source.name!r} ({source.kind}): {reason}"
             raise RequiredSourceError(msg) from error
         kept = [replace(s, status="stale") for s in earlier.values()]
-        run.write_slices(source.name, kept, error=str(error))
-        run.report(f"{source.name}: failed, {len(kept)} earlier slices stand: {error}")
+        run.write_slices(source.name, kept, error=reason)
+        run.report(f"{source.name}: failed, {len(kept)} earlier slices stand: {reason}")
         return kept
     run.write_slices(source.name, slices, error=None)
     return slices

@@ -10,6 +10,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from pipelines.assets.sources import source_key
+from pipelines.problems import ConfigError, Problem
 from pipelines.resources import DAY_TAG
 from pipelines.settings import Config
 
@@ -30,7 +31,11 @@ def daily_job(
 
 
 def daily_schedule(config: Config, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
-    """The schedule of the configuration; each run is for the day before it."""
+    """The schedule of the configuration; each run is for the day before it.
+
+    Raises:
+        ConfigError: `schedule.cron` is not cron.
+    """
     schedule = config.settings.schedule
     zone = schedule.time_zone or config.settings.time_zone
 
@@ -38,6 +43,12 @@ def daily_schedule(config: Config, job: UnresolvedAssetJobDefinition) -> dg.Sche
         day = context.scheduled_execution_time.astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
         return {DAY_TAG: day.isoformat()}
 
-    return dg.ScheduleDefinition(
-        name="daily_schedule", job=job, cron_schedule=schedule.cron, execution_timezone=zone, tags_fn=tags
-    )
+    try:
+        return dg.ScheduleDefinition(
+            name="daily_schedule", job=job, cron_schedule=schedule.cron, execution_timezone=zone, tags_fn=tags
+        )
+    except dg.DagsterInvalidDefinitionError as error:
+        problem = Problem(
+            "schedule.cron", repr(schedule.cron), "must be five fields of cron, such as 0 6 * * *"
+        )
+        raise ConfigError(config.file, [problem]) from error

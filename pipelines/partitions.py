@@ -12,6 +12,10 @@ START = "2015-01-01"
 
 GRAIN: dict[str, Literal["month", "day"]] = {
     "aws_cur": "month",
+    "aws_cur2": "month",
+    "gcp_billing_export": "month",
+    "azure_export": "month",
+    "oci_cost_report": "month",
     "focus": "month",
     "prometheus": "day",
     "telemetry_files": "day",

@@ -15,13 +15,18 @@ from typing import Any
 import polars as pl
 
 from models import tables
+from models.restatement import changes
 from pipelines.checks.metrics import Gate, Verdict, gates, metrics_sql
 from pipelines.engines.duckdb import DuckDBEngine
+from pipelines.facts import SliceFacts
+from pipelines.reduce import daily_costs
 from pipelines.run import Run
-from pipelines.warehouse import WAREHOUSE, build, read_only
+from pipelines.warehouse import STATEMENTS, WAREHOUSE, build, read_only
 
 STAGE = "stage"
 KEPT_RUNS = 4
+KEPT = ("kept", "stale")
+"""States of slices whose earlier figures stand although their source did not offer them to this run."""
 Metadata = Mapping[str, int | float | str]
 
 
@@ -49,6 +54,9 @@ def plan(run: Run) -> Metadata:
     inputs = {
         "slices": [(s.source, s.period.isoformat(), s.fingerprint, s.folder.name) for s in slices],
         "sources": [(s["source"], s["error"]) for s in states],
+        "kept": [
+            (s.source, s.period.isoformat()) for s in slices if s.grain == "month" and s.status == "kept"
+        ],
         "config": run.config.hash,
         "code": code_hash(),
         "day": as_of(run).isoformat(),
@@ -74,10 +82,13 @@ def _prune_runs(run: Run) -> None:
 
 
 def as_of(run: Run) -> date:
-    """The day the published state is for: the run's, or a later one that is published already."""
+    """The day the published state is for: the run's, or a later one that is published already.
+
+    A later one that is still to come was a mistake, and does not stay.
+    """
     published = run.warehouse.publication
     earlier = date.fromisoformat(published["as_of"]) if published else run.window.day
-    return max(run.window.day, earlier)
+    return max(run.window.day, min(earlier, run.window.now.date()))
 
 
 def source_states(run: Run) -> list[dict[str, Any]]:
@@ -148,7 +159,6 @@ def _ingests(run: Run) -> pl.DataFrame:
         if earlier is not None
         else set()
     )
-    live = {(s.source, s.period, s.fingerprint) for s in slices}
     rows = [
         {
             "run_id": run.id, "source": s.source, "kind": s.kind, "period": s.period, "grain": s.grain,
@@ -156,6 +166,7 @@ def _ingests(run: Run) -> pl.DataFrame:
             "rows_read": s.rows["read"], "rows_loaded": s.rows["loaded"], "rows_rejected": s.rows["rejected"],
             "rows_repaired": s.rows["repaired"], "objects": json.dumps(s.objects),
             "facts": json.dumps({t: str(s.path(t)) for t in s.tables}), "read_at": s.read_at.replace(tzinfo=None), "note": s.note,
+            "changes": _changes(run, s),
         }
         for s in slices
         if (s.source, s.period, s.fingerprint) not in known
@@ -167,15 +178,28 @@ def _ingests(run: Run) -> pl.DataFrame:
     )
     if earlier is None:
         return new
+    key = ["source", "period", "fingerprint"]
     now_live = pl.DataFrame(
-        list(live), schema={"source": pl.String, "period": pl.Date, "fingerprint": pl.String}, orient="row"
+        [(s.source, s.period, s.fingerprint, s.status if s.status in KEPT else "loaded") for s in slices],
+        schema={"source": pl.String, "period": pl.Date, "fingerprint": pl.String, "now": pl.String},
+        orient="row",
     )
     kept = tables.INGESTS.conform(
         earlier.drop("current")
-        .join(now_live.with_columns(current=True), on=["source", "period", "fingerprint"], how="left")
-        .with_columns(pl.col("current").fill_null(value=False))
+        .join(now_live.with_columns(current=True), on=key, how="left")
+        .with_columns(pl.col("current").fill_null(value=False), status=pl.coalesce("now", "status"))
     )
     return pl.concat([kept, new])
+
+
+def _changes(run: Run, facts: SliceFacts) -> str | None:
+    """What a version of a slice of charges changed in the published version it replaces; NULL if it is the first."""
+    replaced = [s for s in run.warehouse.current_slices(facts.source) if s.period == facts.period]
+    if not replaced or tables.FOCUS.name not in {*facts.tables, *replaced[0].tables}:
+        return None
+    cache = run.config.data_dir / "cache" / "restated"
+    before, after = (daily_costs([s], {}, cache) for s in (replaced[0], facts))
+    return json.dumps(changes(before, after))
 
 
 def _publications(run: Run, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -184,8 +208,8 @@ def _publications(run: Run, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     money_out = _by_currency(reconciliation, pl.col("allocated_total") + pl.col("quarantined_total"))
     row = {
         "run_id": run.id, "published_at": datetime.now(UTC).replace(tzinfo=None), "as_of": as_of(run),
-        "version": importlib.metadata.version("tierwise"), "config_hash": run.config.hash,
-        "input_hash": run.read_json("plan")["input_hash"],
+        "version": importlib.metadata.version("tierwise"), "currency": run.config.settings.currency,
+        "config_hash": run.config.hash, "input_hash": run.read_json("plan")["input_hash"],
         "money_in": json.dumps(money_in), "money_out": json.dumps(money_out),
     }  # fmt: skip
     new = tables.PUBLICATIONS.conform(pl.DataFrame([row]))
@@ -206,11 +230,17 @@ def check(run: Run) -> list[Verdict]:
     from pipelines.checks.gates import judge, quality
 
     run.report("checking the gates")
-    unregistered = int(run.read_json("owned")["unregistered"])
+    owned = run.read_json("owned")
     file = run.folder / STAGE / WAREHOUSE
     connection = read_only(file, run.config.data_dir)
     try:
-        row = connection.sql(metrics_sql(unregistered)).pl().row(0, named=True)
+        row = (
+            connection.sql(
+                metrics_sql(owned["unregistered"], owned["contradictions"], owned["first_contradiction"])
+            )
+            .pl()
+            .row(0, named=True)
+        )
     finally:
         connection.close()
     found = judge(known, row, run.config.data_dir / "gx", run.id)
@@ -252,7 +282,7 @@ def statements(run: Run) -> Metadata:
 
     run.report("writing statements")
     with Store(run.folder / STAGE / WAREHOUSE, facts=run.config.data_dir / "facts") as store:
-        files = render_all(store, run.folder / STAGE / "statements")
+        files = render_all(store, run.folder / STAGE / STATEMENTS, run.config.data_dir / "cache" / "charts")
     return {"files": len(files)}
 
 

@@ -35,23 +35,40 @@ def run_query(config: Config, query: str) -> pl.DataFrame:
     """The result of a query on the published warehouse.
 
     Raises:
-        QueryError: Nothing is published, or the query is wrong or not allowed.
+        QueryError: Nothing is published, or the query is wrong or not one SELECT: the facts' folder can be
+            read, so a COPY could write to it.
     """
     connection = read_only(_published(config), config.data_dir)
     try:
+        statements = connection.extract_statements(query)
+        if [s.type for s in statements] != [duckdb.StatementType.SELECT]:
+            msg = "only one query that reads is allowed: write one SELECT, without COPY, CREATE, SET and the like"
+            raise QueryError(msg)
         frame: pl.DataFrame = connection.sql(query).pl()
         return frame
-    except AttributeError as error:
-        msg = "the text is not a query with a result; write a SELECT"
-        raise QueryError(msg) from error
     except duckdb.Error as error:
         raise QueryError(str(error)) from error
+    except pl.exceptions.PolarsError as error:
+        msg = f"the result has a type that cannot be shown ({error}); cast the column to VARCHAR"
+        raise QueryError(msg) from error
     finally:
         connection.close()
 
 
 def write_result(frame: pl.DataFrame, format_: str, output: Path | None, console: Console) -> None:
-    """Prints or writes a result as table, csv, json or parquet."""
+    """Prints or writes a result as table, csv, json or parquet.
+
+    Raises:
+        QueryError: The file cannot be written, or the format cannot hold the result.
+    """
+    try:
+        _write(frame, format_, output, console)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        msg = f"the result cannot be written as {format_}: {error}"
+        raise QueryError(msg) from error
+
+
+def _write(frame: pl.DataFrame, format_: str, output: Path | None, console: Console) -> None:
     if format_ == "parquet" and output is not None:
         frame.write_parquet(output)
         return
@@ -74,7 +91,7 @@ def write_result(frame: pl.DataFrame, format_: str, output: Path | None, console
 def _table(frame: pl.DataFrame) -> Table:
     table = Table(show_edge=False, header_style="bold")
     for name, dtype in frame.schema.items():
-        table.add_column(name, justify="right" if dtype.is_numeric() else "left")
+        table.add_column(Text(name), justify="right" if dtype.is_numeric() else "left")
     for row in frame.head(1000).iter_rows():
         table.add_row(*(Text(_cell(v)) for v in row))
     if frame.height > 1000:
@@ -103,5 +120,5 @@ def write_report(
         try:
             first = date.fromisoformat(f"{month}-01") if month else None
             return export(store, team, first, format_, to)
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, OSError) as error:
             raise QueryError(str(error)) from error

@@ -5,13 +5,12 @@ The shape of the settings belongs to `models/config.py`, what a source accepts t
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,34 +19,17 @@ from pydantic import ValidationError
 
 from connectors.base import Context, Reader
 from connectors.registry import KINDS, reader_class
-from models.config import Asset, Settings, Site
+from models.config import Asset, Price, Rate, Settings, Site
+from pipelines.problems import ConfigError, Problem, problems_of
+from pipelines.registers import assets_of, prices_of, rates_of
 
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRET = re.compile(r"pass|secret|token|key|auth|header|bearer|cred", re.IGNORECASE)
+_USER = re.compile(r"(?<=://)[^/\s@]+@")
+_PATTERN = re.compile(r"[*?\[\]\\]")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong: the key's path, the value found there, and what is allowed."""
-
-    path: str
-    value: str
-    allowed: str
-
-    def __str__(self) -> str:
-        """The problem on one line."""
-        found = f" (found: {self.value})" if self.value else ""
-        return f"{self.path}: {self.allowed}{found}"
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; `problems` holds every reason."""
-
-    def __init__(self, file: Path, problems: list[Problem]) -> None:
-        self.file = file
-        self.problems = problems
-        noun = "problem" if len(problems) == 1 else "problems"
-        super().__init__(f"{file}: {len(problems)} {noun}\n" + "\n".join(f"  - {p}" for p in problems))
+SHORTEST_SECRET = 4
+"""Characters; shorter values from the environment are not hidden in messages: too much else reads the same."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +53,9 @@ class Config:
         sources: One reader a source, in the order of the file.
         assets: The owned-hardware register.
         hash: Changes when the content of the file or of the register does.
+        environment: Value of an environment variable that the file uses -> `${NAME}`.
+        prices: Prices of model APIs.
+        rates: Exchange rates.
     """
 
     file: Path
@@ -78,6 +63,13 @@ class Config:
     sources: Mapping[str, Source]
     assets: tuple[Asset, ...]
     hash: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    prices: tuple[Price, ...] = ()
+    rates: tuple[Rate, ...] = ()
+
+    def hide(self, text: str) -> str:
+        """The text without what may be secret: values from the environment, user and password in addresses."""
+        return hide(text, self.environment)
 
     @property
     def data_dir(self) -> Path:
@@ -88,6 +80,13 @@ class Config:
 def asset_name(source: str) -> str:
     """The name of a source among Dagster's assets: letters, digits and underscores."""
     return re.sub(r"\W", "_", source)
+
+
+def hide(text: str, environment: Mapping[str, str]) -> str:
+    """The text with `${NAME}` for values of the environment and `***` for user and password in addresses."""
+    for value, name in sorted(environment.items(), key=lambda item: -len(item[0])):
+        text = text.replace(value, name)
+    return _USER.sub("***@", text)
 
 
 def load_config(file: Path) -> Config:
@@ -104,9 +103,12 @@ def load_config(file: Path) -> Config:
     """
     file = file.resolve()
     problems: list[Problem] = []
-    raw = _expand(_read_yaml(file), "", problems)
+    environment: dict[str, str] = {}
+    raw = _expand(_read_yaml(file), "", problems, environment)
     settings = _validate_settings(raw, problems)
     assets: tuple[Asset, ...] = ()
+    prices: tuple[Price, ...] = ()
+    rates: tuple[Rate, ...] = ()
     register = ""
     if settings is None:  # the settings are unusable as a whole, but the sources can still be looked at
         context = Context("", file.parent, file.parent, {})
@@ -114,15 +116,43 @@ def load_config(file: Path) -> Config:
     else:
         cache = (file.parent / settings.data_dir).resolve() / "cache"
         context = Context("", file.parent, cache, settings.sites, settings.time_zone, settings.currency)
-        assets, register = _register(settings, file.parent, problems)
+        assets, register = assets_of(settings, file.parent, problems)
+        prices, price_text = prices_of(settings, file.parent, problems)
+        rates, rate_text = rates_of(settings, file.parent, problems)
+        register += price_text + rate_text
         sources = _sources(settings.sources, context, settings.sites, problems)
+        _check_data_dir(settings, file.parent, problems)
     if problems:
-        raise ConfigError(file, problems)
+        hidden = [Problem(*(hide(t, environment) for t in (p.path, p.value, p.allowed))) for p in problems]
+        raise ConfigError(file, hidden)
     assert settings is not None  # noqa: S101 - no problems means that validation succeeded
     digest = hashlib.sha256(
         json.dumps(raw, sort_keys=True, default=str).encode() + register.encode()
     ).hexdigest()
-    return Config(file, settings, sources, assets, digest)
+    return Config(file, settings, sources, assets, digest, environment, prices, rates)
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is in one mapping twice: the later one would silently replace the earlier."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    msg = f"key {key.value!r} is there twice; keep one of them"
+                    raise yaml.MarkedYAMLError(problem=msg, problem_mark=key.start_mark)
+                seen.add(key.value)
+        return node
+
+
+def _where(error: Exception) -> str:
+    """The problem and its place, without the text around it, in which there may be a secret."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return str(error)
+    return f"{getattr(error, 'problem', '')} (line {mark.line + 1}, column {mark.column + 1})"
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
@@ -130,9 +160,10 @@ def _read_yaml(file: Path) -> dict[str, Any]:
         hint = "no such file; name one with --config FILE, or run `tierwise demo` to write an example"
         raise ConfigError(file, [Problem("(file)", "", hint)])
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(file, [Problem("(file)", "", f"not readable as YAML: {error}")]) from error
+        raw = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
+        problem = Problem("(file)", "", f"not readable as YAML: {_where(error)}")
+        raise ConfigError(file, [problem]) from error
     if not isinstance(raw, dict):
         raise ConfigError(
             file, [Problem("(file)", type(raw).__name__, "must be a mapping with a key `sources`")]
@@ -140,12 +171,14 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     return raw
 
 
-def _expand(value: Any, path: str, problems: list[Problem]) -> Any:
-    """Replaces `${NAME}` by the environment's value; a name that is not set is a problem."""
+def _expand(value: Any, path: str, problems: list[Problem], environment: dict[str, str]) -> Any:
+    """Replaces `${NAME}` by the environment's value, and notes it; a name that is not set is a problem."""
     if isinstance(value, dict):
-        return {k: _expand(v, f"{path}.{k}" if path else str(k), problems) for k, v in value.items()}
+        return {
+            k: _expand(v, f"{path}.{k}" if path else str(k), problems, environment) for k, v in value.items()
+        }
     if isinstance(value, list):
-        return [_expand(v, f"{path}.{i}", problems) for i, v in enumerate(value)]
+        return [_expand(v, f"{path}.{i}", problems, environment) for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
 
@@ -155,33 +188,18 @@ def _expand(value: Any, path: str, problems: list[Problem]) -> Any:
             problems.append(
                 Problem(path, match.group(0), f"environment variable {match.group(1)} must be set")
             )
+        elif len(found) >= SHORTEST_SECRET:
+            environment[found] = match.group(0)
         return found or ""
 
     return _ENV.sub(lookup, value)
-
-
-def _problems_of(error: ValidationError, prefix: str = "") -> list[Problem]:
-    found = []
-    for item in error.errors(include_url=False):
-        path = ".".join(str(part) for part in item["loc"])
-        path = f"{prefix}.{path}" if prefix and path else prefix or path or "(file)"
-        given = item.get("input")
-        shown = "" if item["type"] == "missing" or isinstance(given, dict | list | tuple) else repr(given)
-        if _SECRET.search(path):
-            shown = "(hidden)"
-        text = {
-            "extra_forbidden": "unknown key; remove it or correct its spelling",
-            "missing": "required, but absent",
-        }.get(item["type"], item["msg"].removeprefix("Value error, "))
-        found.append(Problem(path, shown[:200], text))
-    return found
 
 
 def _validate_settings(raw: dict[str, Any], problems: list[Problem]) -> Settings | None:
     try:
         return Settings.model_validate(raw)
     except ValidationError as error:
-        problems.extend(_problems_of(error))
+        problems.extend(problems_of(error))
         return None
 
 
@@ -193,6 +211,11 @@ def _sources(
     seen: dict[str, str] = {}
     for name, options in raw.items() if isinstance(raw, dict) else ():
         path = f"sources.{name}"
+        twin = seen.setdefault(asset_name(str(name)), str(name))
+        if twin != name:
+            problems.append(
+                Problem(path, "", f"differs from {twin!r} only in punctuation; rename one of them")
+            )
         if not isinstance(options, dict):
             problems.append(
                 Problem(path, repr(options), "must be a mapping such as {kind: focus, location: ./bills}")
@@ -206,7 +229,7 @@ def _sources(
         try:
             valid = reader.Options.model_validate(options)
         except ValidationError as error:
-            problems.extend(_problems_of(error, path))
+            problems.extend(problems_of(error, path))
             continue
         site = getattr(valid, "site", None)
         if sites is None:
@@ -223,44 +246,20 @@ def _sources(
     return sources
 
 
-def _register(settings: Settings, base: Path, problems: list[Problem]) -> tuple[tuple[Asset, ...], str]:
-    """The asset register (from its CSV file or inline) and its text, for the hash."""
-    if isinstance(settings.assets, str):
-        assets, text = _register_csv(base / settings.assets, problems)
-    else:
-        assets, text = list(settings.assets), ""
-    seen: set[str] = set()
-    nodes: set[tuple[str, str]] = set()
-    for asset in assets:
-        path, node = f"assets.{asset.asset}", (asset.site, asset.node)
-        site = settings.sites.get(asset.site)
-        if asset.asset in seen:
-            problems.append(Problem("assets", repr(asset.asset), "asset names must be unique"))
-        if asset.retired is None and node in nodes:
-            problems.append(Problem(f"{path}.node", repr(asset.node), "a node may have one asset in service"))
-        if site is None:
-            known = ", ".join(settings.sites) or "none is defined"
-            problems.append(Problem(f"{path}.site", repr(asset.site), f"must be a key of `sites` ({known})"))
-        elif asset.currency != (tariff := site.currency or settings.currency):
-            allowed = f"must be {tariff}, the currency of the tariff of {asset.site}"
-            problems.append(Problem(f"{path}.currency", repr(asset.currency), allowed))
-        seen.add(asset.asset)
-        if asset.retired is None:
-            nodes.add(node)
-    return tuple(assets), text
-
-
-def _register_csv(file: Path, problems: list[Problem]) -> tuple[list[Asset], str]:
-    if not file.is_file():
-        problems.append(Problem("assets", str(file), "no such file; give a CSV file, or a list of assets"))
-        return [], ""
-    text = file.read_text(encoding="utf-8-sig")
-    assets = []
-    for line, row in enumerate(csv.DictReader(text.splitlines()), start=2):
-        try:
-            assets.append(
-                Asset.model_validate({k: v for k, v in row.items() if v not in ("", None) and k is not None})
-            )
-        except ValidationError as error:
-            problems.extend(_problems_of(error, f"{file.name} line {line}"))
-    return assets, text
+def _check_data_dir(settings: Settings, base: Path, problems: list[Problem]) -> None:
+    """What is written must not be read again as input, and DuckDB must be able to name it."""
+    data_dir = (base / settings.data_dir).resolve()
+    if data_dir.exists() and not data_dir.is_dir():
+        problems.append(Problem("data_dir", str(data_dir), "must be a folder"))
+    if _PATTERN.search(str(data_dir)):
+        problems.append(
+            Problem("data_dir", str(data_dir), "no folder in its path may have * ? [ ] or \\ in its name")
+        )
+    for name, options in settings.sources.items():
+        location = options.get("location")
+        if not isinstance(location, str) or "://" in location:
+            continue
+        folder = (base / Path(location).expanduser()).resolve()
+        if data_dir.is_relative_to(folder):
+            allowed = f"must not hold data_dir ({data_dir}): what is published would be read as input again"
+            problems.append(Problem(f"sources.{name}.location", location, allowed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 from babel.numbers import format_currency
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipelines.checks.gates import data_docs
@@ -55,14 +56,16 @@ def print_summary(console: Console, config: Config, outcome: Outcome) -> None:
     )
     for gate in failed.iter_rows(named=True):
         console.print(
-            f"            [yellow]{gate['severity']}[/] {gate['detail']}", highlight=False, soft_wrap=True
+            f"            [yellow]{gate['severity']}[/] {escape(gate['detail'])}",
+            highlight=False,
+            soft_wrap=True,
         )
     for name, path in (
         ("statements", warehouse.statements / "index.html"),
         ("warehouse", warehouse.path),
         ("data docs", data_docs(config.data_dir / "gx")),
     ):
-        console.print(f"[bold]{name:<11}[/] {path}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]{name:<11}[/] {escape(str(path))}", highlight=False, soft_wrap=True)
 
 
 def _money_table(money: pl.DataFrame, shares: dict[str, float | None]) -> Table:
@@ -86,7 +89,7 @@ def _team_table(teams: pl.DataFrame, currency: str, month: str) -> Table:
         table.add_column(name, justify="left" if name == "team" else "right")
     for row in teams.iter_rows(named=True):
         table.add_row(
-            row["team"],
+            escape(row["team"]),
             format_currency(row["cost"], currency, locale="en_US"),
             format_currency(row["idle"] or 0, currency, locale="en_US"),
         )

@@ -17,6 +17,7 @@ from models import chargeback as chargeback_model
 from models import edge, gpu, owned_focus, ownership, tables, tags
 from models import unit_cost as unit_cost_model
 from models.config import DIMENSIONS
+from models.currency import convert
 from models.placement.measured import measure
 from models.placement.recommend import recommend
 from pipelines.facts import SliceFacts
@@ -50,7 +51,15 @@ def owned_hardware(run: Run) -> Metadata:
     for site in settings.sites:
         _commit_site(run, f"{SITE}{site}", rows, totals)
     cards = anomalies.filter(pl.col("issue") == "no asset").select("site", "gpu").unique().height
-    run.write_json("owned", {"unregistered": cards + edge.unregistered(edge_daily, assets, days).height})
+    contradictions = anomalies.filter(pl.col("issue") != "no asset").select("issue", "site", "gpu", "detail")
+    run.write_json(
+        "owned",
+        {
+            "unregistered": cards + edge.unregistered(edge_daily, assets, days).height,
+            "contradictions": contradictions.height,
+            "first_contradiction": ", ".join(contradictions.row(0)) if contradictions.height else "",
+        },
+    )
     return {
         "rows": rows.height,
         "gpu_days": parts.select("day", "gpu").unique().height,
@@ -122,7 +131,13 @@ def chargeback(run: Run) -> Metadata:
             tags.with_tag_columns(costs.filter(owned), {d: (d,) for d in DIMENSIONS}),
         ]
     )
-    daily = chargeback_model.daily(ownership.assign(tagged, rules))
+    settings = run.config.settings
+    daily = chargeback_model.daily(ownership.assign(tagged.with_columns(measured=owned), rules)).drop(
+        "converted_cost"
+    )
+    daily = tables.CHARGEBACK_DAILY.conform(
+        convert(daily, run.config.rates, settings.currency, "effective_cost", "converted_cost")
+    )
     reconciliation = chargeback_model.reconcile(
         slice_totals(slices),
         costs.select("source", pl.col("billing_month").alias("month"), "currency", total="billed_cost"),
@@ -139,7 +154,11 @@ def chargeback(run: Run) -> Metadata:
 
 def slice_totals(slices: list[SliceFacts]) -> pl.DataFrame:
     """Native totals: source, month, currency, total; a slice of a day belongs to its month."""
-    rows = [(s.source, s.period.replace(day=1), currency, total) for s in slices for currency, total in s.totals.items()]
+    rows = [
+        (s.source, s.period.replace(day=1), currency, total)
+        for s in slices
+        for currency, total in s.totals.items()
+    ]
     schema: dict[str, pl.DataType] = {
         "source": pl.String(), "month": pl.Date(), "currency": pl.String(), "total": tables.MONEY
     }  # fmt: skip

@@ -25,7 +25,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Truth
     truth = write(folder, END, DAYS, 11)
     done = small.tierwise("run", "--config", folder / "tierwise.yaml", "--date", END.isoformat())
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "10 of 10 passed" in done.stdout
+    assert "14 of 14 passed" in done.stdout
     connection = duckdb.connect(str((folder / "data" / "warehouse.duckdb").resolve()), read_only=True)
     yield folder, truth, connection
     connection.close()
@@ -120,6 +120,14 @@ def test_untagged_is_what_was_left_untagged(demo: tuple[Path, Truth, Any]) -> No
     assert untagged == left > 0
     teams = {t for (t,) in connection.execute("SELECT DISTINCT team FROM marts.chargeback_daily").fetchall()}
     assert teams == {"assist", "documents", "platform", "research", "risk", "untagged", "vision"}
+
+
+def test_owners_of_owned_hardware_come_from_telemetry(demo: tuple[Path, Truth, Any]) -> None:
+    _, _, connection = demo
+    sql = "SELECT DISTINCT source LIKE 'site:%', method FROM marts.chargeback_daily"
+    found = connection.execute(sql).fetchall()
+    assert {method for owned, method in found if owned} == {"telemetry", "platform"}
+    assert {method for owned, method in found if not owned} == {"tag", "alias", "account", "untagged"}
 
 
 def test_unit_cost_is_cost_over_work(demo: tuple[Path, Truth, Any]) -> None:

@@ -1,20 +1,23 @@
-"""AWS Cost and Usage Report (legacy) columns as FOCUS 1.4, as SQL expressions over the columns a file has.
+"""AWS Cost and Usage Report columns, legacy and 2.0, as FOCUS 1.4: SQL expressions over the columns a file has.
 
-Sources: the AWS CUR data dictionary, and AWS's own rule for amortised cost. Cleaning values, rejecting rows and
+Columns are named as in the legacy report here; 2.0 spells `lineItem/UnblendedCost` as `line_item_unblended_cost`
+and keeps tags and most product attributes in maps.
+
+Sources: the AWS CUR data dictionaries, and AWS's own rule for amortised cost. Cleaning values, rejecting rows and
 counting belong to `connectors/bills/rules.py`.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 
 from connectors.aws.services import SERVICE_CATEGORIES
+from connectors.aws.tags import tags_of_map
 from connectors.base import SourceError
 from connectors.bills.files import BillFile, Shape
 from connectors.bills.stage import Native, require
-from connectors.sql import literal
+from connectors.bills.tags import flat_json
+from connectors.sql import identifier, literal
 
 MANDATORY = (
     "lineItem/UnblendedCost",
@@ -29,6 +32,12 @@ MANDATORY = (
 """Without one of these columns no row of a file has a meaning."""
 
 PERIOD = "bill/BillingPeriodStartDate"
+NUMBERS = (
+    "lineItem/UnblendedCost", "lineItem/UsageAmount", "pricing/publicOnDemandCost", "reservation/EffectiveCost", "reservation/UnusedRecurringFee",
+    "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod", "savingsPlan/SavingsPlanEffectiveCost",
+    "savingsPlan/TotalCommitmentToDate", "savingsPlan/UsedCommitment",
+)  # fmt: skip
+MOMENTS = (PERIOD, "bill/BillingPeriodEndDate", "lineItem/UsageStartDate", "lineItem/UsageEndDate")
 TAG = re.compile(r"resource_?tags[/_](?:(?P<owner>user|aws)[:_])?(?P<name>.+)", re.IGNORECASE)
 
 ONE_TIME = ("SavingsPlanUpfrontFee", "Fee", "Tax", "Credit", "Refund")
@@ -46,12 +55,33 @@ CATEGORIES = {
     ),
     "Adjustment": ("Refund",),
 }  # fmt: skip
-"""ChargeCategory -> lineItem/LineItemType."""
+"""ChargeCategory -> lineItem/LineItemType. Discounts of an agreement are negative rows of the bill: credits."""
+
+SURE = frozenset({
+    "CapacityReservationStatus", "ChargeClass", "ChargeFrequency", "CommitmentDiscountCategory",
+    "CommitmentDiscountStatus", "PricingCategory", "ServiceCategory", "Tags",
+})  # fmt: skip
+"""Columns that take no value from the bill but what this mapping makes of it."""
 
 
 def _key(column: str) -> str:
     """`lineItem/UnblendedCost` and `line_item_unblended_cost` are the same column."""
     return re.sub(r"[^a-z0-9]", "", column.lower())
+
+
+def _snake(name: str) -> str:
+    """`lineItem/UnblendedCost` as CUR 2.0 writes it: `line_item_unblended_cost`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).replace("/", "_").lower()
+
+
+def is_number(column: str) -> bool:
+    """The column holds an amount or a quantity. Prices are text, in CUR 2.0 as well."""
+    return _key(column) in {_key(n) for n in NUMBERS}
+
+
+def is_moment(column: str) -> bool:
+    """The column holds a moment."""
+    return _key(column) in {_key(n) for n in MOMENTS}
 
 
 def period_column(bill: BillFile) -> str:
@@ -71,11 +101,14 @@ def period_column(bill: BillFile) -> str:
 
 
 class Fields:
-    """The native columns of a shape by their legacy names, as SQL text expressions; NULL where one is absent."""
+    """The native columns of a shape by their legacy names, as SQL expressions; NULL where one is absent."""
 
     def __init__(self, shape: Shape) -> None:
+        self.own = shape.own
+        self.zero = "CAST(0 AS DECIMAL(38,12))" if shape.own else "'0'"
         self.tags: dict[str, str] = {}
         self._columns: dict[str, str] = {}
+        spelling = {}
         for column, text in shape.text.items():
             tag = TAG.fullmatch(column)
             group = self.tags if tag else self._columns
@@ -86,14 +119,34 @@ class Fields:
                 )
                 raise SourceError(msg)
             group[name] = text
-        require({n: n for n in MANDATORY if _key(n) in self._columns}, MANDATORY, shape)
+            spelling[_key(column)] = column
+        needed = [_snake(n) if "/" not in "".join(shape.text) else n for n in MANDATORY]
+        require({n: n for n in needed if _key(n) in self._columns}, needed, shape)
+        self.is_map = {
+            key: shape.types.get(name, "VARCHAR").startswith("MAP(") for key, name in spelling.items()
+        }
+        self._product = identifier(spelling["product"]) if self.is_map.get("product") else None
+
+    def has(self, name: str) -> bool:
+        """The column is there; an attribute of a product may be in the map of them."""
+        return _key(name) in self._columns or (name.startswith("product/") and "product" in self._columns)
 
     def __getitem__(self, name: str) -> str:
-        return self._columns.get(_key(name), "CAST(NULL AS VARCHAR)")
+        if _key(name) in self._columns or not self.has(name):
+            nothing = f"CAST(NULL AS {'DECIMAL(38,12)' if self.own and is_number(name) else 'VARCHAR'})"
+            return self._columns.get(_key(name), nothing)
+        member = literal(_snake(name.removeprefix("product/")))
+        if self._product:
+            return f"nullif({self._product}[{member}], '')"
+        return f"nullif(json_extract_string(TRY_CAST({self._columns['product']} AS JSON), {member}), '')"
+
+    def computed(self, amount: str) -> str:
+        """An amount computed in decimals, in the form that the shape's numbers have."""
+        return f"CAST({amount} AS {'DECIMAL(38,12)' if self.own else 'VARCHAR'})"
 
     def first(self, *names: str) -> str:
         """The first of the columns that has a value in the row."""
-        there = [self[n] for n in names if _key(n) in self._columns]
+        there = [self[n] for n in names if self.has(n)]
         return f"COALESCE({', '.join(there)})" if there else "CAST(NULL AS VARCHAR)"
 
 
@@ -124,29 +177,17 @@ def effective_cost(f: Fields) -> str:
     return f"""CASE {kind}
         WHEN 'SavingsPlanCoveredUsage' THEN {f["savingsPlan/SavingsPlanEffectiveCost"]}
         WHEN 'DiscountedUsage' THEN {f["reservation/EffectiveCost"]}
-        WHEN 'SavingsPlanNegation' THEN '0'
-        WHEN 'SavingsPlanUpfrontFee' THEN '0'
-        WHEN 'SavingsPlanRecurringFee' THEN CAST({commitment} - {used} AS VARCHAR)
-        WHEN 'RIFee' THEN CAST({unused} AS VARCHAR)
-        WHEN 'Fee' THEN CASE WHEN {reserved} IS NOT NULL THEN '0' ELSE {cost} END
-        WHEN 'Refund' THEN CASE WHEN ({plan} IS NOT NULL OR {reserved} IS NOT NULL) AND {one_time} THEN '0' ELSE {cost} END
+        WHEN 'SavingsPlanNegation' THEN {f.zero}
+        WHEN 'SavingsPlanUpfrontFee' THEN {f.zero}
+        WHEN 'SavingsPlanRecurringFee' THEN {f.computed(f"{commitment} - {used}")}
+        WHEN 'RIFee' THEN {f.computed(unused)}
+        WHEN 'Fee' THEN CASE WHEN {reserved} IS NOT NULL THEN {f.zero} ELSE {cost} END
+        WHEN 'Refund' THEN CASE WHEN ({plan} IS NOT NULL OR {reserved} IS NOT NULL) AND {one_time} THEN {f.zero} ELSE {cost} END
         ELSE {cost} END"""
 
 
-def _tags(tags: Mapping[str, str]) -> str:
-    """Tag columns as one flat JSON object without the empty ones; NULL if none has a value."""
-    if not tags:
-        return "CAST(NULL AS VARCHAR)"
-    parts = ", ".join(
-        f"CASE WHEN {text} <> '' THEN {literal(json.dumps(name, ensure_ascii=False) + ':')} || CAST(to_json({text}) AS VARCHAR) END"
-        for name, text in tags.items()
-    )
-    joined = f"concat_ws(',', {parts})"
-    return f"CASE WHEN {joined} <> '' THEN '{{' || {joined} || '}}' END"
-
-
 def to_focus(shape: Shape) -> Native:
-    """A legacy CUR file as FOCUS 1.4. Blended costs are never used.
+    """A CUR file, legacy or 2.0, as FOCUS 1.4. Blended costs are never used.
 
     BilledCost is the unblended cost, negations of savings plans included; quantities and list costs leave
     negations out, so that what a plan covers is counted once. Charges without a list price (fees, tax,
@@ -197,22 +238,23 @@ def to_focus(shape: Shape) -> Native:
         "CommitmentDiscountCategory": f"CASE WHEN {plan} IS NOT NULL THEN 'Spend' WHEN {reserved} IS NOT NULL THEN 'Usage' END",
         "CommitmentDiscountId": f.first("savingsPlan/SavingsPlanARN", "reservation/ReservationARN"),
         "CommitmentDiscountStatus": when(
-            COMMITTED, f"CASE WHEN {plan} IS NOT NULL OR {reserved} IS NOT NULL THEN 'Used' END"
+            (*COMMITTED, NEGATION), f"CASE WHEN {plan} IS NOT NULL OR {reserved} IS NOT NULL THEN 'Used' END"
         ),
         "CommitmentDiscountType": f"CASE WHEN {plan} IS NOT NULL THEN 'Savings Plan' "
         f"WHEN {reserved} IS NOT NULL THEN 'Reserved Instance' END",
         "ConsumedQuantity": when(USAGE, amount),
         "ConsumedUnit": when(USAGE, unit),
-        "ContractedCost": when(("DiscountedUsage",), list_cost, when((NEGATION,), "'0'", cost)),
+        "ContractedCost": when(("DiscountedUsage",), list_cost, when((NEGATION,), f.zero, cost)),
         "ContractedUnitPrice": when(("Usage", "SavingsPlanCoveredUsage"), f["lineItem/UnblendedRate"]),
         "EffectiveCost": effective_cost(f),
         "HostProviderName": "'AWS'",
         "InvoiceId": f["bill/InvoiceId"],
-        "InvoiceIssuerName": f.first("bill/InvoicingEntity", "lineItem/LegalEntity"),
-        "ListCost": when(USAGE, list_cost, when((NEGATION,), "'0'", cost)),
+        "InvoiceIssuerName": f"COALESCE({f['bill/InvoicingEntity']}, "
+        f"CASE WHEN {seller} THEN 'AWS Marketplace' ELSE {f['lineItem/LegalEntity']} END)",
+        "ListCost": when(USAGE, list_cost, when((NEGATION,), f.zero, cost)),
         "ListUnitPrice": when(USAGE, f["pricing/publicOnDemandRate"]),
         "PricingCategory": when(
-            COMMITTED,
+            (*COMMITTED, NEGATION),
             "'Committed'",
             f"CASE WHEN {kind} = 'Usage' AND contains({f['lineItem/UsageType']}, 'SpotUsage') THEN 'Dynamic' "
             f"ELSE {when(priced, literal('Standard'))} END",
@@ -232,7 +274,9 @@ def to_focus(shape: Shape) -> Native:
         "SkuPriceId": f.first("pricing/RateCode", "pricing/RateId"),
         "SubAccountId": f["lineItem/UsageAccountId"],
         "SubAccountName": f["lineItem/UsageAccountName"],
-        "Tags": _tags(f.tags),
+        "Tags": tags_of_map(f["resourceTags"], json_text=not f.is_map["resourcetags"])
+        if f.has("resourceTags")
+        else flat_json(f.tags),
     }
     return Native(
         focus=columns,
@@ -240,4 +284,5 @@ def to_focus(shape: Shape) -> Native:
         currency=f["lineItem/CurrencyCode"],
         skip=f"COALESCE({f['splitLineItem/ParentResourceId']}, '') <> ''",
         cost_kind=when(RECURRING, "'idle'"),
+        sure=SURE if f.is_map.get("resourcetags", True) else SURE - {"Tags"},
     )

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import ClassVar, Literal, cast
 
 from connectors.aws.manifests import SUFFIX, Delivery, deliveries
-from connectors.aws.mapping import period_column, to_focus
+from connectors.aws.mapping import is_moment, is_number, period_column, to_focus
+from connectors.aws.state import with_state
 from connectors.base import Context, Engine, Loaded, Object, Slice, SourceOptions, Window
 from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles, fingerprint
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions, open_store
-
-VERSION = "aws-cur-1"
-"""Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"
 
@@ -39,12 +37,14 @@ class CurReader:
     """Legacy Cost and Usage Reports. A slice is a billing month, replaced whole by each new delivery."""
 
     Options: ClassVar[type[SourceOptions]] = Options
+    version: ClassVar[str] = "aws-cur-2"
+    """Changes whenever the same file would give other facts."""
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
         self.options = cast("Options", options)
         self.context = context
         self._store = open_store(self.options, context.base, context.cache)
-        self._plain = PlainFiles(self._store, context, VERSION, period_column)
+        self._plain = PlainFiles(self._store, context, self.version, period_column)
 
     def check(self) -> str:
         """Says what is there.
@@ -64,37 +64,48 @@ class CurReader:
         return self._slices()
 
     def _slices(self) -> list[Slice]:
-        objects = self._store.list()
-        if self.options.report is None and not any(o.key.endswith(SUFFIX) for o in objects):
-            return self._plain.slices(self.options.tier, note=WITHOUT_MANIFEST)
+        delivered = self._deliveries(self._store.list())
+        if delivered is None:
+            return self._without_manifest()
         months: dict[date, list[Delivery]] = defaultdict(list)
-        for delivery in deliveries(self._store, objects, self.options.report):
+        for delivery in delivered:
             months[delivery.month].append(delivery)
         return [self._slice(month, months[month]) for month in sorted(months)]
+
+    def _deliveries(self, objects: Sequence[Object]) -> list[Delivery] | None:
+        """The current deliveries; None if the location has no manifests."""
+        if self.options.report is None and not any(o.key.endswith(SUFFIX) for o in objects):
+            return None
+        return deliveries(self._store, objects, self.options.report)
+
+    def _without_manifest(self) -> list[Slice]:
+        return self._plain.slices(self.options.tier, note=WITHOUT_MANIFEST)
 
     def _slice(self, month: date, parts: Sequence[Delivery]) -> Slice:
         objects = sorted({o for d in parts for o in d.objects}, key=lambda o: o.key)
         return Slice(
             period=month,
             grain="month",
-            fingerprint=fingerprint(VERSION, [self.options.tier], objects),
+            fingerprint=fingerprint(self.version, [self.options.tier], objects),
             objects=tuple(objects),
             detail={"manifests": ", ".join(d.manifest for d in parts)},
         )
 
     def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
-        """Reads each month's files in one scan.
+        """Reads each month's files in one scan; the note says whether the month is final, and whose it is.
 
         Raises:
             SourceError: A file cannot be read.
         """
-        bill = Bill(self.context.name, self.options.tier, to_focus)
+        bill = Bill(self.context.name, self.options.tier, to_focus, is_number, is_moment)
         delivered = [s for s in slices if "manifests" in s.detail]
         for item in delivered:
-            yield from load_bill(bill, [item], self._open(item.objects, item.period), work, engine)
+            for loaded in load_bill(bill, [item], self._open(item.objects, item.period), work, engine):
+                yield with_state(loaded, engine)
         plain = [s for s in slices if "manifests" not in s.detail]
         if plain:
-            yield from load_bill(bill, plain, self._plain.open(plain), work, engine)
+            for loaded in load_bill(bill, plain, self._plain.open(plain), work, engine):
+                yield with_state(loaded, engine)
 
     def _open(self, objects: Sequence[Object], month: date) -> list[BillFile]:
         paths = self._store.fetch(objects)

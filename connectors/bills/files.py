@@ -1,4 +1,4 @@
-"""The files of a bill: CSV (plain or gzip) and Parquet, their columns, and the SQL that reads them as text.
+"""The files of a bill: CSV, JSON lines (plain or gzip) and Parquet, their columns, and the SQL that reads them as text.
 
 What the columns mean belongs to the formats (`connectors/focus`, `connectors/aws`).
 """
@@ -7,24 +7,34 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
+import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
+from connectors import sql
 from connectors.base import Engine, Object, SourceError
-from connectors.sql import identifier, literal, literals
+from connectors.sql import identifier, literal
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 """Names of files that may be bills; others are left alone."""
 
 NESTED = ("MAP(", "STRUCT(")
 
+GZIPPED = ("gzip", "json.gz")
+JSON_FORMS = ("json", "json.gz")
+JSON_SAMPLE = 1000
+"""Lines of a JSON file from which its columns are known; BigQuery leaves out a key whose value is null."""
 
-def is_bill(key: str) -> bool:
+
+def is_bill(key: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
     """The name is that of a bill file."""
-    return key.lower().endswith(SUFFIXES)
+    return key.lower().endswith(suffixes)
 
 
 @dataclass(frozen=True)
@@ -35,9 +45,10 @@ class BillFile:
         key: Its name below the location.
         uri: Its name for a person.
         path: Where it can be read.
-        form: csv, gzip (a CSV) or parquet, from the content.
+        form: csv, gzip (a CSV), json (one object a line), json.gz or parquet, from the content.
         columns: Names of the columns, in order.
         months: Billing months of its rows; rows that name none or another are laid to the first.
+        strict: A CSV whose lines all end alike; DuckDB reads others only when told not to be strict.
     """
 
     key: str
@@ -46,10 +57,20 @@ class BillFile:
     form: str
     columns: tuple[str, ...]
     months: tuple[date, ...] = ()
+    strict: bool = True
 
 
-def open_bill(source: Object, uri: str, path: Path, months: tuple[date, ...] = ()) -> BillFile:
+def open_bill(
+    source: Object, uri: str, path: Path, months: tuple[date, ...] = (), optional: Sequence[str] = ()
+) -> BillFile:
     """Looks at a file: its form and columns.
+
+    Args:
+        source: The file at its location.
+        uri: Its name for a person.
+        path: Where it can be read.
+        months: Billing months of its rows.
+        optional: Columns that a JSON file may have even if none of its first lines names them.
 
     Raises:
         SourceError: It is empty, damaged, not UTF-8 or has a column twice.
@@ -60,10 +81,19 @@ def open_bill(source: Object, uri: str, path: Path, months: tuple[date, ...] = (
         if not magic:
             msg = f"{uri} is empty (0 bytes); an export has at least a header: have it delivered again"
             raise SourceError(msg)
-        form = "parquet" if magic == b"PAR1" else "gzip" if magic[:2] == b"\x1f\x8b" else "csv"
-        columns = _parquet_columns(path) if form == "parquet" else _csv_columns(path, form)
+        form = _form(path, magic)
+        if form == "parquet":
+            columns = _parquet_columns(path)
+        elif form in JSON_FORMS:
+            columns = _json_columns(path, form, optional)
+        else:
+            columns = _csv_columns(path, form)
+        strict = form not in ("csv", "gzip") or _ends_alike(path, form)
     except (OSError, EOFError, zlib.error) as error:
         msg = f"{uri} is damaged or cannot be read ({error}); have it delivered again"
+        raise SourceError(msg) from error
+    except json.JSONDecodeError as error:
+        msg = f"{uri} is not JSON lines, one object a line ({error}); export it as newline-delimited JSON"
         raise SourceError(msg) from error
     except (UnicodeDecodeError, csv.Error) as error:
         msg = f"{uri}: the header is not CSV in UTF-8 ({error}); export it as CSV in UTF-8, or as Parquet"
@@ -72,7 +102,42 @@ def open_bill(source: Object, uri: str, path: Path, months: tuple[date, ...] = (
     if twice:
         msg = f"{uri}: columns {twice} are in the header more than once; which one counts cannot be known"
         raise SourceError(msg)
-    return BillFile(source.key, uri, path, form, tuple(columns), months)
+    return BillFile(source.key, uri, path, form, tuple(columns), months, strict)
+
+
+def _form(path: Path, magic: bytes) -> str:
+    if magic == b"PAR1":
+        return "parquet"
+    packed = magic[:2] == b"\x1f\x8b"
+    with gzip.open(path) if packed else path.open("rb") as file:
+        start = file.read(64).lstrip()[:1]
+    if start in (b"{", b"["):
+        return "json.gz" if packed else "json"
+    return "gzip" if packed else "csv"
+
+
+def json_lines(path: Path, form: str) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON lines file.
+
+    Raises:
+        json.JSONDecodeError: A line is not a JSON object.
+    """
+    with (
+        gzip.open(path, "rt", encoding="utf-8") if form == "json.gz" else path.open(encoding="utf-8") as file
+    ):
+        for line in file:
+            if not line.strip():
+                continue
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                msg = "a line is not an object"
+                raise json.JSONDecodeError(msg, line[:100], 0)
+            yield row
+
+
+def _json_columns(path: Path, form: str, optional: Sequence[str]) -> list[str]:
+    rows = islice(json_lines(path, form), JSON_SAMPLE)
+    return list(dict.fromkeys([*(key for row in rows for key in row), *optional]))
 
 
 def _parquet_columns(path: Path) -> list[str]:
@@ -87,7 +152,21 @@ def _parquet_columns(path: Path) -> list[str]:
 def _csv_columns(path: Path, form: str) -> list[str]:
     opener = gzip.open if form == "gzip" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        return next(csv.reader(file), [])
+        first = file.readline()
+        if first.endswith("\r"):
+            msg = "its lines end with CR alone; LF or CR LF is needed"
+            raise csv.Error(msg)
+        return next(csv.reader(chain([first], file)), [])
+
+
+def _ends_alike(path: Path, form: str) -> bool:
+    """The header ends like the line after it and, unless packed, the last one: some exports mix CR LF and LF."""
+    with gzip.open(path) if form == "gzip" else path.open("rb") as file:
+        ends = [file.readline()[-2:], file.readline()[-2:]]
+        if form == "csv":
+            file.seek(-2, os.SEEK_END)
+            ends.append(file.read())
+    return len({end == b"\r\n" for end in ends if end.endswith(b"\n")}) < 2
 
 
 def verify(files: Iterable[BillFile]) -> None:
@@ -97,7 +176,7 @@ def verify(files: Iterable[BillFile]) -> None:
         SourceError: A file is damaged.
     """
     for bill in files:
-        if bill.form != "gzip":
+        if bill.form not in GZIPPED:
             continue
         try:
             with gzip.open(bill.path) as file:
@@ -118,6 +197,8 @@ class Shape:
         text: Native column -> SQL expression of its value as text.
         default_month: Month of rows that name none.
         months: Months that rows of these files may name.
+        types: Native column of Parquet -> its DuckDB type; empty for CSV, where all is text.
+        own: Numbers in `text` are of type DECIMAL, not text.
     """
 
     files: tuple[BillFile, ...]
@@ -125,37 +206,50 @@ class Shape:
     text: Mapping[str, str]
     default_month: date
     months: tuple[date, ...]
+    types: Mapping[str, str] = field(default_factory=dict)
+    own: bool = False
 
 
 def shapes(files: Sequence[BillFile], engine: Engine) -> list[Shape]:
     """Groups files so that each group is read by one scan, in order of their first file."""
-    groups: dict[tuple[object, ...], list[BillFile]] = {}
+    groups: dict[tuple[object, ...], tuple[list[BillFile], dict[str, str]]] = {}
     for bill in files:
-        single = bill.path if bill.form == "parquet" else None
-        groups.setdefault((bill.form, bill.columns, bill.months, single), []).append(bill)
-    return [_shape(tuple(group), engine) for group in groups.values()]
+        types = engine.columns(f"SELECT * FROM {scan([bill])}") if bill.form == "parquet" else {}
+        types.pop("__file", None)
+        key = (bill.form, bill.strict, bill.columns, bill.months, tuple(types.items()))
+        groups.setdefault(key, ([], types))[0].append(bill)
+    return [_shape(tuple(group), types) for group, types in groups.values()]
 
 
-def _shape(files: tuple[BillFile, ...], engine: Engine) -> Shape:
+def _shape(files: tuple[BillFile, ...], types: dict[str, str]) -> Shape:
     first = files[0]
-    if first.form == "parquet":
-        types = engine.columns(f"SELECT * FROM {scan(files)}")
+    if types:
         text = {c: _as_text(identifier(c), types[c]) for c in first.columns}
+    elif first.form in JSON_FORMS:
+        text = {c: f"nullif(json_extract_string({identifier(c)}, '$'), '')" for c in first.columns}
     else:
         text = {column: f"c{i}" for i, column in enumerate(first.columns)}
-    return Shape(files, scan(files), text, first.months[0], first.months)
+    return Shape(files, scan(files), text, first.months[0], first.months, types)
 
 
 def scan(files: Sequence[BillFile]) -> str:
     """SQL table expression of files of one shape; CSV columns are named by position, since names may differ by case only."""
-    paths = literals(f.path for f in files)
+    paths = sql.files(f.path for f in files)
     if files[0].form == "parquet":
         return f"read_parquet({paths}, filename='__file', hive_partitioning=false, binary_as_string=true)"
+    if files[0].form in JSON_FORMS:
+        keys = ", ".join(f"{literal(c)}: 'JSON'" for c in files[0].columns)
+        compression = literal("gzip" if files[0].form == "json.gz" else "none")
+        return (
+            f"read_json({paths}, format='newline_delimited', columns={{{keys}}}, compression={compression}, "
+            "filename='__file', hive_partitioning=false)"
+        )
     columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(files[0].columns)))
     compression = literal("gzip" if files[0].form == "gzip" else "none")
     return (
         f"read_csv({paths}, auto_detect=false, header=true, delim=',', quote='\"', escape='\"', nullstr='', "
-        f"columns={{{columns}}}, compression={compression}, filename='__file', hive_partitioning=false, strict_mode=true)"
+        f"columns={{{columns}}}, compression={compression}, filename='__file', hive_partitioning=false, "
+        f"strict_mode={str(files[0].strict).lower()})"
     )
 
 

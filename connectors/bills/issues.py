@@ -12,8 +12,8 @@ from typing import Any
 
 from connectors.base import Engine
 from connectors.bills.files import BillFile, Shape, scan
-from connectors.bills.rules import CHECKS, NULL_MARK, has_value, is_null_text, value_name
-from connectors.bills.stage import Native, Stage, native_sql, stage_sql
+from connectors.bills.rules import CHECKS, has_value, is_null_text, mark_name, null_name, value_name
+from connectors.bills.stage import Native, Stage, marking, native_sql, stage_sql
 from connectors.sql import identifier
 
 DETAILED_ROWS = 1000
@@ -43,33 +43,33 @@ def totals(stage: Stage, mine: str, engine: Engine) -> dict[str, Decimal]:
 
 def noted(stage: Stage, kept: str, engine: Engine) -> list[dict[str, Any]]:
     """Values repaired or flagged in the rows that were kept: one entry for each rule and column."""
-    marks = engine.query(
-        f"SELECT __marks AS marks, count(*) AS n FROM {stage.rows} WHERE {kept} AND __marks <> '' GROUP BY 1 ORDER BY 1"
-    )
-    counts: dict[str, int] = {}
-    for text, n in marks.iter_rows():
-        for mark in text.split(","):
-            counts[mark] = counts.get(mark, 0) + n
-    shown = [i for i, c in enumerate(CHECKS) if str(i) in counts and has_value(c, stage.present)]
+    checks = marking(stage.present, stage.sure, stage.types)
+    texts = stage.texts
+    counted = [f"count(*) FILTER ({mark_name(i)})" for i, _ in checks]
+    counted += [f"count(*) FILTER ({null_name(c)})" for c in texts]
+    counts = engine.query(
+        f"SELECT {', '.join(f'{c} AS c{i}' for i, c in enumerate(counted))} FROM {stage.rows} WHERE {kept}"
+    ).row(0)
+    found = {i: n for (i, _), n in zip(checks, counts, strict=False) if n}
+    shown = [i for i in found if has_value(CHECKS[i], stage.present)]
     examples: dict[str, Any] = {}
     if shown:
         values = ", ".join(f"MIN({value_name(i)}) AS {value_name(i)}" for i in shown)
         examples = engine.query(f"SELECT {values} FROM {stage.rows} WHERE {kept}").row(0, named=True)
     result = [
         {
-            "action": c.action,
-            "rule": c.rule,
-            "column_name": c.column,
+            "action": CHECKS[i].action,
+            "rule": CHECKS[i].rule,
+            "column_name": CHECKS[i].column,
             "value": examples.get(value_name(i)),
-            "rows": counts[str(i)],
+            "rows": n,
         }
-        for i, c in enumerate(CHECKS)
-        if str(i) in counts
+        for i, n in found.items()
     ]
     return result + [
-        {"action": "repaired", "rule": "null_text", "column_name": mark.removeprefix(NULL_MARK), "rows": n}
-        for mark, n in sorted(counts.items())
-        if mark.startswith(NULL_MARK)
+        {"action": "repaired", "rule": "null_text", "column_name": column, "rows": n}
+        for column, n in sorted(zip(texts, counts[len(checks) :], strict=True))
+        if n
     ]
 
 
@@ -123,7 +123,11 @@ def _detailed(
     """Rejected rows of one file, read again with their numbers and native values."""
     one = Shape((bill,), scan([bill]), shape.text, shape.default_month, shape.months)
     sql = stage_sql(
-        [native_sql(one, native, numbered=True)], stage.present, stage.bill.source, stage.bill.tier
+        [native_sql(one, native, numbered=True)],
+        stage.present,
+        stage.bill.source,
+        stage.bill.tier,
+        sure=stage.sure,
     )
     values = " ".join(
         f"WHEN {i} THEN {value_name(i)}"
@@ -138,11 +142,13 @@ def _detailed(
     numbers = ", ".join(str(n) for n in found["row"])
     texts = ", ".join(f"{text} AS {identifier(f'v{i}')}" for i, text in enumerate(one.text.values()))
     raw = engine.query(
-        f"SELECT {texts} FROM (SELECT *, row_number() OVER () AS __row FROM {one.scan}) "
+        f"SELECT __row, {texts} FROM (SELECT *, row_number() OVER () AS __row FROM {one.scan}) "
         f"WHERE __row IN ({numbers}) ORDER BY __row"
     )
-    first = 0 if bill.form == "parquet" else 1
-    for issue, native_row in zip(found.iter_rows(named=True), raw.iter_rows(), strict=True):
+    native_rows = {number: values for number, *values in raw.iter_rows()}
+    first = 1 if bill.form in ("csv", "gzip") else 0
+    for issue in found.iter_rows(named=True):
+        native_row = native_rows[issue["row"]]
         check = CHECKS[issue["check_"]]
         written = {c: v for c, v in zip(one.text, native_row, strict=True) if v is not None}
         yield {

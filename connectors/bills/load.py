@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from connectors.base import ISSUES_SCHEMA, Engine, Loaded, Slice, SourceError
+from connectors.bills.direct import own_types, view
 from connectors.bills.files import BillFile, shapes, verify
 from connectors.bills.issues import REJECTED, noted, rejected, totals
 from connectors.bills.stage import Bill, Stage, native_sql, stage_sql
-from connectors.sql import identifier
+from connectors.sql import identifier, literals
 from models import tables
 
 
@@ -35,43 +37,52 @@ def load_bill(
     Raises:
         SourceError: A file cannot be read or is damaged; nothing may be used then.
     """
+    from duckdb import Error
+
     if not slices:
         return
     work.mkdir(parents=True, exist_ok=True)
-    path = work / f"stage-{slices[0].period}-{slices[-1].period}.parquet"
-    try:
-        stage = _stage(bill, slices, files, path, engine)
-        for item in slices:
-            yield _loaded(item, stage, work, engine)
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _stage(
-    bill: Bill, slices: Sequence[Slice], files: Sequence[BillFile], path: Path, engine: Engine
-) -> Stage:
-    from duckdb import Error
-
-    months = ", ".join(f"DATE '{s.period}'" for s in slices)
     try:
         groups = tuple(shapes(files, engine))
         natives = tuple(bill.to_focus(shape) for shape in groups)
-        stage = Stage(path, bill, groups, natives)
-        sql = stage_sql(
-            [native_sql(s, n) for s, n in zip(groups, natives, strict=True)],
-            stage.present,
-            bill.source,
-            bill.tier,
-        )
-        with ThreadPoolExecutor(1) as threads:
-            intact = threads.submit(verify, files)
+        parts = [
+            own_types(bill, shape, native, engine) for shape, native in zip(groups, natives, strict=True)
+        ]
+        direct = [part for part in parts if part is not None]
+        if len(direct) == len(groups):
+            for item in slices:
+                yield _loaded(item, view(bill, item.period, direct, engine), work, engine)
+        else:
+            path = work / f"stage-{slices[0].period}-{slices[-1].period}.parquet"
             try:
-                engine.copy(f"SELECT * FROM ({sql}) WHERE __month IN ({months})", path)
+                staged = _stage(Stage("", bill, groups, natives), slices, files, path, engine)
+                for item in slices:
+                    yield _loaded(item, staged, work, engine)
             finally:
-                intact.result()
+                path.unlink(missing_ok=True)
     except Error as error:
         raise SourceError(_explain(error, files)) from error
-    return stage
+
+
+def _stage(
+    stage: Stage, slices: Sequence[Slice], files: Sequence[BillFile], path: Path, engine: Engine
+) -> Stage:
+    """The stage as a file, since reading CSV and text again for each question would cost more."""
+    months = ", ".join(f"DATE '{s.period}'" for s in slices)
+    sql = stage_sql(
+        [native_sql(s, n) for s, n in zip(stage.shapes, stage.natives, strict=True)],
+        stage.present,
+        stage.bill.source,
+        stage.bill.tier,
+        sure=stage.sure,
+    )
+    with ThreadPoolExecutor(1) as threads:
+        intact = threads.submit(verify, files)
+        try:
+            engine.copy(f"SELECT * FROM ({sql}) WHERE __month IN ({months})", path)
+        finally:
+            intact.result()
+    return replace(stage, rows=f"read_parquet({literals([path])}, hive_partitioning=false)")
 
 
 def _explain(error: Exception, files: Sequence[BillFile]) -> str:
@@ -94,7 +105,7 @@ def _loaded(item: Slice, stage: Stage, work: Path, engine: Engine) -> Loaded:
     facts = work / f"cost-and-usage-{item.period}.parquet"
     loaded = engine.copy(f"SELECT {columns} FROM {stage.rows} WHERE {kept}", facts)
     counts = engine.query(
-        f"SELECT count(*) AS read, count(*) FILTER (__skip) AS skipped, "
+        f"SELECT count(*) FILTER (NOT __is_part) AS read, count(*) FILTER (__skip) AS skipped, "
         f"count(*) FILTER ({REJECTED}) AS rejected FROM {stage.rows} WHERE {mine}"
     ).row(0, named=True)
     issues = [*rejected(stage, mine, engine)] if counts["rejected"] else []
@@ -103,7 +114,7 @@ def _loaded(item: Slice, stage: Stage, work: Path, engine: Engine) -> Loaded:
         issues.append(
             {
                 "action": "flagged",
-                "rule": "repeats_parent_cost",
+                "rule": next(n.skip_rule for n in stage.natives if n.skip != "FALSE"),
                 "column_name": "BilledCost",
                 "rows": counts["skipped"],
             }

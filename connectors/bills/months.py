@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from connectors.base import Object, SourceError
-from connectors.bills.files import BillFile, open_bill
+from connectors.bills.files import JSON_FORMS, BillFile, json_lines, open_bill
 from connectors.objects import Store, read_json, write_json
 
-Column = Callable[[BillFile], str]
-"""The native column with the start of the billing period; raises SourceError if there is none."""
+Column = Callable[[BillFile], str | Sequence[str]]
+"""The native column with the start of the billing period, or several of which the first with a value counts.
+
+`a.b` is the field b of the nested column a, unless there is a column of that name. Raises SourceError if there
+is none.
+"""
+
+Parse = Callable[[str | None], date | None]
+"""First day of the month that a value of such a column names; None if it names none."""
 
 
 def parse_month(text: str | None) -> date | None:
@@ -34,12 +43,14 @@ class MonthIndex:
         store: Where the files are.
         cache: The JSON file.
         version: Version of the way of looking; an index of another one is not used.
+        parse: How the column names a month.
     """
 
-    def __init__(self, store: Store, cache: Path, version: str) -> None:
+    def __init__(self, store: Store, cache: Path, version: str, parse: Parse = parse_month) -> None:
         self._store = store
         self._cache = cache
         self._version = version
+        self._parse = parse
 
     def months(
         self, objects: Sequence[Object], column: Column, *, forget: bool = False
@@ -63,7 +74,7 @@ class MonthIndex:
                 continue
             path = self._store.fetch([item])[0]
             bill = open_bill(item, self._store.uri(item.key), path)
-            entries[name] = [m.isoformat() for m in _scan(bill, column(bill))]
+            entries[name] = [m.isoformat() for m in _scan(bill, column(bill), self._parse)]
         if entries != known:
             write_json(self._cache, entries)
         return {item.key: tuple(map(date.fromisoformat, entries[self._name(item)])) for item in objects}
@@ -72,26 +83,53 @@ class MonthIndex:
         return f"{self._version}:{item.key}:{item.version}"
 
 
-def _scan(bill: BillFile, column: str) -> list[date]:
+def _scan(bill: BillFile, column: str | Sequence[str], parse: Parse) -> list[date]:
+    columns = [column] if isinstance(column, str) else list(column)
     try:
-        frame = (
-            pl.scan_parquet(bill.path, glob=False, hive_partitioning=False)
-            if bill.form == "parquet"
-            else pl.scan_csv(bill.path, infer_schema=False, glob=False)
-        )
-        values = frame.select(pl.col(column).cast(pl.String).unique()).collect(engine="streaming")
-    except (pl.exceptions.PolarsError, OSError) as error:
+        texts = _json_texts(bill, columns) if bill.form in JSON_FORMS else _table_texts(bill, columns)
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, ValueError) as error:
         reason = str(error).strip().split("\n", maxsplit=1)[0]
-        msg = (
-            f"{bill.uri} is damaged or not a complete CSV or Parquet file ({reason}); have it delivered again"
-        )
+        msg = f"{bill.uri} is damaged or not a complete CSV, JSON lines or Parquet file ({reason}); have it delivered again"
         raise SourceError(msg) from error
-    texts = values[column].to_list()
-    months = sorted({month for month in map(parse_month, texts) if month})
+    months = sorted({month for month in map(parse, texts) if month})
     if texts and not months:
         msg = (
-            f"{bill.uri}: column {column!r} holds no date such as 2026-09-01T00:00:00Z in any row "
-            f"(found {texts[:3]}); correct the export"
+            f"{bill.uri}: column {' or '.join(map(repr, columns))} holds no date such as 2026-09-01T00:00:00Z "
+            f"in any row (found {texts[:3]}); correct the export"
         )
         raise SourceError(msg)
     return months
+
+
+def _table_texts(bill: BillFile, columns: Sequence[str]) -> list[str | None]:
+    """Distinct values of the first column that has one."""
+    frame = (
+        pl.scan_parquet(bill.path, glob=False, hive_partitioning=False)
+        if bill.form == "parquet"
+        else pl.scan_csv(bill.path, infer_schema=False, glob=False)
+    )
+    values = []
+    for name in columns:
+        outer, _, inner = name.partition(".")
+        nested = name not in bill.columns
+        value = (pl.col(outer).struct.field(inner) if nested else pl.col(name)).cast(pl.String)
+        values.append(pl.when(value != "").then(value))
+    found = frame.select(pl.coalesce(values).alias("month").unique()).collect(engine="streaming")
+    return found["month"].to_list()
+
+
+def _json_texts(bill: BillFile, columns: Sequence[str]) -> list[str | None]:
+    """The same of a JSON file."""
+    found: dict[str | None, None] = {}
+    for row in json_lines(bill.path, bill.form):
+        values = (_field(row, name) for name in columns)
+        found[next((str(v) for v in values if v not in (None, "")), None)] = None
+    return list(found)
+
+
+def _field(row: dict[str, Any], name: str) -> Any:
+    if name in row:
+        return row[name]
+    outer, _, inner = name.partition(".")
+    nested = row.get(outer)
+    return nested.get(inner) if isinstance(nested, dict) else None

@@ -10,7 +10,7 @@ from datetime import date
 
 from connectors.base import Context, Object, Slice, SourceError
 from connectors.bills.files import SUFFIXES, BillFile, is_bill, open_bill
-from connectors.bills.months import Column, MonthIndex
+from connectors.bills.months import Column, MonthIndex, Parse, parse_month
 from connectors.objects import Store
 
 
@@ -28,28 +28,53 @@ class PlainFiles:
         context: For the cache.
         version: Version of the reader.
         column: Finds the native column with the start of the billing period.
+        parse: How that column names a month.
+        suffixes: Names of files that may be bills.
+        optional: Columns that a JSON file may have even if none of its first lines names them.
     """
 
-    def __init__(self, store: Store, context: Context, version: str, column: Column) -> None:
+    def __init__(
+        self,
+        store: Store,
+        context: Context,
+        version: str,
+        column: Column,
+        *,
+        parse: Parse = parse_month,
+        suffixes: tuple[str, ...] = SUFFIXES,
+        optional: Sequence[str] = (),
+    ) -> None:
         self._store = store
         self._version = version
         self._column = column
-        self._index = MonthIndex(store, context.cache / f"months-{context.name}.json", version)
+        self._suffixes = suffixes
+        self._optional = optional
+        self._index = MonthIndex(store, context.cache / f"months-{context.name}.json", version, parse)
 
-    def slices(self, *options: str, note: str = "") -> list[Slice]:
+    def objects(self) -> list[Object]:
+        """The bill files at the location.
+
+        Raises:
+            SourceError: There is none.
+        """
+        objects = [o for o in self._store.list() if is_bill(o.key, self._suffixes)]
+        if not objects:
+            msg = f"{self._store.uri('')} holds no bill file ({', '.join(self._suffixes)}); put the export there, or correct `location`"
+            raise SourceError(msg)
+        return objects
+
+    def slices(self, *options: str, note: str = "", objects: Sequence[Object] | None = None) -> list[Slice]:
         """One slice for each billing month.
 
         Args:
             options: Settings that change what the facts hold.
             note: Remark for every slice.
+            objects: The files that count; None for all.
 
         Raises:
             SourceError: There is no bill file, or one is damaged or there twice.
         """
-        objects = [o for o in self._store.list() if is_bill(o.key)]
-        if not objects:
-            msg = f"{self._store.uri('')} holds no bill file ({', '.join(SUFFIXES)}); put the export there, or correct `location`"
-            raise SourceError(msg)
+        objects = self.objects() if objects is None else objects
         months = self._index.months(objects, self._column, forget=True)
         self._refuse_copies([o for o in objects if months[o.key]])
         by_month: dict[date, list[Object]] = defaultdict(list)
@@ -92,7 +117,7 @@ class PlainFiles:
         months = self._index.months(objects, self._column)
         paths = self._store.fetch(objects)
         return [
-            open_bill(o, self._store.uri(o.key), path, months[o.key])
+            open_bill(o, self._store.uri(o.key), path, months[o.key], self._optional)
             for o, path in zip(objects, paths, strict=True)
         ]
 

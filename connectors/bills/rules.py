@@ -16,10 +16,6 @@ from models import focus
 
 MISSING = "missing_mandatory"
 
-NULL_MARK = "n:"
-"""Start of a mark that names a column whose text stood for null."""
-
-
 NULL_TEXTS = ("NULL", "null", "N/A", "n/a")
 
 
@@ -51,23 +47,35 @@ class Check:
     condition: str
 
 
-def typed(column: focus.FocusColumn) -> str:
-    """The value of a column in its type, from its cleaned text; NULL where the text does not fit."""
+def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = False) -> str:
+    """The value of a column in its type, from its cleaned text; NULL where the text does not fit.
+
+    Args:
+        column: The column.
+        own: DuckDB type of its value where that is known.
+        sure: The value needs no rule.
+
+    DuckDB takes JSON with a comma after the last element, which no other reader does: it is taken off.
+    """
     c = identifier(column.name)
+    if sure or (column.type == "text" and column.name != "AvailabilityZone" and not column.allowed):
+        return c
     if column.type == "decimal":
         return f"TRY_CAST({c} AS DECIMAL(38,12))"
     if column.type == "timestamp":
-        moment = f"CAST(TRY_CAST({c} AS TIMESTAMPTZ) AS TIMESTAMP)"
+        is_moment = own is not None and own.startswith("TIMESTAMP")
+        moment = (
+            f"CAST({c} AS TIMESTAMP)" if is_moment else f"CAST(TRY_CAST({c} AS TIMESTAMPTZ) AS TIMESTAMP)"
+        )
         return f"CASE WHEN {moment} >= TIMESTAMP '2000-01-01' AND {moment} < TIMESTAMP '2100-01-01' THEN {moment} END"
     if column.type == "json":
         types = "('OBJECT')" if column.name in TAGS else "('OBJECT', 'ARRAY')"
-        return f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {c} END"
+        strict = f"CASE WHEN regexp_matches({c}, ',\\s*[}}\\]]') THEN CAST(json_extract(TRY_CAST({c} AS JSON), '$') AS VARCHAR) ELSE {c} END"
+        return f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {strict} END"
     if column.allowed:
         cases = " ".join(f"WHEN {literal(v.lower())} THEN {literal(v)}" for v in column.allowed)
         return f"CASE lower(trim({c})) {cases} END"
-    if column.name == "AvailabilityZone":
-        return f"CASE WHEN {_misplaced(c)} THEN NULL ELSE {c} END"
-    return c
+    return f"CASE WHEN {_misplaced(c)} THEN NULL ELSE {c} END"
 
 
 def _misplaced(zone: str) -> str:
@@ -134,3 +142,13 @@ def has_value(check: Check, present: Sequence[str]) -> bool:
 def value_name(number: int) -> str:
     """The stage's column with the text that a check found."""
     return f"__value_{number}"
+
+
+def mark_name(number: int) -> str:
+    """The stage's column that says whether a check that does not reject holds."""
+    return f"__mark_{number}"
+
+
+def null_name(column: str) -> str:
+    """The stage's column that says whether a column had a text for null."""
+    return identifier(f"__null_{column}")

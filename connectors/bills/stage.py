@@ -7,13 +7,23 @@ What is wrong with a row is decided in `connectors/bills/rules.py`; running the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from connectors.base import SourceError
 from connectors.bills.files import Shape
-from connectors.bills.rules import CHECKS, MISSING, NULL_MARK, has_value, is_null_text, t, typed, value_name
-from connectors.sql import identifier, literal, literals
+from connectors.bills.rules import (
+    CHECKS,
+    MISSING,
+    Check,
+    has_value,
+    is_null_text,
+    mark_name,
+    null_name,
+    t,
+    typed,
+    value_name,
+)
+from connectors.sql import identifier, literal
 from models import focus, tables
 
 MODEL_APIS = ("bedrock", "openai", "anthropic", "claude", "gemini", "mistral", "cohere")
@@ -32,16 +42,25 @@ class Native:
         cost: The native invoiced amount, as text.
         currency: Its currency, as text.
         skip: True for rows that repeat the cost of others.
+        skip_rule: Name under which such rows are counted.
+        parts: List of texts; the row stands for itself and once more for each of them. In the other expressions
+            `__part` is the text, NULL for the row itself. Empty where rows have no parts.
+        model_api: True for charges of a managed model API that neither service nor unit names.
         cost_kind: x_cost_kind where the format knows better than the FOCUS columns; NULL elsewhere.
         ignored: Native columns that are not used.
+        sure: FOCUS columns whose values the format makes itself, so that no rule needs to look at them.
     """
 
     focus: Mapping[str, str]
     cost: str
     currency: str
     skip: str = "FALSE"
+    skip_rule: str = "repeats_parent_cost"
+    parts: str = ""
+    model_api: str = "FALSE"
     cost_kind: str = "CAST(NULL AS VARCHAR)"
     ignored: tuple[str, ...] = ()
+    sure: frozenset[str] = frozenset()
 
 
 Format = Callable[[Shape], Native]
@@ -56,31 +75,59 @@ class Bill:
         source: Name of the source.
         tier: Tier of charges that are not for a managed model API.
         to_focus: The format.
+        numbers: The native column holds numbers: in Parquet it may be read in its own type.
+        moments: The native column holds moments, likewise.
     """
 
     source: str
     tier: str
     to_focus: Format
+    numbers: Callable[[str], bool] = lambda _: False
+    moments: Callable[[str], bool] = lambda _: False
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The staged rows of some files: one Parquet file with everything the slices need."""
+    """The rows of some files as FOCUS rows, with everything the slices need.
 
-    path: Path
+    Attributes:
+        rows: SQL table expression of the result of `stage_sql`.
+        bill: What they are.
+        shapes: The files.
+        natives: What the format makes of each shape, all as text.
+        types: As in `stage_sql`.
+    """
+
+    rows: str
     bill: Bill
     shapes: tuple[Shape, ...]
     natives: tuple[Native, ...]
+    types: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def present(self) -> list[str]:
         """FOCUS columns that any file fills."""
-        return [c for c in NAMES if any(c in n.focus for n in self.natives)]
+        return present(self.natives)
 
     @property
-    def rows(self) -> str:
-        """SQL table expression of the staged rows."""
-        return f"read_parquet({literals([self.path])}, hive_partitioning=false)"
+    def sure(self) -> frozenset[str]:
+        """FOCUS columns that need no rule."""
+        return sure(self.natives)
+
+    @property
+    def texts(self) -> list[str]:
+        """FOCUS columns whose text may stand for null."""
+        return texts_for_null(self.present, self.sure, self.types)
+
+
+def present(natives: Sequence[Native]) -> list[str]:
+    """FOCUS columns that any of the files fills."""
+    return [c for c in NAMES if any(c in n.focus for n in natives)]
+
+
+def sure(natives: Sequence[Native]) -> frozenset[str]:
+    """FOCUS columns whose values all the formats make themselves."""
+    return frozenset.intersection(*(n.sure for n in natives))
 
 
 def require(columns: Mapping[str, str], needed: Sequence[str], shape: Shape) -> None:
@@ -105,11 +152,16 @@ def native_sql(shape: Shape, native: Native, *, numbered: bool = False) -> str:
     columns = [f"{native.focus.get(c, 'CAST(NULL AS VARCHAR)')} AS {identifier(c)}" for c in NAMES]
     months = ", ".join(f"DATE '{m}'" for m in shape.months)
     scan = f"(SELECT *, row_number() OVER () AS __row FROM {shape.scan})" if numbered else shape.scan
+    if native.parts:
+        parts = f"list_concat([CAST(NULL AS VARCHAR)], {native.parts})"
+        scan = f"(SELECT *, unnest({parts}) AS __part FROM {scan})"
     columns += [
         f"{native.cost} AS __cost",
         f"{native.currency} AS __currency",
         f"{native.skip} AS __skip",
         f"{native.cost_kind} AS __cost_kind",
+        f"COALESCE({native.model_api}, FALSE) AS __model_api",
+        f"{'__part IS NOT NULL' if native.parts else 'FALSE'} AS __is_part",
         "__file",
         f"DATE '{shape.default_month}' AS __default_month",
         f"[{months}] AS __months",
@@ -118,7 +170,15 @@ def native_sql(shape: Shape, native: Native, *, numbered: bool = False) -> str:
     return f"SELECT {', '.join(columns)} FROM {scan}"
 
 
-def stage_sql(natives: Sequence[str], present: Sequence[str], source: str, tier: str) -> str:
+def stage_sql(
+    natives: Sequence[str],
+    present: Sequence[str],
+    source: str,
+    tier: str,
+    *,
+    sure: frozenset[str] = frozenset(),
+    types: Mapping[str, str] | None = None,
+) -> str:
     """One row for each native row: the FOCUS table's columns, and what was found about it.
 
     Digits of an amount beyond the twelfth decimal are rounded here, half away from zero, and so in the totals.
@@ -128,46 +188,65 @@ def stage_sql(natives: Sequence[str], present: Sequence[str], source: str, tier:
         present: FOCUS columns that any of them fills; the others are NULL throughout.
         source: Value of x_source.
         tier: x_tier of what is not a managed model API.
+        sure: FOCUS columns that need no rule.
+        types: FOCUS column -> DuckDB type of its value; where it is not here, a text that may stand for null.
 
     Returns:
         SQL whose extra columns are `__month` (the slice), `__reject` (number of the first rejecting check that
-        holds), `__marks` (numbers of the others that hold, and null texts), `__value_N` (the text that check N
-        found), `__cost`, `__currency` (native texts), `__skip`, `__file` and `__row`.
+        holds), `__mark_N` (check N holds, of the others), `__null_X` (column X had a text for null), `__value_N`
+        (the text that check N found), `__cost`, `__currency` (native texts), `__skip`, `__file` and `__row`.
     """
+    own = types or {}
+    texts = texts_for_null(present, sure, own)
     clean = [
         f"CASE WHEN {is_null_text(identifier(c))} THEN NULL ELSE {identifier(c)} END AS {identifier(c)}"
-        if c in present
+        if c in texts
         else identifier(c)
         for c in NAMES
     ]
-    null_marks = [
-        f"CASE WHEN {is_null_text(identifier(c))} THEN '{NULL_MARK}{c}' END" for c in NAMES if c in present
-    ]
-    extras = "__cost, __currency, __skip, __cost_kind, __file, __default_month, __months, __row"
-    values_typed = [f"{typed(c)} AS {t(c.name)}" for c in focus.COLUMNS]
+    nulls = [f"{is_null_text(identifier(c))} AS {null_name(c)}" for c in texts]
+    values_typed = [f"{typed(c, own.get(c.name), sure=c.name in sure)} AS {t(c.name)}" for c in focus.COLUMNS]
     named = f"CAST(date_trunc('month', {t('BillingPeriodStart')}) AS DATE)"
     rejects = " ".join(f"WHEN {c.condition} THEN {i}" for i, c in enumerate(CHECKS) if c.action == "rejected")
-    marks = [
-        f"CASE WHEN {c.condition} THEN '{i}' END"
-        for i, c in enumerate(CHECKS)
-        if c.action != "rejected" and (c.column in present or c.rule == MISSING)
-    ]
+    marks = [f"COALESCE({c.condition}, FALSE) AS {mark_name(i)}" for i, c in marking(present, sure, own)]
     values = [
-        f"CASE WHEN {c.condition} THEN left({identifier(c.column)}, 200) END AS {value_name(i)}"
+        f"CASE WHEN {c.condition} THEN left(CAST({identifier(c.column)} AS VARCHAR), 200) END AS {value_name(i)}"
         for i, c in enumerate(CHECKS)
         if has_value(c, present)
     ]
     return (
         f"WITH native AS ({' UNION ALL '.join(natives)}), "
-        f"clean AS (SELECT {', '.join(clean)}, concat_ws(',', {', '.join(null_marks)}) AS __nulls, {extras} FROM native), "
+        f"clean AS (SELECT {', '.join([*clean, *nulls])}, "
+        "__cost, __currency, __skip, __cost_kind, __model_api, __is_part, __file, __default_month, __months, __row "
+        "FROM native), "
         f"typed AS (SELECT *, {', '.join(values_typed)} FROM clean), "
         f"dated AS (SELECT *, {named} AS __named FROM typed), "
-        "placed AS (SELECT *, CASE WHEN list_contains(__months, __named) THEN __named ELSE __default_month END "
-        "AS __month FROM dated) "
+        "placed AS (SELECT *, CASE WHEN len(__months) > 1 AND list_contains(__months, __named) THEN __named "
+        "ELSE __default_month END AS __month FROM dated) "
         f"SELECT {', '.join(_output(source, tier))}, __month, CASE {rejects} END AS __reject, "
-        f"concat_ws(',', nullif(__nulls, ''), {', '.join(marks)}) AS __marks, {', '.join(values)}, "
-        "__cost, __currency, __skip, __file, __row FROM placed"
+        f"{', '.join([*marks, *map(null_name, texts), *values])}, "
+        "__cost, __currency, __skip, __is_part, __file, __row FROM placed"
     )
+
+
+def texts_for_null(
+    present: Sequence[str], sure: frozenset[str], types: Mapping[str, str] | None = None
+) -> list[str]:
+    """FOCUS columns whose text may stand for null."""
+    return [c for c in present if c not in sure and c not in (types or {})]
+
+
+def marking(
+    present: Sequence[str], sure: frozenset[str], types: Mapping[str, str] | None = None
+) -> list[tuple[int, Check]]:
+    """Number and check of those that do not reject, as far as a row of these columns can fail them."""
+    numbers = {c for c, type_ in (types or {}).items() if type_.startswith("DECIMAL")}
+    return [
+        (i, c)
+        for i, c in enumerate(CHECKS)
+        if c.action != "rejected"
+        and (c.rule == MISSING or (c.column in present and c.column not in sure | numbers))
+    ]
 
 
 def _output(source: str, tier: str) -> list[str]:
@@ -185,7 +264,7 @@ def _output(source: str, tier: str) -> list[str]:
         "ServiceProviderName": 'COALESCE("ServiceProviderName", "ProviderName")',
         "ProviderName": 'COALESCE("ProviderName", "ServiceProviderName")',
         "x_source": literal(source),
-        "x_tier": f"CASE WHEN {names} OR {units} THEN 'api' ELSE {literal(tier)} END",
+        "x_tier": f"CASE WHEN {names} OR {units} OR __model_api THEN 'api' ELSE {literal(tier)} END",
         "x_billing_month": "__month",
         "x_cost_kind": f"COALESCE(__cost_kind, CASE WHEN {unused} THEN 'idle' ELSE 'direct' END)",
     }

@@ -6,15 +6,49 @@ its name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from connectors.base import SourceError
 from connectors.bills.files import BillFile, Shape
 from connectors.bills.rules import PERIODS, REJECTING
 from connectors.bills.stage import NAMES, Native, require
+from models import focus
 
 MANDATORY = (*REJECTING, *PERIODS)
 """Without one of these columns no row of a file has a meaning."""
 
 PERIOD = "BillingPeriodStart"
+
+OTHER_DATASETS = {
+    "contractcommitmentid": "ContractCommitment",
+    "invoicedetailid": "InvoiceDetail",
+    "billingperiodstatus": "BillingPeriod",
+}
+"""A column that only another dataset of FOCUS 1.3 and 1.4 has -> its name; cost rows have BilledCost beside it."""
+
+
+def other_dataset(columns: Sequence[str]) -> str | None:
+    """The dataset of a file that holds no cost rows, by its columns; None for cost and usage.
+
+    The contracts themselves are no charges: their purchases are rows of cost and usage.
+    """
+    names = {c.lower() for c in columns}
+    if names & {"effectivecost", "chargecategory"}:
+        return None
+    return next((dataset for column, dataset in OTHER_DATASETS.items() if column in names), None)
+
+
+def is_number(column: str) -> bool:
+    """The column holds a number."""
+    return column.lower() in _OF_TYPE["decimal"]
+
+
+def is_moment(column: str) -> bool:
+    """The column holds a moment."""
+    return column.lower() in _OF_TYPE["timestamp"]
+
+
+_OF_TYPE = {t: {c.name.lower() for c in focus.COLUMNS if c.type == t} for t in ("decimal", "timestamp")}
 
 
 def period_column(bill: BillFile) -> str:

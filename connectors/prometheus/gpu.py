@@ -3,7 +3,7 @@
 Rules:
 - A card is its UUID. Scrapes by two jobs and the pods that share a card repeat its values: the maximum by label set
   counts. A label that is renamed (Hostname, hostname) or a pod that changes cuts a counter in two: parts are summed.
-- Energy: increase() of the counter in mJ; for hours without the counter, mean power x hours covered.
+- Energy: increase() of the counter in mJ; for hours without the counter, mean power x hours covered; else NULL.
 - Every MIG instance repeats the energy of its card: the card's energy is that of the instance that shows most, shared
   by compute slices x energy seen (slices/7 for a fully partitioned H100).
 - Utilisation: mean of GR_ENGINE_ACTIVE, else of GPU_UTIL / 100, over the samples of the hour.
@@ -51,7 +51,7 @@ def gpu_hours(
 
     Returns:
         hour, gpu, node, gpu_model, mig_profile, mig_id, namespace, pod, allocated, observed_hours, used_hours,
-        energy_kwh; the samples of a full hour; and the values dropped: hour, column_name, value.
+        energy_kwh (NULL unknown); the samples of a full hour; and the values dropped: hour, column_name, value.
     """
     labels = (*CARD, *PODS)
     s = question.select
@@ -89,7 +89,7 @@ def gpu_hours(
     instance = ["gpu", "mig_id"]
     expected = expected_samples(merged, instance, interval_s)
     hours = merged.with_columns(observed_hours=observed(expected, instance)).with_columns(
-        kwh=pl.coalesce("kwh", pl.col("kw") * pl.col("observed_hours"), 0.0)
+        kwh=pl.coalesce("kwh", pl.col("kw") * pl.col("observed_hours"))
     )
     return (
         _share_mig(hours).with_columns(

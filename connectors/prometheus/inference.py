@@ -1,7 +1,8 @@
 """Hours of served models from the metrics of vLLM.
 
 Finished requests are those whose `finished_reason` is neither abort nor error. Counters of engines are summed;
-counters of a restarted pod start again and increase() sees to it.
+counters of a restarted pod start again and increase() sees to it. An hour in which an instance has a single sample
+has no increase and is left out; a count that one of a pod's instances lacks is unknown for the pod.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from connectors.prometheus.question import (
     observed,
     one_replica,
 )
+from models.latency import merge
 
 FINISHED = "vllm:request_success_total"
 TOKENS = {
@@ -53,7 +55,7 @@ def inference_hours(question: Question, interval_s: float | None, exporter_pods:
     kept = one_replica(seen, THING)
     expected = expected_samples(kept, THING, interval_s)
     by = [*THING, "hour"]
-    hours = kept.with_columns(coverage=observed(expected, THING)).drop("count")
+    hours = kept.with_columns(coverage=observed(expected, THING))
 
     def counted(metric: str, *more: str) -> pl.DataFrame:
         found = question.ask(f"increase({question.select(metric)}[1h])", [*labels, *more])
@@ -71,16 +73,22 @@ def inference_hours(question: Question, interval_s: float | None, exporter_pods:
     for name, metric in TOKENS.items():
         hours = hours.join(counted(metric).rename({"value": name}), on=by, how="left", nulls_equal=True)
     hours = hours.join(_histograms(counted(BUCKETS, "le"), by), on=by, how="left", nulls_equal=True)
-    return _by_pod(hours)
+    increased = pl.any_horizontal(pl.col("inferences", *TOKENS, "histogram").is_not_null())
+    return _by_pod(hours.filter((pl.col("count") > 1) | increased))
 
 
 def _histograms(buckets: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    return (
+    found = (
         buckets.with_columns(bound=pl.col("le").str.replace("Inf", "inf").cast(pl.Float64))
         .sort("bound")
         .group_by(by, maintain_order=True)
-        .agg(bounds=pl.col("le"), counts=pl.col("value"))
+        .agg("le", "value")
     )
+    texts = [
+        json.dumps({_bound(le): value for le, value in zip(bounds, values, strict=True)})
+        for bounds, values in found.select("le", "value").iter_rows()
+    ]
+    return found.select(*by, histogram=pl.Series(texts, dtype=pl.String))
 
 
 def _by_pod(hours: pl.DataFrame) -> pl.DataFrame:
@@ -91,21 +99,15 @@ def _by_pod(hours: pl.DataFrame) -> pl.DataFrame:
         .sort("instance")
         .group_by("hour", "model_name", "namespace", "pod", maintain_order=True)
         .agg(
-            *(pl.when(pl.col(c).is_not_null().any()).then(pl.col(c).sum()).alias(c) for c in sums),
-            pl.col("bounds").drop_nulls(),
-            pl.col("counts").drop_nulls(),
+            *(pl.when(pl.col(c).is_not_null().all()).then(pl.col(c).sum()).alias(c) for c in sums),
+            "histogram",
             coverage=pl.col("coverage").max(),
         )
     )
-    texts = []
-    for bounds, counts in merged.select("bounds", "counts").iter_rows():
-        total: dict[str, float] = {}
-        for names, values in zip(bounds, counts, strict=True):
-            for name, value in zip(names, values, strict=True):
-                total[name] = total.get(name, 0.0) + value
-        texts.append(json.dumps({_bound(k): v for k, v in total.items()}) if total else None)
+    totals = [merge(histograms) for histograms in merged["histogram"]]
+    texts = [None if total is None else json.dumps(total) for total in totals]
     return (
-        merged.drop("bounds", "counts")
+        merged.drop("histogram")
         .rename({"model_name": "model"})
         .with_columns(pl.col("model").replace("", None), latency_buckets=pl.Series(texts, dtype=pl.String))
     )

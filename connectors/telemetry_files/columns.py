@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.base import SourceError
-from connectors.sql import identifier, literal, literals
+from connectors.sql import files, identifier, literal
 from connectors.telemetry import sql_timestamp
 
 SENTINEL = 9.2e18
@@ -143,9 +143,9 @@ def require(dataset: str, names: Sequence[str], where: str) -> None:
 def scan_sql(paths: Sequence[Path], *, parquet: bool) -> str:
     """SQL: the rows of files of one layout as they are, with `filename`; CSV as text."""
     if parquet:
-        return f"SELECT * FROM read_parquet({literals(paths)}, filename=true)"
+        return f"SELECT * FROM read_parquet({files(paths)}, filename=true)"
     return (
-        f"SELECT * FROM read_csv({literals(paths)}, delim=',', quote='\"', escape='\"', header=true, all_varchar=true, "
+        f"SELECT * FROM read_csv({files(paths)}, delim=',', quote='\"', escape='\"', header=true, all_varchar=true, "
         "null_padding=true, filename=true)"
     )
 

@@ -70,6 +70,9 @@ def scan(store: Store, item: Object) -> tuple[set[int], str]:
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
         msg = f"{uri} is damaged or is not {'Parquet' if parquet else 'CSV in UTF-8'}: {error}. Deliver it again"
         raise SourceError(msg) from error
+    if not parquet and any("\r" in name for name in names):
+        msg = f"{uri}: its lines end with CR alone; LF or CR LF is needed. Export it again"
+        raise SourceError(msg)
     require(dataset, names, uri)
     stamps = stamps if stamps is not None else pl.Series(dtype=pl.String)
     found = quarters_of(stamps) if stamps.dtype == pl.String else quarters_of_utc(stamps)
@@ -85,9 +88,9 @@ def scan(store: Store, item: Object) -> tuple[set[int], str]:
 
 def _stamps(path: Path, *, parquet: bool) -> tuple[list[str], pl.Series | None]:
     frame = (
-        pl.scan_parquet(path)
+        pl.scan_parquet(path, glob=False)
         if parquet
-        else pl.scan_csv(path, infer_schema=False, truncate_ragged_lines=True)
+        else pl.scan_csv(path, infer_schema=False, glob=False, truncate_ragged_lines=True)
     )
     schema = frame.collect_schema()
     names = schema.names()

@@ -7,6 +7,7 @@ Rules:
 - Energy is counted once a card: between samples of the card, from its counter, else its gauge (`connectors.steps`).
   Every MIG instance repeats the energy of the whole card, so it is shared among the instances sampled at that moment
   by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card.
+- Energy of hours of a holder in which no step has a counter or gauge is NULL; where some have, theirs is the energy.
 - `observed_hours` and `used_hours` of a MIG instance are its own hours, not weighted by slices.
 - Samples without utilisation are taken at the mean of the others of the hour under that holder.
 - A gap is bridged where the samples on both sides have a readable counter. What it used belongs to nobody known: rows
@@ -54,7 +55,7 @@ def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
         ), parts AS (
             SELECT hour, gpu, mig_id, node, gpu_model, mig_profile, {holder}, allocated, part_us AS covered_us,
                    CASE WHEN utilisation IS NOT NULL THEN part_us END AS known_us, utilisation * part_us AS used_us,
-                   0.0 AS kwh, 0.0 AS gap_kwh
+                   CAST(NULL AS DOUBLE) AS kwh, 0.0 AS gap_kwh
             FROM ({by_hour("held", f"us <= {max_step_us}")})
             UNION ALL BY NAME
             SELECT hour, gpu, mig_id, node, gpu_model, mig_profile, {holder}, allocated, 0 AS covered_us,

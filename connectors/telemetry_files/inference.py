@@ -1,8 +1,9 @@
 """Samples of inference services to `telemetry.inference_hourly`, in SQL.
 
 An increment belongs to the hour of its later sample (a sample on the hour closes the hour before it), so that
-requests stay whole numbers and sum to what the service counted, across gaps too. `requests_total` counts all
-requests finished, the failed ones included.
+requests stay whole numbers and sum to what the service counted, across gaps too. An hour that is covered and has no
+sample of its own counts 0, of what its samples count. `requests_total` counts all requests finished, the failed ones
+included.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
     keys = ", ".join(SERIES)
     same = " AND ".join(f"a.{c} IS NOT DISTINCT FROM b.{c}" for c in (*SERIES, "hour"))
     counters = (*COUNTERS, "bucket_count")
+    value = {c: f"CASE WHEN s.hour IS NULL THEN c.{c} ELSE s.{c} END" for c in COUNTERS}
     points = f"""
         SELECT COALESCE(workload, model) AS workload, model, namespace, pod, ts, MAX(team) AS team,
                {", ".join(f"MAX({c}) AS {c}" for c in COUNTERS)},
@@ -43,7 +45,7 @@ def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
             SELECT {keys}, hour, MAX(team) AS team, {", ".join(f"SUM({c}) AS {c}" for c in COUNTERS)}
             FROM counted GROUP BY {keys}, hour
         ), covered AS (
-            SELECT {keys}, hour, SUM(part_us) / {HOUR_US} AS coverage
+            SELECT {keys}, hour, MAX(team) AS team, SUM(part_us) / {HOUR_US} AS coverage, {", ".join(f"MAX({c} - {c}) AS {c}" for c in COUNTERS)}
             FROM ({by_hour("(SELECT * EXCLUDE (hour) FROM segments)", f"date_diff('microsecond', t0, t1) <= {max_step_us}")}) GROUP BY {keys}, hour
         ), bounds AS (
             SELECT {keys}, hour, bound, SUM(buckets[bound] - COALESCE(base[bound], 0)) AS requests
@@ -53,9 +55,10 @@ def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
                    list(requests ORDER BY CAST(bound AS DOUBLE)) AS counts
             FROM bounds WHERE TRY_CAST(bound AS DOUBLE) IS NOT NULL GROUP BY {keys}, hour
         ), hours AS (SELECT {keys}, hour FROM sums UNION SELECT {keys}, hour FROM covered)
-        SELECT a.*, s.team, s.requests_total - COALESCE(s.requests_failed_total, 0) AS inferences,
-               s.requests_failed_total AS failed, s.prompt_tokens_total AS tokens_in,
-               s.cached_tokens_total AS tokens_cached, s.generation_tokens_total AS tokens_out,
+        SELECT a.*, COALESCE(s.team, c.team) AS team,
+               {value["requests_total"]} - COALESCE({value["requests_failed_total"]}, 0) AS inferences,
+               {value["requests_failed_total"]} AS failed, {value["prompt_tokens_total"]} AS tokens_in,
+               {value["cached_tokens_total"]} AS tokens_cached, {value["generation_tokens_total"]} AS tokens_out,
                h.bounds, h.counts, COALESCE(c.coverage, 0) AS coverage
         FROM hours AS a
         LEFT JOIN sums AS s ON {same.replace("b.", "s.")}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from babel.numbers import list_currencies
 
-from connectors.sql import literals
+from connectors.sql import literal, literals
 from models.config import Gates
 
 
@@ -77,6 +77,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="see marts.gpu_daily.coverage: telemetry is missing; mend it or lower gates.gpu_coverage_min",
         ),
         Gate(
+            "energy_unknown_share", "observed GPU-hours without known energy / observed GPU-hours, worst site", maximum=0,
+            blocking=False, advice="see marts.gpu_daily where energy_kwh is NULL: that energy is not in the ledger; collect the cards' energy counter or power",
+        ),
+        Gate(
             "unregistered_hardware", "cards and devices that telemetry names and the asset register does not",
             maximum=0, blocking=False, advice="add the node or device to the asset register: its cost is not in the ledger",
         ),
@@ -84,14 +88,28 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             "stale_sources", "sources that failed and whose earlier figures stand", maximum=0, blocking=False,
             advice="see ops.sources.error",
         ),
+        Gate(
+            "contradicting_telemetry", "cards whose telemetry contradicts the asset register or itself", maximum=0, blocking=False,
+            advice="more cards than units: correct the register; overlapping holders: two sources measure one card, and its energy counts twice",
+        ),
+        Gate(
+            "kept_months", "months of bills that their source no longer offers and whose earlier figures stand", maximum=0,
+            blocking=False, advice="if they are billed elsewhere now, they count twice: see ops.ingests, status kept; give the source another name to drop them",
+        ),
+        Gate(
+            "repeated_files", "files that two sources both read", maximum=0, blocking=False,
+            advice="every charge or sample in them counts twice: remove them from one of the sources",
+        ),
     )  # fmt: skip
 
 
-def metrics_sql(unregistered: int) -> str:
+def metrics_sql(unregistered: int, contradictions: int = 0, first_contradiction: str = "") -> str:
     """The one query that gives every metric, one column a gate and `<gate>_detail` where words help.
 
     Args:
         unregistered: Cards and devices without an asset; known only while their costs are computed.
+        contradictions: Cards whose telemetry contradicts the register or itself; known only then, too.
+        first_contradiction: The first of them in words.
     """
     return f"""
         WITH fresh AS (
@@ -102,10 +120,23 @@ def metrics_sql(unregistered: int) -> str:
         ), coverage AS (
             SELECT site, sum(coverage * gpu_hours_capacity) / nullif(sum(gpu_hours_capacity), 0) AS share
             FROM marts.gpu_daily GROUP BY site
+        ), energy AS (
+            SELECT site, coalesce(sum(coverage * gpu_hours_capacity) FILTER (energy_kwh IS NULL), 0) AS hours,
+                   hours / nullif(sum(coverage * gpu_hours_capacity), 0) AS share
+            FROM marts.gpu_daily GROUP BY site
         ), untagged AS (
             SELECT currency, CAST(coalesce(sum(effective_cost) FILTER (team = 'untagged'), 0) AS DECIMAL(38,2)) AS cost,
                    coalesce(sum(effective_cost) FILTER (team = 'untagged'), 0) / nullif(sum(effective_cost), 0) AS share
             FROM marts.chargeback_daily GROUP BY currency
+        ), kept AS (
+            SELECT source || ' ' || strftime(period, '%Y-%m') AS name FROM ops.ingests
+            WHERE current AND status = 'kept' AND grain = 'month'
+        ), delivered AS (
+            SELECT DISTINCT source, unnest(from_json(objects, '[{{"key": "VARCHAR", "version": "VARCHAR"}}]')) AS file
+            FROM ops.ingests WHERE current
+        ), repeated AS (
+            SELECT min(source || ': ' || file.key) AS name, max(source || ': ' || file.key) AS other
+            FROM delivered GROUP BY file.version HAVING count(DISTINCT source) > 1
         ), first_reason AS (
             SELECT 'first: ' || rule || ' in column ' || column_name || coalesce(', value ' || value, '')
                    || coalesce(', at ' || location, '') AS text
@@ -117,7 +148,8 @@ def metrics_sql(unregistered: int) -> str:
             (SELECT max_by(source || ' ' || strftime(month, '%Y-%m') || ' ' || currency || ': source ' || source_total
                     || ', ledger ' || focus_total || ', quarantined ' || quarantined_total || ', charged ' || allocated_total, difference)
              FROM ops.reconciliation) AS reconciliation_difference_detail,
-            CAST((SELECT count(*) FROM ops.reconciliation WHERE currency NOT IN (SELECT unnest({literals(sorted(list_currencies()))})))
+            CAST((SELECT count(*) FROM ops.reconciliation WHERE currency NOT IN (SELECT unnest({literals(sorted(list_currencies()))}))
+                    OR (currency IN ('XXX', 'XTS') AND focus_total <> 0))
                 AS DOUBLE) AS unknown_currency_rows,
             CAST((SELECT count(*) FROM marts.gpu_daily WHERE cost_idle < 0 OR cost_unallocated < 0 OR cost_used < 0
                     OR gpu_hours_allocated > gpu_hours_capacity + 1e-6 OR gpu_hours_used > gpu_hours_allocated + 1e-6)
@@ -131,7 +163,15 @@ def metrics_sql(unregistered: int) -> str:
             (SELECT max_by(source, days) FROM fresh) AS freshness_days_detail,
             (SELECT min(share) FROM coverage) AS gpu_coverage,
             (SELECT min_by(site, share) FROM coverage) AS gpu_coverage_detail,
+            (SELECT max(share) FROM energy) AS energy_unknown_share,
+            (SELECT max_by(site || ': ' || round(hours, 1) || ' GPU-hours', share) FROM energy WHERE share > 0) AS energy_unknown_share_detail,
             CAST({int(unregistered)} AS DOUBLE) AS unregistered_hardware,
+            CAST({int(contradictions)} AS DOUBLE) AS contradicting_telemetry,
+            {literal(first_contradiction)} AS contradicting_telemetry_detail,
+            CAST((SELECT count(*) FROM kept) AS DOUBLE) AS kept_months,
+            (SELECT string_agg(name, ', ' ORDER BY name) FROM kept) AS kept_months_detail,
+            CAST((SELECT count(*) FROM repeated) AS DOUBLE) AS repeated_files,
+            (SELECT min(name || ' and ' || other) FROM repeated) AS repeated_files_detail,
             CAST((SELECT count(*) FROM ops.sources WHERE status = 'stale') AS DOUBLE) AS stale_sources,
             (SELECT string_agg(source || ': ' || error, '; ' ORDER BY source) FROM ops.sources WHERE status = 'stale') AS stale_sources_detail"""
 

@@ -1,12 +1,10 @@
-"""Stores: a folder, and an S3 bucket spoken to over HTTP."""
+"""Stores: a folder, and which options go with which kind of location. Buckets: test_s3.py, test_gcs.py."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
 
 from connectors.base import Object, SourceError
@@ -108,100 +106,46 @@ def test_damaged_cache_is_only_a_lost_cache(tmp_path: Path) -> None:
     assert local(root, tmp_path).list() == before
 
 
-@pytest.mark.parametrize("location", ["gs://bucket/x", "https://host/x"])
+@pytest.mark.parametrize("location", ["https://host/x", "az://bucket/x"])
 def test_other_schemes_are_refused(location: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not supported yet"):
+    with pytest.raises(ValueError, match="not supported; write a folder, gs://bucket/prefix, or s3://"):
         open_store(LocationOptions(kind="focus", location=location), tmp_path, tmp_path)
 
 
-def test_location_without_bucket_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="names no bucket"):
-        open_store(LocationOptions(kind="focus", location="s3://"), tmp_path, tmp_path)
+@pytest.mark.parametrize("location", ["s3://", "s3:///prefix", "gs://", "gs://Capitals/x"])
+def test_location_without_bucket_is_refused(location: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"names no bucket; write (s3|gs)://bucket/prefix"):
+        open_store(LocationOptions(kind="focus", location=location), tmp_path, tmp_path)
 
 
-@pytest.fixture
-def bucket(s3: str) -> Iterator[str]:
-    client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1")
-    client.create_bucket(Bucket="bills")
-    yield s3
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket="bills"):
-        for entry in page.get("Contents", ()):
-            client.delete_object(Bucket="bills", Key=entry["Key"])
-    client.delete_bucket(Bucket="bills")
-    client.close()
+ROLE = "arn:aws:iam::123456789012:role/bills"
 
 
-def remote(endpoint: str, tmp: Path, location: str = "s3://bills/export") -> Store:
-    options = LocationOptions(kind="focus", location=location, endpoint_url=endpoint, region="us-east-1")
-    return open_store(options, tmp, tmp / "cache")
-
-
-def put(endpoint: str, key: str, body: bytes) -> None:
-    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
-    client.put_object(Bucket="bills", Key=key, Body=body)
-    client.close()
-
-
-def test_s3_lists_over_pages_reads_and_downloads_once(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("location", "options", "reason"),
+    [
+        ("./bills", {"endpoint_url": "http://x"}, "endpoint_url is for s3:// or gs:// only"),
+        ("./bills", {"anonymous": True}, "anonymous is for s3:// or gs:// only"),
+        ("./bills", {"region": "eu-west-1"}, "region is for s3:// only"),
+        ("gs://bucket", {"role_arn": ROLE}, "remove role_arn and impersonate a service account"),
+        ("gs://bucket", {"requester_pays": True}, "set GOOGLE_CLOUD_QUOTA_PROJECT to the project that pays"),
+        ("s3://bucket", {"external_id": "abc"}, "external_id goes with role_arn"),
+        ("s3://bucket", {"role_arn": ROLE, "anonymous": True}, "anonymous reading has no role"),
+        ("s3://bucket", {"requester_pays": True, "anonymous": True}, "nobody who pays"),
+        ("s3://bucket", {"role_arn": "bills"}, "role_arn\n.*should match pattern"),
+    ],
+)
+def test_options_that_do_not_fit_the_location_are_refused(
+    location: str, options: dict[str, object], reason: str
 ) -> None:
-    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "4")  # objects a page
-    for n in range(9):
-        put(bucket, f"export/{n:04}.csv", b"x")
-    put(bucket, "export/.hidden.csv", b"x")
-    put(bucket, "export/folder/", b"")
-    put(bucket, "exportother/a.csv", b"x")
-    put(bucket, "export/we'ird [é].csv", b"hello")
-    store = remote(bucket, tmp_path)
-    objects = store.list()
-    assert len(objects) == 10
-    assert objects[0].key == "0000.csv"
-    odd = objects[-1]
-    assert odd == Object("we'ird [é].csv", 5, "5d41402abc4b2a76b9719d911017c592-5")  # md5 of `hello`
-    assert store.read(odd.key) == b"hello"
-    assert store.uri(odd.key) == "s3://bills/export/we'ird [é].csv"
-    (path,) = store.fetch([odd])
-    assert path.read_bytes() == b"hello"
-    stamp = path.stat().st_mtime_ns
-    assert remote(bucket, tmp_path).fetch([odd]) == [path]
-    assert path.stat().st_mtime_ns == stamp
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    with pytest.raises(ValueError, match=reason):
+        LocationOptions.model_validate({"kind": "focus", "location": location, **options})
 
 
-def test_s3_object_that_changed_since_it_was_listed_is_refused(bucket: str, tmp_path: Path) -> None:
-    put(bucket, "export/a.csv", b"one")
-    store = remote(bucket, tmp_path)
-    listed = store.list()
-    put(bucket, "export/a.csv", b"two")
-    with pytest.raises(SourceError, match="changed while it was being read"):
-        store.fetch(listed)
-    assert list((tmp_path / "cache" / "s3").iterdir()) == []
-
-
-def test_s3_errors_say_what_to_do(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SourceError, match=r"s3://nobody/x.*no such bucket"):
-        remote(bucket, tmp_path, "s3://nobody/x").list()
-    with pytest.raises(SourceError, match="object is gone"):
-        remote(bucket, tmp_path).read("missing.json")
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(SourceError, match="no AWS credentials; set AWS_ACCESS_KEY_ID"):
-        remote(bucket, tmp_path).list()
-
-
-def test_unreachable_endpoint_says_where(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    store = remote("http://127.0.0.1:9", tmp_path)
-    with pytest.raises(SourceError, match=r"http://127\.0\.0\.1:9 cannot be reached"):
-        store.list()
-
-
-def test_access_denied_says_which_rights(tmp_path: Path) -> None:
-    from botocore.exceptions import ClientError
-
-    from connectors.s3 import S3Store
-
-    store = S3Store(LocationOptions(kind="focus", location="s3://bills/x"), tmp_path)
-    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListObjectsV2")
-    with pytest.raises(SourceError, match="s3:ListBucket"), store._explained("s3://bills/x"):
-        raise denied
+def test_options_that_fit_are_accepted() -> None:
+    LocationOptions(
+        kind="focus", location="s3://bucket", role_arn=ROLE, external_id="abc", requester_pays=True
+    )
+    LocationOptions(
+        kind="focus", location="gs://bucket", anonymous=True, endpoint_url="http://localhost:4443"
+    )

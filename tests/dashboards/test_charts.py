@@ -106,3 +106,8 @@ def test_kept_charts_are_not_drawn_again_and_unused_ones_go(
     assert drawn == ["a", "b"]
     with chart_style.kept_charts(tmp_path):
         assert chart_style._render("b") == "<svg>3</svg>"
+
+
+def test_characters_that_xml_cannot_hold_are_shown_as_a_sign() -> None:
+    drawn = texts(charts.stacked_days(spend(["a\0b\b\uffff", "c"]), DAYS, "c"))
+    assert "a\ufffdb\ufffd\ufffd" in drawn

@@ -26,6 +26,10 @@ def test_nothing_known_is_unknown_not_zero() -> None:
     use = usage.gpu_use(FLEET.filter(pl.col("gpu_hours_used").is_null()))
     assert (use.used, use.utilisation) == (None, None)
     assert usage.gpu_use(FLEET.clear()).coverage is None
+    dark = FLEET.with_columns(
+        energy_kwh=pl.when(pl.col("gpu") == "GPU-bbbbbbbb").then(None).otherwise("energy_kwh")
+    )
+    assert usage.gpu_use(dark).energy_kwh is None
 
 
 def test_parts_of_a_day_sum_to_its_capacity() -> None:

@@ -70,6 +70,36 @@ def test_a_day_of_one_card() -> None:
     assert energy["unknown"] == pytest.approx((0, 1.2))
 
 
+def test_energy_that_is_not_measured_is_unknown_and_costs_nothing() -> None:
+    got = compute(
+        *(hour(h, energy_kwh=None if h == 0 else 0.5) for h in range(12)),
+        *(free(h, energy_kwh=0.1) for h in range(12, 18)),
+        *(gap(h) for h in range(18, 24)),
+    )
+    energy = by_state(got, "energy_kwh", "energy_estimated_kwh")
+    assert energy == {
+        "allocated": (None, 0),
+        "unallocated": (pytest.approx(0.6), 0),
+        "unknown": (0, 0),
+    }
+    # held: 25 + 11 x 0.5 x 0.15 = 25.825
+    assert by_state(got, "cost_used", "cost_idle")["allocated"] == (Decimal("25.825"), Decimal(25))
+
+
+def test_energy_of_a_profile_that_cannot_be_read_may_be_unknown() -> None:
+    got = compute(*(hour(h, mig_id="1", mig_profile="big", energy_kwh=None) for h in range(24)))
+    assert by_state(got, "energy_kwh") == {"unknown": (None,)}
+
+
+def test_a_card_beside_its_slices_needs_no_energy_of_its_own() -> None:
+    rows = [
+        row
+        for h in range(24)
+        for row in (hour(h, mig_id="1", mig_profile="7g.80gb"), free(h, energy_kwh=None))
+    ]
+    assert by_state(compute(*rows), "energy_kwh") == {"allocated": (12,), "unallocated": (0,)}
+
+
 def test_unknown_use_is_charged_whole_and_shown_as_unknown() -> None:
     got = compute(*(hour(h, used_hours=None if h < 12 else 0.25) for h in range(24)))
     # 12 h unknown: 50 used; 12 h at a quarter: 12.5 used, 37.5 idle; energy 24 x 0.5 x 0.15 = 1.80
@@ -192,6 +222,7 @@ def test_days_out_of_service_are_reported_and_others_passed_over() -> None:
     retired = server(retired=DAY)
     assert compute(hour(0), assets=(retired,)).height == 0
     assert issues(hour(0), assets=(retired,))[0][0] == "no asset"
+    assert issues(hour(0, energy_kwh=None), assets=(retired,))[0][-1] == "energy not measured"
     assert not issues(hour(-24), assets=(retired,))  # a day that was not asked for
 
 
@@ -249,7 +280,7 @@ ROWS = st.builds(
     team=st.sampled_from(["vision", "search", None]),
     observed_hours=st.floats(min_value=0, max_value=1),
     used_hours=st.one_of(st.none(), st.floats(min_value=0, max_value=1.2)),
-    energy_kwh=st.floats(min_value=0, max_value=10),
+    energy_kwh=st.one_of(st.none(), st.floats(min_value=0, max_value=10)),
     energy_estimated_kwh=st.floats(min_value=0, max_value=10),
 )
 SLICED = st.builds(
@@ -277,7 +308,9 @@ def test_cards_sum_to_the_site_and_nothing_is_negative(
     assert parts["fixed_cost"].sum() == fixed
     # the energy of every row at 1.5 x 0.10, each rounded to 12 decimals
     energy = sum(
-        round(Decimal(r[k] * (0.1 * 1.5)), 12) for r in rows for k in ("energy_kwh", "energy_estimated_kwh")
+        round(Decimal((r[k] or 0.0) * (0.1 * 1.5)), 12)
+        for r in rows
+        for k in ("energy_kwh", "energy_estimated_kwh")
     )
     assert abs(got.select(pl.sum_horizontal(COSTS).sum()).item() - fixed - energy) < Decimal("1e-9")
     assert parts.select(

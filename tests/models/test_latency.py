@@ -52,12 +52,22 @@ def test_q_out_of_range() -> None:
 
 
 def test_merge_adds_by_bound_and_not_by_spelling() -> None:
-    got = merge(['{"0.5": 1, "+Inf": 2}', None, '{"0.50": 10, "+Inf": 20}'])
+    got = merge(['{"0.5": 1, "+Inf": 2}', '{"0.50": 10, "+Inf": 20}'])
     assert got == {"0.5": 11.0, "+Inf": 22.0}
 
 
-@pytest.mark.parametrize("texts", [[], [None], ['{"1": 1, "+Inf": 1}', '{"2": 1, "+Inf": 1}'], ["{}"]])
-def test_nothing_to_merge_or_other_bounds(texts: list[str | None]) -> None:
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [],
+        [None],
+        ['{"1": 1, "+Inf": 1}', '{"2": 1, "+Inf": 1}'],
+        ['{"1": 1, "+Inf": 1}', None],
+        [None, '{"1": 1, "+Inf": 1}'],
+        ["{}"],
+    ],
+)
+def test_nothing_to_merge_other_bounds_or_requests_without_a_histogram(texts: list[str | None]) -> None:
     assert merge(texts) is None
 
 

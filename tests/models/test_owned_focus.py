@@ -130,6 +130,18 @@ def test_totals_come_from_assets_and_energy_alone() -> None:
     assert got.rows() == [("site:dc1", date(2026, 9, 1), "USD", Decimal("102.02"))]
 
 
+def test_energy_that_is_not_measured_is_not_in_the_ledger() -> None:
+    some = [hour(h, energy_kwh=None if h < 4 else 0.5) for h in range(12)]
+    none = [hour(h, gpu="g2", energy_kwh=None) for h in range(24)]
+    energy = ledger([*some, *none], []).filter(pl.col("SkuId") == "energy")
+    # 8 x 0.5 = 4 kWh x 0.15 = 0.60
+    assert energy.select("ResourceId", "ConsumedQuantity", "BilledCost").rows() == [
+        ("g1", Decimal(4), Decimal("0.60"))
+    ]
+    got = owned_focus.totals(gpu_hourly(*some, *none), edge_daily(), ASSETS, SITES, DAYS)
+    assert got["total"].to_list() == [Decimal("101.60")]
+
+
 def test_nothing_owned() -> None:
     empty = owned_focus.rows(gpu.PARTS.to_frame(), edge.COSTS.to_frame(), {})
     assert empty.schema == FOCUS.schema
@@ -144,7 +156,7 @@ GPU_ROWS = st.builds(
     team=st.sampled_from(["vision", "search", None]),
     observed_hours=st.floats(min_value=0, max_value=1),
     used_hours=st.one_of(st.none(), st.floats(min_value=0, max_value=1)),
-    energy_kwh=st.floats(min_value=0, max_value=10),
+    energy_kwh=st.one_of(st.none(), st.floats(min_value=0, max_value=10)),
     energy_estimated_kwh=st.floats(min_value=0, max_value=10),
 )
 EDGE_ROWS = st.builds(

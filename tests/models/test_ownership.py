@@ -46,6 +46,25 @@ def test_team_and_method(row: dict[str, str | None], team: str, method: str) -> 
     assert (got["team"], got["method"]) == (team, method)
 
 
+@pytest.mark.parametrize(
+    ("row", "team", "method"),
+    [
+        ({"team_tag": "Vision", "sub_account": "dc1"}, "Vision", "telemetry"),
+        ({"team_tag": "cv"}, "Vision", "telemetry"),
+        ({"sub_account": "dc1"}, "Vision", "account"),
+        ({}, "untagged", "untagged"),
+        ({"cost_kind": "unallocated", "team_tag": "vision"}, "Platform", "platform"),
+    ],
+)
+def test_owners_of_owned_hardware_come_from_telemetry(
+    row: dict[str, str | None], team: str, method: str
+) -> None:
+    measured = assign(costs(row).with_columns(measured=pl.lit(value=True)), RULES).row(0, named=True)
+    assert (measured["team"], measured["method"]) == (team, method)
+    billed = assign(costs(row).with_columns(measured=pl.lit(value=False)), RULES)
+    assert billed.drop("measured").equals(assign(costs(row), RULES))
+
+
 def test_every_dimension_has_its_own_answer() -> None:
     got = assign(costs({"team_tag": "vision", "workload_tag": "OCR", "sub_account": "0042"}), RULES)
     assert got.select("team", "project", "environment", "workload_type", "workload").row(0) == (

@@ -27,3 +27,14 @@ def test_columns_keep_every_row() -> None:
     found = with_tag_columns(costs, KEYS)
     assert found["n"].to_list() == [1, 2, 3]
     assert found["team_tag"].to_list() == ["a", None, "a"]
+
+
+def test_numbers_are_taken_as_written_and_no_number_is_no_name() -> None:
+    assert tag_values('{"team": 1.10}', KEYS)["team"] == "1.10"
+    assert tag_values('{"team": 1e400}', KEYS)["team"] == "1e400"
+    assert tag_values(f'{{"team": {"7" * 5000}}}', KEYS)["team"] == "7" * 5000
+    assert tag_values('{"team": NaN, "owner": "a"}', KEYS)["team"] == "a"
+
+
+def test_nested_too_deeply_names_no_owner() -> None:
+    assert tag_values(f'{{"a": {"[" * 99999}{"]" * 99999}, "team": "x"}}', KEYS)["team"] is None

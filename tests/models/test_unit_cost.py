@@ -83,7 +83,7 @@ def test_cloud_full_takes_idle_and_shared_marginal_only_direct() -> None:
             charge("0.5", cost_kind="shared"),
             charge("9", cost_kind="unallocated"),
         ],
-        [served(), served(inferences=None, tokens_in=6000.0, tokens_out=0.0)],
+        [served(), served(inferences=0.0, tokens_in=6000.0, tokens_out=0.0)],
     )
     assert got.schema == UNIT_COST_DAILY.schema
     # full 3.5: x 1e6 / 1000 = 3500, x 1e6 / 10000 = 350; marginal 2: 2000 and 200
@@ -103,6 +103,24 @@ def test_owned_gpu_marginal_is_energy() -> None:
     assert by_basis(got, "cost", "cost_per_1m_tokens", "energy_kwh", "kwh_per_1m_tokens") == {
         "full": (Decimal("101.8"), Decimal(25450), 12.0, 3000.0),
         "marginal": (Decimal("1.8"), Decimal(450), 12.0, 3000.0),
+    }
+
+
+def test_gpu_energy_that_is_not_measured_gives_no_marginal_row() -> None:
+    rows = [hour(h, energy_kwh=None if h == 7 else 0.5) for h in range(24)]
+    got = compute([charge("101.725", tier="onprem")], [served(tier="onprem")], gpus=rows)
+    assert by_basis(got, "cost", "energy_kwh", "kwh_per_1m_tokens") == {
+        "full": (Decimal("101.725"), None, None)
+    }
+
+
+def test_gpu_energy_of_others_does_not_matter() -> None:
+    rows = [hour(h) if h < 12 else hour(h, workload="chat", energy_kwh=None) for h in range(24)]
+    got = compute([charge("50.9", tier="onprem")], [served(tier="onprem")], gpus=rows)
+    # 12 x 0.5 = 6 kWh x 0.15 = 0.90
+    assert by_basis(got.filter(pl.col("workload") == "ocr"), "cost", "energy_kwh") == {
+        "full": (Decimal("50.9"), 6.0),
+        "marginal": (Decimal("0.9"), 6.0),
     }
 
 
@@ -128,6 +146,42 @@ def test_no_marginal_row_where_energy_is_not_measured() -> None:
         fleet=("cam-1", "cam-2"),
     )
     assert by_basis(got, "energy_kwh") == {"full": (None,)}
+
+
+def test_work_of_devices_that_no_asset_registers_is_not_in_the_denominator() -> None:
+    got = compute(
+        [charge("1.03", tier="edge", workload="defects")],
+        [],
+        [report(), report(device="stray", inferences=9000.0)],
+        fleet=("cam-1",),
+    )
+    assert got.select("basis", "currency", "cost", "inferences", "cost_per_1m_inferences").rows() == [
+        ("full", "USD", Decimal("1.03"), 1000.0, Decimal(1030)),
+        ("full", "XXX", None, 9000.0, None),
+        ("marginal", "USD", Decimal("0.03"), 1000.0, Decimal(30)),
+    ]
+    assert got.select(pl.struct(UNIT_COST_DAILY.key).is_unique().all()).item()
+
+
+@pytest.mark.parametrize("unknown", [served(pod="b", inferences=None), served(pod="b", tokens_out=None)])
+def test_a_count_that_one_pod_does_not_report_is_unknown(unknown: dict[str, Any]) -> None:
+    got = compute([charge("1")], [served(), unknown]).filter(pl.col("basis") == "full").row(0, named=True)
+    lacking = "inferences" if unknown["inferences"] is None else "tokens_out"
+    known = {"inferences": 2000.0, "tokens_in": 6000.0, "tokens_out": 2000.0} | {lacking: None}
+    assert {name: got[name] for name in known} == known
+    # 1 / 2000 and 1 / 8000 x 1e6
+    assert got["cost_per_1m_inferences"] == (None if lacking == "inferences" else Decimal(500))
+    assert got["cost_per_1m_tokens"] == (None if lacking == "tokens_out" else Decimal(125))
+
+
+def test_a_device_that_does_not_count_makes_the_work_unknown() -> None:
+    got = compute(
+        [charge("2.06", tier="edge", workload="defects")],
+        [],
+        [report(), report(device="cam-2", inferences=None)],
+        fleet=("cam-1", "cam-2"),
+    )
+    assert got["cost_per_1m_inferences"].to_list() == [None, None]
 
 
 def test_cost_without_work_and_work_without_cost() -> None:
@@ -183,6 +237,23 @@ def test_latency_is_of_the_summed_histogram(second: str, p50: float | None) -> N
     row = got.filter(pl.col("basis") == "full").row(0, named=True)
     assert row["p50_ms"] == (None if p50 is None else pytest.approx(p50))
     assert row["p95_ms"] == (None if p50 is None else pytest.approx(910.0))
+
+
+@pytest.mark.parametrize(
+    ("without", "p50"),
+    [
+        ({"inferences": 1.0}, None),
+        ({"inferences": 0.0, "failed": 1.0}, None),
+        ({"inferences": None}, None),
+        ({"inferences": 0.0}, 100.0),  # no requests, none left out
+    ],
+)
+def test_latency_is_unknown_where_requests_have_no_histogram(
+    without: dict[str, Any], p50: float | None
+) -> None:
+    histogram = '{"0.1": 500, "1": 1000, "+Inf": 1000}'
+    got = compute([charge("1")], [served(latency_buckets=histogram), served(pod="b", **without)])
+    assert got["p50_ms"].to_list() == [None if p50 is None else pytest.approx(p50)] * 2
 
 
 def test_nothing_at_all() -> None:

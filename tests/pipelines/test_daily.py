@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import duckdb
@@ -194,3 +195,57 @@ def test_sql_and_report(site: Path) -> None:
     done = small.tierwise("report", "--team", "nobody", *config)
     assert done.returncode == 1
     assert "vision" in done.stderr  # names the teams there are
+
+
+def test_restatement_says_what_changed_by_service_and_account(site: Path) -> None:
+    """November was 5 - 1.50 in two rows; the new delivery has 5 and 0.25 of another service."""
+    assert run(site)[0] == 0
+    tax = small.row("0.25", small.NOVEMBER, 4, service="Tax")
+    small.write_bill(site, "2026-11", [small.NOVEMBER_ROWS[0], tax])
+    assert run(site)[0] == 0
+    rows = small.query(
+        site, "SELECT changes FROM ops.ingests WHERE current AND strftime(period, '%Y-%m') = '2026-11'"
+    )
+    found = [
+        (c["service_name"], c["sub_account"], c["rows_before"], c["rows_after"])
+        for c in json.loads(str(rows[0][0]))
+    ]
+    assert found == [("Compute Engine", "sub-1", 2, 1), ("Tax", "sub-1", 0, 1)]
+    amounts = [(c["billed_cost_before"], c["billed_cost_after"]) for c in json.loads(str(rows[0][0]))]
+    assert amounts == [("3.500000000000", "5.000000000000"), ("0.000000000000", "0.250000000000")]
+    first = small.query(
+        site, "SELECT changes IS NULL FROM ops.ingests WHERE strftime(period, '%Y-%m') = '2026-10'"
+    )
+    assert first == [(True,)]
+
+
+def test_other_currencies_are_converted_beside_the_original(site: Path) -> None:
+    """10 EUR on 1 October at 1.10 are 11 USD; 1,000 JPY have no rate; dollars are themselves."""
+    small.write_bill(
+        site, "2026-10",
+        [small.row("10", small.OCTOBER, 1, currency="EUR"), small.row("1000", small.OCTOBER, 1, currency="JPY"),
+         small.row("2", small.OCTOBER, 1)],
+    )  # fmt: skip
+    (site / "rates.csv").write_text("date,currency,rate\n2026-09-30,EUR,1.10\n2026-10-02,EUR,1.50\n")
+    (site / "tierwise.yaml").write_text(small.CONFIG + "rates: ./rates.csv\n")
+    code, text = run(site)
+    assert code == 0, text
+    found = small.query(
+        site,
+        """SELECT currency, effective_cost::TEXT, converted_cost::TEXT FROM marts.chargeback_monthly
+           WHERE strftime(month, '%Y-%m') = '2026-10' ORDER BY currency""",
+    )
+    assert found == [
+        ("EUR", "10.000000000000", "11.000000000000"),
+        ("JPY", "1000.000000000000", None),
+        ("USD", "2.000000000000", "2.000000000000"),
+    ]
+
+
+def test_wrong_rates_are_named(site: Path) -> None:
+    (site / "rates.csv").write_text("date,currency,rate\n2026-09-30,EUR,0\n2026-10-02,USD,1\n")
+    (site / "tierwise.yaml").write_text(small.CONFIG + "rates: ./rates.csv\n")
+    code, text = run(site)
+    assert code == 2
+    assert "rates.csv line 2.rate" in text
+    assert "organisation's currency" in text

@@ -55,7 +55,8 @@ def test_graph_by_layer(site: Path) -> None:
     checks = {k.name for k in graph.asset_check_keys}
     assert checks == {
         "facts_rows", "reconciliation_difference", "unknown_currency_rows", "negative_idle_rows", "quarantine_share",
-        "untagged_share", "freshness_days", "gpu_coverage", "unregistered_hardware", "stale_sources",
+        "untagged_share", "freshness_days", "gpu_coverage", "energy_unknown_share", "unregistered_hardware", "stale_sources",
+            "contradicting_telemetry", "kept_months", "repeated_files",
     }  # fmt: skip
 
 

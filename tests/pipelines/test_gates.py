@@ -22,8 +22,12 @@ GOOD: dict[str, Any] = {
     "untagged_share": 0.2,
     "freshness_days": 2.0,
     "gpu_coverage": 0.95,
+    "energy_unknown_share": 0.0,
     "unregistered_hardware": 0.0,
     "stale_sources": 0.0,
+    "contradicting_telemetry": 0.0,
+    "kept_months": 0.0,
+    "repeated_files": 0.0,
 }
 BOUNDS = Gates(freshness_max_days=3, gpu_coverage_min=0.9, untagged_max_share=0.25)
 
@@ -65,11 +69,11 @@ def test_unknown_is_not_a_failure_and_absent_bounds_do_not_block(tmp_path: Path)
 
 
 def test_warnings_do_not_block(tmp_path: Path) -> None:
-    found = judge(gates(BOUNDS), {**GOOD, "stale_sources": 2.0}, tmp_path, "r3")
-    stale = next(v for v in found if v.gate.name == "stale_sources")
-    assert not stale.passed
-    assert not stale.blocks
-    assert quality(found, "r3").filter(~tables.pl.col("passed"))["severity"].to_list() == ["warning"]
+    found = judge(gates(BOUNDS), {**GOOD, "stale_sources": 2.0, "energy_unknown_share": 0.01}, tmp_path, "r3")
+    warned = [v for v in found if not v.passed]
+    assert [v.gate.name for v in warned] == ["energy_unknown_share", "stale_sources"]
+    assert not any(v.blocks for v in warned)
+    assert quality(found, "r3").filter(~tables.pl.col("passed"))["severity"].to_list() == ["warning"] * 2
 
 
 def test_metrics_query_on_known_tables() -> None:
@@ -101,8 +105,9 @@ def test_metrics_query_on_known_tables() -> None:
         )
         engine.execute(
             """INSERT INTO marts.gpu_daily BY NAME SELECT 'dc1' AS site, 1.0 AS coverage, 24 AS gpu_hours_capacity, 24 AS gpu_hours_allocated,
-                 0 AS cost_idle, 0 AS cost_unallocated, 1 AS cost_used
-               UNION ALL SELECT 'dc1', 0.5, 24, 25, -1, 0, 1"""
+                 0 AS cost_idle, 0 AS cost_unallocated, 1 AS cost_used, 9 AS energy_kwh
+               UNION ALL SELECT 'dc1', 0.5, 24, 25, -1, 0, 1, NULL
+               UNION ALL SELECT 'dc2', 1.0, 24, 24, 0, 0, 1, 9"""
         )
         row = engine.query(metrics_sql(3)).row(0, named=True)
     assert row["facts_rows"] == 1196
@@ -115,5 +120,8 @@ def test_metrics_query_on_known_tables() -> None:
     assert row["freshness_days"] == 5
     assert row["freshness_days_detail"] == "a"
     assert row["gpu_coverage"] == pytest.approx(0.75)
+    # dc1: 12 of 24 + 12 observed hours
+    assert row["energy_unknown_share"] == pytest.approx(1 / 3)
+    assert row["energy_unknown_share_detail"] == "dc1: 12.0 GPU-hours"
     assert row["unregistered_hardware"] == 3
     assert row["stale_sources"] == 1

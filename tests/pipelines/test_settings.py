@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.settings import ConfigError, load_config
+from pipelines.problems import ConfigError
+from pipelines.settings import load_config
 
 REGISTER = (
     "asset,site,node,kind,units,model,capex,currency,in_service,retired,life_months,salvage,opex_month\n"
@@ -55,7 +56,7 @@ gates: {untagged_max_share: 25}
     assert "Mars/Olympus" in found["time_zone"]
     assert "IANA" in found["time_zone"]
     assert "floppy" in found["sources.a.kind"]
-    assert "aws_cur, edge_files, focus" in found["sources.a.kind"]
+    assert "aws_cur" in found["sources.a.kind"]
     assert "required" in found["sources.b.location"]
     assert "unknown key" in found["sources.b.locaton"]
     assert "NOT_SET_ANYWHERE must be set" in found["sources.c.location"]

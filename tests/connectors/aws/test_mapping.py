@@ -138,11 +138,8 @@ def test_commitments_are_named_and_quantities_of_negations_left_out(tmp_path: Pa
     )
     assert (covered["CommitmentDiscountStatus"], covered["PricingCategory"]) == ("Used", "Committed")
     negated = one(tmp_path, lineItem__LineItemType="SavingsPlanNegation", **PLAN)
-    assert (negated["PricingQuantity"], negated["PricingUnit"], negated["CommitmentDiscountStatus"]) == (
-        None,
-        None,
-        None,
-    )
+    assert (negated["PricingQuantity"], negated["PricingUnit"]) == (None, None)
+    assert (negated["CommitmentDiscountStatus"], negated["PricingCategory"]) == ("Used", "Committed")
     used = one(tmp_path, lineItem__LineItemType="DiscountedUsage", reservation__EffectiveCost="1", **RESERVED)
     assert (used["CommitmentDiscountType"], used["CommitmentDiscountCategory"]) == (
         "Reserved Instance",

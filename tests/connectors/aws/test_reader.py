@@ -187,7 +187,16 @@ def test_files_without_any_manifest_all_count_and_say_so(tmp_path: Path) -> None
     write(tmp_path / "bills" / "b.csv.gz", [cur(lineItem__UnblendedCost="3")])
     loaded = load("aws_cur", tmp_path / "bills", tmp_path)[SEPTEMBER]
     assert loaded.totals == {"USD": Decimal(13)}
-    assert loaded.note == "no manifest at the location: every file counts"
+    assert loaded.note == (
+        "no manifest at the location: every file counts; not final: 2 of 2 rows have no invoice yet; "
+        "payer accounts: 000111122223"
+    )
+
+
+def test_a_month_with_all_invoices_is_final(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [cur(bill__InvoiceId="7"), cur(bill__InvoiceId="8")])
+    loaded = load("aws_cur", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert "; final: every row has an invoice; payer accounts: 000111122223" in loaded.note
 
 
 def test_nothing_there(tmp_path: Path) -> None:

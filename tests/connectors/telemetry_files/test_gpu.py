@@ -115,6 +115,34 @@ def test_gauge_is_used_without_a_counter_and_never_over_a_gap(tmp_path: Path) ->
     assert day["observed_hours"].sum() == pytest.approx(2 / 60)
 
 
+def test_energy_without_counter_or_gauge_is_unknown(tmp_path: Path) -> None:
+    times = minutes("2026-09-01 10:00", 121)
+    rows = [card(ts, None, gpu="GPU-2") for ts in times]
+    rows += [card(ts, 1e9 + n * MINUTE_MJ if n >= 60 else None) for n, ts in enumerate(times)]
+    write(tmp_path, "gpu.parquet", rows)
+    day = table(load(tmp_path), GPU).sort("gpu", "hour")
+    assert day.select("gpu", "observed_hours", "energy_kwh", "energy_estimated_kwh").rows() == [
+        ("GPU-1", 1.0, None, 0.0),
+        ("GPU-1", 1.0, pytest.approx(0.1), 0.0),
+        ("GPU-2", 1.0, None, 0.0),
+        ("GPU-2", 1.0, None, 0.0),
+    ]
+
+
+def test_energy_of_a_holder_in_between_is_unknown(tmp_path: Path) -> None:
+    rows = ramp("2026-09-01 10:00", 61)
+    for n in range(20, 40):
+        rows[n] |= {"energy_mj": None, "pod": "other", "team": "other"}
+    write(tmp_path, "gpu.parquet", rows)
+    day = table(load(tmp_path), GPU)
+    # the counter bridges the 21 minutes: estimated, nobody's; 19 and 20 minutes at 0.1 kW are measured
+    assert day.sort("team").select("team", "energy_kwh", "energy_estimated_kwh").rows() == [
+        (None, 0.0, pytest.approx(0.1 * 21 / 60)),
+        ("assist", pytest.approx(0.1 * 39 / 60), 0.0),
+        ("other", None, 0.0),
+    ]
+
+
 def test_mig_energy_counts_once_and_goes_by_slices(tmp_path: Path) -> None:
     rows = [
         card(ts, 1e9 + n * MINUTE_MJ, mig_profile=profile, mig_id=number, pod=f"p{number}", team=team)

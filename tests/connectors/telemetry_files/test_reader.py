@@ -7,6 +7,7 @@ import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from connectors.base import Context, SourceError, Window
@@ -21,6 +22,7 @@ from tests.connectors.telemetry_files.samples import (
     minutes,
     reader,
     table,
+    utc,
     write,
 )
 
@@ -200,3 +202,20 @@ def test_power_meters(tmp_path: Path) -> None:
     assert hours["meter"].to_list() == ["n1", "psu"]
     assert hours["energy_kwh"].to_list() == pytest.approx([3.0, 3.6])  # gauge, counter
     assert hours["coverage"].to_list() == [1.0, 1.0]
+
+
+def test_covered_hour_without_a_sample_counts_nothing(tmp_path: Path) -> None:
+    row = {"workload": "chat", "model": "m", "team": "assist", "pod": "p"}
+    rows = [
+        row | {"ts": utc(f"2026-09-01 {at}"), "requests_total": total, "prompt_tokens_total": None}
+        for at, total in (("10:50", 1000), ("12:02", 1100))
+    ]
+    write(tmp_path, "inference.csv", rows)
+    hours = table(load(tmp_path, sample_interval_s=1800), INFERENCE).sort("hour")
+    # the step of 72 minutes covers the hour from 11; what it counted belongs to the sample at 12:02
+    assert hours.select(pl.col("hour").dt.hour(), "inferences", "tokens_in", "team").rows() == [
+        (10, 0.0, None, "assist"),
+        (11, 0.0, None, "assist"),
+        (12, 100.0, None, "assist"),
+    ]
+    assert hours["coverage"].to_list() == pytest.approx([10 / 60, 1.0, 2 / 60])

@@ -1,0 +1,133 @@
+"""Columns of Azure cost exports in all their spellings (EA, MCA, pay-as-you-go, camelCase, localised) as SQL text.
+
+What they mean in FOCUS belongs to `mapping.py` beside this.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from connectors.base import SourceError
+from connectors.bills.files import BillFile, Shape
+from connectors.bills.months import parse_month
+
+NULL = "CAST(NULL AS VARCHAR)"
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "Cost": ("costinbillingcurrency", "pretaxcost", "cost"),
+    "BillingCurrency": ("billingcurrency", "billingcurrencycode", "currency", "currencycode"),
+    "Date": ("date", "usagedatetime", "usagedate"),
+    "BillingPeriodStartDate": ("billingperiodstartdate",),
+    "BillingPeriodEndDate": ("billingperiodenddate",),
+    "SubscriptionId": ("subscriptionid", "subscriptionguid"),
+    "ResourceId": ("resourceid", "instanceid", "instancename"),
+    "Quantity": ("quantity", "usagequantity", "consumedquantity"),
+    "PayGPrice": ("paygprice", "marketprice"),
+    "PayGCost": ("paygcostinbillingcurrency",),
+    "UnitPrice": ("unitprice", "resourcerate"),
+    "ResourceGroup": ("resourcegroup", "resourcegroupname"),
+    "Product": ("product", "productname"),
+    "ResourceLocation": ("resourcelocation", "location"),
+}
+"""Name used here -> names in exports, lower case; all others have one name. The first with a value counts."""
+
+MANDATORY = ("Cost", "BillingCurrency", "Date")
+"""Without one of these columns no row of a file has a meaning."""
+
+FOCUS_ONLY = {"billedcost", "chargecategory"}
+
+US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(.*)")
+
+
+def key(column: str) -> str:
+    """One spelling: a localised header has the English name in brackets, `Abonnement-GUID (SubscriptionGuid)`."""
+    inner = re.search(r"\(([A-Za-z_ ]+)\)\s*$", column)
+    return re.sub(r"[\s_]", "", (inner[1] if inner else column).lower())
+
+
+def aliases(name: str) -> tuple[str, ...]:
+    """The spellings of a column."""
+    return ALIASES.get(name, (name.lower(),))
+
+
+def parse_azure_month(text: str | None) -> date | None:
+    """First day of the month of MM/DD/YYYY or an ISO date; None if it is neither."""
+    found = US_DATE.fullmatch((text or "").strip())
+    return parse_month(f"{found[3]}-{found[1]:0>2}-{found[2]:0>2}" if found else text)
+
+
+def iso(text: str) -> str:
+    """SQL: a date MM/DD/YYYY as YYYY-MM-DD, any other text as it is."""
+    return f"regexp_replace(trim({text}), '^(\\d{{1,2}})/(\\d{{1,2}})/(\\d{{4}})', '\\3-\\1-\\2')"
+
+
+def period_columns(bill: BillFile) -> list[str]:
+    """The native columns that say the month of a row: the billing period, and where that is empty the date.
+
+    Raises:
+        SourceError: There is none, or it is a FOCUS export.
+    """
+    there = {key(c): c for c in bill.columns}
+    _refuse_focus(bill.uri, there)
+    names = [*aliases("BillingPeriodStartDate"), *aliases("Date")]
+    found = [there[n] for n in names if n in there]
+    if not found:
+        raise SourceError(_missing(bill.uri, "Date", bill.columns))
+    return found
+
+
+def _refuse_focus(uri: str, keys: Mapping[str, object]) -> None:
+    if set(keys) >= FOCUS_ONLY:
+        msg = (
+            f"{uri} is a FOCUS export (it has BilledCost and ChargeCategory), not a cost export of type actual "
+            "or amortized; read this location with kind `focus`"
+        )
+        raise SourceError(msg)
+
+
+def _missing(uri: str, name: str, columns: Sequence[str]) -> str:
+    known = " or ".join(repr(a) for a in aliases(name))
+    return (
+        f"{uri}: mandatory column {name!r} is missing (also known as {known}, in any case); it has: "
+        f"{', '.join(sorted(columns))}. If it is not an Azure cost export, move it elsewhere; else put the column back"
+    )
+
+
+class Fields:
+    """The native columns of a shape by one name each, as SQL text expressions; NULL where one is absent.
+
+    Raises:
+        SourceError: A mandatory column is missing, one is there in two spellings, or it is a FOCUS export.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self._columns: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._used: set[str] = set()
+        uri = shape.files[0].uri
+        for column, text in shape.text.items():
+            if key(column) in self._columns:
+                msg = f"{uri}: column {column!r} is there twice in different spellings; keep one"
+                raise SourceError(msg)
+            self._columns[key(column)] = text
+            self._names[key(column)] = column
+        _refuse_focus(uri, self._columns)
+        for name in MANDATORY:
+            if name not in self:
+                raise SourceError(_missing(uri, name, list(shape.text)))
+
+    def __contains__(self, name: str) -> bool:
+        return any(a in self._columns for a in aliases(name))
+
+    def __getitem__(self, name: str) -> str:
+        there = [a for a in aliases(name) if a in self._columns]
+        self._used.update(there)
+        if len(there) < 2:
+            return self._columns[there[0]] if there else NULL
+        return f"COALESCE({', '.join(self._columns[a] for a in there)})"
+
+    def unused(self) -> Sequence[str]:
+        """Columns that nothing was asked of, so far."""
+        return [name for k, name in self._names.items() if k not in self._used]

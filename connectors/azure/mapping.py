@@ -1,0 +1,223 @@
+"""Azure cost exports, actual and amortized, as FOCUS 1.4, as SQL expressions over the columns a file has.
+
+Sources: Microsoft's reference of cost and usage details, and its guide for converting them to FOCUS. Cleaning
+values, rejecting rows and counting belong to `connectors/bills/rules.py`.
+
+What covered usage costs by a reservation or savings plan is only in the amortized export, what the commitment
+itself costs only in the actual one; all other charges are in both. So one rule fits both exports, row by row:
+- usage covered by a commitment, and its unused part: BilledCost 0, EffectiveCost the amortized cost
+- purchase or refund of a commitment: BilledCost the cost, EffectiveCost 0
+- all else: both are the cost
+and where a month has both exports, each charge is taken from one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from connectors.azure.columns import Fields, iso
+from connectors.azure.services import FAMILIES, METERS
+from connectors.bills.files import Shape
+from connectors.bills.stage import Native
+from connectors.sql import literal, literals
+
+CATEGORIES = {
+    "usage": "Usage",
+    "unusedreservation": "Usage",
+    "unusedsavingsplan": "Usage",
+    "purchase": "Purchase",
+    "refund": "Adjustment",
+    "roundingadjustment": "Adjustment",
+    "tax": "Tax",
+    "credit": "Credit",
+}
+"""ChargeType in lower case -> ChargeCategory."""
+
+FREQUENCIES = {"usagebased": "Usage-Based", "onetime": "One-Time", "recurring": "Recurring"}
+MODELS = "openai|foundry models|claude|mistral|llama|deepseek|cohere|grok|tokens?([^a-z]|$)"
+"""Parts of names of meters of Azure AI that are calls of a managed model."""
+
+
+@dataclass(frozen=True)
+class Exports:
+    """Which files are of which export.
+
+    Attributes:
+        actual: Paths of files that are known to be of the actual export.
+        amortized: Paths of files that are known to be of the amortized export.
+        both: The month has both, and each charge is taken from one of them.
+    """
+
+    actual: Collection[str] = ()
+    amortized: Collection[str] = ()
+    both: bool = False
+
+
+def _among(paths: Collection[str]) -> str:
+    return f"list_contains({literals(sorted(paths))}, __file)" if paths else "FALSE"
+
+
+def _case(text: str, table: dict[str, tuple[str, ...]]) -> str:
+    cases = " ".join(f"WHEN {literal(v)} THEN {literal(c)}" for c, values in table.items() for v in values)
+    return f"CASE lower({text}) {cases} END"
+
+
+def _positive(text: str) -> str:
+    """A price or cost as stored; NULL where it is 0, which stands for unknown."""
+    return f"CASE WHEN TRY_CAST({text} AS DECIMAL(38,12)) = 0 THEN NULL ELSE {text} END"
+
+
+def _object(text: str) -> str:
+    """JSON whose outer braces may be missing."""
+    body = f"trim({text})"
+    return f"CASE WHEN {body} = '' OR {body} = '\"\"' THEN NULL WHEN {body} LIKE '{{%' OR {body} LIKE '[%' THEN {body} ELSE '{{' || {body} || '}}' END"
+
+
+def _after(text: str, interval: str) -> str:
+    return f"CAST(CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS TIMESTAMP) + INTERVAL {interval} AS VARCHAR)"
+
+
+def _kind(f: Fields) -> str:
+    return f"lower(COALESCE({f['ChargeType']}, 'Usage'))"
+
+
+def _model(f: Fields) -> str:
+    return f"lower(replace({f['PricingModel']}, ' ', ''))"
+
+
+def _reserved(f: Fields) -> str:
+    """The charge is for a reservation; exports without PricingModel name the reservation."""
+    named = f"CASE WHEN {f['ReservationId']} IS NOT NULL THEN 'reservation' END"
+    return f"(COALESCE({_model(f)}, {named}) = 'reservation' OR {_kind(f)} = 'unusedreservation')"
+
+
+def _plan(f: Fields) -> str:
+    return f"({_model(f)} = 'savingsplan' OR {_kind(f)} = 'unusedsavingsplan')"
+
+
+def _start(f: Fields) -> str:
+    """Start of the billing period; where the export does not say, of the month of the date."""
+    month = f"CAST(date_trunc('month', TRY_CAST({iso(f['Date'])} AS TIMESTAMP)) AS VARCHAR)"
+    return iso(f"COALESCE({f['BillingPeriodStartDate']}, {month}, {f['Date']})")
+
+
+def disagreement(shapes: Sequence[Shape], exports: Exports, month: date) -> str:
+    """SQL: currency and difference (actual - amortized) of the charges of a month that both exports must hold alike.
+
+    Args:
+        shapes: The files of both.
+        exports: Which are of which.
+        month: First day of the billing month.
+    """
+    parts = []
+    for shape in shapes:
+        f = Fields(shape)
+        cost = f"TRY_CAST({f['Cost']} AS DECIMAL(36,12))"
+        signed = f"CASE WHEN {_among(exports.amortized)} THEN -{cost} ELSE {cost} END"
+        mine = f"date_trunc('month', TRY_CAST({_start(f)} AS TIMESTAMP)) = DATE '{month}'"
+        parts.append(
+            f"SELECT {f['BillingCurrency']} AS currency, {signed} AS cost FROM {shape.scan} "
+            f"WHERE {mine} AND NOT COALESCE({_reserved(f)} OR {_plan(f)}, FALSE)"
+        )
+    return f"SELECT currency, SUM(cost) AS difference FROM ({' UNION ALL '.join(parts)}) GROUP BY 1 HAVING SUM(cost) <> 0 ORDER BY 1"
+
+
+def to_focus(shape: Shape, exports: Exports) -> Native:
+    """A file of an export as FOCUS 1.4.
+
+    Raises:
+        SourceError: A mandatory column is missing, or is there in two spellings, or it is a FOCUS export.
+    """
+    f = Fields(shape)
+    cost, day = f["Cost"], iso(f["Date"])
+    kind, model = _kind(f), _model(f)
+    unused = f"({kind} IN ('unusedreservation', 'unusedsavingsplan'))"
+    reserved, plan = _reserved(f), _plan(f)
+    committed = f"COALESCE({reserved} OR {plan}, FALSE)"
+    usage = f"({kind} = 'usage' OR {unused})"
+    covered = f"({committed} AND {usage})"
+    bought = f"({committed} AND {kind} IN ('purchase', 'refund'))"
+    number = f"TRY_CAST({cost} AS DECIMAL(38,12))"
+    actual, amortized = _among(exports.actual), _among(exports.amortized)
+    billed = f"CASE WHEN {covered} AND {number} IS NOT NULL AND NOT {actual} THEN '0' ELSE {cost} END"
+    repeated = f"CASE WHEN {amortized} THEN NOT {committed} ELSE {covered} AND {number} = 0 END"
+    start = _start(f)
+    last = iso(f["BillingPeriodEndDate"])
+    exclusive = f"day(TRY_CAST({last} AS TIMESTAMP)) = day(TRY_CAST({start} AS TIMESTAMP))"
+    end = f"CASE WHEN {f['BillingPeriodEndDate']} IS NULL THEN {_after(start, '1 MONTH')} WHEN {exclusive} THEN {last} ELSE COALESCE({_after(last, '1 DAY')}, {last}) END"
+    earlier = f"(TRY_CAST({day} AS TIMESTAMP) < TRY_CAST({start} AS TIMESTAMP) OR {f['PreviousInvoiceId']} IS NOT NULL)"
+    categories = " ".join(f"WHEN {literal(k)} THEN {literal(c)}" for k, c in CATEGORIES.items())
+    frequencies = " ".join(f"WHEN {literal(k)} THEN {literal(c)}" for k, c in FREQUENCIES.items())
+    unit, quantity = f["UnitOfMeasure"], f["Quantity"]
+    single = f"regexp_matches({unit}, '^1[ /]')"
+    list_price, price = _positive(f["PayGPrice"]), _positive(f["UnitPrice"])
+    same = f"TRY_CAST({list_price} AS DECIMAL(38,12)) = TRY_CAST({f['EffectivePrice']} AS DECIMAL(38,12))"
+    list_cost = f"CASE WHEN {usage} THEN COALESCE({_positive(f['PayGCost'])}, CASE WHEN {same} THEN {cost} END) ELSE {cost} END"
+    place = f"CASE WHEN lower({f['ResourceLocation']}) NOT IN ('unassigned', 'unknown') THEN {f['ResourceLocation']} END"
+    seller = f"CASE WHEN {f['PublisherType']} = 'Marketplace' THEN {f['PublisherName']} END"
+
+    def if_committed(value: str) -> str:
+        return f"CASE WHEN {committed} THEN {value} END"
+
+    columns = {
+        "AvailabilityZone": f["AvailabilityZone"],
+        "BilledCost": billed,
+        "BillingAccountId": f["BillingAccountId"],
+        "BillingAccountName": f["BillingAccountName"],
+        "BillingCurrency": f["BillingCurrency"],
+        "BillingPeriodEnd": end,
+        "BillingPeriodStart": start,
+        "ChargeCategory": f"CASE {kind} {categories} ELSE {f['ChargeType']} END",
+        "ChargeClass": f"CASE WHEN {kind} = 'refund' AND {earlier} THEN 'Correction' END",
+        "ChargeDescription": f"COALESCE({f['Product']}, {f['MeterName']})",
+        "ChargeFrequency": f"CASE lower(replace(COALESCE({f['Frequency']}, CASE WHEN {usage} THEN 'UsageBased' END), '-', '')) {frequencies} ELSE {f['Frequency']} END",
+        "ChargePeriodEnd": _after(day, "1 DAY"),
+        "ChargePeriodStart": day,
+        "CommitmentDiscountCategory": f"CASE WHEN {plan} THEN 'Spend' WHEN {reserved} THEN 'Usage' END",
+        "CommitmentDiscountId": if_committed(f"lower(COALESCE({f['BenefitId']}, {f['ReservationId']}))"),
+        "CommitmentDiscountName": if_committed(f"COALESCE({f['BenefitName']}, {f['ReservationName']})"),
+        "CommitmentDiscountStatus": f"CASE WHEN {unused} THEN 'Unused' WHEN {covered} THEN 'Used' END",
+        "CommitmentDiscountType": f"CASE WHEN {plan} THEN 'Savings Plan' WHEN {reserved} THEN 'Reservation' END",
+        "ConsumedQuantity": f"CASE WHEN {kind} = 'usage' AND {single} THEN {quantity} END",
+        "ConsumedUnit": f"CASE WHEN {kind} = 'usage' AND {single} THEN ltrim(substr({unit}, 2)) END",
+        "ContractedCost": f"CASE WHEN NOT {covered} THEN {cost} END",
+        "ContractedUnitPrice": price,
+        "EffectiveCost": f"CASE WHEN {bought} AND {number} IS NOT NULL THEN '0' ELSE {cost} END",
+        "HostProviderName": "'Microsoft'",
+        "InvoiceId": f["InvoiceId"],
+        "InvoiceIssuerName": "'Microsoft'",
+        "ListCost": list_cost,
+        "ListUnitPrice": list_price,
+        "PricingCategory": f"CASE WHEN {covered} THEN 'Committed' WHEN {model} = 'spot' THEN 'Dynamic' WHEN {kind} IN ('usage', 'purchase') THEN 'Standard' END",
+        "PricingCurrency": f["PricingCurrency"],
+        "PricingQuantity": quantity,
+        "PricingUnit": unit,
+        "ProviderName": "'Microsoft'",
+        "RegionId": f"lower(replace({place}, ' ', ''))",
+        "RegionName": place,
+        "ResourceId": f"lower({f['ResourceId']})",
+        "ResourceName": f["ResourceName"],
+        "ResourceType": f["ResourceType"],
+        "ServiceCategory": f"COALESCE({_case(f['MeterCategory'], dict(METERS))}, {_case(f['ServiceFamily'], dict(FAMILIES))}, 'Other')",
+        "ServiceName": f["MeterCategory"],
+        "ServiceProviderName": f"COALESCE({seller}, 'Microsoft')",
+        "SkuId": f["ProductId"],
+        "SkuMeter": f["MeterName"],
+        "SkuPriceId": f"COALESCE({f['PartNumber']}, {f['MeterId']})",
+        "SubAccountId": f"lower({f['SubscriptionId']})",
+        "SubAccountName": f["SubscriptionName"],
+        "Tags": _object(f["Tags"]),
+    }  # fmt: skip
+    meter = f"lower(concat_ws(' ', {f['MeterCategory']}, {f['MeterSubCategory']}, {f['MeterName']}))"
+    ai = f"lower({f['MeterCategory']}) IN ({', '.join(map(literal, METERS['AI and Machine Learning']))})"
+    return Native(
+        focus=columns,
+        cost=billed,
+        currency=f["BillingCurrency"],
+        skip=f"COALESCE({repeated}, FALSE)" if exports.both else "FALSE",
+        skip_rule="in_both_exports",
+        model_api=f"{ai} AND regexp_matches({meter}, {literal(MODELS)})",
+        ignored=tuple(f.unused()),
+    )

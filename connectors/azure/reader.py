@@ -1,0 +1,192 @@
+"""Source kind `azure_export`: Azure cost exports, actual and amortized, CSV or Parquet, with or without manifests."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Literal, cast
+
+import polars as pl
+
+from connectors.azure.columns import parse_azure_month, period_columns
+from connectors.azure.manifests import PERIOD, current, dataset_of_name, is_manifest
+from connectors.azure.mapping import Exports, disagreement, to_focus
+from connectors.base import (
+    ISSUES_SCHEMA,
+    Context,
+    Engine,
+    Loaded,
+    Object,
+    Slice,
+    SourceError,
+    SourceOptions,
+    Window,
+)
+from connectors.bills.files import shapes
+from connectors.bills.load import load_bill
+from connectors.bills.plain import PlainFiles
+from connectors.bills.runs import refuse_runs
+from connectors.bills.stage import Bill
+from connectors.objects import LocationOptions, open_store
+
+VERSION = "azure-export-1"
+"""Changes whenever the same file would give other facts."""
+
+WITHOUT_MANIFEST = "no manifest at the location: every file counts"
+ONLY_AMORTIZED = "amortized export only: purchases of commitments are not in it, so BilledCost lacks them"
+GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+
+
+class Options(LocationOptions):
+    """Options of the kind.
+
+    Attributes:
+        dataset: actual or amortized. Files whose manifest or name says the other are left out; files that say
+            nothing are taken to be of this one. None: every file counts, and a month that has both exports gets
+            its BilledCost from the actual and its EffectiveCost from the amortized one.
+        tier: Tier of charges that are not for a managed model API.
+    """
+
+    dataset: Literal["actual", "amortized"] | None = None
+    tier: Literal["cloud", "api"] = "cloud"
+
+
+class AzureReader:
+    """Cost exports. A slice is a billing month, replaced whole by each new run of the export."""
+
+    Options: ClassVar[type[SourceOptions]] = Options
+
+    def __init__(self, options: SourceOptions, context: Context) -> None:
+        self.options = cast("Options", options)
+        self.context = context
+        self._store = open_store(self.options, context.base, context.cache)
+        self._files = PlainFiles(self._store, context, VERSION, period_columns, parse=parse_azure_month)
+
+    def check(self) -> str:
+        """Says what is there.
+
+        Raises:
+            SourceError: The location cannot be read, or a run is not complete.
+        """
+        return self._files.describe(self._slices(), "Azure cost export")
+
+    def slices(self, window: Window) -> Sequence[Slice]:
+        """The billing months. Files not seen before are looked into for their months; others are not read.
+
+        Raises:
+            SourceError: The location cannot be read, or a run is damaged or not complete.
+        """
+        del window
+        return self._slices()
+
+    def _slices(self) -> list[Slice]:
+        listed = self._store.list()
+        with_manifest = any(is_manifest(o.key) for o in listed)
+        if with_manifest:
+            datasets = current(self._store, listed)
+        else:
+            datasets = {o: dataset_of_name(o.key) for o in self._files.objects()}
+        chosen = self.options.dataset
+        if chosen:
+            datasets = {o: chosen for o, d in datasets.items() if d in (chosen, None)}
+        if not datasets:
+            msg = (
+                f"{self._store.uri('')} holds no file of dataset {chosen!r}; correct `dataset` or `location`"
+            )
+            raise SourceError(msg)
+        slices = self._files.slices(
+            self.options.tier,
+            *(sorted(f"{o.key}:{d}" for o, d in datasets.items() if d)),
+            note="" if with_manifest else WITHOUT_MANIFEST,
+            objects=sorted(datasets, key=lambda o: o.key),
+        )
+        slices = [self._described(s, datasets) for s in slices]
+        if not with_manifest:
+            refuse_runs(self._store, slices)
+            self._refuse_deliveries(slices)
+        return slices
+
+    def _described(self, item: Slice, datasets: Mapping[Object, str | None]) -> Slice:
+        """The slice with the dataset of each of its files."""
+        of = {
+            name: [o.key for o in item.objects if datasets[o] == name]
+            for name in ("actual", "amortized", None)
+        }
+        if of["amortized"] and of[None]:
+            msg = (
+                f"{self._store.uri(of['amortized'][0])} is of the amortized export, and nothing tells of which "
+                f"{self._store.uri(of[None][0])} is: they may be the same charges; set `dataset`, or put them into "
+                "folders named actual and amortized"
+            )
+            raise SourceError(msg)
+        note = item.detail.get("note", "")
+        if of["amortized"] and not of["actual"]:
+            note = "; ".join(n for n in (note, ONLY_AMORTIZED) if n)
+        both = "yes" if of["amortized"] and of["actual"] else ""
+        names = {f"dataset:{o.key}": d for o in item.objects if (d := datasets[o])}
+        return replace(item, detail={**item.detail, "note": note, "both": both, **names})
+
+    def _refuse_deliveries(self, slices: Sequence[Slice]) -> None:
+        """Without partitions each run adds a file `name_GUID.csv` to the month's folder that repeats the others."""
+        for item in slices:
+            seen: dict[str, list[str]] = defaultdict(list)
+            for file in item.objects:
+                folder, _, name = file.key.rpartition("/")
+                if PERIOD.fullmatch(folder.rsplit("/", 1)[-1]) and GUID.search(name):
+                    seen[f"{folder}/{GUID.sub('', name)}"].append(file.key)
+            for keys in seen.values():
+                if len(keys) > 1:
+                    msg = (
+                        f"{self._store.uri(keys[0])} and {self._store.uri(keys[1])} are runs of one export for "
+                        f"{item.period:%Y-%m}, and there is no manifest that says which counts: every charge would "
+                        "count twice; keep the newest, or let the export partition its files"
+                    )
+                    raise SourceError(msg)
+
+    def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
+        """Reads all files of the slices in one scan; months that have both exports, each in one of its own.
+
+        Raises:
+            SourceError: A file cannot be read.
+        """
+        single = [s for s in slices if not s.detail.get("both")]
+        if single:
+            yield from self._load(single, work, engine)
+        for item in slices:
+            if item.detail.get("both"):
+                yield from self._load([item], work, engine)
+
+    def _load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
+        files = self._files.open(slices)
+        of = {k: v for s in slices for k, v in s.detail.items()}
+        paths: dict[str, list[str]] = defaultdict(list)
+        for file in files:
+            paths[of.get(f"dataset:{file.key}", "")].append(str(file.path))
+        exports = Exports(paths["actual"], paths["amortized"], both=bool(slices[0].detail.get("both")))
+        bill = Bill(self.context.name, self.options.tier, partial(to_focus, exports=exports))
+        for loaded in load_bill(bill, slices, files, work, engine):
+            if not exports.both:
+                yield loaded
+                continue
+            sql = disagreement(shapes(files, engine), exports, loaded.slice.period)
+            yield _with_disagreement(loaded, engine.query(sql))
+
+
+def _with_disagreement(loaded: Loaded, differences: pl.DataFrame) -> Loaded:
+    """The charges that are in both exports are taken from the actual one; that the other has other sums is flagged."""
+    found = [
+        {
+            "action": "flagged",
+            "rule": "exports_disagree",
+            "column_name": "EffectiveCost",
+            "value": f"actual - amortized: {difference} {currency}",
+            "rows": 1,
+        }
+        for currency, difference in differences.iter_rows()
+    ]
+    issues = pl.concat([loaded.issues, pl.DataFrame(found, schema=ISSUES_SCHEMA, orient="row")])
+    return replace(loaded, issues=issues)

@@ -1,0 +1,109 @@
+"""Parquet bills straight to FOCUS, without a detour through text, where their content allows it.
+
+One cheap scan of the native columns says whether it does: numbers are finite numbers, and which texts are never
+empty nor stand for null, so that the statement can leave them as they are. What the statement then does is the
+same as for text, and belongs to `connectors/bills/stage.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from connectors.base import Engine
+from connectors.bills.files import NESTED, Shape
+from connectors.bills.rules import is_null_text
+from connectors.bills.stage import NAMES, Bill, Native, Stage, native_sql, present, stage_sql, sure
+from connectors.sql import identifier
+
+NUMERIC = ("DOUBLE", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One shape that can be read in its own types.
+
+    Attributes:
+        shape: Its expressions as text, for describing rejected rows.
+        native: FOCUS columns as text, likewise.
+        own: The FOCUS columns in their own types.
+        sql: Result of `native_sql` in these types.
+        plain: FOCUS columns whose text never stands for null.
+    """
+
+    shape: Shape
+    native: Native
+    own: Native
+    sql: str
+    plain: frozenset[str]
+
+
+def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part | None:
+    """How to read a shape in its own types; None if it has to be read as text."""
+    numbers = {c for c in shape.types if bill.numbers(c)}
+    if not numbers or not all(shape.types[c].startswith(NUMERIC) for c in numbers):
+        return None
+    used = " ".join([*native.focus.values(), native.cost, native.currency, native.skip, native.cost_kind])
+    texts = [c for c, t in shape.types.items() if t == "VARCHAR" and identifier(c) in used]
+    counts = [f"count(*) FILTER ({_unreadable(identifier(c), shape.types[c])})" for c in numbers]
+    counts += [f"count(*) FILTER ({identifier(c)} = '')" for c in texts]
+    counts += [f"count(*) FILTER ({is_null_text(identifier(c))})" for c in texts]
+    found = engine.query(
+        f"SELECT {', '.join(f'{c} AS c{n}' for n, c in enumerate(counts))} FROM {shape.scan}"
+    ).row(0)
+    if any(found[: len(numbers)]):
+        return None
+    empty = dict(zip(texts, found[len(numbers) :], strict=False))
+    null = {c for c, n in zip(texts, found[len(numbers) + len(texts) :], strict=True) if n}
+    own = dict(shape.text)
+    for column, type_ in shape.types.items():
+        name = identifier(column)
+        if column in numbers:
+            own[column] = exact(name) if type_ == "DOUBLE" else f"TRY_CAST({name} AS DECIMAL(38,12))"
+        elif (bill.moments(column) and type_.startswith("TIMESTAMP")) or empty.get(column) == 0:
+            own[column] = name
+    doubtful = [identifier(c) for c, t in shape.types.items() if c in null or t.startswith(NESTED)]
+    typed_shape = replace(shape, text=own, own=True)
+    typed_native = bill.to_focus(typed_shape)
+    return Part(
+        shape,
+        native,
+        typed_native,
+        native_sql(typed_shape, typed_native),
+        frozenset(c for c in NAMES if not any(d in native.focus.get(c, "") for d in doubtful)),
+    )
+
+
+def exact(double: str) -> str:
+    """SQL: the decimal that a double is written as, without writing it where its digits are certain.
+
+    Below 1000 a double times 1e12 is off by less than 0.23; where that is within 0.25 of a whole number, the
+    decimal as written rounds to this number too.
+    """
+    scaled = f"{double} * 1e12"
+    near = f"abs({double}) < 1000 AND abs({scaled} - round({scaled})) < 0.25"
+    as_text = f"TRY_CAST(CAST({double} AS VARCHAR) AS DECIMAL(38,12))"
+    return f"CASE WHEN {near} THEN TRY_CAST({double} AS DECIMAL(38,12)) ELSE {as_text} END"
+
+
+def _unreadable(column: str, type_: str) -> str:
+    """SQL condition: a number is not finite, or too large for money."""
+    if type_ == "DOUBLE":
+        return f"NOT isfinite({column}) OR abs({column}) >= 1e26"
+    return f"{column} IS NOT NULL AND TRY_CAST({column} AS DECIMAL(38,12)) IS NULL"
+
+
+def view(bill: Bill, month: date, parts: Sequence[Part], engine: Engine) -> Stage:
+    """The stage of a month as a query straight over its files."""
+    mine = [part for part in parts if month in part.shape.months]
+    natives = [part.native for part in mine]
+    sqls = [part.sql for part in mine]
+    plain = frozenset.intersection(*(part.plain for part in mine))
+    types = {
+        c: type_
+        for c, type_ in engine.columns(" UNION ALL ".join(sqls)).items()
+        if c in NAMES and (type_.startswith(("DECIMAL", "TIMESTAMP")) or c in plain)
+    }
+    sql = stage_sql(sqls, present(natives), bill.source, bill.tier, sure=sure(natives), types=types)
+    return Stage(f"({sql})", bill, tuple(part.shape for part in mine), tuple(natives), types)

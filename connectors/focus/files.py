@@ -1,0 +1,86 @@
+"""Which files at a FOCUS location are bills that count: the current ones where manifests say so.
+
+- AWS Data Exports: the files of each month's manifest (`connectors/aws/exports.py`)
+- Azure exports: the newest run of each export and month (`connectors/azure/manifests.py`)
+- else every file, but files of other FOCUS datasets are left out, and two runs of one export refused
+  (`connectors/bills/runs.py`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from connectors.aws.exports import exports, is_export_manifest
+from connectors.azure.manifests import current, is_manifest
+from connectors.base import Object, SourceError
+from connectors.bills.files import is_bill, open_bill
+from connectors.focus.mapping import other_dataset
+from connectors.objects import Store, read_json, write_json
+
+AZURE = {"focuscost": "focus"}
+
+
+def counting(store: Store, objects: Sequence[Object]) -> list[Object]:
+    """The files that count, by their manifests; all bill files where there is none.
+
+    A location may hold both: manifests stand for the files below the folder they lie in.
+
+    Raises:
+        SourceError: A manifest is damaged or names a file that is not there, or two exports bill the same.
+    """
+    if any(is_export_manifest(o.key) for o in objects):
+        delivered = exports(store, objects, None, lambda columns: "billedcost" in columns)
+        return _whole(store, objects, {o for d in delivered for o in d.objects}, "data exports")
+    if any(is_manifest(o.key) for o in objects):
+        return _whole(store, objects, set(current(store, objects, AZURE)), "export manifests")
+    return [o for o in objects if is_bill(o.key)]
+
+
+def _whole(store: Store, objects: Sequence[Object], named: set[Object], kind: str) -> list[Object]:
+    """The named files, if no other bill file lies outside the folders of exports."""
+    tops = {o.key.split("/")[0] if "/" in o.key else "" for o in named}
+    loose = [
+        o.key for o in objects if is_bill(o.key) and (o.key.split("/")[0] if "/" in o.key else "") not in tops
+    ]
+    if loose:
+        msg = (
+            f"{store.uri(loose[0])} is named by no manifest, while {kind} beside it are: whether it counts cannot "
+            "be known; put files without a manifest into a source of their own"
+        )
+        raise SourceError(msg)
+    return sorted(named, key=lambda o: o.key)
+
+
+class Datasets:
+    """Which files hold cost rows; remembered by the file's version.
+
+    Args:
+        store: Where the files are.
+        cache: The JSON file that remembers.
+    """
+
+    def __init__(self, store: Store, cache: Path) -> None:
+        self._store = store
+        self._cache = cache
+
+    def split(self, objects: Sequence[Object]) -> tuple[list[Object], dict[str, str]]:
+        """The files with cost rows, and key -> dataset of the others.
+
+        Raises:
+            SourceError: A file cannot be read.
+        """
+        known = read_json(self._cache)
+        found = {}
+        for item in objects:
+            name = f"{item.key}:{item.version}"
+            if name not in known:
+                path = self._store.fetch([item])[0]
+                dataset = other_dataset(open_bill(item, self._store.uri(item.key), path).columns)
+                found[name] = [dataset] if dataset else []
+            else:
+                found[name] = known[name]
+        if found != known:
+            write_json(self._cache, found)
+        others = {o.key: found[f"{o.key}:{o.version}"] for o in objects}
+        return [o for o in objects if not others[o.key]], {k: v[0] for k, v in others.items() if v}

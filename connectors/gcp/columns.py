@@ -1,0 +1,112 @@
+"""Columns of the BigQuery billing export, nested or flattened, as SQL text expressions.
+
+What they mean in FOCUS belongs to `mapping.py` beside this.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date
+
+from connectors.base import SourceError
+from connectors.bills.files import BillFile, Shape
+from connectors.bills.months import parse_month
+from connectors.bills.stage import require
+from connectors.sql import literal
+
+PERIOD = "invoice.month"
+MANDATORY = ("billing_account_id", "cost", "currency", "usage_start_time", "usage_end_time", PERIOD)
+"""Without one of these columns no row of a file has a meaning."""
+
+OPTIONAL = (
+    "service", "sku", "project", "labels", "system_labels", "tags", "location", "usage", "credits", "cost_type",
+    "resource", "price", "cost_at_list", "transaction_type", "seller_name", "subscription",
+)  # fmt: skip
+"""Top-level columns that a row may lack; a JSON line leaves out what is null."""
+
+NULL = "CAST(NULL AS VARCHAR)"
+MONTH = re.compile(r"(\d{4})(\d{2})(\.0)?")
+
+
+def _key(column: str) -> str:
+    """`invoice.month`, `invoice_month` and `Invoice Month` are the same column."""
+    return re.sub(r"[^a-z0-9]", "", column.lower())
+
+
+def parse_invoice_month(text: str | None) -> date | None:
+    """First day of an invoice month such as 202601 (a number where pandas wrote it); None if it is none."""
+    found = MONTH.fullmatch((text or "").strip())
+    return parse_month(f"{found[1]}-{found[2]}-01") if found else None
+
+
+def period_column(bill: BillFile) -> str:
+    """The native column with the invoice month.
+
+    Raises:
+        SourceError: There is none.
+    """
+    for column in bill.columns:
+        if _key(column) == _key(PERIOD):
+            return column
+    if "invoice" in bill.columns:
+        return PERIOD
+    msg = (
+        f"{bill.uri}: mandatory column {PERIOD!r} is missing; it has: {', '.join(sorted(bill.columns))}. "
+        "If it is not a BigQuery billing export, move it elsewhere; else put the column back"
+    )
+    raise SourceError(msg)
+
+
+def as_json(text: str) -> str:
+    """SQL: a text as JSON; NULL if it is neither JSON nor a Python literal as pandas writes nested values to CSV."""
+    quoted = f"regexp_replace({text}, '(''\\s*:\\s*)None(\\s*[,}}])', '\\1null\\2', 'g')"
+    quoted = f"regexp_replace({quoted}, '''((?:[^''\"\\\\])*)''', '\"\\1\"', 'g')"
+    return f"COALESCE(TRY_CAST({text} AS JSON), TRY_CAST({quoted} AS JSON))"
+
+
+class Fields:
+    """The native columns of a shape by their names in BigQuery (`service.description`), as SQL text expressions.
+
+    Nested columns (JSON lines, Parquet) are taken apart; a column that is not there is NULL.
+
+    Raises:
+        SourceError: A mandatory column is missing, or one is there in two spellings.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self._columns: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._used: set[str] = set()
+        for column, text in shape.text.items():
+            if _key(column) in self._columns:
+                msg = (
+                    f"{shape.files[0].uri}: column {column!r} is there twice in different spellings; keep one"
+                )
+                raise SourceError(msg)
+            self._columns[_key(column)] = text
+            self._names[_key(column)] = column
+        require({n: n for n in MANDATORY if n in self}, MANDATORY, shape)
+
+    def __contains__(self, name: str) -> bool:
+        return _key(name) in self._columns or _key(name.split(".", maxsplit=1)[0]) in self._columns
+
+    def __getitem__(self, name: str) -> str:
+        outer, _, inner = name.partition(".")
+        if _key(name) in self._columns:
+            self._used.add(_key(name))
+            return self._columns[_key(name)]
+        if inner and _key(outer) in self._columns:
+            self._used.add(_key(outer))
+            path = literal("$." + ".".join(f'"{part}"' for part in inner.split(".")))
+            nested = f"json_extract_string(TRY_CAST({self._columns[_key(outer)]} AS JSON), {path})"
+            return f"nullif({nested}, '')"
+        return NULL
+
+    def first(self, *names: str) -> str:
+        """The first of the columns that has a value in the row."""
+        return f"COALESCE({', '.join(self[n] for n in names)})"
+
+    def unused(self) -> Sequence[str]:
+        """Columns that nothing was asked of, so far."""
+        return [name for key, name in self._names.items() if key not in self._used]

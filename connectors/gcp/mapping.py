@@ -1,0 +1,179 @@
+"""BigQuery billing export (standard and detailed) as FOCUS 1.4, as SQL expressions over the columns a file has.
+
+Source: Google's reference of the export's schema. Cleaning values, rejecting rows and counting belong to
+`connectors/bills/rules.py`.
+"""
+
+from __future__ import annotations
+
+from connectors.bills.files import Shape
+from connectors.bills.stage import Native
+from connectors.gcp.columns import PERIOD, Fields, as_json
+from connectors.gcp.services import SERVICE_CATEGORIES
+from connectors.sql import literal
+
+PROVIDER = "'Google Cloud'"
+CREDIT = "__part IS NOT NULL"
+"""The row stands for one of its credits, whose JSON is `__part`."""
+
+CATEGORIES = {"regular": "Usage", "tax": "Tax", "adjustment": "Adjustment", "rounding_error": "Adjustment"}
+"""cost_type -> ChargeCategory."""
+
+COMMITMENTS = {
+    "COMMITTED_USAGE_DISCOUNT": "Usage",
+    "COMMITTED_USAGE_DISCOUNT_DOLLAR_BASE": "Spend",
+    "FEE_UTILIZATION_OFFSET": "Spend",
+}
+"""credits.type -> CommitmentDiscountCategory."""
+
+MODELS = "gemini|claude|mistral|llama|palm|deepseek|qwen|generative|imagen|veo |embedding|tokens?([^a-z]|$)"
+"""Parts of names of SKUs of Vertex AI that are calls of a managed model, not rented machines."""
+
+
+def credit_parts(credits: str) -> str:
+    """SQL: the credits of a row as a list of JSON texts, of an array or of one object; none where the amount is 0.
+
+    What is neither becomes one part without an amount, so that the row's credit is rejected and not lost.
+    """
+    content = as_json(credits)
+    each = f"CASE WHEN json_type({content}) = 'OBJECT' THEN [CAST({content} AS VARCHAR)] ELSE CAST(from_json({content}, '[\"JSON\"]') AS VARCHAR[]) END"
+    amount = "TRY_CAST(json_extract_string(TRY_CAST(c AS JSON), '$.amount') AS DECIMAL(38,12))"
+    kept = f"list_filter({each}, lambda c: c IS NOT NULL AND c <> '{{}}' AND {amount} IS DISTINCT FROM 0)"
+    return (
+        f"CASE WHEN json_type({content}) IN ('OBJECT', 'ARRAY') THEN {kept} "
+        f"WHEN json_type({content}) = 'NULL' OR {credits} IS NULL OR {credits} = 'None' THEN CAST([] AS VARCHAR[]) "
+        f"ELSE [{credits}] END"
+    )
+
+
+def tags(f: Fields) -> str:
+    """SQL: labels as one flat JSON object; those of the project and of Google with a prefix. A valueless key is true.
+
+    Labels that are no array of keys and values are left as they are, to be counted as malformed.
+    """
+    prefixes = {"labels": "", "project.labels": "gcp:project.", "tags": "gcp:tag.", "system_labels": "gcp:"}
+    pairs = []
+    for name, prefix in prefixes.items():
+        found = f'from_json({as_json(f[name])}, \'[{{"key":"VARCHAR","value":"VARCHAR"}}]\')'
+        value = "CASE WHEN COALESCE(p.value, '') = '' THEN 'true' ELSE CAST(to_json(p.value) AS VARCHAR) END"
+        pair = f"CAST(to_json({literal(prefix)} || p.key) AS VARCHAR) || ':' || {value}"
+        pairs.append(
+            f"CASE WHEN json_type({as_json(f[name])}) = 'ARRAY' THEN "
+            f"nullif(array_to_string(list_transform(list_filter({found}, lambda p: p.key IS NOT NULL), lambda p: {pair}), ','), '') END"
+        )
+    joined = f"concat_ws(',', {', '.join(pairs)})"
+    labels = f["labels"]
+    odd = f"{labels} IS NOT NULL AND json_type({as_json(labels)}) IS DISTINCT FROM 'ARRAY'"
+    return f"CASE WHEN {odd} THEN {labels} WHEN {joined} <> '' THEN '{{' || {joined} || '}}' END"
+
+
+def to_focus(shape: Shape) -> Native:
+    """A file of the export as FOCUS 1.4.
+
+    Every credit of a row is a row of its own, so that the net cost, cost + sum(credits[].amount), is what the
+    rows of a month add up to. Google bills commitments as they run and grants what they cover as credits, so
+    what is billed is also the effective cost. A list cost is known only where the export has `cost_at_list`.
+
+    Raises:
+        SourceError: A mandatory column is missing, or is there in two spellings.
+    """
+    f = Fields(shape)
+    credit = "TRY_CAST(__part AS JSON)"
+
+    def either(of_credit: str, of_row: str) -> str:
+        return f"CASE WHEN {CREDIT} THEN {of_credit} ELSE {of_row} END"
+
+    def credits(name: str) -> str:
+        return f"nullif(json_extract_string({credit}, '$.{name}'), '')"
+
+    amount = f"COALESCE({credits('amount')}, 'no amount: ' || __part)"
+    cost = either(amount, f["cost"])
+    kind = f"COALESCE({f['cost_type']}, 'regular')"
+    sku = f["sku.description"]
+    bought = f"({kind} = 'regular' AND regexp_matches(COALESCE({sku}, ''), '^Commitment'))"
+    used = f"(__part IS NULL AND {kind} = 'regular' AND NOT {bought})"
+    month = f[PERIOD]
+    start = f"regexp_replace({month}, '^(\\d{{4}})(\\d{{2}})(\\.0)?$', '\\1-\\2-01')"
+    next_month = f"CAST(CAST(TRY_CAST({start} AS DATE) + INTERVAL 1 MONTH AS DATE) AS VARCHAR)"
+    began = f"TRY_CAST({f['usage_start_time']} AS TIMESTAMPTZ) < TRY_CAST({start} AS TIMESTAMPTZ)"
+    categories = " ".join(f"WHEN {literal(k)} THEN {literal(c)}" for k, c in CATEGORIES.items())
+    service = f["service.description"]
+    services = " ".join(
+        f"WHEN {literal(p)} THEN {literal(c)}" for c, products in SERVICE_CATEGORIES.items() for p in products
+    )
+    seller = f"CASE WHEN {f['transaction_type']} LIKE 'THIRD_PARTY%' THEN {f['seller_name']} END"
+    committed = " ".join(
+        f"WHEN {credits('type')} = {literal(k)} THEN {literal(c)}" for k, c in COMMITMENTS.items()
+    )
+    by_commitment = f"CASE {committed} END"
+    is_commitment = f"({by_commitment}) IS NOT NULL AND {credits('id')} IS NOT NULL"
+    subscription = f"CASE WHEN {bought} THEN {f['subscription.instance_id']} END"
+
+    def when_used(value: str) -> str:
+        return f"CASE WHEN {used} THEN {value} END"
+
+    columns = {
+        "AvailabilityZone": f["location.zone"],
+        "BilledCost": cost,
+        "BillingAccountId": f["billing_account_id"],
+        "BillingCurrency": f["currency"],
+        "BillingPeriodEnd": next_month,
+        "BillingPeriodStart": start,
+        "ChargeCategory": either(
+            "'Credit'",
+            f"CASE WHEN {bought} THEN 'Purchase' ELSE CASE {kind} {categories} ELSE {kind} END END",
+        ),
+        "ChargeClass": f"CASE WHEN __part IS NULL AND {kind} = 'adjustment' AND {began} THEN 'Correction' END",
+        "ChargeDescription": either(f"COALESCE({credits('full_name')}, {credits('name')}, {sku})", sku),
+        "ChargeFrequency": f"CASE WHEN {bought} AND __part IS NULL THEN 'Recurring' WHEN {kind} = 'regular' THEN 'Usage-Based' ELSE 'One-Time' END",
+        "ChargePeriodEnd": f["usage_end_time"],
+        "ChargePeriodStart": f["usage_start_time"],
+        "CommitmentDiscountCategory": either(
+            f"CASE WHEN {is_commitment} THEN {by_commitment} END",
+            f"CASE WHEN {subscription} IS NOT NULL THEN CASE WHEN contains(lower({sku}), 'dollar') THEN 'Spend' ELSE 'Usage' END END",
+        ),
+        "CommitmentDiscountId": either(f"CASE WHEN {is_commitment} THEN {credits('id')} END", subscription),
+        "CommitmentDiscountName": either(
+            f"CASE WHEN {is_commitment} THEN {credits('name')} END",
+            f"CASE WHEN {subscription} IS NOT NULL THEN {sku} END",
+        ),
+        "CommitmentDiscountType": either(
+            f"CASE WHEN {is_commitment} THEN 'Committed Use Discount' END",
+            f"CASE WHEN {subscription} IS NOT NULL THEN 'Committed Use Discount' END",
+        ),
+        "ConsumedQuantity": when_used(f["usage.amount"]),
+        "ConsumedUnit": when_used(f["usage.unit"]),
+        "ContractedCost": cost,
+        "ContractedUnitPrice": when_used(f["price.effective_price"]),
+        "EffectiveCost": cost,
+        "HostProviderName": PROVIDER,
+        "InvoiceIssuerName": PROVIDER,
+        "ListCost": either(
+            amount, f"CASE WHEN {kind} = 'regular' THEN {f['cost_at_list']} ELSE {f['cost']} END"
+        ),
+        "ListUnitPrice": when_used(f["price.list_price"]),
+        "PricingCategory": f"CASE WHEN {used} AND regexp_matches(lower({sku}), '^(spot |preemptible )|spot preemptible') THEN 'Dynamic' "
+        f"WHEN __part IS NULL AND {kind} = 'regular' THEN 'Standard' END",
+        "PricingQuantity": when_used(f["usage.amount_in_pricing_units"]),
+        "PricingUnit": when_used(f["usage.pricing_unit"]),
+        "ProviderName": PROVIDER,
+        "RegionId": f["location.region"],
+        "ResourceId": f.first("resource.global_name", "resource.name"),
+        "ResourceName": f["resource.name"],
+        "ServiceCategory": f"CASE {service} {services} ELSE 'Other' END",
+        "ServiceName": service,
+        "ServiceProviderName": f"COALESCE({seller}, {PROVIDER})",
+        "SkuId": f["sku.id"],
+        "SkuMeter": sku,
+        "SubAccountId": f["project.id"],
+        "SubAccountName": f["project.name"],
+        "Tags": tags(f),
+    }
+    return Native(
+        focus=columns,
+        cost=cost,
+        currency=f["currency"],
+        parts=credit_parts(f["credits"]),
+        model_api=f"{service} = 'Vertex AI' AND regexp_matches(lower({sku}), {literal(MODELS)})",
+        ignored=tuple(f.unused()),
+    )

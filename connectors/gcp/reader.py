@@ -1,0 +1,107 @@
+"""Source kind `gcp_billing_export`: files of the BigQuery billing export, JSON lines, Parquet or CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal, cast
+
+from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
+from connectors.bills.load import load_bill
+from connectors.bills.plain import PlainFiles
+from connectors.bills.stage import Bill
+from connectors.gcp.columns import OPTIONAL, parse_invoice_month, period_column
+from connectors.gcp.mapping import to_focus
+from connectors.objects import LocationOptions, open_store
+
+VERSION = "gcp-billing-export-1"
+"""Changes whenever the same file would give other facts."""
+
+SUFFIXES = (
+    ".csv",
+    ".csv.gz",
+    ".parquet",
+    ".json",
+    ".jsonl",
+    ".ndjson",
+    ".json.gz",
+    ".jsonl.gz",
+    ".ndjson.gz",
+    ".gz",
+)
+
+STANDARD, DETAILED = "gcp_billing_export_v1", "gcp_billing_export_resource_v1"
+"""Names that BigQuery gives to the tables; the second holds the same costs as the first, by resource."""
+
+
+class Options(LocationOptions):
+    """Options of the kind.
+
+    Attributes:
+        tier: Tier of charges that are not for a managed model API.
+    """
+
+    tier: Literal["cloud", "api"] = "cloud"
+
+
+class GcpReader:
+    """Files of the export. A slice is an invoice month, over all files that hold rows of it.
+
+    Charges are billed by invoice month and reported by usage time, which may lie in the month before. Each file
+    is a part of the export: what arrives late comes in further files, which all count.
+    """
+
+    Options: ClassVar[type[SourceOptions]] = Options
+
+    def __init__(self, options: SourceOptions, context: Context) -> None:
+        self.options = cast("Options", options)
+        self.context = context
+        self._store = open_store(self.options, context.base, context.cache)
+        self._files = PlainFiles(
+            self._store,
+            context,
+            VERSION,
+            period_column,
+            parse=parse_invoice_month,
+            suffixes=SUFFIXES,
+            optional=OPTIONAL,
+        )
+
+    def check(self) -> str:
+        """Says what is there.
+
+        Raises:
+            SourceError: The location cannot be read or holds nothing usable.
+        """
+        return self._files.describe(self._slices(), "GCP billing export")
+
+    def slices(self, window: Window) -> Sequence[Slice]:
+        """The invoice months. Files not seen before are looked into for their months; others are not read.
+
+        Raises:
+            SourceError: The location cannot be read, a file is damaged, or both exports are there.
+        """
+        del window
+        return self._slices()
+
+    def _slices(self) -> list[Slice]:
+        objects = self._files.objects()
+        standard = next((o.key for o in objects if STANDARD in o.key), None)
+        detailed = next((o.key for o in objects if DETAILED in o.key), None)
+        if standard and detailed:
+            msg = (
+                f"{self._store.uri(standard)} is of the standard export and {self._store.uri(detailed)} of the "
+                "detailed one, which holds the same costs: every charge would count twice; keep one of them at "
+                "the location"
+            )
+            raise SourceError(msg)
+        return self._files.slices(self.options.tier, objects=objects)
+
+    def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
+        """Reads all files of the slices in one scan.
+
+        Raises:
+            SourceError: A file cannot be read.
+        """
+        bill = Bill(self.context.name, self.options.tier, to_focus)
+        yield from load_bill(bill, slices, self._files.open(slices), work, engine)

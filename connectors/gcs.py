@@ -1,0 +1,270 @@
+"""A Google Cloud Storage bucket as a store of files, over its JSON API. Credentials are found by google-auth.
+
+The interface belongs to `connectors/objects.py`, local copies to `connectors/downloads.py`; what the files
+mean, to the connectors.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from connectors.base import Object, SourceError
+from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads
+from connectors.objects import LocationOptions, hidden
+
+if TYPE_CHECKING:
+    from requests import Response, Session
+
+ENDPOINT = "https://storage.googleapis.com"
+SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+TIMEOUT_S = (10, 60)
+"""To connect, and between two bytes."""
+
+ADVICE = {
+    400: "the request is refused as wrong; correct `location`",
+    401: "the credentials are not accepted; renew them (gcloud auth application-default login), or correct "
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    403: "access is denied; grant roles/storage.objectViewer on the bucket, and set GOOGLE_CLOUD_QUOTA_PROJECT "
+    "where the reader pays",
+    404: "there is no such bucket or object; correct `location`",
+    429: "the bucket is asked too often; run again later",
+}
+"""HTTP status -> what is wrong and what to do."""
+
+LOCATION = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?:/(?P<prefix>.*))?")
+
+
+class GCSStore:
+    """Objects below a prefix of a bucket.
+
+    The version of an object is the MD5 of its content and its size, so that the same content written again is
+    no change; its generation where the service knows no MD5 (composed objects).
+
+    Args:
+        options: With the location; nothing is reached before the first call.
+        cache: Folder for downloads.
+
+    Raises:
+        ValueError: The location does not name a bucket.
+    """
+
+    def __init__(self, options: LocationOptions, cache: Path) -> None:
+        match = LOCATION.fullmatch(options.location)
+        if match is None:
+            msg = f"location {options.location!r} names no bucket; write gs://bucket/prefix"
+            raise ValueError(msg)
+        self.bucket = match["bucket"]
+        prefix = (match["prefix"] or "").strip("/")
+        self.prefix = f"{prefix}/" if prefix else ""
+        self._anonymous = options.anonymous
+        self._endpoint = (options.endpoint_url or ENDPOINT).rstrip("/")
+        self._downloads = Downloads(cache / "gcs", f"{self._endpoint} {self.uri('')}")
+        self._listed: Sequence[Object] | None = None
+        self._generations: dict[tuple[str, str], str] = {}
+
+    @cached_property
+    def _session(self) -> Session:
+        from requests import Session
+        from requests.adapters import HTTPAdapter
+        from urllib3 import Retry
+
+        if self._anonymous:
+            session = Session()
+        else:
+            import google.auth
+            from google.auth.transport.requests import AuthorizedSession
+
+            credentials, _ = google.auth.default(scopes=[SCOPE])
+            session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+        again = Retry(
+            total=4,
+            connect=2,
+            backoff_factor=0.5,
+            status_forcelist=(429, 500, 502, 503, 504),
+            allowed_methods=("GET",),
+            raise_on_status=False,
+        )
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, HTTPAdapter(max_retries=again))
+        return session
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Turns errors of google-auth and requests into messages for a person."""
+        from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
+        from requests import RequestException
+
+        try:
+            yield
+        except DefaultCredentialsError as error:
+            msg = (
+                f"{what}: no Google credentials ({error}); set GOOGLE_APPLICATION_CREDENTIALS, run "
+                "`gcloud auth application-default login`, or run where a service account gives them "
+                "(anonymous: true for a public bucket)"
+            )
+            raise SourceError(msg) from error
+        except (RequestException, TransportError) as error:
+            msg = (
+                f"{what}: {self._endpoint} cannot be reached ({error}); check the network and `endpoint_url`"
+            )
+            raise SourceError(msg) from error
+        except GoogleAuthError as error:
+            msg = f"{what}: {ADVICE[401]} ({error})"
+            raise SourceError(msg) from error
+
+    def _get(
+        self, what: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], *, stream: bool
+    ) -> Response:
+        """One answer, whatever its status. Content comes as it is stored, never unpacked on the way."""
+        with self._explained(what):
+            response = self._session.get(
+                f"{self._endpoint}/storage/v1/b/{self.bucket}/o{path}",
+                params=query,
+                headers={"Accept-Encoding": "gzip", **headers},
+                timeout=TIMEOUT_S,
+                stream=stream,
+            )
+            if not response.ok:
+                _ = response.content  # so that its connection can be used again
+            return response
+
+    def list(self, prefix: str = "") -> Sequence[Object]:
+        """All objects below the prefix, in order of key; hidden ones are left out.
+
+        Raises:
+            SourceError: The bucket cannot be listed.
+        """
+        objects, what = [], self.uri(prefix)
+        query = {
+            "prefix": self.prefix + prefix,
+            "fields": "nextPageToken,items(name,size,generation,md5Hash)",
+        }
+        while True:
+            response = self._get(what, "", query, {}, stream=False)
+            if response.status_code != HTTPStatus.OK:
+                raise _refused(what, response)
+            page = _page(what, response)
+            for entry in page.get("items", ()):
+                key = entry["name"].removeprefix(self.prefix)
+                if key and not key.endswith("/") and not hidden(key):
+                    listed = _object(key, entry)
+                    objects.append(listed)
+                    self._generations[key, listed.version] = entry["generation"]
+            if not page.get("nextPageToken"):
+                break
+            query["pageToken"] = page["nextPageToken"]
+        objects.sort(key=lambda o: o.key)
+        if not prefix:
+            self._listed = objects
+        return objects
+
+    def read(self, key: str) -> bytes:
+        """The content of an object.
+
+        Raises:
+            SourceError: It cannot be read.
+        """
+        what = self.uri(key)
+        response = self._get(what, self._path(key), {"alt": "media"}, {}, stream=True)
+        if response.status_code != HTTPStatus.OK:
+            raise _refused(what, response)
+        try:
+            return b"".join(_chunks(response))
+        except BrokenDownloadError as error:
+            msg = f"{what}: the download broke off ({error}); run again"
+            raise SourceError(msg) from error
+
+    def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
+        """Local copies, downloaded once a version; a broken download is continued, superseded copies are pruned.
+
+        Raises:
+            SourceError: An object cannot be read, or is no longer what was listed.
+        """
+        paths = [
+            self._downloads.get(
+                wanted,
+                self.uri(wanted.key),
+                partial(self._content, wanted),
+                md5=_md5(wanted),
+            )
+            for wanted in objects
+        ]
+        if self._listed is not None:
+            self._downloads.prune((*self._listed, *objects))
+        return paths
+
+    def _content(self, wanted: Object, start: int) -> tuple[int, Iterator[bytes]]:
+        what, known = self.uri(wanted.key), (wanted.key, wanted.version)
+        if known not in self._generations:
+            self.list(wanted.key)
+        if known not in self._generations:
+            raise ChangedError(what)
+        query = {"alt": "media", "generation": self._generations[known]}
+        span = {"Range": f"bytes={start}-"} if start else {}
+        response = self._get(what, self._path(wanted.key), query, span, stream=True)
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            raise ChangedError(what)
+        if response.status_code == HTTPStatus.PARTIAL_CONTENT:
+            return start, _chunks(response)
+        if response.status_code == HTTPStatus.OK:
+            return 0, _chunks(response)
+        raise _refused(what, response)
+
+    def _path(self, key: str) -> str:
+        return "/" + quote(self.prefix + key, safe="")
+
+    def uri(self, key: str) -> str:
+        """The `gs://` URI of an object."""
+        return f"gs://{self.bucket}/{self.prefix}{key}"
+
+
+def _object(key: str, entry: Mapping[str, Any]) -> Object:
+    size = int(entry["size"])
+    if entry.get("md5Hash"):
+        return Object(key, size, f"{base64.b64decode(entry['md5Hash']).hex()}-{size}")
+    return Object(key, size, f"generation {entry['generation']}")
+
+
+def _md5(wanted: Object) -> str | None:
+    return None if wanted.version.startswith("generation ") else wanted.version.rsplit("-", 1)[0]
+
+
+def _page(what: str, response: Response) -> dict[str, Any]:
+    try:
+        page = response.json()
+    except ValueError as error:
+        msg = f"{what}: the answer is not JSON ({response.text[:80]!r}); check `endpoint_url`"
+        raise SourceError(msg) from error
+    if not isinstance(page, dict):
+        msg = f"{what}: the answer is no list of objects ({response.text[:80]!r}); check `endpoint_url`"
+        raise SourceError(msg)
+    return page
+
+
+def _refused(what: str, response: Response) -> SourceError:
+    """The error of an answer that is no success, with the service's own words."""
+    try:
+        said = str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        said = response.text[:200]
+    advice = ADVICE.get(response.status_code, "run again later")
+    return SourceError(f"{what}: {advice} (HTTP {response.status_code}: {said})")
+
+
+def _chunks(response: Response) -> Iterator[bytes]:
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield from response.raw.stream(CHUNK, decode_content=False)
+    except (HTTPError, OSError) as error:
+        raise BrokenDownloadError(str(error)) from error
+    finally:
+        response.close()

@@ -1,0 +1,276 @@
+"""Spend logs of LiteLLM in files: which columns are read, and the way from CSV, JSON lines and Parquet to text rows.
+
+Columns that may hold prompts, answers, keys or persons (messages, response, proxy_server_request, metadata, api_key,
+user, end_user) are never selected: of Parquet they are not read at all, of CSV and JSON lines they are passed over.
+Errors of parsers, which quote lines, are reduced to a line number. What the rows mean belongs to `requests.py`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import polars as pl
+
+from connectors.base import Engine, Object, SourceError
+from connectors.bills.files import NESTED, BillFile, open_bill, verify
+from connectors.objects import Store
+from connectors.sql import identifier, literal
+from connectors.telemetry import QUARTER_S, TIMESTAMP
+from connectors.telemetry_index import quarters_of, quarters_of_utc
+
+COLUMNS = (
+    "request_id", "spend", "prompt_tokens", "completion_tokens", "total_tokens", "cache_read_input_tokens",
+    "startTime", "endTime", "request_duration_ms", "model", "model_group", "custom_llm_provider", "team_id",
+    "team_alias", "organization_id", "request_tags", "cache_hit", "status",
+)  # fmt: skip
+"""All columns that are ever read."""
+
+REQUIRED = ("request_id", "startTime", "prompt_tokens", "completion_tokens", "model")
+
+JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+TABULAR = (".csv", ".csv.gz", ".parquet")
+
+MAX_LINE = 256 * 1024 * 1024
+"""Longest CSV row, bytes: prompts with pictures in them are long."""
+
+PLAIN = r"[A-Za-z0-9_.:+-]{1,64}( [0-9:.+-]{1,20})?"
+"""Ids, numbers and timestamps: what may be quoted in findings."""
+
+FIRST_QUARTER, LAST_QUARTER = (
+    int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) // QUARTER_S for year in (2000, 2100)
+)
+
+NAIVE = r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?"
+"""A timestamp without a zone: LiteLLM's database holds UTC."""
+
+
+def is_data(key: str, uri: str) -> bool:
+    """The file is a log: not a note (.md, .txt) or a marker whose name starts with an underscore.
+
+    Raises:
+        SourceError: It is of a kind that cannot be read.
+    """
+    name = key.rsplit("/", 1)[-1].lower()
+    if name.startswith("_") or name.endswith((".md", ".txt")):
+        return False
+    if not name.endswith(JSON_LINES + TABULAR):
+        msg = f"{uri} is no spend log; allowed are {', '.join(TABULAR + JSON_LINES)}. Convert it or move it out of the location"
+        raise SourceError(msg)
+    return True
+
+
+def is_json(key: str) -> bool:
+    """The file holds JSON lines."""
+    return key.lower().endswith(JSON_LINES)
+
+
+def chosen(names: Sequence[str], uri: str, *, spend: bool) -> dict[str, str]:
+    """Column of `COLUMNS` -> its name in the file, compared without regard to case.
+
+    Raises:
+        SourceError: A mandatory column is missing.
+    """
+    lower = {n.lower(): n for n in names}
+    found = {c: lower[c.lower()] for c in COLUMNS if c.lower() in lower}
+    missing = [c for c in (*REQUIRED, *(("spend",) if spend else ())) if c not in found]
+    if missing:
+        msg = (
+            f"{uri}: mandatory columns {missing} are missing; it has: {', '.join(sorted(names)[:60])}. "
+            "Export them from LiteLLM_SpendLogs"
+        )
+        raise SourceError(msg)
+    return found
+
+
+def json_rows(path: Path, uri: str) -> Iterator[tuple[int, dict[str, str | None] | None]]:
+    """Line number (from 1) and the columns wanted as text; None for a line that is no JSON object.
+
+    Raises:
+        SourceError: The file is empty or damaged.
+    """
+    lines = 0
+    try:
+        with _open(path) as file:
+            for number, raw in enumerate(file, start=1):
+                line = raw.decode("utf-8", errors="backslashreplace").removeprefix("\ufeff").strip()
+                if line:
+                    lines += 1
+                    yield number, _object(line)
+    except (OSError, EOFError, zlib.error) as error:
+        msg = f"{uri} is damaged or cannot be read ({type(error).__name__}); deliver it again"
+        raise SourceError(msg) from error
+    if not lines:
+        msg = f"{uri} is empty (no line); deliver it again, or remove it"
+        raise SourceError(msg)
+
+
+def _open(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if zipped or path.name.endswith(".gz") else path.open("rb")  # type: ignore[return-value]
+
+
+def _object(line: str) -> dict[str, str | None] | None:
+    try:
+        content = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict):
+        return None
+    lower = {k.lower(): v for k, v in content.items()}
+    return {c: _text(lower.get(c.lower())) for c in COLUMNS}
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)
+
+
+def scan(store: Store, item: Object, *, spend: bool) -> tuple[set[int], str]:
+    """Reads the start times of a file: the quarter hours with requests, and "" (files have no layout).
+
+    Raises:
+        SourceError: It is empty, damaged, lacks a column, or no start time can be read.
+    """
+    uri = store.uri(item.key)
+    path = store.fetch([item])[0]
+    if is_json(item.key):
+        texts = pl.Series([row["startTime"] for _, row in json_rows(path, uri) if row], dtype=pl.String)
+    else:
+        log = open_bill(item, uri, path)
+        column = chosen(log.columns, uri, spend=spend)["startTime"]
+        try:
+            frame = (
+                pl.scan_parquet(path, glob=False, hive_partitioning=False)
+                if log.form == "parquet"
+                else pl.scan_csv(path, infer_schema=False, glob=False)
+            )
+            texts = frame.select(column).collect(engine="streaming")[column]
+        except (pl.exceptions.PolarsError, OSError) as error:
+            msg = f"{uri} is damaged or not a complete CSV or Parquet file ({type(error).__name__}); deliver it again"
+            raise SourceError(msg) from error
+    if isinstance(texts.dtype, pl.Datetime):
+        found = quarters_of_utc(texts)
+    else:
+        found = quarters_of(utc_text(texts.cast(pl.String)))
+    found = {q for q in found if FIRST_QUARTER <= q < LAST_QUARTER}
+    given = texts.drop_nulls().cast(pl.String)
+    if not found and len(given):
+        quoted = repr(given[0]) if re.fullmatch(PLAIN, given[0]) else f"{len(given[0])} characters long"
+        msg = (
+            f"{uri}: column 'startTime': none of {len(texts)} times can be read, the first is {quoted}; "
+            "write UTC (2026-09-01 12:00:00.000) or ISO 8601 with a zone, of 2000 to 2099"
+        )
+        raise SourceError(msg)
+    if not found and is_json(item.key):
+        msg = f"{uri}: none of its lines is a JSON object with a `startTime`; export LiteLLM_SpendLogs as JSON lines"
+        raise SourceError(msg)
+    return found, ""
+
+
+def utc_text(texts: pl.Series) -> pl.Series:
+    """Timestamps in text; those without a zone get UTC's."""
+    clean = texts.str.strip_chars()
+    naive = clean.str.contains(f"^{NAIVE}$")
+    return pl.select(pl.when(naive).then(clean + "Z").otherwise(clean)).to_series()
+
+
+def utc_sql(text: str) -> str:
+    """SQL: the UTC timestamp of a text, without a zone taken as UTC; NULL where it is none or not of 2000-2099."""
+    clean = f"UPPER(REPLACE(TRIM({text}), ',', '.'))"
+    zoned = f"CASE WHEN regexp_full_match({clean}, '{NAIVE}') THEN {clean} || 'Z' ELSE {clean} END"
+    moment = f"CAST(TRY_CAST({zoned} AS TIMESTAMPTZ) AS TIMESTAMP)"
+    readable = f"(regexp_full_match({clean}, '{NAIVE}') OR regexp_full_match({clean}, '{TIMESTAMP}'))"
+    return f"CASE WHEN {readable} AND {moment} >= TIMESTAMP '2000-01-01' AND {moment} < TIMESTAMP '2100-01-01' THEN {moment} END"
+
+
+def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine, *, spend: bool) -> str:
+    """SQL: the rows of a file as text.
+
+    Args:
+        item: The file.
+        path: Where it can be read.
+        store: Names it to a person.
+        work: Folder for the columns of JSON lines.
+        engine: Tells the types of Parquet columns.
+        spend: The column `spend` must be there.
+
+    Returns:
+        file (key), row (from 1), broken (no JSON object), and `COLUMNS` (text, NULL where absent or blank).
+
+    Raises:
+        SourceError: The file is damaged or lacks a column.
+    """
+    uri = store.uri(item.key)
+    if is_json(item.key):
+        table = _stage_json(path, uri, work)
+        found = dict(zip(COLUMNS, COLUMNS, strict=True))
+        source, number, broken = f"read_parquet({literal(table)})", '"row"', '"broken"'
+    else:
+        log = open_bill(item, uri, path)
+        verify([log])
+        found = chosen(log.columns, uri, spend=spend)
+        source, number, broken = _table(log), "row_number() OVER ()", "FALSE"
+        if log.form != "parquet":
+            found = {c: f"c{log.columns.index(name)}" for c, name in found.items()}
+    types = engine.columns(f"SELECT * FROM {source}")
+    values = (
+        f"NULLIF(TRIM({_as_text(found[c], types[found[c]])}), '') AS {identifier(c)}"
+        if c in found
+        else f"CAST(NULL AS VARCHAR) AS {identifier(c)}"
+        for c in COLUMNS
+    )
+    return (
+        f"SELECT {literal(item.key)} AS file, {number} AS row, {broken} AS broken, "
+        f"{', '.join(values)} FROM {source}"
+    )
+
+
+def _as_text(name: str, type_: str) -> str:
+    value = (
+        f"to_json({identifier(name)})"
+        if type_.endswith("[]") or type_.startswith(NESTED)
+        else identifier(name)
+    )
+    return f"CAST({value} AS VARCHAR)"
+
+
+def _stage_json(path: Path, uri: str, work: Path) -> Path:
+    rows = [{"row": n, "broken": row is None, **(row or {})} for n, row in json_rows(path, uri)]
+    schema = {"row": pl.Int64, "broken": pl.Boolean, **dict.fromkeys(COLUMNS, pl.String)}
+    target = work / f"lines-{len(list(work.glob('lines-*')))}.parquet"
+    pl.DataFrame(rows, schema=schema).write_parquet(target, compression="lz4")
+    return target
+
+
+def _table(log: BillFile) -> str:
+    if log.form == "parquet":
+        return f"read_parquet({literal(log.path)}, hive_partitioning=false, binary_as_string=true)"
+    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(log.columns)))
+    compression = literal("gzip" if log.form == "gzip" else "none")
+    return (
+        f"read_csv({literal(log.path)}, auto_detect=false, header=true, delim=',', quote='\"', escape='\"', nullstr='', "
+        f"columns={{{columns}}}, compression={compression}, hive_partitioning=false, strict_mode=true, max_line_size={MAX_LINE})"
+    )
+
+
+def shown_sql(text: str) -> str:
+    """SQL: a value to quote in a finding. Where columns have slipped it may be a prompt: long or worded text is not quoted."""
+    return (
+        f"CASE WHEN regexp_full_match({text}, '{PLAIN}') THEN {text} "
+        f"WHEN {text} IS NOT NULL THEN '(' || length({text}) || ' characters, not shown)' END"
+    )
+
+
+def explain(error: Exception) -> str:
+    """What a parser said without the text that it quotes, which may be a prompt."""
+    line = re.search(r"\b(?:on )?[Ll]ine:? (\d+)", str(error))
+    return type(error).__name__ + (f" at line {line[1]}" if line else "")

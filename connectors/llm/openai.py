@@ -1,0 +1,146 @@
+"""Source kind `openai`: costs and usage of an OpenAI organisation, as saved answers of its API.
+
+Files of `/v1/organization/costs` (group by project_id and line_item) are a bill; files of
+`/v1/organization/usage/completions` and `embeddings` (group by project_id and model, bucket_width 1h) are usage. A slice
+is a UTC day. A bucket that several files hold counts once: as the last file, in order of key, has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import ClassVar, cast
+from zoneinfo import ZoneInfo
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from connectors.base import Context, Engine, Loaded, Object, Slice, SourceError, SourceOptions, Window
+from connectors.llm.buckets import Findings, charges, hours, once, totals
+from connectors.llm.charges import to_focus, write_charges
+from connectors.llm.pages import COSTS, USAGE, Bucket, read_buckets
+from connectors.objects import LocationOptions, open_store
+from connectors.telemetry import fingerprint, write_days
+from connectors.telemetry_index import Indexed, days, index, settings, within
+from models.tables import FOCUS, INFERENCE_HOURLY
+
+VERSION = "openai-1"
+"""Changes whenever the same files would give other facts."""
+
+UTC_ZONE = ZoneInfo("UTC")
+SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
+
+
+class Project(BaseModel):
+    """Labels of a project of OpenAI, which knows no tags."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    team: str | None = None
+    workload: str | None = None
+
+
+class Options(LocationOptions):
+    """Options of the kind.
+
+    Attributes:
+        usage: Usage files are telemetry; false where a gateway's log already reports the same requests.
+        projects: Project id -> its labels. Without a workload it is the model's name.
+    """
+
+    usage: bool = True
+    projects: Mapping[str, Project] = Field(default_factory=dict)
+
+
+class OpenAIReader:
+    """Saved answers of the organisation API."""
+
+    Options: ClassVar[type[SourceOptions]] = Options
+
+    def __init__(self, options: SourceOptions, context: Context) -> None:
+        self.options = cast("Options", options)
+        self.context = context
+        self.store = open_store(self.options, context.base, context.cache)
+
+    def check(self) -> str:
+        """Says what is there.
+
+        Raises:
+            SourceError: The location cannot be read or holds nothing usable.
+        """
+        files = self._files()
+        found = days(files, UTC_ZONE)
+        if not found:
+            msg = f"{self.store.uri('')} holds no buckets; save pages of the costs or usage API there"
+            raise SourceError(msg)
+        return f"{len(files)} files of pages, {found[0]} to {found[-1]} (UTC)"
+
+    def _files(self) -> list[Indexed]:
+        objects = [o for o in self.store.list() if self._is_data(o.key)]
+        name = f"{VERSION}/{self.context.name}/{self.options.location}"
+        return index(objects, self._scan, self.context.cache, name)
+
+    def _is_data(self, key: str) -> bool:
+        name = key.rsplit("/", 1)[-1].lower()
+        if name.startswith("_") or name.endswith((".md", ".txt")):
+            return False
+        if not name.endswith(SUFFIXES):
+            msg = f"{self.store.uri(key)} is no saved page; allowed are {', '.join(SUFFIXES)}. Move it out of the location"
+            raise SourceError(msg)
+        return True
+
+    def _buckets(self, item: Object) -> list[Bucket]:
+        return read_buckets(self.store.fetch([item])[0], item.key, self.store.uri(item.key))
+
+    def _scan(self, item: Object) -> tuple[set[int], str]:
+        return {b.start // 900 for b in self._buckets(item)}, ""
+
+    def slices(self, window: Window) -> Sequence[Slice]:
+        """The UTC days with buckets. Files not seen before are read, others not.
+
+        Raises:
+            SourceError: The location cannot be read, or a file is damaged.
+        """
+        files = self._files()
+        options = settings(self.options.model_dump())
+        found = []
+        for day in days(files, UTC_ZONE):
+            if day <= window.day:
+                start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+                objects = tuple(f.object for f in within(files, start, start + timedelta(days=1)))
+                found.append(Slice(day, "day", fingerprint(VERSION, options, objects), objects))
+        return found
+
+    def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
+        """Reads the pages; they are small, since the API adds requests up.
+
+        Raises:
+            SourceError: A file cannot be read, or buckets overlap without being the same.
+        """
+        del engine
+        read = {
+            o: self._buckets(o) for o in sorted({o for s in slices for o in s.objects}, key=lambda o: o.key)
+        }
+        for piece in slices:
+            mine = [b for o in piece.objects for b in read[o] if b.day == piece.period]
+            yield self._loaded(piece, mine, work)
+
+    def _loaded(self, piece: Slice, buckets: Sequence[Bucket], work: Path) -> Loaded:
+        findings = Findings(self.store)
+        kept = once(buckets, findings)
+        costs = [b for b in kept if b.kind == COSTS]
+        usage = [b for b in kept if b.kind in USAGE and self.options.usage]
+        labels = {k: (v.team, v.workload) for k, v in self.options.projects.items()}
+        charged = to_focus(charges(costs, labels, self.context.name, findings), self.context)
+        worked = hours(usage, labels, findings).with_columns(source=pl.lit(self.context.name))
+        written = write_charges(charged, [piece.period], work)
+        _, facts, rows = next(write_days({INFERENCE_HOURLY: worked}, [piece.period], work))
+        if piece.period in written:
+            facts[FOCUS.name], more = written[piece.period]
+            rows += more
+        read = sum(len(b.results) for b in buckets)
+        return Loaded(piece, facts, read, rows, totals(costs), findings.frame())
+
+
+__all__ = ["OpenAIReader", "Options"]

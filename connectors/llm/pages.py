@@ -1,0 +1,180 @@
+"""Saved answers of OpenAI's organisation API: pages of buckets, and what is wrong with their results.
+
+Costs and usage become frames here; FOCUS and slices belong to `openai.py` and `charges.py` beside it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from babel.numbers import list_currencies
+
+from connectors.base import SourceError
+
+COSTS = "organization.costs.result"
+USAGE = ("organization.usage.completions.result", "organization.usage.embeddings.result")
+"""Kinds of results that are read; others are counted and left alone."""
+
+FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC).timestamp(), datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+MAX_TOKENS = 10**15
+PENNY = Decimal("1e-12")
+WIDE = Context(prec=60)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One bucket of one file.
+
+    Attributes:
+        file: Its key.
+        place: Which bucket of the file, from 1.
+        kind: `COSTS`, one of `USAGE`, or "" where nothing in the file is of such a kind.
+        start: Seconds since 1970, UTC.
+        end: The same, exclusive.
+        results: As they came.
+    """
+
+    file: str
+    place: int
+    kind: str
+    start: int
+    end: int
+    results: tuple[Any, ...]
+
+    @property
+    def day(self) -> date:
+        """The UTC day in which it starts."""
+        return datetime.fromtimestamp(self.start, UTC).date()
+
+
+def read_buckets(path: Path, key: str, uri: str) -> list[Bucket]:
+    """The buckets of a file: one page, a list of pages, or a page a line.
+
+    Raises:
+        SourceError: It is empty, damaged, not JSON, not a page, or a bucket has no time.
+    """
+    buckets = [
+        _bucket(bucket, key, place, uri)
+        for place, bucket in enumerate((b for page in _pages(_text(path, uri), uri) for b in page), start=1)
+    ]
+    kind = _kind((b.kind for b in buckets), uri)
+    return [replace(b, kind=kind) for b in buckets]
+
+
+def _text(path: Path, uri: str) -> str:
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b" or path.name.endswith(".gz"):
+            data = gzip.decompress(data)
+        text = data.decode("utf-8-sig").strip()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        msg = f"{uri} is damaged or cannot be read ({error}); save it again"
+        raise SourceError(msg) from error
+    if not text:
+        msg = f"{uri} is empty; save the API's answer again, or remove it"
+        raise SourceError(msg)
+    return text
+
+
+def _loads(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal)
+
+
+def _pages(text: str, uri: str) -> Iterator[Sequence[Any]]:
+    try:
+        try:
+            content = _loads(text)
+        except ValueError:
+            if "\n" not in text:
+                raise
+            content = [_loads(line) for line in text.splitlines() if line.strip()]
+    except (ValueError, RecursionError) as error:
+        msg = f"{uri} is not JSON ({error}); save the whole answer of the API again"
+        raise SourceError(msg) from error
+    for page in content if isinstance(content, list) else [content]:
+        if not isinstance(page, dict) or not isinstance(page.get("data"), list):
+            found = ", ".join(sorted(page)[:10]) if isinstance(page, dict) else type(page).__name__
+            said = (
+                f"; it says: {str(page['error'])[:200]}" if isinstance(page, dict) and "error" in page else ""
+            )
+            msg = f"{uri} is no page of the organisation API: mandatory key 'data' (a list) is missing, it has {found}{said}"
+            raise SourceError(msg)
+        yield page["data"]
+
+
+def _bucket(bucket: Any, key: str, place: int, uri: str) -> Bucket:
+    valid = isinstance(bucket, dict) and isinstance(bucket.get("results"), list)
+    start, end = (bucket.get(k) if valid else None for k in ("start_time", "end_time"))
+    if not (
+        isinstance(start, int)
+        and isinstance(end, int)
+        and FIRST <= start < end <= LAST
+        and end - start <= 31 * 86400
+    ):
+        msg = (
+            f"{uri}: bucket {place} is not one: start_time={start!r}, end_time={end!r}; a bucket has both as seconds since "
+            "1970 (start before end, at most 31 days) and a list `results`"
+        )
+        raise SourceError(msg)
+    objects = {r.get("object") for r in bucket["results"] if isinstance(r, dict)}
+    return Bucket(key, place, _kind(objects, uri), start, end, tuple(bucket["results"]))
+
+
+def _kind(objects: Iterable[Any], uri: str) -> str:
+    kinds = sorted({str(o) for o in objects} & {COSTS, *USAGE})
+    if len(kinds) > 1:
+        msg = f"{uri} mixes {' and '.join(kinds)}; save each in files of its own"
+        raise SourceError(msg)
+    return kinds[0] if kinds else ""
+
+
+def money(value: Any) -> Decimal | None:
+    """An amount with 12 decimals, rounded half away from zero; None for what is no amount."""
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        return None
+    try:
+        amount = Decimal(value)
+        if not amount.is_finite() or abs(amount) >= Decimal(10) ** 26:
+            return None
+        return amount.quantize(PENNY, ROUND_HALF_UP, WIDE)
+    except InvalidOperation:
+        return None
+
+
+def currency(value: Any) -> str | None:
+    """An ISO 4217 code in capitals; None for what is none."""
+    code = value.strip().upper() if isinstance(value, str) else ""
+    return code if code in list_currencies() else None
+
+
+def count(value: Any) -> int | None:
+    """A count of tokens or requests; None for what is none."""
+    return (
+        value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS else None
+    )
+
+
+def text(value: Any) -> str | None:
+    """A name; None for a blank or for what is none."""
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def line_item(value: Any) -> tuple[str | None, str | None]:
+    """Model (or service) and meter of a line item such as `gpt-4o-2024-08-06, cached input`.
+
+    Returns:
+        The name before the last comma and what follows it: input, cached input, output, ...; None where there is none.
+    """
+    name = text(value)
+    if name is None or ", " not in name:
+        return name, None
+    model, _, meter = name.rpartition(", ")
+    return model, meter

@@ -1,0 +1,177 @@
+"""Requests of a spend log in SQL: what is wrong with a row, hours of usage, and spend by day.
+
+Rules:
+- A request belongs to the hour and UTC day in which it started.
+- A request id counts once a day: the copy that ended last, of those the one in the last file.
+- A request without a status counts as answered, and how many failed in its hour is not known.
+- What the gateway answered from its own cache (`cache_hit`) counts as cached prompt tokens.
+- Tokens that are no whole number from 0 to 10^9 reject the row; so does a start that cannot be read. Spend that cannot
+  be read does not: the usage stands, only the charge is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from connectors.llm.logs import shown_sql, utc_sql
+from connectors.sql import literal
+
+BOUNDS = (0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680)
+"""Upper bounds of the latency histogram in seconds: those of vLLM, so that both can be added."""
+
+MAX_TOKENS = 1e9
+FAILED = ("failure", "failed", "error")
+KNOWN_STATUS = ("success", *FAILED)
+UNKNOWN = "unknown"
+"""Workload of requests that name neither tag nor model."""
+
+
+def _bad(column: str) -> str:
+    value = f"TRY_CAST({column} AS DOUBLE)"
+    return f"NOT COALESCE({value} >= 0 AND {value} <= {MAX_TOKENS} AND {value} = floor({value}), FALSE)"
+
+
+def requests_sql(rows: str) -> str:
+    """SQL: every row of a log, typed.
+
+    Args:
+        rows: Relation of `logs.rows_sql`.
+
+    Returns:
+        file, row, day (NULL where the start cannot be read), ts, workload, team, team_id, organisation, provider,
+        model, prompt, output, cached, total, cost (NULL where it cannot be read), spend, ms, hit, failed, status,
+        tags_bad, reject (rule:column, NULL for good rows), `value` (what is rejected) and copy (1 counts).
+    """
+    tag_list = "TRY_CAST(TRY_CAST(request_tags AS JSON) AS VARCHAR[])"
+    is_list = "json_type(TRY_CAST(request_tags AS JSON)) = 'ARRAY'"
+    tag = f"CASE WHEN {is_list} THEN list_filter({tag_list}, lambda x: starts_with(lower(trim(x)), 'workload:'))[1] END"
+    prefix = "lower(custom_llm_provider) || '/'"
+    failed = ", ".join(map(literal, FAILED))
+    checks = {
+        "malformed_json:": ("broken", "CAST(NULL AS VARCHAR)"),
+        "missing_value:startTime": ('"startTime" IS NULL', "NULL"),
+        "bad_date:startTime": ("ts IS NULL", '"startTime"'),
+        "missing_value:prompt_tokens": ("prompt_tokens IS NULL", "NULL"),
+        "bad_tokens:prompt_tokens": (_bad("prompt_tokens"), "prompt_tokens"),
+        "missing_value:completion_tokens": ("completion_tokens IS NULL", "NULL"),
+        "bad_tokens:completion_tokens": (_bad("completion_tokens"), "completion_tokens"),
+        "bad_tokens:cache_read_input_tokens": (
+            f"cache_read_input_tokens IS NOT NULL AND ({_bad('cache_read_input_tokens')} "
+            "OR TRY_CAST(cache_read_input_tokens AS DOUBLE) > TRY_CAST(prompt_tokens AS DOUBLE))",
+            "cache_read_input_tokens",
+        ),
+    }
+    reject = " ".join(f"WHEN {condition} THEN {literal(name)}" for name, (condition, _) in checks.items())
+    value = " ".join(f"WHEN {literal(name)} THEN {text}" for name, (_, text) in checks.items())
+    ended = f"date_diff('millisecond', ts, {utc_sql(chr(34) + 'endTime' + chr(34))})"
+    return f"""
+        WITH timed AS (SELECT *, {utc_sql('"startTime"')} AS ts FROM {rows}
+        ), judged AS (SELECT *, CASE {reject} END AS reject FROM timed
+        ), typed AS (
+            SELECT file, row, request_id, ts, CAST(ts AS DATE) AS day, status, spend, reject,
+                   CASE reject {value} END AS value,
+                   NULLIF(trim(substr(trim({tag}), 10)), '') AS tagged, COALESCE(team_alias, team_id) AS team, team_id,
+                   organization_id AS organisation, custom_llm_provider AS provider, model_group,
+                   NULLIF(CASE WHEN starts_with(lower(model), {prefix}) THEN substr(model, length({prefix}) + 1) ELSE model END, '')
+                       AS model,
+                   TRY_CAST(prompt_tokens AS DOUBLE) AS prompt, TRY_CAST(completion_tokens AS DOUBLE) AS output,
+                   TRY_CAST(total_tokens AS DOUBLE) AS total, TRY_CAST(spend AS DECIMAL(38,12)) AS cost,
+                   COALESCE(lower(cache_hit) IN ('true', 't', '1'), FALSE) AS hit,
+                   CASE WHEN COALESCE(lower(cache_hit) IN ('true', 't', '1'), FALSE) THEN TRY_CAST(prompt_tokens AS DOUBLE)
+                        ELSE TRY_CAST(cache_read_input_tokens AS DOUBLE) END AS cached,
+                   COALESCE(TRY_CAST(request_duration_ms AS DOUBLE), {ended}) AS ms,
+                   COALESCE(lower(status) IN ({failed}), FALSE) AS failed,
+                   request_tags IS NOT NULL AND NOT COALESCE({is_list} AND {tag_list} IS NOT NULL, FALSE) AS tags_bad
+            FROM judged
+        )
+        SELECT * EXCLUDE (tagged, model_group, ms), COALESCE(tagged, model_group, model, '{UNKNOWN}') AS workload,
+               CASE WHEN ms >= 0 AND ms < 1e9 THEN ms END AS ms, ms IS NOT NULL AND NOT COALESCE(ms >= 0 AND ms < 1e9, FALSE) AS ms_bad,
+               CASE WHEN request_id IS NULL THEN 1 ELSE row_number() OVER (
+                   PARTITION BY day, request_id, reject IS NULL ORDER BY ts + to_milliseconds(CAST(CASE WHEN ms >= 0 AND ms < 1e9 THEN ms ELSE 0 END AS BIGINT)) DESC NULLS LAST, file DESC, row DESC
+               ) END AS copy,
+               MIN(hash(spend, prompt, output)) OVER (PARTITION BY day, request_id, reject IS NULL)
+                   <> MAX(hash(spend, prompt, output)) OVER (PARTITION BY day, request_id, reject IS NULL) AS conflicting
+        FROM typed"""
+
+
+def hours_sql(requests: str) -> str:
+    """SQL: `telemetry.inference_hourly` without source; buckets as `b0`, `b1`, ... and `measured` (all)."""
+    answered = "NOT failed AND ms IS NOT NULL"
+    buckets = ", ".join(
+        f"COUNT(*) FILTER ({answered} AND ms <= {bound * 1000}) AS b{i}" for i, bound in enumerate(BOUNDS)
+    )
+    return f"""
+        SELECT date_trunc('hour', ts) AS hour, day, workload, model, team, 'api' AS tier, CAST(1 AS DOUBLE) AS coverage,
+               CAST(COUNT(*) FILTER (NOT failed) AS DOUBLE) AS inferences,
+               CASE WHEN COUNT(status) = COUNT(*) THEN CAST(COUNT(*) FILTER (failed) AS DOUBLE) END AS failed,
+               SUM(prompt) AS tokens_in, SUM(output) AS tokens_out,
+               CASE WHEN COUNT(cached) = COUNT(*) THEN SUM(cached) END AS tokens_cached,
+               COUNT(*) FILTER ({answered}) AS measured, {buckets}
+        FROM {requests} WHERE reject IS NULL AND copy = 1 GROUP BY ALL"""
+
+
+def spend_sql(requests: str) -> str:
+    """SQL: spend and tokens by day, organisation, team, workload, provider and model."""
+    return f"""
+        SELECT day, organisation, team_id, team, workload, provider, COALESCE(model, '{UNKNOWN}') AS service,
+               CAST(SUM(cost) AS DECIMAL(38,12)) AS cost, CAST(SUM(prompt + output) AS DECIMAL(38,12)) AS quantity
+        FROM {requests} WHERE reject IS NULL AND copy = 1 AND cost IS NOT NULL GROUP BY ALL ORDER BY ALL"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to count: SQL of rule, column, example and condition, and of the money concerned."""
+
+    action: str
+    rule: str
+    column: str
+    value: str
+    where: str
+    cost: str = "NULL"
+
+    def sql(self, requests: str) -> str:
+        """SQL: the rows concerned, by file and day."""
+        return (
+            f"SELECT file, day, '{self.action}' AS action, {self.rule} AS rule, {self.column} AS column_name, "
+            f"{shown_sql(f'CAST(MIN({self.value}) AS VARCHAR)')} AS value, COUNT(*) AS rows, "
+            f"CAST({self.cost} AS DECIMAL(38,12)) AS billed_cost, MIN(row) AS row FROM {requests} "
+            f"WHERE {self.where} GROUP BY ALL"
+        )
+
+
+def findings_sql(requests: str, *, bill: bool) -> str:
+    """SQL: file, day (NULL unknown), action, rule, column_name, value (an example), rows, cost, row (the first).
+
+    Args:
+        requests: Relation of `requests_sql`.
+        bill: Spend is money of the ledger: where it cannot be read the row is rejected from it.
+    """
+    kept = "reject IS NULL AND copy = 1"
+    statuses = ", ".join(map(literal, KNOWN_STATUS))
+    money = "rejected" if bill else "flagged"
+    parts = [
+        Finding(
+            "rejected", "split_part(reject, ':', 1)", "split_part(reject, ':', 2)", "value",
+            "reject IS NOT NULL AND copy = 1", "SUM(cost)" if bill else "NULL",
+        ),
+        Finding("flagged", "'duplicate_request'", "'request_id'", "request_id", "copy > 1"),
+        Finding("flagged", "'conflicting_request'", "'request_id'", "request_id", f"{kept} AND conflicting AND request_id IS NOT NULL"),
+        Finding("flagged", "'missing_value'", "'request_id'", "NULL", f"{kept} AND request_id IS NULL"),
+        Finding("flagged", "'missing_value'", "'model'", "NULL", f"{kept} AND model IS NULL"),
+        Finding("flagged", "'unknown_value'", "'status'", "status", f"{kept} AND status IS NOT NULL AND lower(status) NOT IN ({statuses})"),
+        Finding("flagged", "'total_differs'", "'total_tokens'", "total", f"{kept} AND total IS NOT NULL AND total <> prompt + output"),
+        Finding("repaired", "'malformed_tags'", "'request_tags'", "NULL", f"{kept} AND tags_bad"),
+        Finding("repaired", "'value_dropped'", "'request_duration_ms'", "NULL", f"{kept} AND ms_bad"),
+        Finding(money, "CASE WHEN spend IS NULL THEN 'missing_value' ELSE 'not_a_number' END", "'spend'", "spend", f"{kept} AND cost IS NULL"),
+        Finding("flagged", "'negative_spend'", "'spend'", "spend", f"{kept} AND cost < 0"),
+        Finding("flagged", "'spend_without_price'", "'spend'", "spend", f"{kept} AND cost = 0 AND NOT hit AND NOT failed AND prompt + output > 0"),
+    ]  # fmt: skip
+    return " UNION ALL ".join(p.sql(requests) for p in parts)
+
+
+def totals_sql(requests: str) -> str:
+    """SQL: file, day, total: spend that can be read, of rejected rows too, each request once."""
+    return (
+        f"SELECT file, day, CAST(SUM(cost) AS DECIMAL(38,12)) AS total FROM {requests} "
+        "WHERE copy = 1 AND cost IS NOT NULL GROUP BY ALL"
+    )

@@ -1,0 +1,40 @@
+"""What a new delivery changed in a month that had been read before: rows and money by service and account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+GROUP = ("service_name", "sub_account", "currency")
+
+
+def changes(before: pl.DataFrame, after: pl.DataFrame) -> list[dict[str, Any]]:
+    """Compares two versions of the daily costs of one slice.
+
+    Args:
+        before: service_name, sub_account, currency, rows, billed_cost, effective_cost of the version replaced.
+        after: The same columns of the version that replaces it.
+
+    Returns:
+        One entry a service, account and currency whose rows or money differ, greatest change of money first:
+        the group's columns, rows_before, rows_after, and billed_cost_before, billed_cost_after,
+        effective_cost_before, effective_cost_after as exact text. Empty when nothing differs.
+    """
+    sides = [_sums(frame, side) for frame, side in ((before, "before"), (after, "after"))]
+    both = sides[0].join(sides[1], on=list(GROUP), how="full", coalesce=True, nulls_equal=True)
+    both = both.with_columns(pl.col(c).fill_null(0) for c in both.columns if c not in GROUP)
+    pairs = [(f"{name}_before", f"{name}_after") for name in ("rows", "billed_cost", "effective_cost")]
+    differs = both.filter(pl.any_horizontal(pl.col(a) != pl.col(b) for a, b in pairs))
+    size = (pl.col("billed_cost_after") - pl.col("billed_cost_before")).abs()
+    ordered = differs.sort(size, *GROUP, descending=[True, False, False, False], nulls_last=True)
+    return [
+        {k: f"{v:f}" if k.startswith(("billed", "effective")) else v for k, v in row.items()}
+        for row in ordered.iter_rows(named=True)
+    ]
+
+
+def _sums(frame: pl.DataFrame, side: str) -> pl.DataFrame:
+    return frame.group_by(GROUP).agg(
+        pl.col(name).sum().alias(f"{name}_{side}") for name in ("rows", "billed_cost", "effective_cost")
+    )

@@ -1,0 +1,177 @@
+"""Writes the ledger as FOCUS files, one CSV and one Parquet file a source and billing month.
+
+What is changed on the way is in `_charges`, and `docs/focus-conformance.md` says why; nothing else is filled in.
+Checks of what is written belong to `focus_checks.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from connectors.sql import identifier, literal
+from models import focus
+from models.owned_focus import SOURCE
+from models.tables import FOCUS
+from pipelines.engines.duckdb import DuckDBEngine
+from pipelines.focus_checks import Finding, findings
+from pipelines.settings import Config
+from pipelines.warehouse import Warehouse, facts_query
+
+Version = Literal["1.2", "1.4"]
+
+TIME_UNITS: Mapping[str, str] = {
+    "s|sec|seconds?": "Seconds",
+    "mins?|minutes?": "Minutes",
+    "h|hrs?|hours?": "Hours",
+    "days?": "Days",
+    "mo|mos|months?": "Months",
+    "yrs?|years?": "Years",
+}
+"""Spellings of a unit of time in bills, as a regular expression -> the one that FOCUS allows."""
+
+THOUSANDS: Mapping[str, str] = {"K": "000", "M": "000000"}
+"""`1K tokens` in bills is `1000 tokens` in FOCUS."""
+
+
+class ExportError(Exception):
+    """Nothing can be exported; the message says why."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The files of one source and billing month.
+
+    Attributes:
+        source: Name of the source, or `site:NAME`.
+        month: First day of the billing month.
+        rows: Charges in each of the files.
+        files: CSV and Parquet.
+        findings: What is wrong with the charges.
+    """
+
+    source: str
+    month: date
+    rows: int
+    files: tuple[Path, Path]
+    findings: tuple[Finding, ...]
+
+
+def export_focus(config: Config, version: Version, to: Path) -> list[Exported]:
+    """Writes every source and billing month of the published ledger.
+
+    Args:
+        config: The configuration.
+        version: Version of the specification.
+        to: Folder; `SOURCE/YYYY-MM.csv` and `.parquet` are written below it, those of owned hardware in
+            `sites/NAME/`.
+
+    Returns:
+        What was written, by source and month.
+
+    Raises:
+        ExportError: Nothing is published.
+    """
+    slices = [s for s in Warehouse(config.data_dir).current_slices() if FOCUS.name in s.tables]
+    if not slices:
+        msg = f"{config.data_dir}: no charges are published yet; run `tierwise run` first"
+        raise ExportError(msg)
+    written: list[Exported] = []
+    with DuckDBEngine() as engine:
+        for source in sorted({s.source for s in slices}):
+            own = facts_query(FOCUS, [s for s in slices if s.source == source])
+            engine.execute(f"CREATE OR REPLACE TEMP VIEW charges AS {_charges(own)}")
+            found = findings(engine, "charges")
+            columns = _columns(engine, version)
+            months = engine.query("SELECT DISTINCT x_billing_month AS month FROM charges ORDER BY month")
+            for month in months["month"]:
+                stem = to / _folder(source) / f"{month:%Y-%m}"
+                rows, files = _write(engine, columns, month, stem)
+                wrong = tuple(f for f in found if f.month == month)
+                written.append(Exported(source, month, rows, files, wrong))
+    return written
+
+
+def _folder(source: str) -> Path:
+    """A folder of its own for every source; none that readers take for a partition, such as `site=dc1`."""
+    return Path("sites", source.removeprefix(SOURCE)) if source.startswith(SOURCE) else Path(source)
+
+
+def _charges(facts: str) -> str:
+    """The charges as every version of the specification asks for them, where that is certain.
+
+    - what is priced in the billing currency costs the same in the pricing currency
+    - a charge without a subcategory is in the `Other` one of its category
+    - units of time are spelt as FOCUS spells them, thousands in digits; the quantity stays
+    - a meter is left out where there is no SKU that it could be of
+    """
+    same = "(PricingCurrency IS NULL OR PricingCurrency = BillingCurrency)"
+
+    def priced(column: str, in_billing: str) -> str:
+        return f"CASE WHEN {same} THEN {in_billing} ELSE {column} END AS {column}"
+
+    return f"""
+        SELECT * REPLACE (
+            coalesce(PricingCurrency, BillingCurrency) AS PricingCurrency,
+            {priced("PricingCurrencyEffectiveCost", "EffectiveCost")},
+            {priced("PricingCurrencyListUnitPrice", "ListUnitPrice")},
+            {priced("PricingCurrencyContractedUnitPrice", "ContractedUnitPrice")},
+            coalesce(ServiceSubcategory, 'Other (' || ServiceCategory || ')') AS ServiceSubcategory,
+            {_unit("ConsumedUnit")} AS ConsumedUnit,
+            {_unit("PricingUnit")} AS PricingUnit,
+            CASE WHEN SkuId IS NOT NULL THEN SkuMeter END AS SkuMeter,
+            coalesce(ProviderName, ServiceProviderName) AS ProviderName,
+            coalesce(HostProviderName, ServiceProviderName) AS HostProviderName
+        ), coalesce(ServiceProviderName, ProviderName) AS PublisherName
+        FROM ({facts})"""
+
+
+def _unit(column: str) -> str:
+    """SQL: the unit as FOCUS spells it: `Hrs`, `GB-Mo`, `1K tokens` -> `Hours`, `GB-Months`, `1000 tokens`."""
+    unit = column
+    for spelling, name in TIME_UNITS.items():
+        unit = f"regexp_replace({unit}, '(^|-)(?i:{spelling})$', '\\1{name}')"
+    for letter, zeros in THOUSANDS.items():
+        unit = f"regexp_replace({unit}, '^([0-9]+){letter} ', '\\1{zeros} ')"
+    return unit
+
+
+def _columns(engine: DuckDBEngine, version: Version) -> list[focus.FocusColumn]:
+    """The columns of a version. In 1.4 a conditional one without any value is left out; 1.2 has them all."""
+    wanted = focus.columns(version)
+    if version == "1.2":
+        return list(wanted)
+    counts = ", ".join(f"count({identifier(c.name)}) AS {identifier(c.name)}" for c in wanted)
+    found = engine.query(f"SELECT {counts} FROM charges").row(0, named=True)
+    return [c for c in wanted if not c.conditional or found[c.name]]
+
+
+def _write(
+    engine: DuckDBEngine, columns: list[focus.FocusColumn], month: date, stem: Path
+) -> tuple[int, tuple[Path, Path]]:
+    """Writes the two files of a month, sorted so that the same charges give the same bytes."""
+    csv, parquet = stem.parent / f"{stem.name}.csv", stem.parent / f"{stem.name}.parquet"
+    where = f"FROM charges WHERE x_billing_month = DATE {literal(month.isoformat())} ORDER BY ALL"
+    rows = engine.copy(f"SELECT {', '.join(_typed(c) for c in columns)} {where}", parquet)
+    engine.execute(
+        f"COPY (SELECT {', '.join(_text(c) for c in columns)} {where}) TO {literal(csv)} (FORMAT csv, HEADER true)"
+    )
+    return rows, (csv, parquet)
+
+
+def _typed(column: focus.FocusColumn) -> str:
+    """A column as Parquet has it: instants with their zone, JSON as text that any reader takes."""
+    name = identifier(column.name)
+    types = {"timestamp": "TIMESTAMPTZ", "json": "VARCHAR"}
+    return f"CAST({name} AS {types[column.type]}) AS {name}" if column.type in types else name
+
+
+def _text(column: focus.FocusColumn) -> str:
+    """A column as FOCUS writes it in CSV: instants of UTC with a Z."""
+    name = identifier(column.name)
+    if column.type == "timestamp":
+        return f"strftime({name}, '%Y-%m-%dT%H:%M:%SZ') AS {name}"
+    return _typed(column)

@@ -1,0 +1,53 @@
+"""What is wrong with a configuration, told all at once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+_SECRET = re.compile(r"pass|secret|token|key|auth|header|bearer|cred", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: the key's path, the value found there, and what is allowed."""
+
+    path: str
+    value: str
+    allowed: str
+
+    def __str__(self) -> str:
+        """The problem on one line."""
+        found = f" (found: {self.value})" if self.value else ""
+        return f"{self.path}: {self.allowed}{found}"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `problems` holds every reason."""
+
+    def __init__(self, file: Path, problems: list[Problem]) -> None:
+        self.file = file
+        self.problems = problems
+        noun = "problem" if len(problems) == 1 else "problems"
+        super().__init__(f"{file}: {len(problems)} {noun}\n" + "\n".join(f"  - {p}" for p in problems))
+
+
+def problems_of(error: ValidationError, prefix: str = "") -> list[Problem]:
+    """One problem for each error of a model, paths below `prefix`; values that may be secret are not shown."""
+    found = []
+    for item in error.errors(include_url=False):
+        path = ".".join(str(part) for part in item["loc"])
+        path = f"{prefix}.{path}" if prefix and path else prefix or path or "(file)"
+        given = item.get("input")
+        shown = "" if item["type"] == "missing" or isinstance(given, dict | list | tuple) else repr(given)
+        if _SECRET.search(path):
+            shown = "(hidden)"
+        text = {
+            "extra_forbidden": "unknown key; remove it or correct its spelling",
+            "missing": "required, but absent",
+        }.get(item["type"], item["msg"].removeprefix("Value error, "))
+        found.append(Problem(path, shown[:200], text))
+    return found

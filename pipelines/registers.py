@@ -1,0 +1,100 @@
+"""Lists that a configuration holds inline or as CSV files: assets, prices and exchange rates."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from models.config import Asset, Price, Rate, Settings
+from pipelines.problems import Problem, problems_of
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+def assets_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[tuple[Asset, ...], str]:
+    """The asset register and its text, for the hash of the configuration."""
+    if isinstance(settings.assets, str):
+        assets, text = _rows(base / settings.assets, Asset, "assets", problems)
+    else:
+        assets, text = settings.assets, ""
+    seen: set[str] = set()
+    nodes: set[tuple[str, str]] = set()
+    for asset in assets:
+        path, node = f"assets.{asset.asset}", (asset.site, asset.node)
+        site = settings.sites.get(asset.site)
+        if asset.asset in seen:
+            problems.append(Problem("assets", repr(asset.asset), "asset names must be unique"))
+        if asset.retired is None and node in nodes:
+            problems.append(Problem(f"{path}.node", repr(asset.node), "a node may have one asset in service"))
+        if site is None:
+            known = ", ".join(settings.sites) or "none is defined"
+            problems.append(Problem(f"{path}.site", repr(asset.site), f"must be a key of `sites` ({known})"))
+        elif asset.currency != (tariff := site.currency or settings.currency):
+            allowed = f"must be {tariff}, the currency of the tariff of {asset.site}"
+            problems.append(Problem(f"{path}.currency", repr(asset.currency), allowed))
+        seen.add(asset.asset)
+        if asset.retired is None:
+            nodes.add(node)
+    return assets, text
+
+
+def prices_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[tuple[Price, ...], str]:
+    """The prices of model APIs and their text, for the hash of the configuration."""
+    if isinstance(settings.prices, tuple):
+        return settings.prices, ""
+    return _rows(base / settings.prices.file, Price, "prices", problems)
+
+
+def rates_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[tuple[Rate, ...], str]:
+    """The exchange rates and their text, for the hash of the configuration."""
+    if isinstance(settings.rates, tuple):
+        rates, text = settings.rates, ""
+    else:
+        rates, text = _rows(base / settings.rates, Rate, "rates", problems)
+    seen = set()
+    for rate in rates:
+        if rate.currency == settings.currency:
+            allowed = (
+                f"is the organisation's currency, in which the others are given; its rate is 1 ({rate.date})"
+            )
+            problems.append(Problem("rates", repr(rate.currency), allowed))
+        if (rate.date, rate.currency) in seen:
+            problems.append(
+                Problem("rates", f"{rate.currency} {rate.date}", "a currency may have one rate a day")
+            )
+        seen.add((rate.date, rate.currency))
+    return rates, text
+
+
+def _rows(file: Path, model: type[Row], key: str, problems: list[Problem]) -> tuple[tuple[Row, ...], str]:
+    """The rows of a CSV file, and its text; what is wrong with it goes to the problems, line by line."""
+    if not file.is_file():
+        problems.append(Problem(key, str(file), "no such file; give a CSV file, or a list"))
+        return (), ""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        problems.append(Problem(key, str(file), f"cannot be read as CSV in UTF-8: {error}"))
+        return (), ""
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    header = list(reader.fieldnames or ())
+    twice = sorted({c for c in header if header.count(c) > 1})
+    if twice:
+        problems.append(Problem(f"{file.name} header", ", ".join(twice), "each column may be there once"))
+        return (), ""
+    rows = []
+    for row in reader:
+        line = reader.line_num
+        if None in row or None in row.values():
+            allowed = f"must have a value, or nothing between commas, for each of {len(header)} columns"
+            problems.append(Problem(f"{file.name} line {line}", "", f"{allowed}; quote a value with a comma"))
+            continue
+        try:
+            rows.append(model.model_validate({k: v for k, v in row.items() if v != ""}))
+        except ValidationError as error:
+            problems.extend(problems_of(error, f"{file.name} line {line}"))
+    return tuple(rows), text

@@ -1,0 +1,425 @@
+"""Azure export containers: the newest run only, actual beside amortized, and everything that may be wrong."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+
+import pytest
+
+from connectors.azure.columns import parse_azure_month
+from connectors.base import SourceError
+from tests.connectors.azure.rows import row, run_export
+from tests.connectors.bills.helpers import WINDOW, counted, csv_bytes, facts, focus, load, reader, write
+
+KIND = "azure_export"
+SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
+MONTH = "exports/daily/20260901-20260930"
+GUIDS = ("11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-000000000000")
+
+DATA = os.environ.get("TIERWISE_REAL_DATA", "")
+BILLING = Path(DATA) / "billing"
+real = pytest.mark.skipif(not DATA, reason="TIERWISE_REAL_DATA is not set: no real bills to read")
+
+RI = {"PricingModel": "Reservation", "ReservationId": "R-1"}
+BOUGHT = row(**RI, ChargeType="Purchase", Frequency="Recurring", Cost="30")
+COVERED = row(**RI, Cost="0")
+COVERED_AMORTIZED = row(**RI, Cost="21")
+UNUSED = row(**RI, ChargeType="UnusedReservation", Cost="9")
+
+
+def total(tmp: Path, **options: str) -> Decimal:
+    """What September costs in USD."""
+    return load(KIND, tmp / "bills", tmp, **options)[SEPTEMBER].totals["USD"]
+
+
+def test_only_blobs_that_the_manifest_lists_count(tmp_path: Path) -> None:
+    files = {"part_0_0001.csv": [row()], "part_1_0001.csv.gz": [row(Cost="5")]}
+    run_export(tmp_path / "bills", f"{MONTH}/202609100100/{GUIDS[0]}", files)
+    write(tmp_path / "bills" / MONTH / "202609100100" / GUIDS[0] / "part_2_0001.csv", [row(Cost="100")])
+    write(tmp_path / "bills" / "stray.csv", [row(Cost="1000")])
+    assert total(tmp_path) == Decimal(15)
+
+
+@pytest.mark.parametrize("by", ["folder", "submitted"])
+def test_only_the_newest_run_of_a_month_counts(by: str, tmp_path: Path) -> None:
+    days = {"202609080100": "1", "202609100100": "3", "202609090100": "2"}
+    for guid, (stamp, cost) in enumerate(days.items()):
+        folder = f"{MONTH}/{stamp}/g{guid}" if by == "folder" else f"{MONTH}/g{guid}"
+        submitted = f"2026-09-{stamp[6:8]}T01:00:00.1234567Z" if by == "submitted" else ""
+        run_export(tmp_path / "bills", folder, {"a.csv": [row(Cost=cost)]}, submitted=submitted)
+    run_export(
+        tmp_path / "bills",
+        "exports/daily/20261001-20261031/202610010100/x",
+        {"a.csv": [row(Cost="7", BillingPeriodStartDate="10/01/2026")]},
+    )
+    loaded = load(KIND, tmp_path / "bills", tmp_path)
+    assert {m: r.totals["USD"] for m, r in loaded.items()} == {SEPTEMBER: Decimal(3), OCTOBER: Decimal(7)}
+    assert loaded[SEPTEMBER].rows_read == 1
+
+
+def test_a_new_run_changes_the_fingerprint_of_its_month_only(tmp_path: Path) -> None:
+    def prints() -> dict[date, str]:
+        return {s.period: s.fingerprint for s in reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)}
+
+    run_export(tmp_path / "bills", f"{MONTH}/202609080100/a", {"a.csv": [row()]})
+    run_export(
+        tmp_path / "bills",
+        "exports/daily/20261001-20261031/202610010100/x",
+        {"a.csv": [row(BillingPeriodStartDate="10/01/2026")]},
+    )
+    first = prints()
+    assert prints() == first
+    run_export(tmp_path / "bills", f"{MONTH}/202609090100/b", {"a.csv": [row(Cost="11")]})
+    second = prints()
+    assert (second[SEPTEMBER] != first[SEPTEMBER], second[OCTOBER] == first[OCTOBER]) == (True, True)
+
+
+def test_runs_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
+    for name in "ab":
+        run_export(tmp_path / "bills", f"{MONTH}/{name}", {"a.csv": [row(Cost=f"{ord(name)}")]})
+    with pytest.raises(SourceError, match=r"2 runs of one export and month.*keep the newest"):
+        reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)
+
+
+def test_two_exports_of_one_scope_would_count_twice(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run_export(
+            tmp_path / "bills", f"{name}/20260901-20260930/202609080100/x", {"a.csv": [row(Cost=str(len(name)))]},
+            dataset="ActualCost", scope="/subscriptions/1",
+        )  # fmt: skip
+    with pytest.raises(SourceError, match="same scope, type and month: every charge would count twice"):
+        reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)
+
+
+def test_two_scopes_are_one_month(tmp_path: Path) -> None:
+    for n in (1, 2):
+        run_export(
+            tmp_path / "bills", f"e{n}/20260901-20260930/202609080100/x", {"a.csv": [row(Cost=str(n))]},
+            dataset="ActualCost", scope=f"/subscriptions/{n}",
+        )  # fmt: skip
+    assert total(tmp_path) == Decimal(3)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "is damaged"),
+        ("[]", "is damaged"),
+        ("{}", "is damaged.*blobs"),
+        ('{"blobs": [{}]}', "is damaged.*blobName"),
+        ('{"blobs": []}', "names no blob"),
+        ('{"blobs": [{"blobName": "x/gone.csv"}]}', "names x/gone.csv, which is not there yet"),
+        ('{"blobs": [{"blobName": "a.csv"}], "exportConfig": {"type": "FocusCost"}}', "kind `focus`"),
+        ('{"blobs": [{"blobName": "a.csv"}], "exportConfig": {"type": "PriceSheet"}}', "'pricesheet'"),
+    ],
+)
+def test_damaged_manifests_and_runs_not_ready(content: str, words: str, tmp_path: Path) -> None:
+    run_export(tmp_path / "bills", f"{MONTH}/202609080100/x", {"a.csv": [row()]}).write_text(content)
+    with pytest.raises(SourceError, match=words):
+        reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)
+    with pytest.raises(SourceError, match=words):
+        reader(KIND, tmp_path / "bills", tmp_path).check()
+
+
+def test_old_exports_that_add_a_file_a_run_are_refused(tmp_path: Path) -> None:
+    for n, guid in enumerate(GUIDS):
+        write(tmp_path / "bills" / MONTH / f"daily_{guid}.csv", [row(Cost=str(n))])
+    with pytest.raises(SourceError, match=r"runs of one export for 2026-09.*keep the newest"):
+        reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)
+    (tmp_path / "bills" / MONTH / f"daily_{GUIDS[0]}.csv").unlink()
+    assert total(tmp_path) == Decimal(1)
+
+
+def both(root: Path) -> None:
+    """A month of both exports: 30 for a reservation, of which 21 are used and 9 not, and 10 on demand."""
+    run_export(
+        root,
+        "c/actual/20260901-20260930/202609300100/a",
+        {"a.csv": [BOUGHT, COVERED, row()]},
+        dataset="ActualCost",
+    )
+    run_export(
+        root,
+        "c/amort/20260901-20260930/202609300100/b",
+        {"a.csv": [COVERED_AMORTIZED, UNUSED, row()]},
+        dataset="AmortizedCost",
+    )
+
+
+def test_actual_beside_amortized_bills_the_one_and_amortizes_by_the_other(tmp_path: Path) -> None:
+    both(tmp_path / "bills")
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    found = facts(loaded).sort("BilledCost", "EffectiveCost", descending=True)
+    assert found.select("BilledCost", "EffectiveCost", "ChargeCategory").rows() == [
+        (Decimal(30), Decimal(0), "Purchase"),
+        (Decimal(10), Decimal(10), "Usage"),
+        (Decimal(0), Decimal(21), "Usage"),
+        (Decimal(0), Decimal(9), "Usage"),
+    ]
+    assert loaded.totals == {"USD": Decimal(40)}  # the actual export: 30 + 0 + 10
+    assert found["EffectiveCost"].sum() == Decimal(40)  # the amortized one: 21 + 9 + 10
+    assert (loaded.rows_read, loaded.rows_loaded) == (6, 4)
+    assert counted(loaded)["flagged", "in_both_exports", "BilledCost"] == 2
+    assert "exports_disagree" not in loaded.issues["rule"].to_list()
+
+
+def test_exports_that_disagree_say_so(tmp_path: Path) -> None:
+    both(tmp_path / "bills")
+    run_export(
+        tmp_path / "bills",
+        "c/amort/20260901-20260930/202610010100/b",
+        {"a.csv": [UNUSED, row(Cost="12")]},
+        dataset="AmortizedCost",
+    )
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert facts(loaded)["EffectiveCost"].sum() == Decimal(19)  # 9 unused + 10 of the actual export
+    (issue,) = loaded.issues.filter(rule="exports_disagree").to_dicts()
+    assert issue["value"] == "actual - amortized: -2.000000000000 USD"
+
+
+@pytest.mark.parametrize(("dataset", "billed", "effective"), [("actual", 40, 10), ("amortized", 10, 40)])
+def test_one_of_two_exports_can_be_chosen(dataset: str, billed: int, effective: int, tmp_path: Path) -> None:
+    both(tmp_path / "bills")
+    loaded = load(KIND, tmp_path / "bills", tmp_path, dataset=dataset)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(billed)}
+    assert facts(loaded).select("BilledCost", "EffectiveCost").sum().row(0) == (
+        Decimal(billed),
+        Decimal(effective),
+    )
+    assert ("amortized export only" in loaded.note) == (dataset == "amortized")
+
+
+def test_a_month_with_one_of_the_exports_keeps_all_its_rows(tmp_path: Path) -> None:
+    both(tmp_path / "bills")
+    october = row(BillingPeriodStartDate="10/01/2026", BillingPeriodEndDate="10/31/2026", Date="10/02/2026")
+    run_export(
+        tmp_path / "bills",
+        "c/actual/20261001-20261031/202610100100/a",
+        {"a.csv": [october, october | COVERED | {"BillingPeriodStartDate": "10/01/2026"}]},
+        dataset="ActualCost",
+    )
+    loaded = load(KIND, tmp_path / "bills", tmp_path)
+    assert (loaded[OCTOBER].rows_loaded, loaded[OCTOBER].totals) == (2, {"USD": Decimal(10)})
+    assert loaded[SEPTEMBER].totals == {"USD": Decimal(40)}
+
+
+def test_names_tell_the_dataset_and_what_says_nothing_beside_amortized_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "actual" / "a.csv", [BOUGHT, COVERED, row()])
+    write(tmp_path / "bills" / "AmortisedCost" / "a.csv", [COVERED_AMORTIZED, UNUSED, row()])
+    assert total(tmp_path) == Decimal(40)
+    (tmp_path / "bills" / "actual").rename(tmp_path / "bills" / "daily")
+    with pytest.raises(SourceError, match=r"nothing tells of which.*set `dataset`"):
+        reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)
+    assert total(tmp_path, dataset="actual") == Decimal(40)
+    (tmp_path / "bills" / "daily" / "a.csv").unlink()
+    with pytest.raises(SourceError, match="holds no file of dataset 'actual'"):
+        reader(KIND, tmp_path / "bills", tmp_path, dataset="actual").slices(WINDOW)
+
+
+def test_covered_usage_that_an_actual_export_does_bill_stays_billed(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "actual" / "a.csv", [row(**RI, Cost="2")])
+    found = facts(load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER])
+    assert found.select("BilledCost", "EffectiveCost").row(0) == (Decimal(2), Decimal(2))
+
+
+def test_focus_exports_are_sent_to_their_kind(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [focus()])
+    with pytest.raises(SourceError, match=r"a\.csv is a FOCUS export .*kind `focus`"):
+        reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)
+
+
+def test_currencies_are_never_added(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [row(), row(BillingCurrency="EUR", Cost="9"), row(Cost="0.5")])
+    assert load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER].totals == {
+        "USD": Decimal("10.5"),
+        "EUR": Decimal(9),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "month"),
+    [
+        ("09/01/2026", SEPTEMBER), ("9/1/2026", SEPTEMBER), ("2026-09-30", SEPTEMBER), ("2026-09-01T00:00:00Z", SEPTEMBER),
+        ("30/09/2026", None), ("soon", None), ("", None), (None, None),
+    ],
+)  # fmt: skip
+def test_months(text: str | None, month: date | None) -> None:
+    assert parse_azure_month(text) == month
+
+
+# (change, rule, column, value)
+REJECTED = [
+    ({"Cost": "ten"}, "not_a_number", "BilledCost", "ten"),
+    ({"Cost": "1,5"}, "not_a_number", "BilledCost", "1,5"),
+    ({"Cost": "NaN"}, "not_a_number", "BilledCost", "NaN"),
+    ({"Cost": "1e30"}, "not_a_number", "BilledCost", "1e30"),
+    ({"Cost": ""}, "missing_value", "BilledCost", None),
+    ({"Cost": "NULL"}, "missing_value", "BilledCost", None),
+    (RI | {"Cost": "ten"}, "not_a_number", "BilledCost", "ten"),
+    ({"BillingCurrency": ""}, "missing_value", "BillingCurrency", None),
+    ({"Date": "30/09/2026"}, "bad_date", "ChargePeriodStart", "2026-30-09"),
+    ({"Date": "soon"}, "bad_date", "ChargePeriodStart", "soon"),
+    ({"Date": ""}, "missing_value", "ChargePeriodStart", None),
+    ({"BillingPeriodStartDate": "soon"}, "bad_date", "BillingPeriodStart", "soon"),
+    ({"BillingPeriodEndDate": "soon"}, "bad_date", "BillingPeriodEnd", "soon"),
+    (
+        {"BillingPeriodEndDate": "08/15/2026"},
+        "period_ends_before_start",
+        "BillingPeriodEnd",
+        "2026-08-16 00:00:00",
+    ),
+    ({"ChargeType": "Surprise"}, "unknown_charge_category", "ChargeCategory", "Surprise"),
+]
+
+
+@pytest.mark.parametrize(("change", "rule", "column", "value"), REJECTED)
+def test_a_row_without_meaning_is_set_aside(
+    change: dict[str, str], rule: str, column: str, value: str | None, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "bills" / "we'ird [x].csv", [row(), row(Product="a\nb"), row(**change)])
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert (loaded.rows_read, loaded.rows_loaded) == (3, 2)
+    issue = loaded.issues.filter(action="rejected").row(0, named=True)
+    assert (issue["rule"], issue["column_name"], issue["value"]) == (rule, column, value)
+    assert issue["location"] == f"{path}:4"
+    assert sum(loaded.totals.values()) == Decimal(20) + (issue["billed_cost"] or 0)
+
+
+WHOLE = gzip.compress(csv_bytes([row(Product=str(n)) for n in range(3000)]), mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", b"", "is empty"),
+        ("a.csv.gz", WHOLE[: len(WHOLE) // 2], "damaged"),
+        ("a.csv.gz", WHOLE[:-8] + b"\0" * 8, "damaged"),
+        ("a.csv", csv_bytes([row()]) + b"1,2\n", "Expected Number of Columns"),
+        ("a.csv", csv_bytes([row()]) + b'"open\n', "unterminated quote|damaged"),
+        ("a.csv", csv_bytes([row(Product="é")]).replace("é".encode(), b"\xe9"), "UTF-8"),
+        ("a.csv", b"a,b\n1,2\n", "mandatory column 'Date' is missing"),
+        ("a.csv", b"Date,Tags,Tags\n09/01/2026,,\n", "more than once"),
+        ("a.csv", csv_bytes([row() | {"cost ": "1"}]), "twice in different spellings"),
+        ("a.csv", csv_bytes([row(Date="soon", BillingPeriodStartDate="")]), "holds no date"),
+        ("a.parquet", b"PAR1 this is not Parquet", "not a complete|damaged"),
+        ("a.xlsx", b"x", "holds no bill file"),
+    ],
+)  # fmt: skip
+def test_damaged_files_are_refused(name: str, content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / name).write_bytes(content)
+    with pytest.raises(SourceError, match=words):
+        load(KIND, tmp_path / "bills", tmp_path)
+    assert not list((tmp_path / "work").glob("*"))
+
+
+@pytest.mark.parametrize("column", ["Cost", "BillingCurrency", "Date"])
+def test_missing_mandatory_column_is_named_with_its_spellings(column: str, tmp_path: Path) -> None:
+    native = row()
+    native[f"my {column}"] = native.pop(column)
+    write(tmp_path / "bills" / "a.csv", [native])
+    with pytest.raises(
+        SourceError, match=rf"a\.csv: mandatory column '{column}' is missing \(also known as "
+    ):
+        load(KIND, tmp_path / "bills", tmp_path)
+
+
+def test_same_content_twice_header_only_and_extra_columns(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "empty.csv", [], header=list(row()))
+    source = reader(KIND, tmp_path / "bills", tmp_path)
+    assert source.slices(WINDOW) == []
+    assert "no rows" in source.check()
+    write(tmp_path / "bills" / "a.csv", [row(brandNew="x"), row(brandNew="x")])
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert (loaded.totals, "brandNew" in loaded.note, "empty.csv" in loaded.note) == (
+        {"USD": Decimal(20)},
+        True,
+        True,
+    )
+    write(tmp_path / "bills" / "b.csv", [row(brandNew="x"), row(brandNew="x")])
+    with pytest.raises(SourceError, match="have the same content"):
+        source.slices(WINDOW)
+
+
+def raw_rows(path: Path) -> list[dict[str, str]]:
+    """The rows by plain csv, with lower-case column names."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [{k.lower(): v for k, v in r.items()} for r in csv.DictReader(file)]
+
+
+def raw_cost(native: dict[str, str]) -> Decimal:
+    """The cost in billing currency, with the digits that money has."""
+    text = next(native[c] for c in ("costinbillingcurrency", "pretaxcost", "cost") if c in native)
+    return Decimal(text).quantize(Decimal("1e-12"), ROUND_HALF_UP)
+
+
+REAL = [
+    "finops_toolkit/assets/EA_ActualCost_Small.csv",
+    "koku/azure/azure_camelCased.csv",
+    "koku/azure/azure_version_2.csv",
+    "koku/azure/camel_azure_version_2.csv",
+    "koku/azure/costreport_a243c6f2-199f-4074-9a2c-40e671cf1584.csv",
+    "nise/azure_export_container/exports/actual/20250101-20250131/costreport_a5ad103b-42fe-4856-acdc-32871b1fcd86.csv",
+    "nise/azure_export_container/exports/random/20250101-20250131/costreport_10d51945-2cfc-4bc7-877e-5763f5d986b4.csv",
+]
+
+
+@real
+@pytest.mark.parametrize("name", REAL)
+def test_real_exports_add_up_to_their_raw_rows(name: str, tmp_path: Path) -> None:
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.csv").symlink_to(BILLING / name)
+    (loaded,) = load(KIND, tmp_path / "bills", tmp_path).values()
+    raw = raw_rows(BILLING / name)
+    assert loaded.rows_read == loaded.rows_loaded == len(raw)
+    assert sum(loaded.totals.values()) == sum(map(raw_cost, raw)) == facts(loaded)["BilledCost"].sum()
+    assert not {"rejected", "repaired"} & set(loaded.issues["action"])
+    tags = [t for t in facts(loaded)["Tags"] if t]
+    assert len(tags) == sum(r["tags"] not in ("", '""') for r in raw)
+    assert all(isinstance(json.loads(t), dict) for t in tags)
+
+
+@real
+def test_real_amortized_export_of_a_reservation_and_a_savings_plan(tmp_path: Path) -> None:
+    path = BILLING / "finops_toolkit" / "assets" / "EA_AmortizedCost_Small.csv"
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / path.name).symlink_to(path)
+    (loaded,) = load(KIND, tmp_path / "bills", tmp_path).values()
+    raw = raw_rows(path)
+    committed = [r for r in raw if r["pricingmodel"] in ("Reservation", "SavingsPlan")]
+    assert (len(raw), len(committed)) == (28, 2)
+    assert facts(loaded)["EffectiveCost"].sum() == sum(map(raw_cost, raw))
+    billed = sum(raw_cost(r) for r in raw if r not in committed)
+    assert facts(loaded)["BilledCost"].sum() == loaded.totals["USD"] == billed
+
+
+@real
+def test_real_actual_beside_amortized_are_never_added(tmp_path: Path) -> None:
+    assets = BILLING / "finops_toolkit" / "assets"
+    (loaded,) = load(KIND, assets, tmp_path).values()
+    actual, amortized = (
+        raw_rows(assets / "EA_ActualCost_Small.csv"),
+        raw_rows(assets / "EA_AmortizedCost_Small.csv"),
+    )
+    assert loaded.rows_read == len(actual) + len(amortized) == 39
+    assert loaded.totals == {"USD": sum(map(raw_cost, actual))}
+    assert "EA_NoRows.csv" in loaded.note
+    shared = [
+        sum(raw_cost(r) for r in rows if r["pricingmodel"] == "OnDemand") for rows in (actual, amortized)
+    ]
+    (issue,) = loaded.issues.filter(
+        rule="exports_disagree"
+    ).to_dicts()  # two samples that are not of one tenant
+    assert issue["value"] == f"actual - amortized: {shared[0] - shared[1]} USD"
+
+
+@real
+def test_real_manifest_without_its_blob_is_not_ready(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"delivery not ready: .*000001\.csv, which is not there yet"):
+        reader(KIND, BILLING / "koku" / "azure", tmp_path).slices(WINDOW)

@@ -1,0 +1,219 @@
+"""What each kind of line of the BigQuery export becomes in FOCUS: expected values by hand."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.connectors.bills.helpers import counted, facts, load, write
+from tests.connectors.gcp.rows import flat, row, write_lines
+
+KIND = "gcp_billing_export"
+SEPTEMBER = date(2026, 9, 1)
+at = datetime.fromisoformat
+
+
+def rows_of(tmp: Path, *rows: dict[str, Any]) -> list[dict[str, Any]]:
+    """The FOCUS rows of some rows of September."""
+    write_lines(tmp / "bills" / "a.jsonl", rows)
+    return facts(load(KIND, tmp / "bills", tmp)[SEPTEMBER]).to_dicts()
+
+
+def test_usage(tmp_path: Path) -> None:
+    (found,) = rows_of(tmp_path, row(cost_at_list=12, resource={"name": "vm-1", "global_name": "//vm/1"}))
+    tags = json.loads(found.pop("Tags"))
+    assert tags == {
+        "team": "vision",
+        "spot": True,
+        "gcp:project.env": "prod",
+        "gcp:compute.googleapis.com/cores": "8",
+    }
+    assert {k: v for k, v in found.items() if v is not None} == {
+        "AvailabilityZone": "us-central1-a",
+        "BilledCost": Decimal("10.5"),
+        "BillingAccountId": "01AB-02CD",
+        "BillingCurrency": "USD",
+        "BillingPeriodEnd": at("2026-10-01"),
+        "BillingPeriodStart": at("2026-09-01"),
+        "ChargeCategory": "Usage",
+        "ChargeDescription": "A3 GPU hour",
+        "ChargeFrequency": "Usage-Based",
+        "ChargePeriodEnd": at("2026-09-01T01:00"),
+        "ChargePeriodStart": at("2026-09-01"),
+        "ConsumedQuantity": Decimal(3600),
+        "ConsumedUnit": "seconds",
+        "ContractedCost": Decimal("10.5"),
+        "EffectiveCost": Decimal("10.5"),
+        "HostProviderName": "Google Cloud",
+        "InvoiceIssuerName": "Google Cloud",
+        "ListCost": Decimal(12),
+        "PricingCategory": "Standard",
+        "PricingQuantity": Decimal(1),
+        "PricingUnit": "hour",
+        "ProviderName": "Google Cloud",
+        "RegionId": "us-central1",
+        "ResourceId": "//vm/1",
+        "ResourceName": "vm-1",
+        "ServiceCategory": "Compute",
+        "ServiceName": "Compute Engine",
+        "ServiceProviderName": "Google Cloud",
+        "SkuId": "A1",
+        "SkuMeter": "A3 GPU hour",
+        "SubAccountId": "p-1",
+        "SubAccountName": "Vision",
+        "x_billing_month": SEPTEMBER,
+        "x_cost_kind": "direct",
+        "x_source": "bills",
+        "x_tier": "cloud",
+    }
+
+
+CUD = {
+    "id": "cud-1",
+    "name": "Committed",
+    "full_name": "Committed use: GPU",
+    "type": "COMMITTED_USAGE_DISCOUNT",
+    "amount": -3,
+}
+FREE = {"id": "free", "name": "Free Trial", "full_name": "", "type": "PROMOTION", "amount": -0.25}
+
+
+def test_each_credit_is_a_row_of_its_own_and_the_usage_stays_one(tmp_path: Path) -> None:
+    write_lines(tmp_path / "bills" / "a.jsonl", [row(credits=[CUD, FREE])])
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    by_cost = {r["BilledCost"]: r for r in facts(loaded).to_dicts()}
+    usage, cud, free = by_cost[Decimal("10.5")], by_cost[Decimal(-3)], by_cost[Decimal("-0.25")]
+    assert (loaded.rows_read, loaded.rows_loaded) == (1, 3)
+    assert loaded.totals == {"USD": Decimal("7.25")}  # 10.5 - 3 - 0.25
+    assert (usage["ChargeCategory"], usage["ConsumedQuantity"]) == ("Usage", Decimal(3600))
+    for credit in (cud, free):
+        assert (credit["ChargeCategory"], credit["ConsumedQuantity"], credit["PricingQuantity"]) == (
+            "Credit",
+            None,
+            None,
+        )
+        assert (credit["EffectiveCost"], credit["ListCost"]) == (credit["BilledCost"], credit["BilledCost"])
+        assert (credit["Tags"], credit["SubAccountId"]) == (usage["Tags"], "p-1")
+    assert (cud["ChargeDescription"], free["ChargeDescription"]) == ("Committed use: GPU", "Free Trial")
+    assert (cud["CommitmentDiscountId"], cud["CommitmentDiscountType"], cud["CommitmentDiscountCategory"]) == (
+        "cud-1", "Committed Use Discount", "Usage",
+    )  # fmt: skip
+    assert free["CommitmentDiscountId"] is None
+
+
+@pytest.mark.parametrize(
+    "credits",
+    [
+        CUD,
+        [CUD],
+        [None, CUD, {"amount": 0, "name": ""}],
+        json.dumps([CUD]),
+        str([CUD | {"full_name": None}]),
+    ],
+    ids=["object", "array", "with nothing", "text", "python"],
+)
+def test_credits_in_every_form(credits: Any, tmp_path: Path) -> None:
+    found = rows_of(tmp_path, row(credits=credits))
+    assert sorted(r["BilledCost"] for r in found) == [Decimal(-3), Decimal("10.5")]
+
+
+@pytest.mark.parametrize("credits", [{}, [], None, {"name": "", "amount": 0, "id": ""}, "None", ""])
+def test_no_credit(credits: Any, tmp_path: Path) -> None:
+    write_lines(tmp_path / "bills" / "a.jsonl", [row() | {"credits": credits}])
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert facts(loaded)["BilledCost"].to_list() == [Decimal("10.5")]
+    assert loaded.issues.filter(action="rejected").is_empty()
+
+
+# (changes, category, class, frequency, list cost)
+KINDS = [
+    ({"cost_type": "tax"}, "Tax", None, "One-Time", "10.5"),
+    ({"cost_type": "adjustment"}, "Adjustment", None, "One-Time", "10.5"),
+    ({"cost_type": "adjustment", "usage_start_time": "2026-07-31 00:00:00 UTC"}, "Adjustment", "Correction", "One-Time", "10.5"),
+    ({"cost_type": "rounding_error"}, "Adjustment", None, "One-Time", "10.5"),
+    ({"sku__description": "Commitment v1: GPU for 1 Year"}, "Purchase", None, "Recurring", None),
+    ({"usage_start_time": "2026-08-31 23:00:00 UTC"}, "Usage", None, "Usage-Based", None),  # late, not a correction
+    ({"cost_type": None}, "Usage", None, "Usage-Based", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "category", "class_", "frequency", "list_cost"), KINDS)
+def test_each_kind_of_line(
+    changes: dict[str, Any],
+    category: str,
+    class_: str | None,
+    frequency: str,
+    list_cost: str | None,
+    tmp_path: Path,
+) -> None:
+    (found,) = rows_of(tmp_path, row(**changes))
+    assert (found["ChargeCategory"], found["ChargeClass"], found["ChargeFrequency"]) == (
+        category,
+        class_,
+        frequency,
+    )
+    assert found["ListCost"] == (Decimal(list_cost) if list_cost else None)
+    assert (found["ConsumedQuantity"] is None) == (category != "Usage")
+
+
+def test_models_spot_and_marketplace(tmp_path: Path) -> None:
+    model = row(service__description="Vertex AI", sku__description="Gemini 2.5 Pro Text Input - Predictions")
+    machine = row(service__description="Vertex AI", sku__description="Training/Pipelines on A100")
+    spot = row(sku__description="Spot Preemptible A100 GPU")
+    sold = row(transaction_type="THIRD_PARTY_RESELLER", seller_name="Acme")
+    found = rows_of(tmp_path, model, machine, spot, sold)
+    assert [r["x_tier"] for r in found] == ["api", "cloud", "cloud", "cloud"]
+    assert [r["ServiceCategory"] for r in found[:2]] == ["AI and Machine Learning"] * 2
+    assert [r["PricingCategory"] for r in found] == ["Standard", "Standard", "Dynamic", "Standard"]
+    assert found[3]["ServiceProviderName"] == "Acme"
+
+
+def test_every_form_gives_the_same_rows(tmp_path: Path) -> None:
+    rows = [row(credits=[CUD, FREE], cost=0.1), row(cost=-2e-7, labels=[{"key": 'a"b', "value": "é,\n'"}])]
+    nested = pl.DataFrame(rows, infer_schema_length=None, strict=False).with_columns(
+        pl.col("usage_start_time").str.to_datetime("%Y-%m-%d %H:%M:%S UTC", time_zone="UTC"),
+    )
+    found = {}
+    for name in ("a.jsonl", "a.json.gz", "a.parquet", "a.csv", "a.csv.gz"):
+        folder = tmp_path / name
+        folder.mkdir()
+        if name == "a.parquet":
+            nested.write_parquet(folder / name)
+        elif ".csv" in name:
+            write(folder / name, [flat(r) for r in rows])
+        else:
+            write_lines(folder / name, rows)
+        loaded = load(KIND, folder, tmp_path / "x" / name)[SEPTEMBER]
+        assert (loaded.rows_read, loaded.rows_loaded) == (2, 4)
+        assert loaded.totals == {"USD": Decimal("-3.1500002")}  # 0.1 - 3 - 0.25 - 0.0000002
+        found[name] = facts(loaded).sort("BilledCost")
+    for name, frame in found.items():
+        assert frame.equals(found["a.jsonl"]), name
+    assert json.loads(found["a.csv"]["Tags"].to_list()[2])['a"b'] == "é,\n'"
+
+
+def test_columns_that_come_later_or_only_in_some_rows(tmp_path: Path) -> None:
+    write_lines(tmp_path / "bills" / "a.jsonl", [row(project=None, cost_type=None) for _ in range(1200)])
+    write_lines(
+        tmp_path / "bills" / "b.jsonl", [*(row(project=None) for _ in range(1200)), row(new_column={"x": 1})]
+    )
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal("10.5") * 2401}
+    assert facts(loaded)["SubAccountId"].drop_nulls().to_list() == ["p-1"]
+
+
+def test_labels_that_are_no_labels_are_counted(tmp_path: Path) -> None:
+    rows = [
+        row(labels=x, system_labels=[], project={"id": "p"})
+        for x in ("nonsense", [{"key": None, "value": "x"}], {"team": "a"}, [1, "x"])
+    ]
+    write_lines(tmp_path / "bills" / "a.jsonl", rows)
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert facts(loaded)["Tags"].to_list() == [None, None, '{"team":"a"}', None]
+    assert counted(loaded)["repaired", "malformed_tags", "Tags"] == 1

@@ -1,0 +1,272 @@
+"""Files of the BigQuery export: months, late rows, and everything that may be wrong with them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Iterator
+from csv import DictReader
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from connectors.base import SourceError
+from connectors.gcp.columns import parse_invoice_month
+from tests.connectors.bills.helpers import WINDOW, counted, facts, load, reader, write
+from tests.connectors.gcp.rows import flat, row, write_lines
+
+KIND = "gcp_billing_export"
+SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
+
+DATA = os.environ.get("TIERWISE_REAL_DATA", "")
+BILLING = Path(DATA) / "billing"
+real = pytest.mark.skipif(not DATA, reason="TIERWISE_REAL_DATA is not set: no real bills to read")
+
+
+def test_billed_by_invoice_month_reported_by_usage_time(tmp_path: Path) -> None:
+    late = row(usage_start_time="2026-09-30 23:00:00 UTC", usage_end_time="2026-10-01 00:00:00 UTC", cost=4)
+    write_lines(tmp_path / "bills" / "a.jsonl", [row(), late, late | {"invoice": {"month": "202610"}}])
+    write_lines(tmp_path / "bills" / "late" / "b.jsonl.gz", [row(cost=1)])
+    loaded = load(KIND, tmp_path / "bills", tmp_path)
+    assert {m: r.totals["USD"] for m, r in loaded.items()} == {
+        SEPTEMBER: Decimal("15.5"),
+        OCTOBER: Decimal(4),
+    }
+    assert facts(loaded[OCTOBER])["ChargePeriodStart"].dt.date().to_list() == [date(2026, 9, 30)]
+    assert [o.key for o in loaded[SEPTEMBER].slice.objects] == ["a.jsonl", "late/b.jsonl.gz"]
+
+
+def test_late_rows_change_only_the_months_that_they_bill(tmp_path: Path) -> None:
+    write_lines(tmp_path / "bills" / "a.jsonl", [row()])
+    write_lines(tmp_path / "bills" / "b.jsonl", [row(invoice={"month": "202610"})])
+    first = {s.period: s.fingerprint for s in reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)}
+    write_lines(tmp_path / "bills" / "c.jsonl", [row(cost=2)])
+    second = {s.period: s.fingerprint for s in reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)}
+    assert second[OCTOBER] == first[OCTOBER]
+    assert second[SEPTEMBER] != first[SEPTEMBER]
+
+
+def test_known_files_are_not_looked_into_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_lines(tmp_path / "bills" / "a.jsonl", [row()])
+    first = reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)
+    monkeypatch.setattr("connectors.bills.months.open_bill", None)
+    assert reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW) == first
+
+
+def test_standard_and_detailed_export_are_the_same_money(tmp_path: Path) -> None:
+    write_lines(tmp_path / "bills" / "gcp_billing_export_v1_01-000.json", [row()])
+    write_lines(
+        tmp_path / "bills" / "gcp_billing_export_resource_v1_01-000.json", [row(resource={"name": "x"})]
+    )
+    with pytest.raises(SourceError, match=r"standard export.*detailed one.*count twice"):
+        reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "month"),
+    [
+        ("202609", SEPTEMBER),
+        ("202609.0", SEPTEMBER),
+        ("202613", None),
+        ("2026-09", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_invoice_months(text: str | None, month: date | None) -> None:
+    assert parse_invoice_month(text) == month
+
+
+# (change, rule, column, value)
+REJECTED: list[tuple[dict[str, Any], str, str, str | None]] = [
+    ({"cost": "ten"}, "not_a_number", "BilledCost", "ten"),
+    ({"cost": float("nan")}, "not_a_number", "BilledCost", "NaN"),
+    ({"cost": float("inf")}, "not_a_number", "BilledCost", None),
+    ({"cost": 1e27}, "not_a_number", "BilledCost", "1e27"),
+    ({"cost": {"amount": 1}}, "not_a_number", "BilledCost", '{"amount":1}'),
+    ({"cost": ""}, "missing_value", "BilledCost", None),
+    ({"currency": " "}, "missing_value", "BillingCurrency", None),
+    ({"usage_start_time": "1/9/26"}, "bad_date", "ChargePeriodStart", "1/9/26"),
+    ({"usage_end_time": "2026-02-30 00:00:00 UTC"}, "bad_date", "ChargePeriodEnd", "2026-02-30 00:00:00 UTC"),
+    ({"usage_end_time": "2026-08-30 00:00:00 UTC"}, "period_ends_before_start", "ChargePeriodEnd", "2026-08-30 00:00:00 UTC"),
+    ({"invoice": {"month": "soon"}}, "bad_date", "BillingPeriodStart", "soon"),
+    ({"invoice": {}}, "missing_value", "BillingPeriodStart", None),
+    ({"invoice": "202609"}, "missing_value", "BillingPeriodStart", None),  # retyped
+    ({"cost_type": "surprise"}, "unknown_charge_category", "ChargeCategory", "surprise"),
+    ({"cost": None}, "missing_value", "BilledCost", None),
+]  # fmt: skip
+
+
+FLAT = [
+    case for case in REJECTED if not ({"invoice"} & set(case[0]) or isinstance(case[0].get("cost"), dict))
+]
+"""Those that a flattened file can have."""
+
+
+@pytest.mark.parametrize(
+    ("change", "rule", "column", "value", "name"),
+    [*((*case, "a.jsonl") for case in REJECTED), *((*case, "a.csv") for case in FLAT)],
+)
+def test_a_row_without_meaning_is_set_aside(
+    change: dict[str, Any], rule: str, column: str, value: str | None, name: str, tmp_path: Path
+) -> None:
+    bad = row(**change)
+    if name == "a.csv":
+        path = write(tmp_path / "bills" / name, [flat(row()), flat(row()), flat(bad)])
+    else:
+        path = write_lines(tmp_path / "bills" / name, [row(), row(), bad])
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert (loaded.rows_read, loaded.rows_loaded) == (3, 2)
+    issue = loaded.issues.filter(action="rejected").row(0, named=True)
+    assert (issue["rule"], issue["column_name"]) == (rule, column)
+    if value is not None and name == "a.jsonl":
+        assert issue["value"] == value
+    assert issue["location"] == f"{path}:{4 if name == 'a.csv' else 3}"
+    kept, money = facts(loaded)["BilledCost"].sum(), issue["billed_cost"] or Decimal(0)
+    assert sum(loaded.totals.values()) - money == kept
+
+
+@pytest.mark.parametrize("credits", ["nonsense", [{"name": "x"}], [5], {"amount": "free"}])
+def test_a_credit_that_cannot_be_read_is_set_aside_and_not_lost(credits: Any, tmp_path: Path) -> None:
+    write_lines(tmp_path / "bills" / "a.jsonl", [row(), row(credits=credits)])
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert facts(loaded)["BilledCost"].to_list() == [Decimal("10.5")] * 2
+    assert counted(loaded)["rejected", "not_a_number", "BilledCost"] == 1
+    assert loaded.issues.filter(action="rejected")["location"][0].endswith("a.jsonl:2")
+
+
+def test_currencies_are_never_added(tmp_path: Path) -> None:
+    euro = row(currency="EUR", cost=3, credits=[{"name": "c", "amount": -1}])
+    write_lines(tmp_path / "bills" / "a.jsonl", [row(), euro])
+    assert load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER].totals == {
+        "USD": Decimal("10.5"),
+        "EUR": Decimal(2),
+    }
+
+
+def test_hostile_labels_stay_text(tmp_path: Path) -> None:
+    labels = [{"key": "a'; DROP TABLE x --", "value": '"}, {"key": "b'}, {"key": "__part", "value": "\\"}]
+    write_lines(
+        tmp_path / "bills" / "we'ird [x].jsonl", [row(labels=labels, system_labels=[], project={"id": "p"})]
+    )
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert json.loads(facts(loaded)["Tags"][0]) == {label["key"]: label["value"] for label in labels}
+
+
+def refused(tmp: Path, match: str) -> None:
+    """Neither listing nor loading gets past the damage, and nothing is left in the work folder."""
+    with pytest.raises(SourceError, match=match):
+        load(KIND, tmp / "bills", tmp)
+    assert not list((tmp / "work").glob("*"))
+
+
+WHOLE = "".join(json.dumps(row(cost=n)) + "\n" for n in range(2000)).encode()
+PACKED = gzip.compress(WHOLE, mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.jsonl", b"", "is empty"),
+        ("a.jsonl", WHOLE[:-20], "damaged|not JSON lines"),
+        ("a.jsonl", b"[" + WHOLE.splitlines()[0] + b"]", "not JSON lines"),
+        ("a.jsonl", b'{"cost": 1}\nxyz\n', "mandatory column 'invoice.month' is missing|not JSON lines"),
+        ("a.jsonl", b'{"cost": "\xe9"}\n', "UTF-8|damaged"),
+        ("a.json.gz", PACKED[: len(PACKED) // 2], "damaged"),
+        ("a.json.gz", PACKED[:-8] + b"\0" * 8, "damaged"),
+        ("a.parquet", b"PAR1 this is not Parquet", "not a complete|damaged"),
+        ("a.csv", b"a,b\n1,2\n", "mandatory column 'invoice.month' is missing; it has: a, b"),
+        ("a.csv", b"invoice.month,cost,cost\n202609,1,2\n", "more than once"),
+        ("a.csv", b"invoice.month,cost,Cost\n202609,1,2\n", "twice in different spellings"),
+        ("a.csv", b"invoice.month,cost\nsoon,1\n", "holds no date"),
+        ("notes.txt", b"x", "holds no bill file"),
+    ],
+)  # fmt: skip
+def test_damaged_files_are_refused(name: str, content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / name).write_bytes(content)
+    refused(tmp_path, words)
+
+
+@pytest.mark.parametrize(
+    "column", ["cost", "currency", "usage_start_time", "usage_end_time", "billing_account_id"]
+)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_missing_or_renamed_mandatory_column_is_named(column: str, name: str, tmp_path: Path) -> None:
+    native = row()
+    native[f"my {column}"] = native.pop(column)
+    if name == "a.csv":
+        write(tmp_path / "bills" / name, [flat(native)])
+    else:
+        write_lines(tmp_path / "bills" / name, [native])
+    refused(tmp_path, rf"a\.\w+: mandatory column '{column}' is missing; it has: ")
+
+
+def test_extra_and_reordered_columns_are_fine_and_named(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [dict(reversed(flat(row() | {"brand_new": 1}).items()))])
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal("10.5")}
+    assert "brand_new" in loaded.note
+
+
+def test_the_same_content_twice_is_refused_and_a_header_without_rows_is_noted(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [flat(row())])
+    write(tmp_path / "bills" / "empty.csv", [], header=list(flat(row())))
+    assert "empty.csv" in load(KIND, tmp_path / "bills", tmp_path / "first")[SEPTEMBER].note
+    write(tmp_path / "bills" / "b.csv", [flat(row())])
+    refused(tmp_path, "have the same content")
+
+
+def nise_lines(path: Path) -> Iterator[tuple[str, Decimal]]:
+    """Invoice month and net cost of each raw row, by plain Python."""
+    with path.open() as file:
+        for line in file:
+            raw = json.loads(line, parse_float=Decimal, parse_int=Decimal)
+            given = raw["credits"] if isinstance(raw["credits"], list) else [raw["credits"]]
+            yield raw["invoice"]["month"], raw["cost"] + sum(c["amount"] for c in given)
+
+
+def csv_lines(path: Path) -> Iterator[tuple[str, Decimal]]:
+    """The same of a flattened CSV."""
+    with path.open(newline="") as file:
+        for raw in DictReader(file):
+            given = eval(raw["credits"], {"__builtins__": {}})  # a Python literal, as pandas wrote it
+            yield raw["invoice.month"], Decimal(raw["cost"]) + sum(Decimal(str(c["amount"])) for c in given)
+
+
+@real
+@pytest.mark.parametrize("folder", ["nise/gcp_bigquery_jsonl", "nise/gcp_csv", "koku/gcp"])
+def test_real_exports_add_up_to_their_raw_rows(folder: str, tmp_path: Path) -> None:
+    expected: dict[str, Decimal] = {}
+    rows = 0
+    for path in sorted((BILLING / folder).iterdir()):
+        for month, net in nise_lines(path) if path.suffix == ".jsonl" else csv_lines(path):
+            expected[month] = expected.get(month, Decimal(0)) + net
+            rows += 1
+    loaded = load(KIND, BILLING / folder, tmp_path)
+    assert sum(r.rows_read for r in loaded.values()) == rows
+    for start, one in loaded.items():
+        assert abs(one.totals["USD"] - expected[f"{start:%Y%m}"]) < Decimal(
+            "1e-9"
+        )  # raw has up to 16 decimals
+        assert facts(one)["BilledCost"].sum() == one.totals["USD"]
+        assert one.issues.filter(action="rejected").is_empty()
+    assert {f"{m:%Y%m}" for m in loaded} == set(expected)
+
+
+@real
+def test_real_credits_of_a_free_trial(tmp_path: Path) -> None:
+    loaded = load(KIND, BILLING / "koku" / "gcp", tmp_path)[date(2020, 11, 1)]
+    found = (
+        facts(loaded)
+        .group_by("ChargeCategory")
+        .agg(pl.len(), pl.col("BilledCost").sum())
+        .sort("ChargeCategory")
+    )
+    # six credits of -0.000005 and two of -0.000001 take back all that was charged
+    assert found.rows() == [("Credit", 8, Decimal("-0.000032")), ("Usage", 25, Decimal("0.000032"))]

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections import defaultdict
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from connectors.base import SourceError
+from tests.connectors.bills.helpers import WINDOW, counted, facts, load, reader
+from tests.connectors.llm.helpers import bucket, cost, hours, page, usage
+
+DAY = date(2026, 9, 1)
+START = int(datetime(2026, 9, 1, tzinfo=UTC).timestamp())
+HOUR, FULL = 3600, 86400
+
+
+def save(tmp: Path, name: str, content: Any) -> None:
+    path = tmp / "api" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content if isinstance(content, bytes) else json.dumps(content).encode()
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") and not isinstance(content, bytes) else data)
+
+
+def costs(*results: Any, start: int = START) -> dict[str, Any]:
+    return page(bucket(start, start + FULL, *results))
+
+
+def test_costs_become_focus(tmp_path: Path) -> None:
+    save(
+        tmp_path,
+        "costs.json",
+        costs(
+            cost(0.06, "gpt-4o-2024-08-06, input", quantity=24000),
+            cost(0.03, "gpt-4o-2024-08-06, cached input"),
+            cost("1.0000000000005", "web search", project=None),
+            cost(-0.01, "gpt-4o-2024-08-06, output", project="proj_b"),
+        ),
+    )
+    projects = {"proj_a": {"team": "vision"}, "proj_b": {"team": "assist", "workload": "chat"}}
+    got = load("openai", tmp_path / "api", tmp_path, projects=projects)[DAY]
+    rows = facts(got).to_dicts()
+    # 0.06 + 0.03 + 1.000000000001 (the 13th decimal, a 5, rounds away from zero) - 0.01
+    assert got.totals == {"USD": Decimal("1.080000000001")}
+    assert sum(r["BilledCost"] for r in rows) == Decimal("1.080000000001")
+    by_item = {r["ChargeDescription"]: r for r in rows}
+    first = by_item["gpt-4o-2024-08-06, input"]
+    assert (first["ServiceName"], first["SkuMeter"], first["SubAccountId"]) == (
+        "gpt-4o-2024-08-06",
+        "input",
+        "proj_a",
+    )
+    assert (first["ConsumedQuantity"], first["ConsumedUnit"], first["ServiceProviderName"]) == (
+        24000,
+        "Tokens",
+        "OpenAI",
+    )
+    assert (first["x_tier"], first["BillingAccountId"], first["ChargeCategory"]) == ("api", "org-1", "Usage")
+    assert json.loads(first["Tags"]) == {"team": "vision", "workload": "gpt-4o-2024-08-06"}
+    assert json.loads(by_item["gpt-4o-2024-08-06, output"]["Tags"]) == {"team": "assist", "workload": "chat"}
+    search = by_item["web search"]
+    assert (search["ServiceName"], search["SubAccountId"], search["ConsumedUnit"], search["Tags"]) == (
+        "web search",
+        None,
+        None,
+        None,
+    )
+    assert got.issues.is_empty()
+
+
+def test_usage_becomes_hours(tmp_path: Path) -> None:
+    at = START + 5 * HOUR
+    content = page(
+        bucket(at, at + HOUR, usage(1000, 400, 50, 3), usage(10, 0, 5, 1, project_id="proj_b")),
+        bucket(at + HOUR, at + 2 * HOUR, usage(7, None, None, 2, "text-embedding-3-small")),
+    )
+    save(tmp_path, "usage.json.gz", content)
+    got = load("openai", tmp_path / "api", tmp_path)[DAY]
+    rows = {r["hour"].hour: r for r in hours(got).iter_rows(named=True)}
+    keys = ("workload", "inferences", "tokens_in", "tokens_cached", "tokens_out", "failed")
+    # cached tokens are inside input: 1000 + 10 read, 400 of them cached
+    assert [rows[5][k] for k in keys] == ["gpt-4o-2024-08-06", 4, 1010, 400, 55, None]
+    assert [rows[6][k] for k in keys] == ["text-embedding-3-small", 2, 7, None, 0, None]
+    assert (got.totals, list(got.facts)) == ({}, ["telemetry.inference_hourly"])
+    none = load("openai", tmp_path / "api", tmp_path / "x", usage=False)[DAY]
+    assert not none.facts
+
+
+def test_a_bucket_of_two_files_counts_once_as_the_last_has_it(tmp_path: Path) -> None:
+    other = START - FULL
+    save(
+        tmp_path,
+        "2026-09-02.json",
+        page(*costs(cost(1, "a"), start=other)["data"], *costs(cost(2, "a"))["data"]),
+    )
+    save(tmp_path, "2026-09-03.json", page(*costs(cost(3, "a"))["data"], *costs(start=START + FULL)["data"]))
+    got = load("openai", tmp_path / "api", tmp_path)
+    assert {d: x.totals for d, x in got.items()} == {
+        date(2026, 8, 31): {"USD": Decimal(1)}, DAY: {"USD": Decimal(3)}, date(2026, 9, 2): {},
+    }  # fmt: skip
+    assert counted(got[DAY]) == {("flagged", "duplicate_bucket", "start_time"): 1}
+    assert got[date(2026, 9, 2)].rows_loaded == 0
+
+
+def test_daily_usage_is_flagged_and_mixed_widths_are_refused(tmp_path: Path) -> None:
+    save(tmp_path, "day.json", page(bucket(START, START + FULL, usage(10, 0, 1, 1))))
+    got = load("openai", tmp_path / "api", tmp_path)[DAY]
+    assert counted(got) == {("flagged", "coarse_bucket", "end_time"): 1}
+    assert hours(got)["hour"].to_list() == [datetime(2026, 9, 1)]  # noqa: DTZ001
+    save(tmp_path, "hour.json", page(bucket(START, START + HOUR, usage(10, 0, 1, 1))))
+    with pytest.raises(SourceError, match="different width"):
+        load("openai", tmp_path / "api", tmp_path)
+
+
+def test_totals_of_random_pages_by_plain_python(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    expected: dict[date, Decimal] = defaultdict(Decimal)
+    for n in range(4):
+        buckets = []
+        for d in range(n * 3, n * 3 + 3):
+            results = [
+                cost(rng.random() * 10 ** rng.randrange(-9, 4), rng.choice(["m, input", "m, output", None]))
+                for _ in range(40)
+            ]
+            for r in results:
+                expected[date(2026, 9, 1 + d)] += Decimal(repr(r["amount"]["value"])).quantize(
+                    Decimal("1e-12"), "ROUND_HALF_UP"
+                )
+            buckets.append(bucket(START + d * FULL, START + (d + 1) * FULL, *results))
+        save(tmp_path, f"{n}.json", page(*buckets))
+    got = load("openai", tmp_path / "api", tmp_path)
+    assert {d: x.totals["USD"] for d, x in got.items()} == expected
+    assert {d: facts(x)["BilledCost"].sum() for d, x in got.items()} == expected
+
+
+BAD_RESULTS = {
+    "NaN": (cost(float("nan"), "m, input"), ("rejected", "not_a_number", "amount.value"), 0),
+    "infinite": (cost(float("inf"), "m, input"), ("rejected", "not_a_number", "amount.value"), 0),
+    "text": (cost("six", "m, input"), ("rejected", "not_a_number", "amount.value"), 0),
+    "huge": (cost(1e30, "m, input"), ("rejected", "not_a_number", "amount.value"), 0),
+    "boolean": (cost(True, "m, input"), ("rejected", "not_a_number", "amount.value"), 0),
+    "null amount": (cost(None, "m, input"), ("rejected", "missing_value", "amount.value"), 0),
+    "no amount": (cost(1, "m, input", amount=None), ("rejected", "missing_value", "amount.value"), 0),
+    "no object": (7, ("rejected", "missing_value", "amount.value"), 0),
+    "no such currency": (
+        cost(1, "m, input", amount={"value": 4, "currency": "xyz"}), ("rejected", "unknown_currency", "amount.currency"), 4,
+    ),
+    "currency a number": (
+        cost(1, "m, input", amount={"value": 4, "currency": 978}), ("rejected", "unknown_currency", "amount.currency"), 4,
+    ),
+    "another kind": ({"object": "organization.costs.v9", "amount": {"value": 1}}, ("flagged", "kind_not_read", "object"), 0),
+    "not grouped": (cost(0, None), ("flagged", "not_grouped", "line_item"), 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_RESULTS)
+def test_bad_costs_are_counted_and_no_money_is_lost(tmp_path: Path, name: str) -> None:
+    result, expected, aside = BAD_RESULTS[name]
+    save(tmp_path, "costs.json", costs(cost(1.5, "m, input"), result))
+    got = load("openai", tmp_path / "api", tmp_path)[DAY]
+    assert counted(got) == {expected: 1}
+    assert got.totals == {"USD": Decimal("1.5")} | ({"XXX": Decimal(aside)} if aside else {})
+    assert facts(got)["BilledCost"].sum() == Decimal("1.5")
+    assert (got.issues["billed_cost"].drop_nulls().sum() or 0) == aside
+    assert got.rows_read == 2
+
+
+@pytest.mark.parametrize(
+    ("result", "column"),
+    [
+        (usage(-1, 0, 1, 1), "input_tokens"),
+        (usage(1.5, 0, 1, 1), "input_tokens"),
+        (usage(10, 11, 1, 1), "input_cached_tokens"),
+        (usage(10, 0, "many", 1), "output_tokens"),
+        (usage(10, 0, 1, None), "num_model_requests"),
+        (usage(10**16, 0, 1, 1), "input_tokens"),
+    ],
+)
+def test_bad_usage_is_counted(tmp_path: Path, result: Any, column: str) -> None:
+    save(tmp_path, "usage.json", page(bucket(START, START + HOUR, usage(5, 0, 5, 1), result)))
+    got = load("openai", tmp_path / "api", tmp_path)[DAY]
+    assert counted(got) == {("rejected", "bad_count", column): 1}
+    assert hours(got)["tokens_in"].sum() == 5
+
+
+GOOD = json.dumps(costs(cost(1, "m, input"))).encode()
+BAD_FILES = {
+    "empty": ("a.json", b"", "is empty"),
+    "cut": ("a.json", GOOD[:-10], "is not JSON"),
+    "cut gzip": ("a.json.gz", gzip.compress(GOOD * 50)[:-12], "is damaged"),
+    "no data": ("a.json", b'{"object": "page"}', "mandatory key 'data'"),
+    "an error of the API": ("a.json", b'{"error": {"message": "no scope"}}', "no scope"),
+    "a number": ("a.json", b"7", "mandatory key 'data'"),
+    "deep": ("a.json", b"[" * 100000, "is not JSON"),
+    "a bucket without times": ("a.json", json.dumps(page({"results": []})).encode(), "bucket 1 is not one"),
+    "a bucket that ends first": ("a.json", json.dumps(page(bucket(START, START))).encode(), "bucket 1 is not one"),
+    "milliseconds": ("a.json", json.dumps(page(bucket(START * 1000, START * 1000 + 1))).encode(), "seconds since"),
+    "costs and usage": ("a.json", json.dumps(costs(cost(1, "m"), usage(1, 0, 1, 1))).encode(), "mixes"),
+    "a table": ("a.csv", b"a,b", "no saved page"),
+    "latin-1": ("a.json", '{"é": 1}'.encode("latin-1"), "is damaged"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_files_are_refused(tmp_path: Path, name: str) -> None:
+    file, data, words = BAD_FILES[name]
+    save(tmp_path, file, data)
+    with pytest.raises(SourceError, match=words) as caught:
+        load("openai", tmp_path / "api", tmp_path)
+    assert file in str(caught.value)
+
+
+def test_pages_in_lists_and_lines(tmp_path: Path) -> None:
+    first, second = costs(cost(1, "m, input")), costs(cost(2, "m, input"), start=START + FULL)
+    save(tmp_path, "list.json", [first, second])
+    listed = load("openai", tmp_path / "api", tmp_path)
+    (tmp_path / "api" / "list.json").unlink()
+    save(tmp_path, "lines.jsonl", f"{json.dumps(first)}\n{json.dumps(second)}\n".encode())
+    lines = load("openai", tmp_path / "api", tmp_path)
+    assert (
+        [x.totals for x in listed.values()] == [x.totals for x in lines.values()] == [{"USD": 1}, {"USD": 2}]
+    )
+
+
+def test_check_and_later_days(tmp_path: Path) -> None:
+    save(tmp_path, "a.json", page(*costs()["data"], *costs(start=START + 60 * FULL)["data"]))
+    source = reader("openai", tmp_path / "api", tmp_path)
+    assert "1 files of pages, 2026-09-01 to 2026-10-31" in source.check()
+    assert [s.period for s in source.slices(WINDOW)] == [DAY]
+    assert isinstance(source.slices(WINDOW)[0].fingerprint, str)
+    (tmp_path / "api" / "a.json").write_text("[]")
+    with pytest.raises(SourceError, match="holds no buckets"):
+        source.check()
+
+
+def test_hostile_names_pass_as_they_are(tmp_path: Path) -> None:
+    name = "proj'; DROP TABLE facts; --\u202e\"\n<script>"
+    save(tmp_path, "a.json", costs(cost(1, f"{name}, input", project=name)))
+    (row,) = facts(load("openai", tmp_path / "api", tmp_path)[DAY]).to_dicts()
+    assert (row["SubAccountId"], row["ServiceName"]) == (name, name)
+    assert pl.Series([row["Tags"]]).str.json_path_match("$.workload").to_list() == [name]

@@ -1,0 +1,109 @@
+"""What a Prometheus does not know stays unknown: energy of cards, and counts and histograms of some instances."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from connectors.prometheus.client import Access, Client
+from connectors.prometheus.gpu import gpu_hours
+from connectors.prometheus.inference import inference_hours
+from connectors.prometheus.question import Question
+from tests.connectors.prometheus.server import Answer, ok, serve
+
+START = datetime(2026, 9, 1, 10, tzinfo=UTC)
+
+Series = tuple[dict[str, str], float]
+
+
+def ask(answers: dict[str, list[Series]], read: Callable[[Question], pl.DataFrame]) -> pl.DataFrame:
+    """Reads one hour from a server that knows, by a part of the query, some series and their values."""
+
+    def answer(path: str, params: dict[str, str]) -> Answer:
+        found = next((series for part, series in answers.items() if part in params["query"]), [])
+        return ok([{"metric": m, "values": [[int(params["start"]), str(v)]]} for m, v in found])
+
+    with serve(answer) as (url, _):
+        client = Client(Access(url))
+        try:
+            return read(Question(client, START, START))
+        finally:
+            client.close()
+
+
+def test_energy_is_counter_else_gauge_else_unknown() -> None:
+    cards = [{"UUID": name, "Hostname": "n1"} for name in ("counter", "gauge", "neither")]
+    got = ask(
+        {
+            "count_over_time": [(card, 60) for card in cards],
+            "increase(DCGM_FI_DEV_TOTAL_ENERGY": [(cards[0], 0.3)],
+            "avg_over_time(DCGM_FI_DEV_POWER_USAGE": [(cards[0], 0.9), (cards[1], 0.2)],
+            "avg_over_time(DCGM_FI_PROF": [(card, 0.5) for card in cards],
+        },
+        lambda question: gpu_hours(question, 60, "none")[0],
+    )
+    assert got.sort("gpu").select("gpu", "observed_hours", "energy_kwh").rows() == [
+        ("counter", 1.0, pytest.approx(0.3)),
+        ("gauge", 1.0, pytest.approx(0.2)),
+        ("neither", 1.0, None),
+    ]
+
+
+def test_slices_without_energy_are_unknown_beside_their_card() -> None:
+    card = {"UUID": "g", "Hostname": "n1"}
+    piece = card | {"GPU_I_ID": "1", "GPU_I_PROFILE": "3g.40gb", "pod": "p", "namespace": "ml"}
+    got = ask(
+        {
+            "count_over_time": [(card, 60), (piece, 60)],
+            "increase(DCGM_FI_DEV_TOTAL_ENERGY": [(card, 0.3)],
+        },
+        lambda question: gpu_hours(question, 60, "none")[0],
+    )
+    assert got.sort("mig_id").select("mig_id", "energy_kwh").rows() == [(None, 0.3), ("1", None)]
+
+
+def engine(pod: str, instance: str) -> dict[str, str]:
+    return {"model_name": "m", "pod": pod, "namespace": "ml", "instance": instance, "engine": "0"}
+
+
+def test_a_count_that_one_instance_of_a_pod_lacks_is_unknown() -> None:
+    both, first = [engine("a", "a:1"), engine("a", "a:2")], engine("a", "a:1")
+    got = ask(
+        {
+            "count_over_time": [(e, 60) for e in both],
+            "increase(vllm:request_success_total": [(e | {"finished_reason": "stop"}, 10) for e in both],
+            "increase(vllm:prompt_tokens_total": [(e, 100) for e in both],
+            "increase(vllm:generation_tokens_total": [(first, 50)],
+            "increase(vllm:e2e": [(first | {"le": le}, 10) for le in ("1.0", "+Inf")],
+        },
+        lambda question: inference_hours(question, 60, "none"),
+    )
+    columns = ("pod", "inferences", "tokens_in", "tokens_out", "tokens_cached", "latency_buckets")
+    assert got.select(columns).rows() == [("a", 20.0, 200.0, None, None, None)]
+
+
+def test_histograms_of_instances_are_added() -> None:
+    both = [engine("a", "a:1"), engine("a", "a:2")]
+    got = ask(
+        {
+            "count_over_time": [(e, 60) for e in both],
+            "increase(vllm:e2e": [(e | {"le": le}, n) for e in both for le, n in (("+Inf", 10), ("1.0", 7))],
+        },
+        lambda question: inference_hours(question, 60, "none"),
+    )
+    assert json.loads(got["latency_buckets"][0]) == {"1": 14.0, "+Inf": 20.0}
+
+
+def test_an_hour_with_a_single_sample_counts_nothing_and_is_left_out() -> None:
+    got = ask(
+        {
+            "count_over_time": [(engine("new", "b:1"), 1), (engine("a", "a:1"), 60)],
+            "increase(vllm:request_success_total": [(engine("a", "a:1") | {"finished_reason": "stop"}, 10)],
+        },
+        lambda question: inference_hours(question, 60, "none"),
+    )
+    assert got.select("pod", "inferences").rows() == [("a", 10.0)]

@@ -1,0 +1,209 @@
+"""FOCUS files of the published ledger: columns, types, totals, hostile content, warnings; the carried-away warehouse."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from models import focus
+from tests.pipelines import small
+
+SOURCE = "sites"
+"""The name that comes nearest to where owned hardware is written."""
+
+TAGS = {
+    "team": 'vi"sion',
+    "=cmd|' /C calc'!A0": "a,b;c",
+    "line": "one\ntwo\r\nthree",
+    "note": "back\\slash, ünï\u2028cødé, 'single'",
+    "digits": "000412",
+}
+UNITS = {
+    "Hrs": "Hours",
+    "GB-Mo": "GB-Months",
+    "1K tokens": "1000 tokens",
+    "kWh": "kWh",
+    "vCPU-hours": "vCPU-Hours",
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two months of charges and content that is hostile to CSV, published."""
+    folder = tmp_path_factory.mktemp("export")
+    config = f"data_dir: ./data\nsources:\n  {SOURCE}: {{kind: focus, location: ./bills}}\n"
+    small.write_site(folder, config)
+    hostile = small.row("7", small.OCTOBER, 5, json.dumps(TAGS))
+    units = [small.row("1", small.OCTOBER, 6 + n).replace(",Hours,", f",{u},") for n, u in enumerate(UNITS)]
+    small.write_bill(folder, "2026-10", [*small.OCTOBER_ROWS, hostile, *units, small.OCTOBER_ROWS[0]])
+    done = small.tierwise("run", "--config", folder / "tierwise.yaml", "--date", "2026-11-05")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module", params=["1.2", "1.4"])
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def exported(site: Path, version: str) -> tuple[Path, small.Done]:
+    to = site / f"focus-{version}"
+    done = export(site, version, to)
+    assert done.returncode == 0, done.stderr
+    return to / SOURCE, done
+
+
+def export(site: Path, version: str, to: Path) -> small.Done:
+    return small.tierwise(
+        "export", "focus", "--config", site / "tierwise.yaml", "--version", version, "--to", to
+    )
+
+
+def read(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as text:
+        return list(csv.DictReader(text))
+
+
+def test_columns_of_each_version(exported: tuple[Path, small.Done], version: str) -> None:
+    header = set(read(exported[0] / "2026-10.csv")[0])
+    assert set(pl.read_parquet_schema(exported[0] / "2026-10.parquet")) == header
+    if version == "1.2":
+        assert len(header) == 57  # the columns of FOCUS 1.2
+        assert {"ProviderName", "PublisherName", "CapacityReservationId"} <= header
+        assert not {"ServiceProviderName", "HostProviderName", "AllocatedMethodDetails"} & header
+    else:
+        assert {c.name for c in focus.COLUMNS if not c.conditional} <= header
+        assert {"ResourceId", "SubAccountId", "Tags"} <= header  # conditional, and with values
+        assert not {"ProviderName", "PublisherName", "CapacityReservationId"} & header
+    assert not [name for name in header if name.startswith("x_")]
+
+
+def test_types_of_parquet(exported: tuple[Path, small.Done]) -> None:
+    october = pl.read_parquet(exported[0] / "2026-10.parquet", hive_partitioning=False)
+    assert october.schema["BilledCost"] == pl.Decimal(38, 12)
+    assert october.schema["PricingQuantity"] == pl.Decimal(38, 12)
+    assert october.schema["ChargePeriodStart"] == pl.Datetime("us", "UTC")
+    assert october.schema["Tags"] == pl.String()
+    assert october["BillingPeriodEnd"].unique().to_list() == [datetime(2026, 11, 1, tzinfo=UTC)]
+
+
+def test_csv_and_parquet_hold_the_same(exported: tuple[Path, small.Done]) -> None:
+    for month in ("2026-10", "2026-11"):
+        rows = pl.read_parquet(exported[0] / f"{month}.parquet").rows(named=True)
+        assert read(exported[0] / f"{month}.csv") == [{k: text(v) for k, v in row.items()} for row in rows]
+
+
+def text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return "" if value is None else f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def test_sums_are_those_of_the_ledger(exported: tuple[Path, small.Done], site: Path) -> None:
+    """October: 30.300000000001 + hostile 7 + five units of 1 + the repeated 10.10; November: 5 - 1.5."""
+    billed = {
+        month: sum(Decimal(row["BilledCost"]) for row in read(exported[0] / f"{month}.csv"))
+        for month in ("2026-10", "2026-11")
+    }
+    assert billed == {"2026-10": Decimal("52.400000000001"), "2026-11": Decimal("3.5")}
+    totals = small.query(site, "SELECT strftime(month, '%Y-%m'), focus_total FROM ops.reconciliation")
+    assert dict(totals) == billed
+
+
+def test_hostile_tags_come_back_whole(exported: tuple[Path, small.Done]) -> None:
+    (row,) = [r for r in read(exported[0] / "2026-10.csv") if r["BilledCost"] == "7.000000000000"]
+    assert json.loads(row["Tags"]) == TAGS
+
+
+def test_units_are_spelt_as_focus_does_and_quantities_stay(exported: tuple[Path, small.Done]) -> None:
+    rows = [r for r in read(exported[0] / "2026-10.csv") if r["BilledCost"] == "1.000000000000"]
+    assert [r["ConsumedUnit"] for r in rows] == list(UNITS.values())
+    assert {r["ConsumedQuantity"] for r in rows} == {"1.000000000000"}
+
+
+def test_unknown_stays_empty_and_the_billing_currency_prices(exported: tuple[Path, small.Done]) -> None:
+    for row in read(exported[0] / "2026-11.csv"):
+        assert row["AvailabilityZone"] == row["BillingAccountName"] == row["PricingQuantity"] == ""
+        assert row["ServiceSubcategory"] == "Other (Compute)"
+        assert row["PricingCurrency"] == "USD"
+        assert row["PricingCurrencyEffectiveCost"] == row["EffectiveCost"]
+
+
+def test_warns_with_counts(exported: tuple[Path, small.Done]) -> None:
+    assert exported[1].stderr == (
+        f"warning {SOURCE} 2026-10: 1 of 10 rows: the row is the same as another one in every column\n"
+    )
+
+
+def test_same_publication_same_bytes(exported: tuple[Path, small.Done], site: Path, version: str) -> None:
+    again = site / f"again-{version}"
+    export(site, version, again)
+    for file in exported[0].iterdir():
+        assert (again / SOURCE / file.name).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("what", ["focus", "warehouse"])
+def test_nothing_published(tmp_path: Path, what: str) -> None:
+    file = small.write_site(tmp_path)
+    done = small.tierwise("export", what, "--config", file, "--to", tmp_path / "out")
+    assert done.returncode == 1
+    assert "published yet; run `tierwise run` first" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def carried(site: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The copy, opened while the facts are away."""
+    file = site / "away" / "copy.duckdb"
+    done = small.tierwise("export", "warehouse", "--config", site / "tierwise.yaml", "--to", file)
+    assert done.returncode == 0, done.stderr
+    assert [f.name for f in file.parent.iterdir()] == ["copy.duckdb"]
+    (site / "data" / "facts").rename(site / "data" / "hidden")
+    with duckdb.connect(str(file), read_only=True) as connection:
+        yield connection
+    (site / "data" / "hidden").rename(site / "data" / "facts")
+
+
+def test_carried_warehouse_needs_no_facts(carried: duckdb.DuckDBPyConnection, site: Path) -> None:
+    with pytest.raises(duckdb.IOException):
+        small.query(site, "SELECT count(*) FROM focus.cost_and_usage")
+    assert carried.execute("SELECT count(*), sum(BilledCost)::TEXT FROM focus.cost_and_usage").fetchall() == [
+        (12, "55.900000000001")  # the two sums above
+    ]
+    assert carried.execute("SELECT count(*) FROM duckdb_views() WHERE NOT internal").fetchall() == [(0,)]
+
+
+def test_carried_warehouse_has_every_table_type_and_comment(
+    carried: duckdb.DuckDBPyConnection, site: Path
+) -> None:
+    catalog = """
+        SELECT schema_name, table_name, column_name, data_type, comment FROM duckdb_columns()
+        WHERE NOT internal ORDER BY ALL"""
+    comments = "SELECT schema_name, table_name, comment FROM duckdb_tables() WHERE NOT internal ORDER BY ALL"
+    assert carried.execute(catalog).fetchall() == small.query(site, catalog)
+    found: Mapping[tuple[str, str], str] = {(s, t): c for s, t, c in carried.execute(comments).fetchall()}
+    assert found["focus", "cost_and_usage"].startswith("One charge of a provider")
+    counts = {
+        t: carried.execute(f"SELECT count(*) FROM {t}").fetchall()
+        for t in ("marts.chargeback_daily", "ops.reconciliation")
+    }
+    assert counts == {t: small.query(site, f"SELECT count(*) FROM {t}") for t in counts}
+
+
+@pytest.mark.parametrize("place", ["data/warehouse.duckdb", "data/current/copy.duckdb", "bills"])
+def test_warehouse_is_not_written_over_data(site: Path, place: str) -> None:
+    before = small.fingerprint(site)
+    done = small.tierwise("export", "warehouse", "--config", site / "tierwise.yaml", "--to", site / place)
+    assert done.returncode == 1
+    assert "give a file elsewhere" in done.stderr
+    assert (site / "data" / "warehouse.duckdb").is_symlink()
+    assert small.fingerprint(site) == before
