@@ -1,4 +1,4 @@
-"""What is wrong with charges and FOCUS validators do not see: counted for the export, never mended or dropped.
+"""What is wrong with charges, above all what FOCUS validators do not see: counted, never mended or dropped.
 
 Rejecting rows when a bill is read belongs to `connectors/bills/rules.py`; gates, to `pipelines/checks/`.
 """
@@ -52,9 +52,15 @@ def rules() -> Mapping[str, tuple[str, str]]:
         for c in focus.columns("1.2")
         if c.allowed
     }
+    missing = {
+        f"{c.name} missing": (f"{identifier(c.name)} IS NULL", f"{c.name} is mandatory and not known")
+        for c in focus.columns("1.4")
+        if c.required
+    }
     known = literals(f"{c}/{s}" for c, s in pairs())
     return {
         **closed,
+        **missing,
         "ServiceSubcategory pair": (
             f"ServiceCategory IN {literals(focus.SERVICE_CATEGORIES)} AND ServiceCategory || '/' || ServiceSubcategory NOT IN {known}",
             "ServiceSubcategory does not belong to ServiceCategory",

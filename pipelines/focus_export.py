@@ -83,7 +83,7 @@ def export_focus(config: Config, version: Version, to: Path) -> list[Exported]:
     with DuckDBEngine() as engine:
         for source in sorted({s.source for s in slices}):
             own = facts_query(FOCUS, [s for s in slices if s.source == source])
-            engine.execute(f"CREATE OR REPLACE TEMP VIEW charges AS {_charges(own)}")
+            engine.execute(f"CREATE OR REPLACE TEMP VIEW charges AS {_charges(own, version)}")
             found = findings(engine, "charges")
             columns = _columns(engine, version)
             months = engine.query("SELECT DISTINCT x_billing_month AS month FROM charges ORDER BY month")
@@ -100,14 +100,15 @@ def _folder(source: str) -> Path:
     return Path("sites", source.removeprefix(SOURCE)) if source.startswith(SOURCE) else Path(source)
 
 
-def _charges(facts: str) -> str:
+def _charges(facts: str, version: Version) -> str:
     """The charges as every version of the specification asks for them, where that is certain.
 
     - what is priced in the billing currency costs the same in the pricing currency
     - a charge without a subcategory is in the `Other` one of its category
     - units of time are spelt as FOCUS spells them, thousands in digits; the quantity stays
-    - a meter is left out where there is no SKU that it could be of
+    - a meter is left out where there is no SKU that it could be of; in 1.4, a price's id where there is no price
     """
+    price_id = "CASE WHEN ListUnitPrice IS NOT NULL AND ContractedUnitPrice IS NOT NULL THEN SkuPriceId END"
     same = "(PricingCurrency IS NULL OR PricingCurrency = BillingCurrency)"
 
     def priced(column: str, in_billing: str) -> str:
@@ -123,6 +124,7 @@ def _charges(facts: str) -> str:
             {_unit("ConsumedUnit")} AS ConsumedUnit,
             {_unit("PricingUnit")} AS PricingUnit,
             CASE WHEN SkuId IS NOT NULL THEN SkuMeter END AS SkuMeter,
+            {price_id if version == "1.4" else "SkuPriceId"} AS SkuPriceId,
             coalesce(ProviderName, ServiceProviderName) AS ProviderName,
             coalesce(HostProviderName, ServiceProviderName) AS HostProviderName
         ), coalesce(ServiceProviderName, ProviderName) AS PublisherName

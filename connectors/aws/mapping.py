@@ -245,7 +245,11 @@ def to_focus(shape: Shape) -> Native:
         "ConsumedQuantity": when(USAGE, amount),
         "ConsumedUnit": when(USAGE, unit),
         "ContractedCost": when(("DiscountedUsage",), list_cost, when((NEGATION,), f.zero, cost)),
-        "ContractedUnitPrice": when(("Usage", "SavingsPlanCoveredUsage"), f["lineItem/UnblendedRate"]),
+        "ContractedUnitPrice": when(
+            ("Usage", "SavingsPlanCoveredUsage"),
+            f["lineItem/UnblendedRate"],
+            when(("DiscountedUsage",), f["pricing/publicOnDemandRate"]),
+        ),
         "EffectiveCost": effective_cost(f),
         "HostProviderName": "'AWS'",
         "InvoiceId": f["bill/InvoiceId"],

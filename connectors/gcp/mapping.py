@@ -52,19 +52,18 @@ def tags(f: Fields) -> str:
     Labels that are no array of keys and values are left as they are, to be counted as malformed.
     """
     prefixes = {"labels": "", "project.labels": "gcp:project.", "tags": "gcp:tag.", "system_labels": "gcp:"}
-    pairs = []
+    lists = []
     for name, prefix in prefixes.items():
+        if name not in f:
+            continue
         found = f'from_json({as_json(f[name])}, \'[{{"key":"VARCHAR","value":"VARCHAR"}}]\')'
         value = "CASE WHEN COALESCE(p.value, '') = '' THEN 'true' ELSE CAST(to_json(p.value) AS VARCHAR) END"
         pair = f"CAST(to_json({literal(prefix)} || p.key) AS VARCHAR) || ':' || {value}"
-        pairs.append(
-            f"CASE WHEN json_type({as_json(f[name])}) = 'ARRAY' THEN "
-            f"nullif(array_to_string(list_transform(list_filter({found}, lambda p: p.key IS NOT NULL), lambda p: {pair}), ','), '') END"
-        )
-    joined = f"concat_ws(',', {', '.join(pairs)})"
+        lists.append(f"list_transform(list_filter({found}, lambda p: p.key IS NOT NULL), lambda p: {pair})")
+    pairs = f"list_concat({', '.join(['CAST([] AS VARCHAR[])', *lists])})"
     labels = f["labels"]
     odd = f"{labels} IS NOT NULL AND json_type({as_json(labels)}) IS DISTINCT FROM 'ARRAY'"
-    return f"CASE WHEN {odd} THEN {labels} WHEN {joined} <> '' THEN '{{' || {joined} || '}}' END"
+    return f"CASE WHEN {odd} THEN {labels} WHEN len({pairs}) > 0 THEN '{{' || array_to_string({pairs}, ',') || '}}' END"
 
 
 def to_focus(shape: Shape) -> Native:

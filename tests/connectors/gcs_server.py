@@ -36,7 +36,7 @@ class Bucket:
         forbidden: Credentials are known, but may do nothing.
         failures: Next answers are these statuses, without a reason of the API's own.
         page_text: Answers a list with this text instead.
-        asked: Every request: path with query, and headers.
+        asked: Every request: path with query, and headers (names in lower case).
     """
 
     url: str = ""
@@ -73,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         bucket, parts = self.bucket, urlsplit(self.path)
         query = {k: v[0] for k, v in parse_qs(parts.query).items()}
-        bucket.asked.append((self.path, dict(self.headers)))
+        bucket.asked.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
         if bucket.failures:
             self.answer(bucket.failures.pop(0), b"upstream trouble", "text/plain")
         elif bucket.token and self.headers.get("Authorization") != f"Bearer {bucket.token}":
@@ -140,7 +140,9 @@ def serve() -> Iterator[Bucket]:
     bucket.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    yield bucket
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield bucket
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -320,7 +320,7 @@ def test_unreachable_endpoint_says_where(s3: str, tmp_path: Path) -> None:
 
 def test_endpoint_that_is_no_s3_says_so(tmp_path: Path, s3: str) -> None:
     with serve() as other:
-        other.failures = [200]  # a login page, say
+        other.failures = [200] * 9  # a login page, say
         with pytest.raises(
             SourceError, match=r"s3://bills/export/: Unable to parse response.*`endpoint_url`"
         ):

@@ -77,5 +77,7 @@ def _end(*sockets: socket.socket) -> None:
 def wire(upstream: str) -> Iterator[Wire]:
     """A proxy before a server, for as long as it is needed."""
     proxy = Wire(upstream)
-    yield proxy
-    proxy.close()
+    try:
+        yield proxy
+    finally:
+        proxy.close()
