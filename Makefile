@@ -17,14 +17,14 @@ demo: $(READY)   ## write a made-up company's inputs to ./demo and run the day
 	$(BIN)/tierwise demo
 
 test: $(READY)   ## all tests; those that need a service start it, or say why they cannot
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 check: $(READY)  ## lint, types, import rules, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 docs: $(READY)   ## rewrite docs/tables.md from models/tables.py
 	$(BIN)/python -m pipelines.document > docs/tables.md

@@ -21,6 +21,7 @@ _DENIED = (
     "access is denied; allow s3:ListBucket on the bucket and s3:GetObject on its objects "
     "(kms:Decrypt where a KMS key encrypts them), and set requester_pays where the reader pays"
 )
+_TROUBLE = "the service has trouble, or is no S3; run again later, or correct `endpoint_url`"
 _REGION = "the bucket is in another region; correct `region`"
 
 ADVICE = {
@@ -39,6 +40,10 @@ ADVICE = {
     "301": _REGION,
     "AuthorizationHeaderMalformed": _REGION,
     "InvalidObjectState": "the object is archived; restore it to a class that can be read at once",
+    "500": _TROUBLE,
+    "503": _TROUBLE,
+    "InternalError": _TROUBLE,
+    "ServiceUnavailable": _TROUBLE,
     "SlowDown": "the bucket is asked too often; run again later",
 }
 """Error code of S3 -> what is wrong and what to do."""

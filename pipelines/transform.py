@@ -148,8 +148,13 @@ def chargeback(run: Run) -> Metadata:
     run.write_frame(tables.CHARGEBACK_DAILY.name, daily)
     run.write_frame(tables.CHARGEBACK_MONTHLY.name, chargeback_model.monthly(daily))
     run.write_frame(tables.RECONCILIATION.name, reconciliation)
-    difference = reconciliation["difference"].sum()
-    return {"rows": daily.height, "line_items": int(costs["rows"].sum()), "difference": float(difference)}
+    totals = daily.group_by("currency").agg(pl.col("effective_cost").sum()).sort("currency")
+    return {
+        "rows": daily.height,
+        "line_items": int(costs["rows"].sum()),
+        "difference": float(reconciliation["difference"].sum()),
+        **{f"effective_cost_{currency.lower()}": float(total) for currency, total in totals.iter_rows()},
+    }
 
 
 def slice_totals(slices: list[SliceFacts]) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""A loopback server of the two calls of the GCS JSON API that the store makes (list; get with alt=media), and tokens.
+"""A loopback server of the two calls of the GCS JSON API that the store makes (list; get with alt=media).
 
 Shapes of requests, answers and errors as the public reference of the JSON API gives them (Objects: list, get).
 """
@@ -65,10 +65,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_POST(self) -> None:
-        """The token endpoint of a service account."""
         self.rfile.read(int(self.headers["Content-Length"]))
-        token = {"access_token": self.bucket.token, "expires_in": 3600, "token_type": "Bearer"}
-        self.answer(200, json.dumps(token).encode())
+        self.fail(404, "Not Found")
 
     def do_GET(self) -> None:
         bucket, parts = self.bucket, urlsplit(self.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import random
@@ -211,8 +212,7 @@ def test_no_credentials_says_how_to_give_them(bucket: Bucket, tmp_path: Path) ->
 def test_credentials_of_the_environment_are_used(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service account, with a key of this test's own and a token endpoint on the loopback."""
-    bucket.token = "granted"
+    """A service account with a key of this test's own; outside Google's universe it signs its tokens itself."""
     bucket.put("export/a.csv", b"one")
     account = {
         "type": "service_account",
@@ -223,18 +223,22 @@ def test_credentials_of_the_environment_are_used(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         .decode(),
-        "token_uri": f"{bucket.url}/token",
+        "token_uri": "http://127.0.0.1:9/token",
     }
     file = tmp_path / "account.json"
-    file.write_text(json.dumps(account))
+    file.write_text(json.dumps({**account, "universe_domain": "example.test"}))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
     monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "payer")
     store = remote(bucket.url, tmp_path, anonymous=False)
     assert store.fetch(store.list())[0].read_bytes() == b"one"
-    assert {h["authorization"] for _, h in bucket.asked} == {"Bearer granted"}
-    assert {h["x-goog-user-project"] for _, h in bucket.asked} == {"payer"}
+    for _, headers in bucket.asked:
+        claims = headers["authorization"].removeprefix("Bearer ").split(".")[1]
+        said = json.loads(base64.urlsafe_b64decode(claims + "=="))
+        assert said["iss"] == "who@acme.iam.gserviceaccount.com"
+        assert said["scope"] == "https://www.googleapis.com/auth/devstorage.read_only"
+        assert headers["x-goog-user-project"] == "payer"
 
-    file.write_text(json.dumps({**account, "token_uri": "http://127.0.0.1:9/token"}))
+    file.write_text(json.dumps(account))
     with pytest.raises(SourceError, match=r"cannot be reached .*port=9"):
         remote(bucket.url, tmp_path, anonymous=False).list()
     file.write_text("{}")

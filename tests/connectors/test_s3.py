@@ -318,10 +318,12 @@ def test_unreachable_endpoint_says_where(s3: str, tmp_path: Path) -> None:
         remote("http://127.0.0.1:9", tmp_path).list()
 
 
-def test_endpoint_that_is_no_s3_says_so(tmp_path: Path, s3: str) -> None:
+def test_endpoint_that_is_no_s3_says_so(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve() as other:
         other.failures = [200] * 9  # a login page, say
-        with pytest.raises(
-            SourceError, match=r"s3://bills/export/: Unable to parse response.*`endpoint_url`"
-        ):
+        with pytest.raises(SourceError, match=r"s3://bills/export/: the service has trouble, or is no S3"):
             remote(other.url, tmp_path).list()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", other.url)
+        role = "arn:aws:iam::123456789012:role/bills"
+        with pytest.raises(SourceError, match="s3://bills/export/: Unable to parse response"):
+            remote(s3, tmp_path, role_arn=role).list()

@@ -88,8 +88,6 @@ def test_focus_validator_fails_nothing_beyond_the_baseline_in_1_2(
     beyond, seen = {}, set()
     for suffix in ("parquet", "csv"):
         for name, file in files(demo, "1.2", suffix).items():
-            if name.endswith("2026-10") and suffix == "csv":
-                continue
             words = {"every", suffix} | SOURCES[name.split()[0]]
             failed, tested = failed_rules(focus_validator, file, tmp_path)
             assert tested > 300

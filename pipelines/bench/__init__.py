@@ -1,0 +1,1 @@
+"""`tierwise bench`: speed and memory on a generated AWS bill, as ratios within one run."""

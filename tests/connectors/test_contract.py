@@ -1,0 +1,62 @@
+"""What every kind of source must have; a new one is told by name what it lacks."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from connectors.base import SourceOptions
+from connectors.registry import KINDS, reader_class
+from pipelines.partitions import GRAIN
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAPSHOT = {
+    "aws_cur": "month",
+    "aws_cur2": "month",
+    "azure_export": "month",
+    "edge_files": "day",
+    "focus": "month",
+    "gcp_billing_export": "month",
+    "litellm": "day",
+    "oci_cost_report": "month",
+    "openai": "day",
+    "prometheus": "day",
+    "telemetry_files": "day",
+}
+
+
+def lacks(kind: str) -> list[str]:
+    """What a kind lacks, in words."""
+    reader = reader_class(kind)
+    folder = Path(inspect.getfile(reader)).parent.name
+    tests = ROOT / "tests" / "connectors" / folder
+    page = (ROOT / "docs" / "sources.md").read_text()
+    options = reader.Options
+    own = set(options.model_fields) - set(SourceOptions.model_fields)
+    wanted = {
+        "a docstring on its class": bool(inspect.getdoc(reader)),
+        "Options that extend SourceOptions": issubclass(options, SourceOptions),
+        "Options that refuse unknown keys": options.model_config.get("extra") == "forbid",
+        "a method check(self) -> str": callable(getattr(reader, "check", None)),
+        "a method slices(self, window)": list(inspect.signature(reader.slices).parameters)
+        == ["self", "window"],
+        "a method load(self, slices, work, engine)": list(inspect.signature(reader.load).parameters)
+        == ["self", "slices", "work", "engine"],
+        "its grain in pipelines/partitions.py": kind in GRAIN,
+        f"tests in tests/connectors/{folder}": any(tests.glob("test_*.py")),
+        "a line in docs/sources.md": f"`{kind}`" in page,
+    }
+    wanted |= {f"its key `{key}` in docs/sources.md": f"`{key}`" in page for key in own if key != "kind"}
+    return [what for what, there in wanted.items() if not there]
+
+
+def test_kinds_and_grains() -> None:
+    assert {kind: GRAIN.get(kind) for kind in KINDS} == SNAPSHOT
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_nothing_is_missing(kind: str) -> None:
+    missing = lacks(kind)
+    assert not missing, f"{kind} lacks: {'; '.join(missing)} (docs/adding-a-source.md)"
