@@ -138,28 +138,36 @@ def _spans(frame: pl.DataFrame, scope: str, start: date, end: date, born: Mappin
 
 
 def _requests(full: pl.DataFrame) -> pl.DataFrame:
-    """Requests per day, workload and tier, once where rows of several currencies repeat them."""
-    values = ("inferences", "tokens_in", "tokens_out", "energy_kwh", "p95_ms")
-    keys = ("day", "workload", "team", "tier")
-    return (
-        full.group_by(*keys, "model")
-        .agg(pl.col(values).max())
-        .group_by(keys)
-        .agg(
-            *(
-                pl.when(pl.col(name).is_not_null().all()).then(pl.col(name).sort().sum()).alias(name)
-                for name in values[:-1]
-            ),
-            pl.col("p95_ms").max(),
-        )
+    """Requests per day, workload and tier, once where rows of several teams or currencies repeat them.
+
+    Each team that shares a workload has its whole work beside its own part of the cost; energy is the team's own.
+    """
+    served = ["day", "workload", "tier", "model"]
+    counts = ("inferences", "tokens_in", "tokens_out")
+    work = full.group_by(served).agg(pl.col(counts).max(), pl.col("p95_ms").max(), pl.col("team").min())
+    energy = (
+        full.group_by(*served, "team")
+        .agg(pl.col("energy_kwh").max())
+        .group_by(served)
+        .agg(_all("energy_kwh"))
     )
+    return (
+        work.join(energy, on=served, how="left", nulls_equal=True)
+        .group_by("day", "workload", "tier")
+        .agg(*map(_all, (*counts, "energy_kwh")), pl.col("p95_ms").max(), pl.col("team").min())
+    )
+
+
+def _all(name: str) -> pl.Expr:
+    """The sum, NULL where one of the values is unknown."""
+    return pl.when(pl.col(name).is_not_null().all()).then(pl.col(name).sort().sum()).alias(name)
 
 
 def _month(rows: pl.DataFrame, scope: str, value: str, spans: Spans) -> dict[str, float]:
     """Workload -> value per 730 hours; absent where no day of it is known."""
     daily = (
         rows.group_by("workload", scope, "day")
-        .agg(pl.when(pl.col(value).is_not_null().all()).then(pl.col(value).sort().sum()).alias(value))
+        .agg(_all(value))
         .group_by("workload", scope)
         .agg(pl.col(value).sort().sum(), pl.col(value).count().alias("known"), pl.len().alias("days"))
         .filter(pl.col("known") > 0)

@@ -217,3 +217,15 @@ def test_row_order_does_not_matter():
         row for i in range(5) for row in unit_rows("chat", range(30), model=f"m{i}", inferences=0.1 * (i + 1))
     ]
     assert run(units=units).equals(run(units=units[::-1]))
+
+
+def test_teams_that_share_a_workload_have_its_work_once_and_their_energy_together():
+    """Each row carries the whole 240 requests a day: 240 x 730 / 24 = 7,300 a month; 1 + 2 kWh a day are 91.25."""
+    units = [
+        row
+        for team, kwh in (("a", 1.0), ("b", 2.0))
+        for row in unit_rows("w", range(30), team=team, inferences=240.0, energy_kwh=kwh)
+    ]
+    row = run(units=units).row(0, named=True)
+    assert row["inferences_month"] == pytest.approx(7300)
+    assert row["energy_kwh_month"] == pytest.approx(91.25)

@@ -1,0 +1,238 @@
+"""The cases of `tierwise bench`: what is compared with what, and which figure is good enough."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pipelines.bench import ways
+from pipelines.bench.generate import SEPTEMBER
+from pipelines.bench.measure import Measured, measured
+
+CENT = 0.005
+
+
+class BenchError(Exception):
+    """Two ways that should give the same do not."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a case.
+
+    Attributes:
+        case: Name of the case.
+        what: What it says.
+        value: The figure.
+        unit: x (a ratio), s or MB.
+        goal: What it should reach, if anything.
+        at_least: The goal is a lower bound, not an upper one.
+    """
+
+    case: str
+    what: str
+    value: float
+    unit: str
+    goal: float | None = None
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is met; None without a goal."""
+        if self.goal is None:
+            return None
+        return self.value >= self.goal if self.at_least else self.value <= self.goal
+
+
+@dataclass
+class Bench:
+    """The data of a run and what has been measured.
+
+    Attributes:
+        folder: Where data is generated.
+        rows: Line items of a month.
+        repeat: How often each case is measured; the least time counts.
+        report: Told what is going on.
+        measurements: Case and name -> what it cost.
+    """
+
+    folder: Path
+    rows: int
+    repeat: int
+    report: Callable[[str], None]
+    measurements: dict[tuple[str, str], Measured] = field(default_factory=dict)
+
+    def deliver(
+        self, name: str, rows: int, months: tuple[date, ...] = (SEPTEMBER,), **more: Any
+    ) -> Path:
+        """A location with deliveries, generated when first asked for."""
+        root = self.folder / name
+        done = root / f".{more.get('execution', 'done')}"
+        if not done.exists():
+            self.report(f"generating {name}: {rows:,} rows a month, {len(months)} months")
+            measured(ways.generate, root, rows, months, more)
+            done.touch()
+        return root
+
+    def month(self) -> Path:
+        """The location with one month of `rows`."""
+        return self.deliver("month", self.rows)
+
+    def fresh(self) -> Path:
+        """An empty folder for results."""
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        (self.folder / "data").mkdir()
+        return self.folder / "data"
+
+    def run(self, case: str) -> list[Figure]:
+        """Measures a case.
+
+        Raises:
+            BenchError: The ways that it compares do not agree.
+        """
+        for turn in range(self.repeat):
+            self.report(f"{case}: measuring, {turn + 1} of {self.repeat}")
+            for name, new in CASES[case][0](self).items():
+                known = self.measurements.get((case, name))
+                self.measurements[case, name] = known.least(new) if known else new
+        self.fresh()
+        found = CASES[case][1]({n: m for (c, n), m in self.measurements.items() if c == case})
+        return [Figure(case, *figure) for figure in found]
+
+
+Costs = Mapping[str, Measured]
+Figures = list[tuple[Any, ...]]
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(root.rglob("*.parquet"))
+
+
+def _same(what: str, *values: object) -> None:
+    if len(set(values)) > 1:
+        msg = f"{what} differ: {', '.join(map(str, values))}; the measurement means nothing, report a defect"
+        raise BenchError(msg)
+
+
+def _ours(bench: Bench, *, reduce: bool) -> dict[str, Measured]:
+    """Our own way over the month, and the copies of the same native columns."""
+    source = _files(bench.month())
+    native = measured(ways.look, source).result
+    costs = {}
+    for name in ("columns", "used"):
+        to = bench.fresh() / f"{name}.parquet"
+        label = "copy of all columns" if name == "columns" else "copy of the columns used"
+        costs[label] = measured(ways.copy, source, native[name], to)
+        copied = measured(ways.look, [to]).result
+        _same("rows", costs[label].result["rows"], copied["rows"], native["rows"])
+        _same("totals", copied["billed"], native["billed"])
+    ours = measured(_update, bench.month(), bench.fresh(), {"reduce": reduce})
+    _same("totals", native["billed"], ours.result["billed"])
+    _same("rows", native["rows"], ours.result["rows"])
+    if reduce:
+        _same("totals", native["billed"], ours.result["reduced"])
+    return {**costs, ("load and reduce" if reduce else "load"): ours}
+
+
+def _update(root: Path, data: Path, more: dict[str, bool]) -> Any:
+    return ways.update(root, data, **more)
+
+
+def _against_copy(label: str) -> Callable[[Costs], Figures]:
+    def figures(costs: Costs) -> Figures:
+        return [
+            (f"CPU of {label} / {copy}", costs[label].cpu_s / costs[copy].cpu_s, "x", 1.4)
+            for copy in ("copy of all columns", "copy of the columns used")
+        ]
+
+    return figures
+
+
+def _pandas(bench: Bench) -> dict[str, Measured]:
+    data, theirs = bench.fresh(), bench.folder / "pandas.parquet"
+    ours = measured(_update, bench.month(), data, {})
+    script = measured(ways.pandas_script, _files(bench.month()), theirs)
+    gap = measured(ways.compare, data, theirs).result
+    _same("rows", ours.result["rows"], script.result["rows"])
+    if gap["alone"] or not gap["groups"] or gap["greatest"] >= CENT:
+        msg = f"our daily costs and those of the pandas script differ: {gap}; report a defect"
+        raise BenchError(msg)
+    return {"load and reduce": ours, "pandas script": script}
+
+
+def _pandas_figures(costs: Costs) -> Figures:
+    ours, script = costs["load and reduce"], costs["pandas script"]
+    return [
+        ("CPU of pandas / load and reduce", script.cpu_s / ours.cpu_s, "x", 8.0, True),
+        ("wall time of pandas / load and reduce", script.wall_s / ours.wall_s, "x", 8.0, True),
+    ]
+
+
+def _unchanged(bench: Bench) -> dict[str, Measured]:
+    months = tuple(date(2026, n, 1) for n in range(1, 13))
+    root, data = bench.deliver("year", -(-bench.rows // 12), months), bench.fresh()
+    first = measured(_update, root, data, {"reduce": False})
+    again = measured(_update, root, data, {"reduce": False, "listed": False})
+    _same("slices", (12, 12), (first.result["read"], first.result["slices"]))
+    _same("slices", (0, 12), (again.result["read"], again.result["slices"]))
+    _same("totals", first.result["billed"], again.result["billed"])
+    return {"first load of 12 months": first, "nothing changed": again}
+
+
+def _redelivery(bench: Bench) -> dict[str, Measured]:
+    """One month delivered three times; each delivery is listed, loaded and reduced into the same store."""
+    data, costs = bench.fresh(), {}
+    for name, execution, changed in (
+        ("first load", "20260930T000000Z-a", ()),
+        ("same content, new names", "20261001T000000Z-b", ()),
+        ("three days changed", "20261002T000000Z-c", (10, 11, 12)),
+    ):
+        root = bench.deliver(f"month-{execution}", bench.rows, execution=execution, changed=changed)
+        costs[name] = measured(_update, root, data, {"listed": False})
+    for cost in costs.values():
+        _same("totals", cost.result["billed"], cost.result["reduced"])
+    first, same, changed_ = (c.result["billed"] for c in costs.values())
+    _same("totals", first, same)
+    if changed_ == first:
+        msg = "three days changed and the total did not; report a defect"
+        raise BenchError(msg)
+    return costs
+
+
+def _redelivery_figures(costs: Costs) -> Figures:
+    first, same, changed = costs.values()
+    return [
+        ("CPU of same content, new names / first load", same.cpu_s / first.cpu_s, "x", 1 / 3),
+        ("CPU of three days changed / first load", changed.cpu_s / first.cpu_s, "x", 0.5),
+    ]
+
+
+def _memory(bench: Bench) -> dict[str, Measured]:
+    small = measured(_update, bench.month(), bench.fresh(), {})
+    large = measured(_update, bench.deliver("three-times", 3 * bench.rows), bench.fresh(), {})
+    _same("rows", 3 * small.result["rows"], large.result["rows"])
+    return {"load and reduce": small, "load and reduce three times the rows": large}
+
+
+def _memory_figures(costs: Costs) -> Figures:
+    small, large = costs.values()
+    return [
+        ("peak memory", small.peak_mb, "MB", 2500.0),
+        ("peak memory at three times the rows", large.peak_mb, "MB", 2500.0),
+        ("growth of peak memory", large.peak_mb / small.peak_mb, "x", 1.1),
+    ]
+
+
+CASES: dict[str, tuple[Callable[[Bench], dict[str, Measured]], Callable[[Costs], Figures]]] = {
+    "load": (lambda bench: _ours(bench, reduce=False), _against_copy("load")),
+    "reduce": (lambda bench: _ours(bench, reduce=True), _against_copy("load and reduce")),
+    "pandas": (_pandas, _pandas_figures),
+    "unchanged": (_unchanged, lambda c: [("wall time", c["nothing changed"].wall_s, "s", 1.0)]),
+    "redelivery": (_redelivery, _redelivery_figures),
+    "memory": (_memory, _memory_figures),
+}
+"""Name -> how it is measured, and its figures: the fields of `Figure` after the case."""
