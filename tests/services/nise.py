@@ -28,13 +28,14 @@ PACKAGE = "koku-nise==5.4.4"
 CURRENCIES = ("USD", "USD", "EUR", "JPY", "GBP")
 WORDS = ("vision", "assist", 'say "hi", you', "größe", "a:b;c", "{}", "null", "x" * 200)
 SEEDED = """import os, random, uuid
-plain = random.Random.seed
+os_seeded = random.Random.seed
 def seed(self, a=None, version=2):
-    plain(self, os.environ["NISE_SEED"] if a is None else a, version)
+    os_seeded(self, os.environ["NISE_SEED"] if a is None else a, version)
 random.Random.seed = seed
-random.seed()
+random.seed(os.environ["NISE_SEED"])
 uuid.uuid4 = lambda: uuid.UUID(int=random.getrandbits(128), version=4)
 """
+"""Seeds `random`, every `random.Random()` (Faker has one of its own), and makes the ids of files from it."""
 
 Generator = dict[str, dict[str, object]]
 
@@ -54,8 +55,9 @@ def binary() -> Path:
     with FileLock(cache / "lock"):
         if not ready.is_file():
             shutil.rmtree(folder, ignore_errors=True)
-            pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            for command in ([sys.executable, "-m", "venv", folder], [*pip, PACKAGE]):
+            python = str(folder / "bin" / "python")
+            pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGE]
+            for command in ([sys.executable, "-m", "venv", str(folder)], pip):
                 done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
                 if done.returncode:
                     _unavailable(f"{PACKAGE} cannot be had: {done.stderr.strip()[-300:]}")
@@ -63,9 +65,7 @@ def binary() -> Path:
     return folder / "bin" / "nise"
 
 
-def report(
-    provider: str, seed: str, work: Path, spec: Mapping[str, object], *arguments: str | Path
-) -> None:
+def report(provider: str, seed: str, work: Path, spec: Mapping[str, object], *arguments: str | Path) -> None:
     """Generates one report from a static report file, with `work` as current folder."""
     work.mkdir(parents=True, exist_ok=True)
     for folder in ("tmp", "path"):
