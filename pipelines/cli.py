@@ -45,6 +45,13 @@ class TableFormat(StrEnum):
     parquet = "parquet"
 
 
+class BenchFormat(StrEnum):
+    """How `tierwise bench` prints."""
+
+    table = "table"
+    json = "json"
+
+
 class ReportFormat(StrEnum):
     """What `tierwise report` writes."""
 
@@ -277,6 +284,40 @@ def export_warehouse_command(
         console.print(escape(str(export_warehouse(settings, to))), highlight=False, soft_wrap=True)
     except ExportError as error:
         raise _fail(str(error), 1) from error
+
+
+@app.command(epilog="Example: `tierwise bench --rows 500000 --case load --case memory`")
+def bench(
+    rows: Annotated[int, typer.Option(min=1000, help="Line items of the generated month.")] = 2_000_000,
+    case: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="load, reduce, pandas, unchanged, redelivery or memory; may be repeated; all if absent."
+        ),
+    ] = None,
+    repeat: Annotated[int, typer.Option(min=1, help="Times each is measured; the least counts.")] = 1,
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder for the generated bills, which stay; else removed.")
+    ] = None,
+    format_: Annotated[BenchFormat, typer.Option("--format", "-f", help="How to print.")] = BenchFormat.table,
+) -> None:
+    """Measures speed and memory on a generated AWS bill, as ratios within this run."""
+    from pipelines.bench.cases import CASES, BenchError, bench_in
+    from pipelines.bench.report import as_json, tables
+
+    names = list(dict.fromkeys(case or CASES))
+    if unknown := set(names) - set(CASES):
+        msg = f"{', '.join(sorted(unknown))} is no case; there are {', '.join(CASES)}"
+        raise typer.BadParameter(msg)
+    try:
+        with errors.status("starting") as status, bench_in(keep, rows, repeat, status.update) as running:
+            figures = [figure for name in names for figure in running.run(name)]
+    except BenchError as error:
+        raise _fail(str(error), 1) from error
+    if format_ is BenchFormat.json:
+        typer.echo(as_json(running, figures))
+    else:
+        tables(running, figures, console)
 
 
 def main() -> None:

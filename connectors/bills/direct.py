@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 from connectors.base import Engine
 from connectors.bills.files import NESTED, Shape
-from connectors.bills.rules import is_null_text
+from connectors.bills.rules import NULL_TEXTS, is_null_text
 from connectors.bills.stage import NAMES, Bill, Native, Stage, native_sql, present, stage_sql, sure
 from connectors.sql import identifier
 
 NUMERIC = ("DOUBLE", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT")
+
+LONGEST_NULL = max(map(len, NULL_TEXTS))
+"""A column whose texts are all longer holds neither an empty text nor one that stands for null."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +50,26 @@ def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part 
         return None
     used = " ".join([*native.focus.values(), native.cost, native.currency, native.skip, native.cost_kind])
     texts = [c for c, t in shape.types.items() if t == "VARCHAR" and identifier(c) in used]
-    counts = [f"count(*) FILTER ({_unreadable(identifier(c), shape.types[c])})" for c in numbers]
-    counts += [f"count(*) FILTER ({identifier(c)} = '')" for c in texts]
-    counts += [f"count(*) FILTER ({is_null_text(identifier(c))})" for c in texts]
-    found = engine.query(
-        f"SELECT {', '.join(f'{c} AS c{n}' for n, c in enumerate(counts))} FROM {shape.scan}"
-    ).row(0)
+    asked = [f"bool_or({_unreadable(identifier(c), shape.types[c])})" for c in numbers]
+    asked += [f"min(strlen({identifier(c)}))" for c in texts]
+    found = _ask(asked, shape, engine)
     if any(found[: len(numbers)]):
         return None
-    empty = dict(zip(texts, found[len(numbers) :], strict=False))
-    null = {c for c, n in zip(texts, found[len(numbers) + len(texts) :], strict=True) if n}
+    lengths = zip(texts, found[len(numbers) :], strict=True)
+    short = [c for c, n in lengths if n is not None and n <= LONGEST_NULL]
+    asked = [f"bool_or({identifier(c)} = '')" for c in short]
+    asked += [f"bool_or({is_null_text(identifier(c))})" for c in short]
+    found = _ask(asked, shape, engine) if short else ()
+    empty = {c for c, there in zip(short, found[: len(short)], strict=True) if there}
+    null = {c for c, there in zip(short, found[len(short) :], strict=True) if there}
     own = dict(shape.text)
     for column, type_ in shape.types.items():
         name = identifier(column)
         if column in numbers:
             own[column] = exact(name) if type_ == "DOUBLE" else f"TRY_CAST({name} AS DECIMAL(38,12))"
-        elif (bill.moments(column) and type_.startswith("TIMESTAMP")) or empty.get(column) == 0:
+        elif (bill.moments(column) and type_.startswith("TIMESTAMP")) or (
+            column in texts and column not in empty
+        ):
             own[column] = name
     doubtful = [identifier(c) for c, t in shape.types.items() if c in null or t.startswith(NESTED)]
     typed_shape = replace(shape, text=own, own=True)
@@ -73,6 +81,12 @@ def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part 
         native_sql(typed_shape, typed_native),
         frozenset(c for c in NAMES if not any(d in native.focus.get(c, "") for d in doubtful)),
     )
+
+
+def _ask(expressions: Sequence[str], shape: Shape, engine: Engine) -> tuple[Any, ...]:
+    """Aggregates over the native rows of a shape; minima and booleans are computed on dictionaries, so cheaply."""
+    columns = ", ".join(f"{e} AS c{n}" for n, e in enumerate(expressions))
+    return engine.query(f"SELECT {columns} FROM {shape.scan}").row(0)
 
 
 def exact(double: str) -> str:

@@ -253,7 +253,7 @@ def _output(source: str, tier: str) -> list[str]:
     """The columns of the FOCUS table, in its order; JSON stays text, which every reader of Parquet understands."""
     names = " OR ".join(f"contains(lower({t('ServiceName')}), {literal(a)})" for a in MODEL_APIS)
     units = " OR ".join(
-        f"regexp_matches(lower({t(c)}), '(^|[^a-z])tokens?([^a-z]|$)')"
+        f"contains(lower({t(c)}), 'token') AND regexp_matches(lower({t(c)}), '(^|[^a-z])tokens?([^a-z]|$)')"
         for c in ("PricingUnit", "ConsumedUnit")
     )
     unused = " OR ".join(

@@ -114,7 +114,7 @@ def deliver(
     data, metadata = root / "cur2/gpu/data" / partition, root / "cur2/gpu/metadata" / partition
     data.mkdir(parents=True)
     metadata.mkdir(parents=True)
-    names = []
+    names: list[str] = []
     with DuckDBEngine() as engine:
         for first in range(0, rows, FILE_ROWS):
             names.append(f"gpu-{len(names) + 1:05d}.snappy.parquet")

@@ -16,8 +16,8 @@ from connectors.aws.cur2 import Cur2Reader
 from connectors.aws.mapping import to_focus
 from connectors.base import Context, Object, Window
 from connectors.bills.files import open_bill, shapes
-from connectors.sql import identifier, literal
 from connectors.sql import files as sql_files
+from connectors.sql import identifier, literal
 from pipelines.bench.generate import SEPTEMBER, deliver
 from pipelines.bench.measure import Work
 from pipelines.engines.duckdb import DuckDBEngine
@@ -114,12 +114,18 @@ def look(source: Sequence[Path]) -> Work:
     return work
 
 
-def pandas_script(source: Sequence[Path], to: Path) -> Work:
-    """Daily billed and effective cost by account, service and tags, as an analyst would write it."""
+def pandas_script(source: Sequence[Path], to: Path, used: Sequence[str] = ()) -> Work:
+    """Daily billed and effective cost by account, service and tags, as an analyst would write it.
+
+    Args:
+        source: The files.
+        to: Parquet file of the daily costs.
+        used: Columns to keep for each row, written beside them with the effective cost; none for totals only.
+    """
     import pandas
 
     def work() -> dict[str, Any]:
-        columns = [
+        columns = [*used] or [
             "line_item_line_item_type", "line_item_unblended_cost", "line_item_usage_start_date",
             "line_item_usage_account_id", "product", "resource_tags", "reservation_effective_cost",
             "reservation_unused_amortized_upfront_fee_for_billing_period", "reservation_unused_recurring_fee",
@@ -145,6 +151,9 @@ def pandas_script(source: Sequence[Path], to: Path) -> Work:
         bill["day"] = bill["line_item_usage_start_date"].dt.date
         bill["service_name"] = bill["product"].map(lambda pairs: dict(pairs)["product_name"])
         bill["tags"] = bill["resource_tags"].map(_tags)
+        if used:
+            rows = bill.drop(columns=["product", "resource_tags"])
+            rows.to_parquet(to.with_suffix(".rows.parquet"), compression="zstd")
         keys = ["day", "line_item_usage_account_id", "service_name", "tags"]
         daily = bill.groupby(keys)[["line_item_unblended_cost", "effective_cost"]].sum().reset_index()
         daily.columns = ["day", "sub_account", "service_name", "tags", "billed_cost", "effective_cost"]
@@ -166,7 +175,9 @@ def compare(data: Path, theirs: Path) -> Work:
         keys = ("day", "sub_account", "service_name", "tags")
         names = ", ".join(keys)
         sums = "SUM(billed_cost) AS billed, SUM(effective_cost) AS effective"
-        ours = f"SELECT {names}, {sums} FROM {_scan(sorted((data / 'reduced').glob('*.parquet')))} GROUP BY ALL"
+        ours = (
+            f"SELECT {names}, {sums} FROM {_scan(sorted((data / 'reduced').glob('*.parquet')))} GROUP BY ALL"
+        )
         other = f"SELECT {names}, {sums} FROM read_parquet({literal(theirs)}) GROUP BY ALL"
         gaps = [f"abs(CAST(a.{c} AS DOUBLE) - b.{c})" for c in ("billed", "effective")]
         with DuckDBEngine() as engine:

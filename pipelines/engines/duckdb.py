@@ -11,19 +11,23 @@ import polars as pl
 
 from connectors.sql import identifier, literal
 
+MEMORY_LIMIT = "1.5GB"
+"""Of a session that reads bills: more makes it no faster (docs/performance.md), and the peak grew with the rows."""
+
 
 class DuckDBEngine:
     """A DuckDB session; a context manager.
 
     Args:
         database: Database file, created if absent; in memory where None.
-        temp: Folder for what does not fit in memory.
+        temp: Folder for what does not fit in memory; with it, memory is limited to `MEMORY_LIMIT`.
     """
 
     def __init__(self, database: Path | None = None, temp: Path | None = None) -> None:
         config: dict[str, str | bool | int | float | list[str]] = {"threads": os.cpu_count() or 1}
         if temp is not None:
             config["temp_directory"] = str(temp)
+            config["memory_limit"] = MEMORY_LIMIT
         self.connection = duckdb.connect(str(database) if database else ":memory:", config=config)
         self.connection.execute("SET TimeZone = 'UTC'")
 
