@@ -30,6 +30,7 @@ class DuckDBEngine:
             config["memory_limit"] = MEMORY_LIMIT
         self.connection = duckdb.connect(str(database) if database else ":memory:", config=config)
         self.connection.execute("SET TimeZone = 'UTC'")
+        self.connection.execute("SET enable_progress_bar = false")
 
     def __enter__(self) -> DuckDBEngine:
         """The open session."""

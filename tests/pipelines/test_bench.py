@@ -16,6 +16,8 @@ from pipelines.bench.measure import Measured, measured
 from pipelines.bench.ways import look, update
 from tests.pipelines.small import tierwise
 
+pytestmark = pytest.mark.service
+
 COST, KIND = "line_item_unblended_cost", "line_item_line_item_type"
 
 

@@ -8,6 +8,8 @@ from tests.pipelines import small
 
 DIE = """
 import os, signal, importlib
+
+pytestmark = pytest.mark.service
 owner = importlib.import_module({module!r})
 for part in {path!r}[:-1]:
     owner = getattr(owner, part)
