@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.pipelines import small
+
+pytestmark = pytest.mark.service
 
 DIE = """
 import os, signal, importlib
-
-pytestmark = pytest.mark.service
 owner = importlib.import_module({module!r})
 for part in {path!r}[:-1]:
     owner = getattr(owner, part)
