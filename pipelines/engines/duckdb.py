@@ -12,7 +12,7 @@ import polars as pl
 from connectors.sql import identifier, literal
 
 MEMORY_LIMIT = "1.5GB"
-"""Of a session that reads bills: more makes it no faster (docs/performance.md), and the peak grew with the rows."""
+"""Of a session that reads bills: without a bound its peak grew with the rows (docs/performance.md)."""
 
 
 class DuckDBEngine:
