@@ -26,7 +26,7 @@ check: $(READY)  ## lint, types, import rules, tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
-docs: $(READY)   ## rewrite docs/tables.md from models/tables.py
+docs: $(READY)   ## rewrite docs/tables.md from models/tables/
 	$(BIN)/python -m pipelines.document > docs/tables.md
 
 dev: $(READY)    ## Dagster's UI over the demo on 127.0.0.1:3000

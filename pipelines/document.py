@@ -1,4 +1,4 @@
-"""The page `docs/tables.md`, written from `models/tables.py`: `python -m pipelines.document > docs/tables.md`.
+"""The page `docs/tables.md`, written from `models/tables/`: `python -m pipelines.document > docs/tables.md`.
 
 What the figures mean and how they are computed is written by hand in `docs/metrics.md`.
 """
@@ -11,7 +11,7 @@ from models.tables import FACTS, TABLES, TYPES, Column, Table
 
 _HEAD = """# Every published table
 
-Written by `make docs` from `models/tables.py`; change it there. Formulas and worked examples: [metrics.md](metrics.md).
+Written by `make docs` from `models/tables/`; change it there. Formulas and worked examples: [metrics.md](metrics.md).
 
 Timestamps are UTC. `not null` columns always have a value; in the others NULL means unknown or not applicable, never zero."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from models import tables
@@ -73,7 +74,7 @@ def test_warnings_do_not_block(tmp_path: Path) -> None:
     warned = [v for v in found if not v.passed]
     assert [v.gate.name for v in warned] == ["energy_unknown_share", "stale_sources"]
     assert not any(v.blocks for v in warned)
-    assert quality(found, "r3").filter(~tables.pl.col("passed"))["severity"].to_list() == ["warning"] * 2
+    assert quality(found, "r3").filter(~pl.col("passed"))["severity"].to_list() == ["warning"] * 2
 
 
 def test_metrics_query_on_known_tables() -> None:

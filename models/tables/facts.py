@@ -1,0 +1,147 @@
+"""Tables of facts: FOCUS line items and what telemetry measured; each is a view over Parquet files."""
+
+from __future__ import annotations
+
+from models import focus
+from models.tables.base import Column, Table, c, n
+
+OWNER = (
+    c("team", "text", "Team label as found at the source; NULL where there is none"),
+    c("project", "text", "Project label as found at the source"),
+    c("environment", "text", "Environment label as found at the source"),
+    c("workload", "text", "Workload the card, service or device works for"),
+    c(
+        "workload_type",
+        "text",
+        "training, fine_tuning, batch_inference, realtime_inference, edge_inference, ...",
+    ),
+)
+
+FOCUS = Table(
+    "focus.cost_and_usage",
+    "One charge of a provider, of an owned GPU or of an edge device, in FOCUS 1.4 columns.",
+    (),
+    (
+        *(
+            Column(
+                c.name,
+                c.type,
+                "FOCUS 1.4 column" + (f", one of {', '.join(c.allowed)}" if c.allowed else ""),
+                nullable=not c.required,
+            )
+            for c in focus.COLUMNS
+        ),
+        c("ProviderName", "text", "FOCUS 1.0-1.3 column, kept for queries written for them"),
+        n("x_source", "text", "Name of the source in the configuration, or `site:NAME` for owned hardware"),
+        n("x_tier", "text", "cloud, api, onprem, edge"),
+        n("x_billing_month", "date", "First day of the month in which the charge is billed"),
+        n("x_cost_kind", "text", "direct, shared, idle (a team's, unused), unallocated (nobody's)"),
+    ),
+)
+
+GPU_HOURLY = Table(
+    "telemetry.gpu_hourly",
+    "One hour of one GPU or MIG slice under one holder, reduced from samples.",
+    ("source", "gpu", "mig_id", "hour", "namespace", "pod", "team", "workload", "allocated"),
+    (
+        n("hour", "timestamp", "Start of the hour, UTC"),
+        n("day", "date", "Local calendar day of the site in which the hour starts"),
+        n("source", "text", "Name of the source"),
+        n("site", "text", "Name of the site"),
+        c("node", "text", "Host that holds the card"),
+        n("gpu", "text", "UUID of the card"),
+        c("gpu_model", "text", "Model as the driver names it"),
+        c("mig_profile", "text", "MIG profile such as 2g.20gb; NULL for a whole card"),
+        c("mig_id", "text", "MIG instance id; NULL for a whole card"),
+        c("namespace", "text", "Kubernetes namespace of the holder"),
+        c("pod", "text", "Pod or job of the holder"),
+        *OWNER,
+        c("allocated", "bool", "Somebody held the card; NULL where no sample says (a gap)"),
+        n("observed_hours", "double", "Part of the hour covered by samples under this holder", "h"),
+        c(
+            "used_hours",
+            "double",
+            "Utilisation integrated over the observed part; NULL where it is not reported",
+            "GPU-h",
+        ),
+        c(
+            "energy_kwh",
+            "double",
+            "Energy of the card measured in the observed part; NULL where none of it is measured",
+            "kWh",
+        ),
+        n(
+            "energy_estimated_kwh",
+            "double",
+            "Energy known to have been used in gaps, spread by estimate",
+            "kWh",
+        ),
+    ),
+)
+
+POWER_HOURLY = Table(
+    "telemetry.power_hourly",
+    "One hour of one wall or node power meter.",
+    ("source", "meter", "hour"),
+    (
+        n("hour", "timestamp", "Start of the hour, UTC"),
+        n("day", "date", "Local calendar day of the site"),
+        n("source", "text", "Name of the source"),
+        n("site", "text", "Name of the site"),
+        c("node", "text", "Host behind the meter"),
+        n("meter", "text", "Meter or sensor"),
+        n("energy_kwh", "double", "Measured energy", "kWh"),
+        n("energy_estimated_kwh", "double", "Energy in gaps, by estimate", "kWh"),
+        n("coverage", "double", "Part of the hour with samples", "0-1"),
+    ),
+)
+
+INFERENCE_HOURLY = Table(
+    "telemetry.inference_hourly",
+    "One hour of one served model of one workload.",
+    ("source", "workload", "model", "team", "namespace", "pod", "hour"),
+    (
+        n("hour", "timestamp", "Start of the hour, UTC"),
+        n("day", "date", "Local calendar day of the site, or of the configuration's time zone"),
+        n("source", "text", "Name of the source"),
+        c("site", "text", "Name of the site"),
+        n("tier", "text", "Where it ran: cloud, api, onprem, edge"),
+        n("workload", "text", "Workload; the model's name where the source knows no workload"),
+        c("model", "text", "Served model"),
+        c("team", "text", "Team label as found at the source"),
+        c("namespace", "text", "Kubernetes namespace"),
+        c("pod", "text", "Pod"),
+        c("inferences", "double", "Requests finished with an answer; aborts and errors are not counted"),
+        c("failed", "double", "Requests aborted or in error"),
+        c("tokens_in", "double", "Prompt tokens, cached ones included", "tokens"),
+        c("tokens_cached", "double", "Prompt tokens answered from a cache", "tokens"),
+        c("tokens_out", "double", "Generated tokens", "tokens"),
+        c("latency_buckets", "json", "Cumulative latency histogram: upper bound in seconds -> requests"),
+        n("coverage", "double", "Part of the hour with samples", "0-1"),
+    ),
+)
+
+EDGE_DAILY = Table(
+    "telemetry.edge_daily",
+    "One local day of one edge device.",
+    ("source", "device", "day", "workload", "model"),
+    (
+        n("day", "date", "Local calendar day of the site"),
+        n("source", "text", "Name of the source"),
+        n("site", "text", "Name of the site"),
+        n("device", "text", "Device id"),
+        c("device_model", "text", "Hardware model"),
+        c("model", "text", "Model that runs on it"),
+        *OWNER,
+        c("inferences", "double", "Inferences finished"),
+        c("failed", "double", "Inferences in error"),
+        n("online_hours", "double", "Hours covered by reports", "h"),
+        n("coverage", "double", "online_hours by the hours of the day", "0-1"),
+        c("energy_kwh", "double", "Measured energy; NULL where the device does not report it", "kWh"),
+        n("energy_estimated_kwh", "double", "Energy in gaps, by estimate", "kWh"),
+        n("messages", "int", "Distinct reports"),
+        n("duplicates", "int", "Reports received again"),
+        n("late_messages", "int", "Reports that arrived after the day ended"),
+        c("latency_buckets", "json", "Cumulative latency histogram: upper bound in seconds -> inferences"),
+    ),
+)

@@ -1,0 +1,130 @@
+"""Tables about the runs themselves: reconciliation, what was read, checked, set aside and published."""
+
+from __future__ import annotations
+
+from models.tables.base import Table, c, n
+
+RECONCILIATION = Table(
+    "ops.reconciliation",
+    "Money in and money out of one source, month and currency, in BilledCost.",
+    ("source", "month", "currency"),
+    (
+        n("source", "text", "Source"),
+        n("month", "date", "Billing month"),
+        n("currency", "text", "Currency"),
+        n("source_total", "decimal", "Sum over the native rows, computed apart from the mapping", "currency"),
+        n("focus_total", "decimal", "Sum of BilledCost in focus.cost_and_usage", "currency"),
+        n("quarantined_total", "decimal", "Sum over the rows set aside", "currency"),
+        n("allocated_total", "decimal", "Sum of billed_cost in marts.chargeback_daily", "currency"),
+        n(
+            "difference",
+            "decimal",
+            "|source - focus - quarantined| + |focus - allocated|; 0 or the gate fails",
+            "currency",
+        ),
+    ),
+)
+
+INGESTS = Table(
+    "ops.ingests",
+    "What was read: one slice (billing month or local day) of one source, one row a change.",
+    ("run_id", "source", "period"),
+    (
+        n("run_id", "text", "Run that read it"),
+        n("source", "text", "Source"),
+        n("kind", "text", "Kind of the source"),
+        n("period", "date", "First day of the slice"),
+        n("grain", "text", "month or day"),
+        n(
+            "status",
+            "text",
+            "loaded (new or changed), kept (the source no longer lists it), stale (the source failed)",
+        ),
+        n("current", "bool", "The published tables hold this version of the slice"),
+        c("fingerprint", "text", "Changes when the content does"),
+        n("rows_read", "int", "Native rows"),
+        n("rows_loaded", "int", "Rows in the facts"),
+        n("rows_rejected", "int", "Rows in ops.quarantine with action `rejected`"),
+        n("rows_repaired", "int", "Values repaired"),
+        c("objects", "json", "Files read: name, size, etag or hash"),
+        c("facts", "json", "Fact files written: table -> file"),
+        c("read_at", "timestamp", "When it was read, UTC"),
+        c("note", "text", "What the reader remarked"),
+        c(
+            "changes",
+            "json",
+            "What it changed in the version it replaced: rows and money by service and account",
+        ),
+    ),
+)
+
+SOURCES = Table(
+    "ops.sources",
+    "State of one source in this publication.",
+    ("source",),
+    (
+        n("source", "text", "Source"),
+        n("kind", "text", "Kind"),
+        n("required", "bool", "Its failure blocks publication"),
+        n("status", "text", "ok, stale (it failed and earlier figures stand), empty (nothing read so far)"),
+        c("stale_since", "timestamp", "When it was last read well, if it is stale; UTC"),
+        c("last_day", "date", "Last day for which it has data"),
+        c("error", "text", "Why it failed"),
+    ),
+)
+
+QUARANTINE = Table(
+    "ops.quarantine",
+    "Rows set aside and values repaired, by source, slice and rule.",
+    (),
+    (
+        n("source", "text", "Source"),
+        n("period", "date", "Slice"),
+        n(
+            "action",
+            "text",
+            "rejected (the row is not in the ledger), repaired (a value was put right), flagged (kept as it is)",
+        ),
+        n("rule", "text", "What is wrong, as a short name"),
+        n("column_name", "text", "Column"),
+        c("value", "text", "The value, or an example where several rows share the rule"),
+        n("rows", "int", "Rows concerned"),
+        c("billed_cost", "decimal", "Money of the rejected rows, where it can be read", "currency"),
+        c("currency", "text", "Currency of that money"),
+        c("location", "text", "File and row"),
+        c("raw", "text", "The rejected row as it came, shortened"),
+    ),
+)
+
+QUALITY = Table(
+    "ops.quality",
+    "The verdict of one gate of one run.",
+    ("run_id", "gate"),
+    (
+        n("run_id", "text", "Run"),
+        n("gate", "text", "Gate"),
+        n("passed", "bool", "The value is inside its bounds"),
+        n("severity", "text", "error (blocks publication) or warning"),
+        c("value", "double", "Measured"),
+        c("minimum", "double", "Least value allowed"),
+        c("maximum", "double", "Greatest value allowed"),
+        n("detail", "text", "The finding in words"),
+    ),
+)
+
+PUBLICATIONS = Table(
+    "ops.publications",
+    "One publication of the warehouse.",
+    ("run_id",),
+    (
+        n("run_id", "text", "Run"),
+        n("published_at", "timestamp", "When, UTC"),
+        n("as_of", "date", "The day the run was for"),
+        n("version", "text", "Version of Tierwise"),
+        n("currency", "text", "The organisation's currency, that of converted_cost"),
+        n("config_hash", "text", "Hash of the configuration"),
+        n("input_hash", "text", "Hash of all slices, settings and code version that the tables follow from"),
+        n("money_in", "json", "currency -> sum of source totals"),
+        n("money_out", "json", "currency -> sum of chargeback and quarantine"),
+    ),
+)
