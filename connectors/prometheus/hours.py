@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from connectors.meters import with_counts
 from connectors.prometheus.gpu import day_energy_query, gap_hours, gpu_hours
 from connectors.prometheus.inference import inference_hours
 from connectors.prometheus.power import power_hours
@@ -100,7 +101,7 @@ def read_hours(question: Question, days: Sequence[date], zone: ZoneInfo, scrapes
         )
     meters = power_hours(question, scrapes.interval_s)
     if meters.height:
-        frames[POWER_HOURLY] = _by_day(meters, zone)
+        frames[POWER_HOURLY] = with_counts(_by_day(meters, zone).with_columns(method=pl.lit("ipmi_dcmi")))
     return Hours(frames, {d: f for d, f in findings.items() if f})
 
 

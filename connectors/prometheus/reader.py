@@ -22,7 +22,7 @@ from connectors.prometheus.hours import Scrapes, read_hours
 from connectors.prometheus.question import Question
 from connectors.telemetry import fingerprint, first_hour, issues, site_of, write_days
 
-VERSION = "prometheus-2"
+VERSION = "prometheus-3"
 """Changes whenever the same series would give other facts."""
 
 CHUNK_DAYS = 7

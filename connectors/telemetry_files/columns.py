@@ -80,6 +80,7 @@ GPU = (
 POWER = (
     _text("node", "hostname"),
     _text("meter"),
+    _text("method"),
     Column("power_w", {"power_w": 1.0}, f"{{v}} > 0 AND {{v}} <= {MAX_METER_KW * 1000}"),
     _counter("energy_kwh_total"),
 )

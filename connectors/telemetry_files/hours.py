@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.base import Engine, SourceError
+from connectors.meters import with_counts
 from connectors.objects import Store
 from connectors.sql import literal
 from connectors.telemetry import MAX_STEP, day_of, local_day
@@ -119,6 +120,8 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, engine: Eng
             msg = f"samples cannot be read from {names}{' ...' if len(places) > 3 else ''}: {error}. Deliver the file again"
             raise SourceError(msg) from error
         frames[table] = _finish(frame, steps.zone)
+        if table is POWER_HOURLY:
+            frames[table] = with_counts(frames[table])
         for row in seen.sort(["file", "day", "rule", "column_name"], nulls_last=False).iter_rows(named=True):
             file = places[row["file"]]
             day = row["day"] or day_of(file.start, steps.zone)

@@ -5,6 +5,8 @@ The same rules as for cards: the counter first, the trapezoid of the gauge else,
 
 from __future__ import annotations
 
+from connectors.meters import METHODS
+from connectors.sql import literal
 from connectors.steps import HOUR_US, by_hour, energy_steps
 from connectors.telemetry_files.columns import MAX_METER_KW
 
@@ -20,13 +22,14 @@ def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
     Returns:
         The columns of `telemetry.power_hourly` without day, source and site.
     """
+    methods = ", ".join(literal(m) for m in METHODS)
     return f"""
         WITH meters AS (
-            SELECT COALESCE(meter, node) AS meter, ts, MAX(node) AS node, MAX(energy_kwh_total) AS energy_kwh_total,
+            SELECT COALESCE(meter, node) AS meter, ts, MAX(node) AS node, MAX(CASE WHEN method IN ({methods}) THEN method END) AS method, MAX(energy_kwh_total) AS energy_kwh_total,
                    MAX(power_w) AS power_w
             FROM {samples} WHERE ts IS NOT NULL AND COALESCE(meter, node) IS NOT NULL GROUP BY ALL
         ), steps AS ({energy_steps("meters", "meter", max_step_us, bridge_us, MAX_METER_KW)})
-        SELECT hour, meter, MAX(node) AS node,
+        SELECT hour, meter, COALESCE(MAX(method), 'file') AS method, MAX(node) AS node,
                SUM(CASE WHEN observed THEN kwh * part_us / us ELSE 0 END) AS energy_kwh,
                SUM(CASE WHEN observed THEN 0 ELSE kwh * part_us / us END) AS energy_estimated_kwh,
                SUM(CASE WHEN observed THEN part_us ELSE 0 END) / {HOUR_US} AS coverage

@@ -21,7 +21,7 @@ from connectors.telemetry_files.files import is_data, scan
 from connectors.telemetry_files.hours import Steps, read_hours
 from connectors.telemetry_index import Indexed, days, index, settings, within
 
-VERSION = "telemetry_files-2"
+VERSION = "telemetry_files-3"
 """Changes whenever the same files would give other facts."""
 
 BATCH_DAYS = 31

@@ -39,12 +39,17 @@ FOCUS = Table(
     ),
 )
 
+HOUR = (
+    "Start of the hour, UTC. Hours are those of the site's clock: in India they start at half past. "
+    "One that a change of clocks by half an hour cuts short is shorter"
+)
+
 GPU_HOURLY = Table(
     "telemetry.gpu_hourly",
     "One hour of one GPU or MIG slice under one holder, reduced from samples.",
     ("source", "gpu", "mig_id", "hour", "namespace", "pod", "team", "workload", "allocated"),
     (
-        n("hour", "timestamp", "Start of the hour, UTC"),
+        n("hour", "timestamp", HOUR),
         n("day", "date", "Local calendar day of the site in which the hour starts"),
         n("source", "text", "Name of the source"),
         n("site", "text", "Name of the site"),
@@ -57,7 +62,18 @@ GPU_HOURLY = Table(
         c("pod", "text", "Pod or job of the holder"),
         *OWNER,
         c("allocated", "bool", "Somebody held the card; NULL where no sample says (a gap)"),
-        n("observed_hours", "double", "Part of the hour covered by samples under this holder", "h"),
+        n(
+            "observed_hours",
+            "double",
+            "Part of the hour for which the holder is known: by samples, or by the scheduler's requests in a gap",
+            "h",
+        ),
+        c(
+            "sampled_hours",
+            "double",
+            "Part of observed_hours covered by samples of the card; NULL means all of it",
+            "h",
+        ),
         c(
             "used_hours",
             "double",
@@ -82,14 +98,29 @@ GPU_HOURLY = Table(
 POWER_HOURLY = Table(
     "telemetry.power_hourly",
     "One hour of one wall or node power meter.",
-    ("source", "meter", "hour"),
+    ("source", "method", "meter", "hour"),
     (
-        n("hour", "timestamp", "Start of the hour, UTC"),
+        n("hour", "timestamp", HOUR),
         n("day", "date", "Local calendar day of the site"),
         n("source", "text", "Name of the source"),
         n("site", "text", "Name of the site"),
         c("node", "text", "Host behind the meter"),
         n("meter", "text", "Meter or sensor"),
+        n(
+            "method",
+            "text",
+            "How it measures: pdu_outlet, redfish, ipmi_dcmi, ipmi_sensor, kepler_platform, acpi, pdu, kepler, rapl, file",
+        ),
+        n(
+            "scope",
+            "text",
+            "What it sees: wall (all that a node draws), rack (several nodes), components (processors and memory)",
+        ),
+        c(
+            "counts",
+            "bool",
+            "This meter stands for its node that day, alone or with others of its method; NULL without a node",
+        ),
         n("energy_kwh", "double", "Measured energy", "kWh"),
         n("energy_estimated_kwh", "double", "Energy in gaps, by estimate", "kWh"),
         n("coverage", "double", "Part of the hour with samples", "0-1"),
@@ -101,7 +132,7 @@ INFERENCE_HOURLY = Table(
     "One hour of one served model of one workload.",
     ("source", "workload", "model", "team", "namespace", "pod", "hour"),
     (
-        n("hour", "timestamp", "Start of the hour, UTC"),
+        n("hour", "timestamp", HOUR),
         n("day", "date", "Local calendar day of the site, or of the configuration's time zone"),
         n("source", "text", "Name of the source"),
         c("site", "text", "Name of the site"),
