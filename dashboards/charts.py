@@ -146,6 +146,34 @@ def heat_map(frame: pl.DataFrame, days: Sequence[date], name: str) -> str:
     return svg(chart, name)
 
 
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def week(frame: pl.DataFrame, name: str) -> str:
+    """Cells by weekday and hour of the day, darker where more was lost.
+
+    Args:
+        frame: weekday (1 is Monday), hour (0-23), value; at most one row a cell. A cell without a row stays blank.
+        name: Unique on its page.
+    """
+    days = pl.col("weekday").replace_strict(dict(enumerate(WEEKDAYS, 1)), return_dtype=pl.String)
+    small = frame.select(days.alias("label"), "hour", pl.col("value").cast(pl.Float64).round(6))
+    legend = alt.Legend(format=",~f", gradientLength=100, gradientThickness=9)
+    chart = (
+        alt.Chart(_rows(small))
+        .mark_rect(stroke="white", strokeWidth=1)
+        .encode(
+            x=alt.X(
+                "hour:O", scale=alt.Scale(domain=list(range(24))), axis=alt.Axis(title=None, labelAngle=0)
+            ),
+            y=alt.Y("label:O", sort=None, scale=alt.Scale(domain=list(WEEKDAYS)), axis=alt.Axis(title=None)),
+            color=alt.Color("value:Q", scale=alt.Scale(scheme="purples", domainMin=0), legend=legend),
+        )
+        .properties(width=830, height=126, padding=NAMES_PADDING)
+    )
+    return svg(chart, name)
+
+
 def is_wide(values: pl.Series) -> bool:
     """Positive values spread more than tenfold, so that a logarithmic axis shows them better."""
     positive = values.cast(pl.Float64).filter(values > 0)

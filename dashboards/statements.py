@@ -19,6 +19,8 @@ from markupsafe import Markup
 
 from dashboards import charts, format, usage
 from dashboards.chart_style import kept_charts
+from dashboards.economics import KINDS as KINDS_OF_WASTE
+from dashboards.economics import economics
 from dashboards.figures import KINDS, Period, period
 from dashboards.sections import collect, section
 from dashboards.store import Store
@@ -130,6 +132,8 @@ def _page(template: str, store: Store, at: Period, **content: Any) -> str:
             sections=sections,
             stale=frames.stale,
             placement=_placement(store),
+            economics=economics(store, at),
+            waste_kinds=KINDS_OF_WASTE,
             quarantine=store.quarantine_counts(at.month).to_dicts(),
             methods=METHODS,
             kinds=KIND_WORDS,

@@ -22,6 +22,8 @@ TEAM_TABLES = (
     tables.CHARGEBACK_DAILY,
     tables.GPU_DAILY,
     tables.UNIT_COST_DAILY,
+    tables.TRAINING_RUNS,
+    tables.WASTE,
     tables.PLACEMENT,
 )
 """Tables with a column `team`, which a team's store narrows to its own rows."""
@@ -152,6 +154,43 @@ class Store:
         frame = self._table(tables.PLACEMENT_OPTIONS)
         return frame.filter(pl.col("workload").is_in(self.placement()["workload"].implode()))
 
+    def waste(self) -> pl.DataFrame:
+        """`marts.waste`: of the last 30 days."""
+        return self._table(tables.WASTE)
+
+    def training_runs(self) -> pl.DataFrame:
+        """`marts.training_runs`."""
+        return self._table(tables.TRAINING_RUNS)
+
+    def waste_hourly(self) -> pl.DataFrame:
+        """`marts.waste_hourly`; of all teams, so not for one."""
+        return self._shared(tables.WASTE_HOURLY)
+
+    def model_cost(self, month: date) -> pl.DataFrame:
+        """`marts.model_cost_monthly` of one month; of all teams, so not for one."""
+        return self._shared(tables.MODEL_COST_MONTHLY, "month = ?", (month,))
+
+    def ai_cost_ratio(self, month: date) -> pl.DataFrame:
+        """`marts.ai_cost_ratio` of one month; of all teams, so not for one."""
+        return self._shared(tables.AI_COST_RATIO, "month = ?", (month,))
+
+    def targets(self, month: date) -> pl.DataFrame:
+        """`marts.targets` of one month; of all teams, so not for one."""
+        return self._shared(tables.TARGETS, "month = ?", (month,))
+
+    def _shared(
+        self, table: tables.Table, where: str = "true", parameters: tuple[object, ...] = ()
+    ) -> pl.DataFrame:
+        """Rows of a table that holds amounts of all teams together.
+
+        Raises:
+            PermissionError: This is a team's store.
+        """
+        if self.team is not None:
+            msg = f"the store of team {self.team!r} does not read {table.name}"
+            raise PermissionError(msg)
+        return self._table(table, where, parameters)
+
     def feeds(self) -> pl.DataFrame:
         """Which source stands behind which charges: source (of `ops.sources`), charged_as (of the chargeback).
 
@@ -209,12 +248,9 @@ class Store:
         Raises:
             PermissionError: This is a team's store; the table holds amounts of all teams together.
         """
-        if self.team is not None:
-            msg = f"the store of team {self.team!r} does not read ops.reconciliation"
-            raise PermissionError(msg)
         if month is None:
-            return self._table(tables.RECONCILIATION)
-        return self._table(tables.RECONCILIATION, "month = ?", (month,))
+            return self._shared(tables.RECONCILIATION)
+        return self._shared(tables.RECONCILIATION, "month = ?", (month,))
 
     def quarantine_counts(self, month: date) -> pl.DataFrame:
         """Rows set aside or repaired in a month: source, action, rule, rows; for a team, of its sources."""

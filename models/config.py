@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel.numbers import list_currencies
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from models.placement.settings import Workload
 
@@ -175,6 +175,93 @@ class Rate(Frozen):
     rate: Annotated[Decimal, Field(gt=0, max_digits=24, decimal_places=12)]
 
 
+class Revenue(Frozen):
+    """What the organisation earned in one calendar month, for the share that AI costs of it."""
+
+    month: date
+    amount: Annotated[Decimal, Field(gt=0, max_digits=30, decimal_places=12)]
+    currency: Currency
+
+    @model_validator(mode="after")
+    def _first_day(self) -> Revenue:
+        if self.month.day != 1:
+            msg = f"month {self.month} is not the first day of a month; write {self.month.replace(day=1)}"
+            raise ValueError(msg)
+        return self
+
+
+class TrainingRun(Frozen):
+    """One training run, as its job log or experiment tracker knows it.
+
+    Attributes:
+        run_id: Unique name.
+        workload: The workload whose charges and GPU-hours it is part of (compared without regard to case).
+        started_at: First instant, with its offset from UTC.
+        ended_at: Last instant, with its offset from UTC.
+        model: What was trained.
+        epochs: Passes over the data; empty where unknown.
+    """
+
+    run_id: str = Field(min_length=1)
+    workload: str = Field(min_length=1)
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
+    model: str | None = None
+    epochs: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TrainingRun:
+        if self.ended_at <= self.started_at:
+            msg = (
+                f"ended_at {self.ended_at.isoformat()} is not after started_at {self.started_at.isoformat()}"
+            )
+            raise ValueError(msg)
+        return self
+
+
+class TokenWeights(Frozen):
+    """How much of a service's cost a token of each kind carries, relative to the others.
+
+    They split the cost of a model that has no price list of its own; only their ratios matter.
+    """
+
+    input: Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=6)]
+    cached: Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=6)]
+    output: Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=6)]
+
+
+class ModelScope(Frozen):
+    """Which charges belong to a model over its life, by what ownership resolved (compared without regard to case)."""
+
+    workloads: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _something(self) -> ModelScope:
+        if not (self.workloads or self.projects):
+            msg = "names neither workloads nor projects"
+            raise ValueError(msg)
+        return self
+
+
+class Targets(Frozen):
+    """What is aimed at. A target that is missed is shown; it blocks nothing.
+
+    Attributes:
+        gpu_utilisation: Used / allocated GPU-hours must be over it.
+        gpu_allocation: Allocated / capacity GPU-hours must be over it.
+        uptime: Observed part of the time; at least.
+        request_success: Requests answered / all requests; at least.
+        ai_cost_share_of_revenue: At most.
+    """
+
+    gpu_utilisation: Share = 0.7
+    gpu_allocation: Share | None = None
+    uptime: Share = 0.999
+    request_success: Share | None = None
+    ai_cost_share_of_revenue: Share | None = None
+
+
 class Ownership(Frozen):
     """Who owns a charge: the first tag key with a value, put through aliases; else a default by account or namespace.
 
@@ -226,9 +313,12 @@ class Publish(Frozen):
 
     Attributes:
         keep: Publications kept for readers that still hold an older one.
+        metrics_file: File for Prometheus' textfile collector, relative to the configuration file; its name must
+            end in `.prom`. Written with each publication; none where absent.
     """
 
     keep: Annotated[int, Field(ge=1, le=365)] = 3
+    metrics_file: Annotated[str, Field(pattern=r"\.prom$")] | None = None
 
 
 class Schedule(Frozen):
@@ -250,6 +340,11 @@ class Settings(Frozen):
     assets: str | tuple[Asset, ...] = ()
     prices: PriceFile | tuple[Price, ...] = ()
     rates: str | tuple[Rate, ...] = ()
+    revenue: str | tuple[Revenue, ...] = ()
+    training_runs: str | tuple[TrainingRun, ...] = ()
+    models: dict[str, ModelScope] = {}
+    token_weights: TokenWeights | None = None
+    targets: Targets = Targets()
     ownership: Ownership = Ownership()
     workloads: dict[Name, Workload] = {}
     gates: Gates = Gates()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -19,19 +20,29 @@ QUARTER = timedelta(minutes=15)
 """All zones are off UTC by whole quarters of an hour; a tariff is taken as constant within one."""
 
 
-def local_day(day: date, site: Site) -> tuple[datetime, datetime]:
-    """First instant of a site's calendar day and of the next one, UTC without a zone."""
+def day_bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """First instant of a calendar day and of the next one, UTC without a zone."""
     start, end = (
-        datetime.combine(day + timedelta(days=k), time(), site.zone).astimezone(UTC).replace(tzinfo=None)
+        datetime.combine(day + timedelta(days=k), time(), zone).astimezone(UTC).replace(tzinfo=None)
         for k in (0, 1)
     )
     return start, end
 
 
-def day_hours(day: date, site: Site) -> float:
-    """Hours of a site's calendar day: 24, or 23 or 25 at daylight saving."""
-    start, end = local_day(day, site)
+def length_h(day: date, zone: ZoneInfo) -> float:
+    """Hours of a calendar day: 24, or 23 or 25 at daylight saving."""
+    start, end = day_bounds(day, zone)
     return (end - start) / timedelta(hours=1)
+
+
+def local_day(day: date, site: Site) -> tuple[datetime, datetime]:
+    """First instant of a site's calendar day and of the next one, UTC without a zone."""
+    return day_bounds(day, site.zone)
+
+
+def day_hours(day: date, site: Site) -> float:
+    """Hours of a site's calendar day."""
+    return length_h(day, site.zone)
 
 
 def with_capacity(frame: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:

@@ -5,17 +5,24 @@ Money belongs to `models/chargeback.py`, energy of owned hardware to `models/gpu
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from zoneinfo import ZoneInfo
+
 import polars as pl
 
+from models.config import Price, TokenWeights
 from models.edge import DEVICE
+from models.energy import length_h
 from models.latency import merge, quantile
 from models.ownership import UNTAGGED
 from models.tables import MONEY, UNIT_COST_DAILY
+from models.token_split import unit_costs, with_weights
 
 WORK = ("day", "workload", "tier")
 PAYER = ("day", "workload", "tier", "team", "currency")
 OWNED = ("onprem", "edge")
 COUNTS = ("inferences", "tokens_in", "tokens_out")
+HOURS_OF = ("day", "workload", "tier", "site")
 QUANTILES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
 NO_CURRENCY = "XXX"
 """ISO 4217 code for no currency: of work that no charge names."""
@@ -27,6 +34,10 @@ def daily(
     edge_daily: pl.DataFrame,
     gpu_parts: pl.DataFrame,
     edge_costs: pl.DataFrame,
+    *,
+    prices: Sequence[Price] = (),
+    weights: TokenWeights | None = None,
+    zones: Mapping[str | None, ZoneInfo] | None = None,
 ) -> pl.DataFrame:
     """Cost by day, workload, team, tier and currency, over the work of that workload on that day and tier.
 
@@ -44,6 +55,9 @@ def daily(
         edge_daily: `telemetry.edge_daily` with owners from `ownership.label`.
         gpu_parts: `gpu.daily_parts`.
         edge_costs: `edge.daily_costs`.
+        prices: The price list of model APIs, whose ratios split the cost over kinds of tokens.
+        weights: Weights of models that it does not name.
+        zones: Site -> time zone, None -> the organisation's, for the hours of a day; 24 where a site is not in it.
 
     Returns:
         `marts.unit_cost_daily`, sorted by its key. Unit costs are Float64 quotients rounded to 12 decimals;
@@ -56,7 +70,10 @@ def daily(
     marginal = pl.concat([rented, energy.filter(pl.col("cost").is_not_null()).select(rented.columns)])
     costs = pl.concat(
         [full.with_columns(basis=pl.lit("full")), marginal.with_columns(basis=pl.lit("marginal"))]
-    ).join(energy.drop("cost"), on=PAYER, how="left")
+    )
+    costs = costs.join(energy.drop("cost"), on=PAYER, how="left").join(
+        _gpu_hours(gpu_parts), on=PAYER, how="left"
+    )
     reports = _reports(inference_hourly, edge_daily, edge_costs)
     charged = full.with_columns(registered=True)
     work = _work(reports.join(charged, on=[*WORK, "registered"], how="semi"))
@@ -64,14 +81,26 @@ def daily(
         basis=pl.lit("full"), currency=pl.lit(NO_CURRENCY), cost=pl.lit(None, dtype=MONEY)
     )
     rows = pl.concat([costs.join(work.drop("team"), on=WORK, how="left"), unpaid], how="diagonal")
-    tokens = pl.col("tokens_in") + pl.col("tokens_out")
+    uptime = pl.concat([_uptime(inference_hourly, zones or {}), _edge_uptime(edge_costs)])
+    rows = with_weights(rows.join(uptime, on=WORK, how="left"), prices, weights)
+    tokens, money = pl.col("tokens_in") + pl.col("tokens_out"), pl.col("cost").cast(pl.Float64)
+    requests = pl.col("inferences") + pl.col("failed")
+    by_kind = unit_costs(money)
+    quotients = {
+        "cost_per_1m_inferences": _per_million(money, pl.col("inferences")),
+        "cost_per_1m_tokens": _per_million(money, tokens),
+        "cost_per_1m_tokens_in": by_kind["input"],
+        "cost_per_1m_tokens_cached": by_kind["cached"],
+        "cost_per_1m_tokens_out": by_kind["output"],
+        "cost_per_gpu_hour_used": pl.when(pl.col("gpu_hours_used") > 0).then(
+            money / pl.col("gpu_hours_used")
+        ),
+    }
     return UNIT_COST_DAILY.conform(
         rows.with_columns(
-            cost_per_1m_inferences=_per_million(pl.col("cost").cast(pl.Float64), pl.col("inferences"))
-            .round(12)
-            .cast(MONEY),
-            cost_per_1m_tokens=_per_million(pl.col("cost").cast(pl.Float64), tokens).round(12).cast(MONEY),
+            *(value.round(12).cast(MONEY).alias(name) for name, value in quotients.items()),
             kwh_per_1m_tokens=_per_million(pl.col("energy_kwh"), tokens),
+            request_success=pl.when(requests > 0).then(pl.col("inferences") / requests),
         )
     ).sort(UNIT_COST_DAILY.key)
 
@@ -111,6 +140,51 @@ def _energy(rows: pl.DataFrame, tier: str) -> pl.DataFrame:
     )
 
 
+def _gpu_hours(parts: pl.DataFrame) -> pl.DataFrame:
+    """Columns PAYER and gpu_hours_used: of owned cards; NULL as soon as the use of one held hour is unknown."""
+    used = pl.col("gpu_hours").filter(pl.col("cost_kind") == "direct")
+    return (
+        parts.filter((pl.col("state") == "allocated") & pl.col("workload").is_not_null())
+        .with_columns(tier=pl.lit("onprem"), team=pl.col("team").fill_null(UNTAGGED))
+        .group_by(PAYER)
+        .agg(gpu_hours_used=pl.when(pl.col("use_known").all()).then(used.sort().sum()))
+    )
+
+
+def _uptime(inference_hourly: pl.DataFrame, zones: Mapping[str | None, ZoneInfo]) -> pl.DataFrame:
+    """Columns WORK and uptime: the part of the day in which some replica of the service reported, 0-1.
+
+    A time without samples counts as down, whatever its cause. A log of requests knows no such thing: NULL for
+    managed APIs. A service of several sites is up as long as the best of them.
+    """
+    served = inference_hourly.filter((pl.col("tier") != "api") & pl.col("workload").is_not_null())
+    by_site = (
+        served.group_by(*HOURS_OF, "hour")
+        .agg(pl.col("coverage").max())
+        .group_by(HOURS_OF)
+        .agg(pl.col("coverage").sort().sum())
+    )
+    hours = [
+        24.0 if site not in zones else length_h(day, zones[site])
+        for day, site in by_site.select("day", "site").iter_rows()
+    ]
+    return (
+        by_site.with_columns(uptime=pl.col("coverage") / pl.Series(hours, dtype=pl.Float64))
+        .group_by(WORK)
+        .agg(pl.col("uptime").max())
+    )
+
+
+def _edge_uptime(edge_costs: pl.DataFrame) -> pl.DataFrame:
+    """Columns WORK and uptime: hours online / hours of all its registered devices, silent ones included."""
+    return (
+        edge_costs.filter(pl.col("workload").is_not_null())
+        .with_columns(tier=pl.lit("edge"))
+        .group_by(WORK)
+        .agg(uptime=pl.col("online_hours").sort().sum() / pl.col("device_hours").sort().sum())
+    )
+
+
 def _reports(
     inference_hourly: pl.DataFrame, edge_daily: pl.DataFrame, edge_costs: pl.DataFrame
 ) -> pl.DataFrame:
@@ -119,7 +193,7 @@ def _reports(
     edge = edge_daily.join(assets, on=DEVICE, how="left").with_columns(
         pl.col("registered").fill_null(value=False), tier=pl.lit("edge")
     )
-    needed = [*WORK, "team", "model", *COUNTS, "failed", "latency_buckets", "registered"]
+    needed = [*WORK, "team", "model", *COUNTS, "tokens_cached", "failed", "latency_buckets", "registered"]
     served = inference_hourly.with_columns(registered=pl.lit(value=True)).select(needed)
     return pl.concat([served, edge.select(c for c in needed if c in edge.columns)], how="diagonal").filter(
         pl.col("workload").is_not_null()
@@ -139,7 +213,11 @@ def _work(reports: pl.DataFrame) -> pl.DataFrame:
             pl.when(pl.col(name).is_not_null().all()).then(pl.col(name).sort().sum()).alias(name)
             for name in COUNTS
         ),
-        pl.col("latency_buckets").filter(
+        tokens_cached=pl.when(pl.col("tokens_cached").is_not_null().all()).then(
+            pl.col("tokens_cached").sort().sum()
+        ),
+        failed=pl.when(pl.col("failed").is_not_null().all()).then(pl.col("failed").sort().sum()),
+        latency_buckets=pl.col("latency_buckets").filter(
             pl.col("latency_buckets").is_not_null() | requests.ne_missing(pl.lit(0.0))
         ),
     )

@@ -16,6 +16,7 @@ import polars as pl
 
 from models import tables
 from models.restatement import changes
+from pipelines import metrics_file
 from pipelines.checks.metrics import Gate, Verdict, gates, metrics_sql
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import SliceFacts
@@ -295,6 +296,7 @@ def publish(run: Run) -> Metadata:
         GateError: The gates were not run on what is staged, or one of them failed.
     """
     if run.unchanged:
+        _write_metrics(run)
         shutil.rmtree(run.folder, ignore_errors=True)
         return {"as_of": as_of(run).isoformat(), "warehouse": str(run.warehouse.path), "unchanged": 1}
     result = run.folder / "quality.json"
@@ -316,5 +318,20 @@ def publish(run: Run) -> Metadata:
     (staged / "publication.json").write_text(json.dumps(information, indent=1))
     run.warehouse.publish(run.id, staged, run.config.settings.publish.keep)
     run.facts.prune(run.warehouse.referenced())
+    _write_metrics(run)
     shutil.rmtree(run.folder, ignore_errors=True)
     return {"as_of": information["as_of"], "warehouse": str(run.warehouse.path)}
+
+
+def _write_metrics(run: Run) -> None:
+    """Writes the metrics file, if one is configured; what is published stands even if it cannot be written."""
+    name = run.config.settings.publish.metrics_file
+    if name is None:
+        return
+    file = run.config.file.parent / name
+    try:
+        metrics_file.write(run.warehouse, file)
+    except OSError as error:
+        run.report(
+            f"publish.metrics_file: {file} cannot be written: {error.strerror}; published all the same"
+        )

@@ -1,15 +1,17 @@
-"""Lists that a configuration holds inline or as CSV files: assets, prices and exchange rates."""
+"""Lists that a configuration holds inline or as CSV files: assets, prices, rates, revenue, training runs."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from models.config import Asset, Price, Rate, Settings
+from models.config import Asset, Price, Rate, Revenue, Settings, TrainingRun
 from pipelines.problems import Problem, problems_of
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -68,6 +70,36 @@ def rates_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[t
             )
         seen.add((rate.date, rate.currency))
     return rates, text
+
+
+def revenue_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[tuple[Revenue, ...], str]:
+    """The revenue of months and its text, for the hash of the configuration."""
+    if isinstance(settings.revenue, tuple):
+        revenue, text = settings.revenue, ""
+    else:
+        revenue, text = _rows(base / settings.revenue, Revenue, "revenue", problems)
+    _unique(
+        [(r.month, r.currency) for r in revenue], "revenue", "a month may be there once a currency", problems
+    )
+    return revenue, text
+
+
+def training_runs_of(
+    settings: Settings, base: Path, problems: list[Problem]
+) -> tuple[tuple[TrainingRun, ...], str]:
+    """The training runs and their text, for the hash of the configuration."""
+    if isinstance(settings.training_runs, tuple):
+        runs, text = settings.training_runs, ""
+    else:
+        runs, text = _rows(base / settings.training_runs, TrainingRun, "training_runs", problems)
+    _unique([r.run_id for r in runs], "training_runs", "run ids must be unique", problems)
+    return runs, text
+
+
+def _unique(keys: Sequence[Hashable], path: str, allowed: str, problems: list[Problem]) -> None:
+    for key, times in Counter(keys).items():
+        if times > 1:
+            problems.append(Problem(path, f"{key} ({times} times)", allowed))
 
 
 def _rows(file: Path, model: type[Row], key: str, problems: list[Problem]) -> tuple[tuple[Row, ...], str]:

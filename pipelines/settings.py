@@ -19,9 +19,9 @@ from pydantic import ValidationError
 
 from connectors.base import Context, Reader
 from connectors.registry import KINDS, reader_class
-from models.config import Asset, Price, Rate, Settings, Site
+from models.config import Asset, Price, Rate, Revenue, Settings, Site, TrainingRun
 from pipelines.problems import ConfigError, Problem, problems_of
-from pipelines.registers import assets_of, prices_of, rates_of
+from pipelines.registers import assets_of, prices_of, rates_of, revenue_of, training_runs_of
 
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _USER = re.compile(r"(?<=://)[^/\s@]+@")
@@ -56,6 +56,8 @@ class Config:
         environment: Value of an environment variable that the file uses -> `${NAME}`.
         prices: Prices of model APIs.
         rates: Exchange rates.
+        revenue: Revenue of months.
+        training_runs: Training runs.
     """
 
     file: Path
@@ -66,6 +68,8 @@ class Config:
     environment: Mapping[str, str] = field(default_factory=dict)
     prices: tuple[Price, ...] = ()
     rates: tuple[Rate, ...] = ()
+    revenue: tuple[Revenue, ...] = ()
+    training_runs: tuple[TrainingRun, ...] = ()
 
     def hide(self, text: str) -> str:
         """The text without what may be secret: values from the environment, user and password in addresses."""
@@ -109,6 +113,8 @@ def load_config(file: Path) -> Config:
     assets: tuple[Asset, ...] = ()
     prices: tuple[Price, ...] = ()
     rates: tuple[Rate, ...] = ()
+    revenue: tuple[Revenue, ...] = ()
+    runs: tuple[TrainingRun, ...] = ()
     register = ""
     if settings is None:  # the settings are unusable as a whole, but the sources can still be looked at
         context = Context("", file.parent, file.parent, {})
@@ -119,7 +125,9 @@ def load_config(file: Path) -> Config:
         assets, register = assets_of(settings, file.parent, problems)
         prices, price_text = prices_of(settings, file.parent, problems)
         rates, rate_text = rates_of(settings, file.parent, problems)
-        register += price_text + rate_text
+        revenue, revenue_text = revenue_of(settings, file.parent, problems)
+        runs, run_text = training_runs_of(settings, file.parent, problems)
+        register += price_text + rate_text + revenue_text + run_text
         sources = _sources(settings.sources, context, settings.sites, problems)
         _check_data_dir(settings, file.parent, problems)
     if problems:
@@ -129,7 +137,7 @@ def load_config(file: Path) -> Config:
     digest = hashlib.sha256(
         json.dumps(raw, sort_keys=True, default=str).encode() + register.encode()
     ).hexdigest()
-    return Config(file, settings, sources, assets, digest, environment, prices, rates)
+    return Config(file, settings, sources, assets, digest, environment, prices, rates, revenue, runs)
 
 
 class _Loader(yaml.SafeLoader):

@@ -9,12 +9,13 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from connectors.base import Loaded, Slice
 from models import chargeback as chargeback_model
-from models import edge, gpu, owned_focus, ownership, tables, tags
+from models import edge, gpu, model_cost, owned_focus, ownership, tables, tags, targets, training, waste
 from models import unit_cost as unit_cost_model
 from models.config import DIMENSIONS
 from models.currency import convert
@@ -198,6 +199,10 @@ def unit_cost(run: Run) -> Metadata:
         ownership.label(read_facts(run, tables.EDGE_DAILY), rules),
         run.read_frame("gpu_parts"),
         run.read_frame("edge_costs"),
+        prices=run.config.prices,
+        weights=run.config.settings.token_weights,
+        zones={None: ZoneInfo(run.config.settings.time_zone)}
+        | {name: site.zone for name, site in run.config.settings.sites.items()},
     )
     run.write_frame(tables.UNIT_COST_DAILY.name, frame)
     return {"rows": frame.height}
@@ -218,3 +223,26 @@ def placement(run: Run) -> Metadata:
     run.write_frame(tables.PLACEMENT.name, chosen)
     run.write_frame(tables.PLACEMENT_OPTIONS.name, options)
     return {"workloads": chosen.height, "options": options.height}
+
+
+def economics(run: Run) -> Metadata:
+    """Training runs, cost of models over their life, share of revenue, waste, and what misses its target."""
+    run.report("training runs, models, waste")
+    config, settings, as_of = run.config, run.config.settings, run.window.day
+    hourly = ownership.label(read_facts(run, tables.GPU_HOURLY), settings.ownership)
+    daily, monthly = (run.read_frame(t.name) for t in (tables.CHARGEBACK_DAILY, tables.CHARGEBACK_MONTHLY))
+    gpus, units = run.read_frame(tables.GPU_DAILY.name), run.read_frame(tables.UNIT_COST_DAILY.name)
+    workloads = ownership.names(settings.ownership)["workload"]
+    zones = {name: site.zone for name, site in settings.sites.items()}
+    ratio = model_cost.ratio(monthly, config.revenue, config.rates, settings.currency)
+    frames = {
+        tables.TRAINING_RUNS: training.costs(config.training_runs, daily, hourly, workloads, zones),
+        tables.MODEL_COST_MONTHLY: model_cost.monthly(monthly, settings.models),
+        tables.AI_COST_RATIO: ratio,
+        tables.WASTE: waste.ranked(gpus, daily, as_of),
+        tables.WASTE_HOURLY: waste.by_hour_of_week(hourly, gpus, settings.sites, as_of),
+        tables.TARGETS: targets.monthly(gpus, units, ratio, settings.targets),
+    }
+    for table, frame in frames.items():
+        run.write_frame(table.name, frame)
+    return {table.name.removeprefix("marts."): frame.height for table, frame in frames.items()}

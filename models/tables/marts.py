@@ -125,7 +125,14 @@ UNIT_COST_DAILY = Table(
         n("basis", "text", "full (idle and fixed cost included) or marginal (what one more unit costs)"),
         n("currency", "text", "Currency; XXX where cost is NULL"),
         c("inferences", "double", "Inferences"),
-        c("tokens_in", "double", "Prompt tokens", "tokens"),
+        c("failed", "double", "Requests aborted or in error; NULL where not reported"),
+        c("tokens_in", "double", "Prompt tokens, cached ones included", "tokens"),
+        c(
+            "tokens_cached",
+            "double",
+            "Prompt tokens answered from a cache; NULL where not reported",
+            "tokens",
+        ),
         c("tokens_out", "double", "Generated tokens", "tokens"),
         c(
             "cost",
@@ -140,11 +147,169 @@ UNIT_COST_DAILY = Table(
             "1e6 x cost / (tokens_in + tokens_out); NULL for none",
             "currency",
         ),
+        c(
+            "cost_per_1m_tokens_in",
+            "decimal",
+            "Cost of 1M prompt tokens that no cache answered, by the weights of kinds; NULL where they are unknown",
+            "currency",
+        ),
+        c("cost_per_1m_tokens_cached", "decimal", "The same of tokens answered from a cache", "currency"),
+        c("cost_per_1m_tokens_out", "decimal", "The same of generated tokens", "currency"),
+        c("gpu_hours_used", "double", "Used hours of owned GPUs; NULL where unknown", "GPU-h"),
+        c("cost_per_gpu_hour_used", "decimal", "cost / gpu_hours_used; NULL for none", "currency"),
         c("energy_kwh", "double", "Energy of the workload, before PUE; NULL where not measured", "kWh"),
         c("kwh_per_1m_tokens", "double", "1e6 x energy_kwh / tokens; NULL for none", "kWh"),
         c("p50_ms", "double", "Median latency from summed histogram buckets", "ms"),
         c("p95_ms", "double", "95th percentile", "ms"),
         c("p99_ms", "double", "99th percentile", "ms"),
+        c(
+            "request_success",
+            "double",
+            "inferences / (inferences + failed); NULL where one is unknown",
+            "0-1",
+        ),
+        c(
+            "uptime",
+            "double",
+            "Part of the day in which some replica reported; of edge devices, hours online / hours of the day; NULL "
+            "for managed APIs",
+            "0-1",
+        ),
+    ),
+)
+
+TRAINING_RUNS = Table(
+    "marts.training_runs",
+    "What one training run cost on one tier, of the runs in `training_runs`.",
+    ("run_id", "team", "tier", "currency"),
+    (
+        n("run_id", "text", "Run"),
+        n("workload", "text", "Workload it is part of"),
+        c("model", "text", "What was trained"),
+        n("team", "text", "Team that pays; `untagged` where no charge of the workload falls into the run"),
+        n("tier", "text", "cloud, api, onprem, edge; `unknown` where no charge falls into the run"),
+        n("started_at", "timestamp", "First instant, UTC"),
+        n("ended_at", "timestamp", "Last instant, UTC"),
+        n("hours", "double", "Wall-clock hours of the run", "h"),
+        c("epochs", "double", "Passes over the data; NULL where not declared"),
+        c("hours_per_epoch", "double", "hours / epochs", "h"),
+        c("gpu_hours", "double", "Hours of owned GPUs held; NULL where not measured", "GPU-h"),
+        c("energy_kwh", "double", "Energy of owned GPUs, before PUE; NULL where not measured", "kWh"),
+        c(
+            "cost",
+            "decimal",
+            "Its part of the workload's cost; NULL where no charge falls into it",
+            "currency",
+        ),
+        c("cost_per_epoch", "decimal", "cost / epochs", "currency"),
+        n("currency", "text", "Currency; XXX where cost is NULL"),
+        n("method", "text", "gpu_hours (measured hours of cards), time (wall-clock share), none"),
+    ),
+)
+
+MODEL_COST_MONTHLY = Table(
+    "marts.model_cost_monthly",
+    "What one model cost in one phase of its life and one month; all rows together are the month's chargeback.",
+    ("month", "model", "phase", "tier", "currency"),
+    (
+        n("month", "date", "First day of the billing month"),
+        n("model", "text", "Key of `models`; `unassigned` for charges that no entry names"),
+        n("phase", "text", "development, training, serving, other, by workload_type"),
+        n("tier", "text", "cloud, api, onprem, edge"),
+        n("currency", "text", "Currency"),
+        n("cost", "decimal", "effective_cost", "currency"),
+        n("cost_to_date", "decimal", "The same since the first month with charges", "currency"),
+    ),
+)
+
+AI_COST_RATIO = Table(
+    "marts.ai_cost_ratio",
+    "What AI cost of what the organisation earned, by month, in its currency.",
+    ("month",),
+    (
+        n("month", "date", "First day of the month"),
+        c(
+            "cost",
+            "decimal",
+            "converted_cost of the billing month; NULL where a part has no rate",
+            "organisation's currency",
+        ),
+        n("unconverted_rows", "int", "Charges of the month for which no exchange rate is known"),
+        c(
+            "revenue",
+            "decimal",
+            "Revenue of the month; NULL where none or no rate is known",
+            "organisation's currency",
+        ),
+        c("ratio", "double", "cost / revenue; NULL where one is unknown", "0-1"),
+    ),
+)
+
+WASTE = Table(
+    "marts.waste",
+    "Money for what nobody used in the last 30 days, greatest first: what to switch off, give back or share.",
+    ("currency", "rank"),
+    (
+        n("rank", "int", "1 is the greatest of its currency"),
+        n(
+            "kind",
+            "text",
+            "gpu_idle (held, unused), gpu_unallocated (nobody's), gpu_unknown (no telemetry), reserved_unused, device_silent",
+        ),
+        n("tier", "text", "cloud, api, onprem, edge"),
+        c("site", "text", "Site, of owned hardware"),
+        c("subject", "text", "Card, or service and account"),
+        n("team", "text", "Who pays for it"),
+        n("workload", "text", "Workload that holds it, or `untagged`"),
+        c("hours", "double", "Hours not used; NULL where not counted", "h"),
+        c("share", "double", "hours / hours paid for; NULL where not counted", "0-1"),
+        n("cost", "decimal", "Their cost", "currency"),
+        c("cost_month", "decimal", "The same for 30 days at this pace", "currency"),
+        n("currency", "text", "Currency"),
+        n("first_day", "date", "First day of the window with such cost"),
+        n("last_day", "date", "Last day"),
+        n("advice", "text", "What can be done"),
+    ),
+)
+
+WASTE_HOURLY = Table(
+    "marts.waste_hourly",
+    "Owned GPUs by hour of the local week over the last 28 days: when they are held, used and paid for in vain.",
+    ("site", "weekday", "hour", "currency"),
+    (
+        n("site", "text", "Name of the site"),
+        n("weekday", "int", "1 is Monday"),
+        n("hour", "int", "Local hour of the day in which the UTC hour starts"),
+        n("gpu_hours_observed", "double", "Hours of cards with telemetry", "GPU-h"),
+        n("gpu_hours_allocated", "double", "Hours held", "GPU-h"),
+        c("gpu_hours_used", "double", "Hours used; NULL where unknown for some of them", "GPU-h"),
+        n(
+            "cost_idle",
+            "decimal",
+            "Cost of hours held and not used, spread over the hours of each card's day",
+            "currency",
+        ),
+        n("cost_unallocated", "decimal", "Cost of hours nobody held, spread likewise", "currency"),
+        n("currency", "text", "Currency"),
+    ),
+)
+
+TARGETS = Table(
+    "marts.targets",
+    "One figure of one month against its target.",
+    ("month", "metric", "subject"),
+    (
+        n("month", "date", "First day of the month"),
+        n(
+            "metric",
+            "text",
+            "gpu_utilisation, gpu_allocation, uptime, request_success, ai_cost_share_of_revenue",
+        ),
+        n("subject", "text", "Site, workload and tier, or organisation"),
+        c("value", "double", "The figure; NULL where unknown", "0-1"),
+        n("coverage", "double", "Part of what it is about for which it is known", "0-1"),
+        n("target", "double", "The bound", "0-1"),
+        n("status", "text", "met, missed, unknown"),
     ),
 )
 

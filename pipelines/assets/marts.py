@@ -42,6 +42,7 @@ def mart_assets(sources: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
     owned = dg.AssetKey(["costs", "owned_hardware"])
     chargeback = dg.AssetKey(["marts", "chargeback"])
     unit_cost = dg.AssetKey(["marts", "unit_cost"])
+    economics = dg.AssetKey(["marts", "economics"])
     placement = dg.AssetKey(["marts", "placement"])
     statements = dg.AssetKey(["publication", "statements"])
     return [
@@ -59,11 +60,15 @@ def mart_assets(sources: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
             "Cost per million inferences and tokens, full and marginal.",
         ),
         _asset(
+            ["marts", "economics"], transform.economics, [chargeback, unit_cost], "marts",
+            "Training runs, models over their life, share of revenue, waste, targets.",
+        ),
+        _asset(
             ["marts", "placement"], transform.placement, [unit_cost], "marts",
             "Where each workload should run, and why.",
         ),
         _asset(
-            ["publication", "staged"], publication.stage, [placement, chargeback, unit_cost], "publication",
+            ["publication", "staged"], publication.stage, [placement, economics, chargeback, unit_cost], "publication",
             "The warehouse as it would be published, beside the published one.",
         ),
         _asset(

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from models import edge, gpu
-from models.config import Ownership
+from models.config import Ownership, TokenWeights
 from models.tables import CHARGEBACK_DAILY, INFERENCE_HOURLY, MONEY, UNIT_COST_DAILY
 from models.unit_cost import daily
 from tests.models.owned import DAY, DAYS, SITES, device, edge_daily, gpu_hourly, hour, report, server
@@ -68,6 +68,7 @@ def compute(
         reports,
         parts,
         edge.daily_costs(reports, fleet, SITES, Ownership(), DAYS),
+        weights=owned.get("weights"),
     )
 
 
@@ -260,3 +261,47 @@ def test_nothing_at_all() -> None:
     got = compute([], [])
     assert got.schema == UNIT_COST_DAILY.schema
     assert got["cost"].dtype == MONEY
+
+
+def test_hours_used_tokens_by_kind_success_and_uptime() -> None:
+    """24 h at half use: 12 GPU-h. 101.8 / 12 = 8.4833.. an hour used; replicas up 18 h, and 12 h of those: 0.75.
+
+    900 fresh x 1 + 100 cached x 0.5 + 250 out x 4 = 1,950 weighted: 101.8 / 1,950 x 1e6 a weighted 1M.
+    """
+    weights = TokenWeights(input=Decimal(1), cached=Decimal("0.5"), output=Decimal(4))
+    start = datetime.fromisoformat("2026-09-01T00:00")
+    served_hours = [
+        served(
+            hour=start + timedelta(hours=h), tier="onprem", site="dc1", pod=pod, inferences=0.0, failed=0.0,
+            tokens_in=0.0, tokens_out=0.0, tokens_cached=0.0,
+        )
+        for pod, n in (("p1", 18), ("p2", 12)) for h in range(n)
+    ]  # fmt: skip
+    served_hours[0] |= {
+        "inferences": 99.0,
+        "failed": 1.0,
+        "tokens_in": 1000.0,
+        "tokens_cached": 100.0,
+        "tokens_out": 250.0,
+    }
+    got = compute(
+        [charge("101.8", tier="onprem")], served_hours, gpus=[hour(h) for h in range(24)], weights=weights
+    ).row(0, named=True)
+    assert (got["basis"], got["gpu_hours_used"], got["uptime"], got["request_success"]) == (
+        "full",
+        12.0,
+        0.75,
+        0.99,
+    )
+    assert float(got["cost_per_gpu_hour_used"]) == pytest.approx(101.8 / 12)
+    unit = 101.8 / 1950 * 1e6
+    names = ("cost_per_1m_tokens_in", "cost_per_1m_tokens_cached", "cost_per_1m_tokens_out")
+    assert [float(got[n]) for n in names] == pytest.approx([unit, unit / 2, unit * 4])
+
+
+def test_uptime_of_devices_counts_silent_ones() -> None:
+    """Two cameras of one workload, one online 12 h, one silent that day: 12 of 48 h."""
+    yesterday = DAY - timedelta(days=1)
+    reports = [report(online_hours=12.0), report(device="cam-2", day=yesterday), report(day=yesterday)]
+    got = compute([charge("1", tier="edge", workload="defects")], [], reports, fleet=("cam-1", "cam-2"))
+    assert got.filter(pl.col("day") == DAY)["uptime"].to_list()[0] == 0.25

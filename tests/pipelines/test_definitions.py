@@ -47,8 +47,12 @@ def test_graph_by_layer(site: Path) -> None:
         "costs/owned_hardware": ("costs", ["plan"]),
         "marts/chargeback": ("marts", ["costs/owned_hardware"]),
         "marts/unit_cost": ("marts", ["marts/chargeback"]),
+        "marts/economics": ("marts", ["marts/chargeback", "marts/unit_cost"]),
         "marts/placement": ("marts", ["marts/unit_cost"]),
-        "publication/staged": ("publication", ["marts/chargeback", "marts/placement", "marts/unit_cost"]),
+        "publication/staged": (
+            "publication",
+            ["marts/chargeback", "marts/economics", "marts/placement", "marts/unit_cost"],
+        ),
         "publication/statements": ("publication", ["publication/staged"]),
         "publication/published": ("publication", ["publication/staged", "publication/statements"]),
     }

@@ -1,0 +1,96 @@
+"""What a page says of waste, training runs, models, revenue and targets: records and charts for its templates.
+
+The figures themselves are the marts'; what they look like is in `templates/economics.html.j2`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from dashboards import charts
+from dashboards.figures import Period
+from dashboards.store import Store
+
+TOP = 15
+KINDS = {
+    "gpu_idle": "GPU held, unused",
+    "gpu_unallocated": "GPU nobody asks for",
+    "gpu_unknown": "GPU without telemetry",
+    "reserved_unused": "Commitment unused",
+    "device_silent": "Device silent",
+}
+
+
+@dataclass(frozen=True)
+class Economics:
+    """One page's part of it.
+
+    Attributes:
+        waste: The costliest rows of `marts.waste`; none on pages of earlier months, since they are of the last 30 days.
+        waste_more: Rows of it that are not shown.
+        week: Currency -> chart of waste by hour of the week.
+        runs: `marts.training_runs` that ended in the month.
+        models: `marts.model_cost_monthly` of the month.
+        ratio: The row of `marts.ai_cost_ratio` of the month, if revenue is known.
+        targets: `marts.targets` of the month, what is missed first.
+    """
+
+    waste: list[dict[str, Any]]
+    waste_more: int
+    week: Mapping[str, Markup]
+    runs: list[dict[str, Any]]
+    models: list[dict[str, Any]]
+    ratio: dict[str, Any] | None
+    targets: list[dict[str, Any]]
+
+
+def economics(store: Store, at: Period) -> Economics:
+    """Reads it, for all teams or for the store's team, which sees its own waste and runs only."""
+    current = at.month == at.as_of.replace(day=1)
+    waste = store.waste() if current else store.waste().clear()
+    runs = store.training_runs().filter(pl.col("ended_at").dt.date().dt.truncate("1mo") == at.month)
+    shared = store.team is None
+    ratio = store.ai_cost_ratio(at.month) if shared else None
+    order = pl.col("status").replace_strict({"missed": 0, "unknown": 1, "met": 2}, return_dtype=pl.Int64)
+    return Economics(
+        waste=waste.sort("currency", "rank").group_by("currency", maintain_order=True).head(TOP).to_dicts(),
+        waste_more=max(0, waste.height - waste.group_by("currency").head(TOP).height),
+        week=_weeks(store.waste_hourly()) if shared and current else {},
+        runs=runs.sort("ended_at", "run_id", "tier", "team").to_dicts(),
+        models=_models(store, at) if shared else [],
+        ratio=ratio.row(0, named=True) if ratio is not None and ratio["revenue"].count() else None,
+        targets=store.targets(at.month).sort(order, "metric", "subject").to_dicts() if shared else [],
+    )
+
+
+def _models(store: Store, at: Period) -> list[dict[str, Any]]:
+    """One record a model and currency with its phases; none where no model is declared."""
+    frame = store.model_cost(at.month)
+    if frame.filter(pl.col("model") != "unassigned").is_empty():
+        return []
+    phases = ("development", "training", "serving", "other")
+    return (
+        frame.group_by("currency", "model")
+        .agg(
+            *(pl.col("cost").filter(pl.col("phase") == p).sum().alias(p) for p in phases),
+            pl.col("cost").sum(),
+            pl.col("cost_to_date").sum(),
+        )
+        .sort("currency", pl.col("model") == "unassigned", "model")
+        .to_dicts()
+    )
+
+
+def _weeks(frame: pl.DataFrame) -> dict[str, Markup]:
+    waste = (pl.col("cost_idle") + pl.col("cost_unallocated")).sum().alias("value")
+    found = {}
+    for (currency,), own in frame.group_by("currency", maintain_order=True):
+        cells = own.group_by("weekday", "hour").agg(waste).sort("weekday", "hour")
+        if cells["value"].cast(pl.Float64).sum() > 0:
+            found[str(currency)] = Markup(charts.week(cells, f"w-{str(currency).lower()}"))  # noqa: S704 - SVG of vl-convert
+    return found
