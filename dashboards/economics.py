@@ -17,6 +17,9 @@ from dashboards.figures import Period
 from dashboards.store import Store
 
 TOP = 15
+UUID = r"\b(?:GPU|MIG)-[0-9a-fA-F-]+([0-9a-fA-F]{8})\b"
+"""A card's UUID, of which a page shows the last eight characters."""
+
 KINDS = {
     "gpu_idle": "GPU held, unused",
     "gpu_unallocated": "GPU nobody asks for",
@@ -58,7 +61,11 @@ def economics(store: Store, at: Period) -> Economics:
     ratio = store.ai_cost_ratio(at.month) if shared else None
     order = pl.col("status").replace_strict({"missed": 0, "unknown": 1, "met": 2}, return_dtype=pl.Int64)
     return Economics(
-        waste=waste.sort("currency", "rank").group_by("currency", maintain_order=True).head(TOP).to_dicts(),
+        waste=waste.with_columns(pl.col("subject").str.replace(UUID, "$1"))
+        .sort("currency", "rank")
+        .group_by("currency", maintain_order=True)
+        .head(TOP)
+        .to_dicts(),
         waste_more=max(0, waste.height - waste.group_by("currency").head(TOP).height),
         week=_weeks(store.waste_hourly()) if shared and current else {},
         runs=runs.sort("ended_at", "run_id", "tier", "team").to_dicts(),

@@ -10,7 +10,7 @@ import shutil
 from datetime import UTC, date, timedelta
 from pathlib import Path
 
-from examples import bills_focus, cur_bucket, edge_fleet, gpu_site, llm, register
+from examples import bills_focus, business, cur_bucket, edge_fleet, gpu_site, llm, register
 from examples.faults import DARK_DEVICE, GAP_NODE, LLM_RESET_POD, RESET_NODE, moments
 from examples.truth import Faults, Truth
 
@@ -43,6 +43,8 @@ def write(target: Path, end: date, days: int = 60, seed: int = 7) -> Truth:
     inputs.mkdir(parents=True)
     shutil.copyfile(CONFIG, target / "tierwise.yaml")
     register.write(inputs / "assets.csv", start)
+    business.write_runs(inputs / "training-runs.csv", start, end)
+    business.write_revenue(inputs / "revenue.csv", start, end)
     aws = cur_bucket.write(inputs / "aws", start, end, seed)
     focus = bills_focus.write(inputs / "gcp-focus", start, end, seed)
     energy = gpu_site.write(inputs / "dc1", start, end, seed, broken)

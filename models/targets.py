@@ -10,6 +10,9 @@ from models.tables import TARGETS
 ABOVE = ("gpu_utilisation", "gpu_allocation")
 """Metrics that must be over their target; uptime and success must reach it, the share of revenue may not exceed it."""
 
+SERVICES = ("uptime", "request_success")
+"""Of a workload; one that reports no requests or samples is no service and has no row."""
+
 AT_MOST = ("ai_cost_share_of_revenue",)
 
 
@@ -70,7 +73,7 @@ def monthly(
     )  # fmt: skip
     return TARGETS.conform(
         pl.concat(found, how="diagonal")
-        .filter(value.is_not_null() | (metric != "uptime"))
+        .filter(value.is_not_null() | ~metric.is_in(SERVICES))
         .with_columns(
             pl.col("coverage").fill_null(0.0),
             status=pl.when(value.is_null())

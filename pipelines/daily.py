@@ -22,6 +22,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from pipelines.assets.marts import PLAN, PUBLISHED
 from pipelines.definitions import build_defs
 from pipelines.jobs import DAILY
 from pipelines.resources import Tierwise
@@ -41,6 +42,7 @@ class Outcome:
         published_before: Something was published before this run.
         unchanged: Nothing differed from what is published.
         slices_read: Slices that were read, because they were new or had changed.
+        warnings: What went wrong without touching what is published.
     """
 
     success: bool
@@ -48,6 +50,7 @@ class Outcome:
     published_before: bool
     unchanged: bool = False
     slices_read: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 def run_daily(
@@ -83,9 +86,13 @@ def run_daily(
         return Outcome(False, (msg,), before)
     if not result.success:
         return Outcome(False, tuple(map(config.hide, _failures(result))), before)
-    plan = next(e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey("plan"))
-    values = {k: v.value for k, v in plan.materialization.metadata.items()}
-    return Outcome(True, (), before, bool(values["unchanged"]), int(str(values["slices_read"])))
+    told = {
+        e.asset_key: {k: v.value for k, v in e.materialization.metadata.items()}
+        for e in result.get_asset_materialization_events()
+    }
+    plan, published = told[dg.AssetKey(PLAN)], told[dg.AssetKey(PUBLISHED)]
+    warnings = (str(published["warning"]),) if "warning" in published else ()
+    return Outcome(True, (), before, bool(plan["unchanged"]), int(str(plan["slices_read"])), warnings)
 
 
 @contextmanager
@@ -104,7 +111,7 @@ def _instance() -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def _progress(console: Console, sources: int) -> Iterator[tuple[Any, Any]]:
-    steps = sources + 9
+    steps = sources + 10
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         console=console, transient=True,

@@ -296,9 +296,14 @@ def publish(run: Run) -> Metadata:
         GateError: The gates were not run on what is staged, or one of them failed.
     """
     if run.unchanged:
-        _write_metrics(run)
+        remarks = _write_metrics(run)
         shutil.rmtree(run.folder, ignore_errors=True)
-        return {"as_of": as_of(run).isoformat(), "warehouse": str(run.warehouse.path), "unchanged": 1}
+        return {
+            "as_of": as_of(run).isoformat(),
+            "warehouse": str(run.warehouse.path),
+            "unchanged": 1,
+            **remarks,
+        }
     result = run.folder / "quality.json"
     stored = json.loads(result.read_text()) if result.is_file() else None
     if stored is None or stored["run_id"] != run.id:
@@ -318,20 +323,25 @@ def publish(run: Run) -> Metadata:
     (staged / "publication.json").write_text(json.dumps(information, indent=1))
     run.warehouse.publish(run.id, staged, run.config.settings.publish.keep)
     run.facts.prune(run.warehouse.referenced())
-    _write_metrics(run)
+    remarks = _write_metrics(run)
     shutil.rmtree(run.folder, ignore_errors=True)
-    return {"as_of": information["as_of"], "warehouse": str(run.warehouse.path)}
+    return {"as_of": information["as_of"], "warehouse": str(run.warehouse.path), **remarks}
 
 
-def _write_metrics(run: Run) -> None:
-    """Writes the metrics file, if one is configured; what is published stands even if it cannot be written."""
+def _write_metrics(run: Run) -> dict[str, str]:
+    """Writes the metrics file, if one is configured; what is published stands even if it cannot be written.
+
+    Returns:
+        `warning`: Why it could not be written; nothing where it was.
+    """
     name = run.config.settings.publish.metrics_file
     if name is None:
-        return
+        return {}
     file = run.config.file.parent / name
     try:
         metrics_file.write(run.warehouse, file)
     except OSError as error:
-        run.report(
-            f"publish.metrics_file: {file} cannot be written: {error.strerror}; published all the same"
-        )
+        return {
+            "warning": f"publish.metrics_file: {file} cannot be written: {error.strerror}; published all the same"
+        }
+    return {}

@@ -60,6 +60,8 @@ def print_summary(console: Console, config: Config, outcome: Outcome) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    for text in outcome.warnings:
+        console.print(f"[bold]warning[/]     [yellow]{escape(text)}[/]", highlight=False, soft_wrap=True)
     for name, path in (
         ("statements", warehouse.statements / "index.html"),
         ("warehouse", warehouse.path),

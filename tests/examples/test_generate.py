@@ -88,7 +88,8 @@ def test_layout(made: tuple[Path, Truth]) -> None:
     days = [START + timedelta(days=n) for n in range(6)]
     assert (truth.start, truth.end) == (START, END)
     assert sorted(p.name for p in inputs.iterdir()) == [
-        "assets.csv", "aws", "cloud-llm", "dc1", "dc1-llm", "gcp-focus", "plant2",
+        "assets.csv", "aws", "cloud-llm", "dc1", "dc1-llm", "gcp-focus", "plant2", "revenue.csv",
+            "training-runs.csv",
     ]  # fmt: skip
     for folder in ("dc1/gpu", "dc1-llm/inference", "cloud-llm/inference"):
         assert sorted(p.name for p in (inputs / folder).iterdir()) == [f"{d}.parquet" for d in days]

@@ -1,0 +1,116 @@
+"""Waste, runs, models and targets on pages: everybody's on the overview, a team's own on its statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from dashboards.figures import period
+from dashboards.statements import overview_html, statement_html
+from dashboards.store import Store
+from models import tables
+from tests.dashboards import conftest as made
+
+SCRIPT = made.SCRIPT
+AT = period(made.SEPTEMBER, [made.SEPTEMBER, made.AUGUST], date(2026, 9, 20))
+FILES = {t: f"f{n}" for n, t in enumerate(("vision", "speech", "untagged", "platform", *made.HOSTILE))}
+
+
+def waste(rank: int, team: str, cost: str, **other: object) -> dict[str, object]:
+    return {
+        "rank": rank, "kind": "gpu_idle", "tier": "onprem", "site": "dc1", "team": team, "workload": "chat",
+        "subject": "n1 · GPU-7c1e0006-51d2-4b8e-9f06-a0b1c2d3e406", "hours": 12.0, "share": 0.5, "cost": Decimal(cost),
+        "cost_month": Decimal(cost), "currency": "USD", "first_day": date(2026, 9, 1), "last_day": date(2026, 9, 20),
+        "advice": "share it",
+    } | other  # fmt: skip
+
+
+def training(run: str, team: str, **other: object) -> dict[str, object]:
+    return {
+        "run_id": run, "workload": "train", "team": team, "tier": "onprem", "started_at": made.at(date(2026, 9, 1)),
+        "ended_at": made.at(date(2026, 9, 2)), "hours": 24.0, "epochs": 3.0, "hours_per_epoch": 8.0, "gpu_hours": 96.0,
+        "cost": Decimal("612.30"), "cost_per_epoch": Decimal("204.10"), "currency": "USD", "method": "gpu_hours",
+    } | other  # fmt: skip
+
+
+ROWS: dict[tables.Table, list[dict[str, object]]] = {
+    tables.WASTE: [waste(1, "vision", "777.70"), waste(2, "speech", "55.50", workload=SCRIPT)],
+    tables.TRAINING_RUNS: [training("run-a", "vision"), training(SCRIPT, "speech", cost=None, cost_per_epoch=None)],
+    tables.WASTE_HOURLY: [
+        {
+            "site": "dc1", "weekday": 1, "hour": 3, "gpu_hours_observed": 4.0, "gpu_hours_allocated": 4.0,
+            "cost_idle": Decimal(9), "cost_unallocated": Decimal(0), "currency": "USD",
+        }
+    ],
+    tables.MODEL_COST_MONTHLY: [
+        {
+            "month": made.SEPTEMBER, "model": "reader", "phase": "serving", "tier": "cloud", "currency": "USD",
+            "cost": Decimal("41.40"), "cost_to_date": Decimal("99.90"),
+        }
+    ],
+    tables.AI_COST_RATIO: [
+        {"month": made.SEPTEMBER, "cost": Decimal(30), "unconverted_rows": 0, "revenue": Decimal(240), "ratio": 0.125}
+    ],
+    tables.TARGETS: [
+        {
+            "month": made.SEPTEMBER, "metric": "uptime", "subject": "chat · onprem", "value": 0.9991, "coverage": 1.0,
+            "target": 0.999, "status": "met",
+        }
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    path: Path = tmp_path_factory.mktemp("rich") / "warehouse.duckdb"
+    made.build(path, made.CHARGES, made.GPUS, made.UNITS, made.PLACEMENT, made.OPTIONS, made.OPS | ROWS)
+    with Store(path) as store:
+        yield store
+
+
+def test_overview_shows_everything(rich: Store) -> None:
+    page = overview_html(rich, AT, FILES)
+    for text in (
+        "$777.70",
+        "$55.50",
+        "n1 · c2d3e406",
+        "$612.30",
+        "$204.10",
+        "$99.90",
+        "12.5%",
+        "99.91%",
+        "run-a",
+    ):
+        assert text in page, text
+    assert "Idle and unallocated cost by hour of the week" in page
+    assert SCRIPT not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_statement_shows_the_team_its_own(rich: Store) -> None:
+    page = statement_html(rich, "vision", AT, FILES)
+    assert "$777.70" in page
+    assert "run-a" in page
+    for foreign in ("$55.50", "alert(1)", "$99.90", "by hour of the week", "99.91%", "12.5% "):
+        assert foreign not in page, foreign
+
+
+def test_pages_of_earlier_months_show_no_waste_of_today(rich: Store) -> None:
+    page = overview_html(rich, period(made.AUGUST, [made.SEPTEMBER, made.AUGUST], date(2026, 9, 20)), FILES)
+    assert "$777.70" not in page
+    assert "run-a" not in page
+
+
+def test_team_store_reads_no_table_of_all_teams(rich: Store) -> None:
+    team = rich.for_team("vision")
+    for read in (
+        team.waste_hourly,
+        lambda: team.targets(made.SEPTEMBER),
+        lambda: team.model_cost(made.SEPTEMBER),
+    ):
+        with pytest.raises(PermissionError, match="does not read marts"):
+            read()
