@@ -6,7 +6,8 @@ the file and telling a person what is wrong with it, to `pipelines/settings.py`.
 
 from __future__ import annotations
 
-from datetime import date, time
+import re
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -15,6 +16,7 @@ from babel.numbers import list_currencies
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from models.placement.settings import Workload
+from models.tariffs.settings import Money, Share, Tariff
 
 DIMENSIONS = ("team", "project", "environment", "workload_type", "workload")
 """What ownership resolves for every charge."""
@@ -36,8 +38,22 @@ def _currency(code: str) -> str:
 
 TimeZone = Annotated[str, AfterValidator(_zone)]
 Currency = Annotated[str, AfterValidator(_currency)]
-Money = Annotated[Decimal, Field(ge=0, max_digits=30, decimal_places=12)]
-Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _pue(value: float | dict[str, float]) -> float | dict[str, float]:
+    months = value if isinstance(value, dict) else {"2000-01": value}
+    wrong = [
+        f"{m}: {v}"
+        for m, v in months.items()
+        if not (re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", m) and 1 <= v <= 5)
+    ]
+    if wrong or not months:
+        msg = f"must be a number from 1 to 5, or a map of months (YYYY-MM) to such numbers; {', '.join(wrong) or 'empty'}"
+        raise ValueError(msg)
+    return value
+
+
+Pue = Annotated[float | dict[str, float], AfterValidator(_pue)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 
 
@@ -47,45 +63,43 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class TariffPeriod(Frozen):
-    """One priced period of a tariff, in local wall time; the first period that matches an hour wins.
-
-    Attributes:
-        price: Price per kWh.
-        start: First local time of day, inclusive.
-        end: Last local time of day, exclusive; midnight means the end of the day. A period may cross midnight.
-        weekdays: Monday is 0.
-        months: 1-12.
-    """
-
-    price: Money
-    start: time = time(0)
-    end: time = time(0)
-    weekdays: tuple[Annotated[int, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4, 5, 6)
-    months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = tuple(range(1, 13))
-
-
 class Site(Frozen):
     """A place with owned hardware.
 
     Attributes:
         time_zone: IANA zone of the site; days and tariffs are local.
         region: Region id for FOCUS and residency rules.
-        pue: Facility energy / IT energy; 1 where the meter is the facility's.
-        tariff: Price per kWh, flat or as periods.
+        pue: Facility energy / IT energy: one value, or first month (YYYY-MM) -> value that holds from it on.
+        tariff: Price per kWh, flat or as periods, or a whole tariff (`models/tariffs/settings.py`).
         currency: Currency of the tariff; the organisation's where absent.
+        facility_meters: Names of power meters that already see the whole facility: their energy takes no PUE.
     """
 
     time_zone: TimeZone
     region: str | None = None
-    pue: Annotated[float, Field(ge=1, le=5)] = 1.0
-    tariff: Money | tuple[TariffPeriod, ...]
+    pue: Pue = 1.0
+    tariff: Tariff
     currency: Currency | None = None
+    facility_meters: tuple[str, ...] = ()
 
     @property
     def zone(self) -> ZoneInfo:
         """The time zone as an object."""
         return ZoneInfo(self.time_zone)
+
+    def pue_of(self, day: date) -> float:
+        """The PUE of the month of a local day.
+
+        Raises:
+            ValueError: The month is before the first for which there is one.
+        """
+        if not isinstance(self.pue, dict):
+            return self.pue
+        first = max((month for month in self.pue if month <= f"{day:%Y-%m}"), default=None)
+        if first is None:
+            msg = f"pue: no value for {day:%Y-%m}, the first is for {min(self.pue)}; add that month"
+            raise ValueError(msg)
+        return self.pue[first]
 
 
 class Asset(Frozen):
@@ -97,6 +111,7 @@ class Asset(Frozen):
         node: Host name as telemetry reports it (a GPU server), or the device id (an edge device).
         kind: gpu_server or edge_device.
         units: GPUs in the server; 1 for a device.
+        meter: Power meter that measures it together with others, such as a rack's; empty: the node's own.
         model: Hardware model.
         capex: Price of the whole asset, network and installation included.
         currency: Of capex, salvage and opex_month.
@@ -112,6 +127,7 @@ class Asset(Frozen):
     node: str = Field(min_length=1)
     kind: Literal["gpu_server", "edge_device"]
     units: Annotated[int, Field(ge=1, le=1024)] = 1
+    meter: str | None = None
     model: str = ""
     capex: Money
     currency: Currency

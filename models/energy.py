@@ -1,21 +1,23 @@
-"""What energy costs: kWh x PUE x the tariff at the local hour.
+"""What energy costs: kWh x PUE x the tariff at the local hour, tiers included.
 
 How many kWh there were belongs to the connectors; whose they are, to `models/gpu.py` and `models/edge.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from models.config import Site, TariffPeriod
+from models.config import Site
 from models.money import SCALE
 from models.tables import MONEY
+from models.tariffs.schedule import Step, local_time, steps, tiered_cost
 
+PRICES = pl.Schema({"hour": pl.Datetime("us"), "price": MONEY})
 QUARTER = timedelta(minutes=15)
 """All zones are off UTC by whole quarters of an hour; a tariff is taken as constant within one."""
 
@@ -66,13 +68,13 @@ def hour_prices(hours: Iterable[datetime], site: Site) -> pl.DataFrame:
         site: Where.
 
     Returns:
-        hour (Datetime us), price (MONEY), sorted.
+        hour (Datetime us), price (MONEY; of the lowest tier), sorted.
 
     Raises:
         ValueError: No period of the tariff matches an hour.
     """
     rows = [(hour, _price(hour, site)) for hour in sorted(set(hours))]
-    return pl.DataFrame(rows, schema={"hour": pl.Datetime("us"), "price": MONEY}, orient="row")
+    return pl.DataFrame(rows, schema=PRICES, orient="row")
 
 
 def day_prices(days: Iterable[date], site: Site) -> pl.DataFrame:
@@ -95,38 +97,110 @@ def day_prices(days: Iterable[date], site: Site) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"day": pl.Date, "price": MONEY}, orient="row")
 
 
-def cost(frame: pl.DataFrame, site: Site) -> pl.DataFrame:
+def tier_prices(used: pl.DataFrame, site: Site) -> pl.DataFrame:
+    """The price of a kWh in each hour under a tariff with tiers: what the hour's energy costs / its kWh.
+
+    Tiers count what the whole site used since the first hour of the local month; the kWh of an hour are taken
+    as even within it.
+
+    Args:
+        used: hour (UTC without a zone), kwh (Float64, after PUE) of everything that is known of the site.
+        site: Where.
+
+    Returns:
+        hour, price (MONEY), sorted; an hour without energy has the price of its next kWh.
+
+    Raises:
+        ValueError: No period of the tariff matches an hour.
+    """
+    rows: list[tuple[datetime, Decimal]] = []
+    so_far: dict[tuple[int, int], Decimal] = {}
+    hours = used.group_by("hour").agg(pl.col("kwh").sort().sum()).sort("hour")
+    for hour, kwh in hours.iter_rows():
+        quarters = _quarters(hour, hour + timedelta(hours=1))
+        part, total = Decimal(str(kwh)) / len(quarters), Decimal(0)
+        for at in quarters:
+            local = local_time(at, site.zone)
+            month = (local.year, local.month)
+            before, prices = so_far.get(month, Decimal(0)), steps(at, site.tariff, site.zone)
+            total += tiered_cost(before, part, prices) if part else _next(before, prices)
+            so_far[month] = before + part
+        rows.append((hour, round(total / (part or 1) / len(quarters), SCALE)))
+    return pl.DataFrame(rows, schema=PRICES, orient="row")
+
+
+def cost(frame: pl.DataFrame, site: Site, prices: pl.DataFrame | None = None) -> pl.DataFrame:
     """Adds what measured and estimated energy cost, apart.
 
     Args:
         frame: Columns hour (UTC without a zone) or, for energy known by day only, day (local); energy_kwh and
-            energy_estimated_kwh (Float64, before PUE).
+            energy_estimated_kwh (Float64, before PUE). Optional: pue, where it is not the site's.
         site: Where.
+        prices: From `tier_prices`, where the tariff has tiers; hours that it lacks are priced at the lowest.
 
     Returns:
         The frame in its order, with energy_cost and energy_estimated_cost (MONEY) added; NULL where the
         energy is NULL.
 
     Raises:
-        ValueError: No period of the tariff matches an hour.
+        ValueError: No period of the tariff matches an hour, or there is no PUE for its month.
     """
     key = "hour" if "hour" in frame.columns else "day"
-    prices = (hour_prices if key == "hour" else day_prices)(frame[key], site)
-    priced = frame.join(prices, on=key, how="left", maintain_order="left")
-    factor = pl.col("price").cast(pl.Float64) * site.pue
+    priced = frame.join(_prices(frame[key], site, prices), on=key, how="left", maintain_order="left")
+    pue = pl.coalesce("pue", "site_pue") if "pue" in frame.columns else pl.col("site_pue")
+    factor = pl.col("price").cast(pl.Float64) * pue
     return priced.with_columns(
         (pl.col(kwh) * factor).round(SCALE).cast(MONEY).alias(into)
         for kwh, into in (("energy_kwh", "energy_cost"), ("energy_estimated_kwh", "energy_estimated_cost"))
-    ).drop("price")
+    ).drop("price", "site_pue")
 
 
-def cost_by_site(frame: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
+def cost_by_site(
+    frame: pl.DataFrame, sites: Mapping[str, Site], prices: Mapping[str, pl.DataFrame] | None = None
+) -> pl.DataFrame:
     """The same as `cost` for a frame with a column site; rows are grouped by site."""
-    parts = [cost(part, sites[str(site)]) for (site,), part in frame.group_by("site", maintain_order=True)]
+    prices = prices or {}
+    parts = [
+        cost(part, sites[str(site)], prices.get(str(site)))
+        for (site,), part in frame.group_by("site", maintain_order=True)
+    ]
     nothing = pl.lit(None, dtype=MONEY)
     return (
         pl.concat(parts) if parts else frame.with_columns(energy_cost=nothing, energy_estimated_cost=nothing)
     )
+
+
+def with_pue(frame: pl.DataFrame, site: Site) -> pl.DataFrame:
+    """Adds `site_pue`, that of the local month, to a frame with hour (UTC without a zone) or day."""
+    key = "hour" if "hour" in frame.columns else "day"
+    rows = [
+        (at, site.pue_of(local_time(at, site.zone).date() if key == "hour" else at))
+        for at in frame[key].unique().sort()
+    ]
+    found = pl.DataFrame(rows, schema={key: frame.schema[key], "site_pue": pl.Float64}, orient="row")
+    return frame.join(found, on=key, how="left", maintain_order="left")
+
+
+def _prices(keys: pl.Series, site: Site, tiered: pl.DataFrame | None) -> pl.DataFrame:
+    """Price and site_pue of each hour or day."""
+    if keys.name == "hour":
+        found = hour_prices(keys, site)
+        if tiered is not None:
+            found = tiered.join(found, on="hour", how="semi").vstack(
+                found.join(tiered, on="hour", how="anti")
+            )
+    elif tiered is None:
+        found = day_prices(keys, site)
+    else:
+        rows = []
+        for day in keys.unique().sort():
+            start, end = local_day(day, site)
+            inside = tiered.filter(pl.col("hour").is_between(start, end, closed="left"))["price"]
+            rows.append(
+                (day, _mean(inside.to_list()) if inside.len() else day_prices([day], site)["price"][0])
+            )
+        found = pl.DataFrame(rows, schema={"day": pl.Date, "price": MONEY}, orient="row")
+    return with_pue(found, site)
 
 
 def _price(hour: datetime, site: Site) -> Decimal:
@@ -142,20 +216,8 @@ def _mean(prices: list[Decimal]) -> Decimal:
 
 
 def _at(instant: datetime, site: Site) -> Decimal:
-    if isinstance(site.tariff, Decimal):
-        return site.tariff
-    local = instant.replace(tzinfo=UTC).astimezone(site.zone)
-    for period in site.tariff:
-        if _matches(period, local):
-            return period.price
-    msg = (
-        f"tariff: none of its {len(site.tariff)} periods matches {local:%A %Y-%m-%d %H:%M} "
-        f"({site.time_zone}); add a last period without start, end, weekdays and months for all other hours"
-    )
-    raise ValueError(msg)
+    return steps(instant, site.tariff, site.zone)[0][1]
 
 
-def _matches(period: TariffPeriod, local: datetime) -> bool:
-    now, start, end = local.time(), period.start, period.end
-    inside = start <= now < end if start < end else now >= start or now < end
-    return inside and local.weekday() in period.weekdays and local.month in period.months
+def _next(before: Decimal, prices: Sequence[Step]) -> Decimal:
+    return next(price for low, price in reversed(prices) if low <= before)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from models.config import Site
-from models.energy import cost, day_hours, day_prices, hour_prices, local_day
+from models.energy import cost, day_hours, day_prices, hour_prices, local_day, tier_prices
 
 NIGHT = {"price": "0.08", "start": "23:00", "end": "07:00"}
 DAY = {"price": "0.20"}
@@ -100,3 +100,45 @@ def test_unknown_energy_costs_unknown() -> None:
     )
     got = cost(frame, site("0.1"))
     assert got.select("energy_cost", "energy_estimated_cost").row(0) == (None, Decimal("0.05"))
+
+
+def test_pue_of_the_local_month() -> None:
+    # 21:30 UTC on 30 September is 1 October in Athens.
+    athens = site("0.10", pue={"2026-09": 1.5, "2026-10": 1.2})
+    hours = pl.DataFrame(
+        {
+            "hour": [at("2026-09-30T20"), at("2026-09-30T21"), at("2026-12-01T00")],
+            "energy_kwh": [10.0] * 3,
+            "energy_estimated_kwh": [0.0] * 3,
+        }
+    )
+    assert cost(hours, athens)["energy_cost"].to_list() == [Decimal("1.5"), Decimal("1.2"), Decimal("1.2")]
+    with pytest.raises(ValueError, match="no value for 2026-08, the first is for 2026-09"):
+        athens.pue_of(date(2026, 8, 31))
+
+
+def test_energy_of_a_facility_meter_takes_no_pue() -> None:
+    hours = pl.DataFrame(
+        {
+            "hour": [at("2026-09-01T00")] * 2,
+            "energy_kwh": [10.0] * 2,
+            "energy_estimated_kwh": [0.0] * 2,
+            "pue": [1.0, None],
+        }
+    )
+    assert cost(hours, site("0.10", pue=1.5))["energy_cost"].to_list() == [1, Decimal("1.5")]
+
+
+def test_price_of_an_hour_that_crosses_a_tier() -> None:
+    # 6 kWh at 0.10, then 8 kWh: 4 at 0.10 and 4 at 0.20 = 1.20 / 8 = 0.15. October starts anew.
+    tiered = site([{"price": "0.10"}, {"price": "0.20", "above_kwh": 10}], zone="UTC")
+    used = pl.DataFrame(
+        {
+            "hour": [at(t) for t in ("2026-09-01T00", "2026-09-01T01", "2026-09-01T02", "2026-10-01T00")],
+            "kwh": [6.0, 8.0, 0.0, 1.0],
+        }
+    )
+    prices = tier_prices(used, tiered)
+    assert prices["price"].to_list() == [Decimal("0.10"), Decimal("0.15"), Decimal("0.20"), Decimal("0.10")]
+    measured = used.select("hour", energy_kwh="kwh", energy_estimated_kwh=pl.lit(0.0))
+    assert cost(measured, tiered, prices)["energy_cost"].to_list()[:2] == [Decimal("0.6"), Decimal("1.2")]

@@ -1,0 +1,128 @@
+"""The bill of one meter for one calendar month: energy by tier, demand with ratchet, fixed charges.
+
+Whom the bill is charged to belongs to `models/site_charges.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from models.tariffs.schedule import is_open, local_time, steps, tiered_cost
+from models.tariffs.settings import DemandCharge, Tariff
+
+Load = Sequence[tuple[datetime, Decimal]]
+"""(start of an interval, UTC without a zone; mean kW in it), ascending."""
+
+RATCHET_MONTHS = 11
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What one demand charge bills for a month.
+
+    Attributes:
+        charge: The charge.
+        peak_kw: The greatest mean power in its windows; None where no interval of them is known. Of a charge by
+            day, the greatest of the month.
+        peak_at: Start of the interval with it (the first of equals), UTC without a zone.
+        ratchet_kw: What the months before bind it to; 0 without ratchet.
+        billed_kw: What is billed: peak_kw or ratchet_kw, the greater; of a charge by day, the sum over its days.
+        cost: billed_kw x price, unrounded; None where nothing is known.
+    """
+
+    charge: DemandCharge
+    peak_kw: Decimal | None
+    peak_at: datetime | None
+    ratchet_kw: Decimal
+    billed_kw: Decimal | None
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What it costs."""
+        return None if self.billed_kw is None else self.billed_kw * self.charge.price
+
+
+def energy_cost(load: Load, interval_h: Decimal, tariff: Tariff, zone: ZoneInfo) -> Decimal:
+    """What the energy of a calendar month costs: the sum over intervals of kW x hours x price of the tier reached.
+
+    Args:
+        load: The month's load, from its first interval on, as tiers count from there.
+        interval_h: Hours of an interval.
+        tariff: The tariff.
+        zone: Where.
+
+    Returns:
+        The cost, unrounded.
+
+    Raises:
+        ValueError: The tariff has no price for an interval.
+    """
+    used, cost = Decimal(0), Decimal(0)
+    for start, kw in load:
+        kwh = kw * interval_h
+        cost += tiered_cost(used, kwh, steps(start, tariff, zone))
+        used += kwh
+    return cost
+
+
+def demand(
+    load: Load, charge: DemandCharge, tariff: Tariff, zone: ZoneInfo, before: Sequence[Decimal] = ()
+) -> Demand:
+    """What one demand charge bills for a calendar month.
+
+    Args:
+        load: The month's load in quarters of an hour; intervals that are not known are left out.
+        charge: One of the tariff's.
+        tariff: The tariff, for its holidays.
+        zone: Where.
+        before: The peaks of earlier months in the windows of this charge, oldest first; the last eleven count.
+
+    Returns:
+        The charge's line of the bill.
+    """
+    peaks: dict[object, tuple[Decimal, datetime]] = {}
+    for start, kw in load:
+        local = local_time(start, zone)
+        if not any(is_open(window, local, tariff) for window in charge.when):
+            continue
+        period = local.date() if charge.assessed == "day" else None
+        if period not in peaks or kw > peaks[period][0]:
+            peaks[period] = (kw, start)
+    ratchet = Decimal(str(charge.ratchet)) * max(before[-RATCHET_MONTHS:], default=Decimal(0))
+    if not peaks:
+        return Demand(charge, None, None, ratchet, ratchet or None)
+    peak, at = max(peaks.values(), key=lambda found: found[0])
+    if charge.assessed == "day":
+        return Demand(charge, peak, at, ratchet, sum((kw for kw, _ in peaks.values()), Decimal(0)))
+    return Demand(charge, peak, at, ratchet, max(peak, ratchet))
+
+
+def month_cost(
+    load: Load,
+    interval_h: Decimal,
+    tariff: Tariff,
+    zone: ZoneInfo,
+    before: Mapping[str, Sequence[Decimal]] | None = None,
+) -> Decimal:
+    """The whole bill of a calendar month: energy + demand + fixed charge, unrounded.
+
+    Args:
+        load: The whole load of the month.
+        interval_h: Hours of an interval.
+        tariff: The tariff.
+        zone: Where.
+        before: Name of a demand charge -> peaks of earlier months, oldest first.
+
+    Returns:
+        The bill. A demand charge whose windows hold no interval of the month costs nothing.
+    """
+    charges = (demand(load, c, tariff, zone, (before or {}).get(c.name, ())) for c in tariff.demand)
+    return (
+        energy_cost(load, interval_h, tariff, zone)
+        + sum((line.cost or Decimal(0) for line in charges), Decimal(0))
+        + tariff.customer_month
+    )

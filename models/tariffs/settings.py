@@ -1,0 +1,131 @@
+"""What a tariff says: prices of energy by time and tier, demand charges, fixed charges.
+
+An example, in YAML:
+
+    tariff:
+      energy:                                  # the first period that matches an hour wins
+        - {price: "0.163", months: [5, 6, 7, 8, 9, 10], weekdays: [0, 1, 2, 3, 4], start: "12:00", end: "18:00"}
+        - {price: "0.098", above_kwh: 10000}   # what a month uses beyond 10,000 kWh
+        - {price: "0.105"}
+      demand:
+        - {name: peak, price: "21.19", ratchet: 0.8, when: [{weekdays: [0, 1, 2, 3, 4], start: "12:00", end: "18:00"}]}
+        - {name: any time, price: "7.10"}
+      customer_month: "666.65"
+      holidays: [2026-01-01, 2026-12-25]       # a holiday counts as a Sunday
+
+What a kWh costs at an instant belongs to `schedule.py`, what a month costs to `bill.py`.
+"""
+
+from __future__ import annotations
+
+from datetime import date, time
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Money = Annotated[Decimal, Field(ge=0, max_digits=30, decimal_places=12)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Window(_Frozen):
+    """When a charge applies, in local wall time.
+
+    Attributes:
+        start: First local time of day, inclusive.
+        end: Last local time of day, exclusive; midnight means the end of the day. A window may cross midnight.
+        weekdays: Monday is 0; a holiday counts as a Sunday.
+        months: 1-12.
+        holidays: true: on holidays only; false: not on holidays; absent: a holiday is a Sunday like any other.
+    """
+
+    start: time = time(0)
+    end: time = time(0)
+    weekdays: tuple[Annotated[int, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4, 5, 6)
+    months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = tuple(range(1, 13))
+    holidays: bool | None = None
+
+
+class TariffPeriod(Window):
+    """One priced period of a tariff; of those of the highest tier reached, the first that matches an hour wins.
+
+    Attributes:
+        price: Price per kWh.
+        above_kwh: The tier: this price holds for what a calendar month uses beyond so many kWh.
+    """
+
+    price: Money
+    above_kwh: Money = Decimal(0)
+
+
+class DemandCharge(_Frozen):
+    """A price for the greatest mean power of a quarter of an hour.
+
+    Attributes:
+        name: What the bill calls it.
+        price: Price per kW of a month, or of a day where it is assessed by day.
+        when: Windows in which the power counts; any of them.
+        assessed: The greatest power of the calendar month, or of each day.
+        ratchet: The month is billed for at least this share of the greatest of the eleven months before it.
+    """
+
+    name: str = Field(min_length=1)
+    price: Money
+    when: tuple[Window, ...] = (Window(),)
+    assessed: Literal["month", "day"] = "month"
+    ratchet: Share = 0.0
+
+    @model_validator(mode="after")
+    def _ratchet_of_months(self) -> DemandCharge:
+        if self.ratchet and self.assessed == "day":
+            msg = "a ratchet compares months; leave it out, or write assessed: month"
+            raise ValueError(msg)
+        return self
+
+
+class Tariff(_Frozen):
+    """A whole tariff; a bare price or a list of periods means `energy` alone.
+
+    Attributes:
+        energy: Prices of a kWh.
+        demand: Prices of a kW, all of them added.
+        customer_month: Fixed charge of a calendar month.
+        holidays: Days that count as Sundays.
+        meter: The power meter of telemetry that the supplier bills demand by; absent: the meters of the site's
+            nodes added up, with PUE.
+        demand_by: Who carries demand: whoever drew energy in the hour of the peak, or in the month.
+    """
+
+    energy: tuple[TariffPeriod, ...] = Field(min_length=1)
+    demand: tuple[DemandCharge, ...] = ()
+    customer_month: Money = Decimal(0)
+    holidays: frozenset[date] = frozenset()
+    meter: str | None = None
+    demand_by: Literal["coincident_peak", "energy"] = "coincident_peak"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        if not isinstance(value, dict | Tariff):
+            value = {"energy": value}
+        if isinstance(value, dict) and isinstance(value.get("energy"), str | int | float | Decimal):
+            value = value | {"energy": ({"price": value["energy"]},)}
+        return value
+
+    @model_validator(mode="after")
+    def _names(self) -> Tariff:
+        names = [charge.name for charge in self.demand]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            msg = f"demand charges {', '.join(twice)} are there twice; give each its own name, or one charge several windows in `when`"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def tiers(self) -> tuple[Decimal, ...]:
+        """The kWh of a month at which prices change, ascending; (0,) for a tariff without tiers."""
+        return tuple(sorted({Decimal(0)} | {p.above_kwh for p in self.energy}))
