@@ -5,11 +5,11 @@ What a card or device costs belongs to `models/gpu.py` and `models/edge.py`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from models.allocation import with_allocation
 from models.config import DIMENSIONS, Asset, Site
 from models.energy import cost_by_site, local_day
 from models.ratecard import Days, asset_days, currencies, is_asked
@@ -19,13 +19,18 @@ PROVIDER = "Owned hardware"
 SOURCE = "site:"
 """Prefix of `x_source` before the name of the site."""
 
+ORIGIN = ("site", "node", "resource", "day", "sku")
+"""What one charge is before it is split: the fixed cost or the energy of a card or device and day."""
+
 
 def rows(gpu_parts: pl.DataFrame, edge_costs: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
     """One row for the fixed cost and one for the energy of each card or device, day, owner and cost kind.
 
     Energy is apart because its quantity is kWh (before PUE); measured and estimated energy are one row. All
-    four FOCUS costs are equal: there are no discounts. A unit price is given only where price x quantity is
-    the cost to the last decimal. The billing period is the calendar month of the local day.
+    four FOCUS costs are equal: there are no discounts. The rows of one card, day and SKU replace its charge, and
+    the allocation columns say how: the owner is in AllocatedTags. The unit price is that of the whole charge,
+    given only where price x quantity is the cost to the last decimal. The billing period is the calendar month of
+    the local day.
 
     Args:
         gpu_parts: `gpu.daily_parts`.
@@ -35,12 +40,17 @@ def rows(gpu_parts: pl.DataFrame, edge_costs: pl.DataFrame, sites: Mapping[str, 
     Returns:
         `focus.cost_and_usage`, sorted; parts without quantity and cost give no row.
     """
-    charges = pl.concat([*_gpu_charges(gpu_parts), *_edge_charges(edge_costs)], how="diagonal")
-    charges = charges.with_columns(pl.col("quantity").round(12).cast(MONEY)).filter(
-        (pl.col("quantity") != 0) | (pl.col("cost") != 0)
+    charges = (
+        pl.concat([*_gpu_charges(gpu_parts), *_edge_charges(edge_costs)], how="diagonal")
+        .with_columns(pl.col("quantity").round(12).cast(MONEY))
+        .filter((pl.col("quantity") != 0) | (pl.col("cost") != 0))
+        .sort("site", "day", "resource", "node", "sku", "cost_kind", *DIMENSIONS, "detail", nulls_last=True)
+        .pipe(with_allocation, ORIGIN)
     )
     money, quantity = pl.col("cost"), pl.col("quantity")
-    price = pl.when(quantity > 0).then(money / quantity)
+    price = pl.when(quantity.sum().over(ORIGIN) > 0).then(
+        money.sum().over(ORIGIN) / quantity.sum().over(ORIGIN)
+    )
     exact = pl.when(price * quantity == money).then(price)
     month = pl.col("day").dt.truncate("1mo")
     reserved = pl.col("sku").is_in(["gpu-hour", "device-hour"])
@@ -49,19 +59,22 @@ def rows(gpu_parts: pl.DataFrame, edge_costs: pl.DataFrame, sites: Mapping[str, 
     )
     provider, site = pl.lit(PROVIDER), pl.col("site")
     return FOCUS.conform(
-        charges.join(_periods(charges, sites), on=["site", "day"], how="left")
-        .join(_tags(charges), on=list(DIMENSIONS), how="left", nulls_equal=True)
-        .sort("site", "day", "resource", "sku", "cost_kind", "Tags", "detail", nulls_last=True)
+        charges.join(_periods(charges, sites), on=["site", "day"], how="left", maintain_order="left")
+        .with_columns(exact=exact)
         .select(
             *(money.alias(name) for name in ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")),
             *(quantity.alias(name) for name in ("ConsumedQuantity", "PricingQuantity")),
             *(pl.col("unit").alias(name) for name in ("ConsumedUnit", "PricingUnit")),
-            *(exact.alias(name) for name in ("ListUnitPrice", "ContractedUnitPrice")),
+            *(pl.col("exact").alias(name) for name in ("ListUnitPrice", "ContractedUnitPrice")),
             *(provider.alias(name) for name in ("ServiceProviderName", "ProviderName", "InvoiceIssuerName")),
             "ChargePeriodStart",
             "ChargePeriodEnd",
             "RegionId",
-            "Tags",
+            "AllocatedMethodId",
+            "AllocatedMethodDetails",
+            "AllocatedResourceId",
+            "AllocatedResourceName",
+            "AllocatedTags",
             BillingAccountId=pl.lit("owned-hardware"),
             BillingAccountName=provider,
             BillingAccountType=pl.lit("Organisation"),
@@ -84,7 +97,7 @@ def rows(gpu_parts: pl.DataFrame, edge_costs: pl.DataFrame, sites: Mapping[str, 
             ServiceSubcategory=pl.format("Other ({})", "category"),
             SkuId="sku",
             SkuMeter="meter",
-            SkuPriceId=pl.when(exact.is_not_null()).then(pl.format("{}/{}", "sku", "asset")),
+            SkuPriceId=pl.when(pl.col("exact").is_not_null()).then(pl.format("{}/{}", "sku", "asset")),
             SubAccountId=site,
             SubAccountName=site,
             SubAccountType=pl.lit("Site"),
@@ -144,6 +157,8 @@ def _gpu_charges(parts: pl.DataFrame) -> list[pl.DataFrame]:
     common = parts.with_columns(
         tier=pl.lit("onprem"),
         resource="gpu",
+        held=pl.col("state") == "allocated",
+        slice="mig_profile",
         resource_type=pl.lit("GPU"),
         category=pl.lit("AI and Machine Learning"),
         service=pl.lit("Owned GPU"),
@@ -163,6 +178,8 @@ def _edge_charges(costs: pl.DataFrame) -> list[pl.DataFrame]:
         tier=pl.lit("edge"),
         resource="device",
         node="device",
+        held=pl.col("cost_kind") != "unallocated",
+        slice=pl.lit(None, dtype=pl.String),
         resource_type=pl.lit("Edge device"),
         category=pl.lit("Compute"),
         service=pl.lit("Edge fleet"),
@@ -177,7 +194,7 @@ def _edge_charges(costs: pl.DataFrame) -> list[pl.DataFrame]:
 
 def _charges(common: pl.DataFrame, hours: str, sku: str, meter: str) -> list[pl.DataFrame]:
     kept = ["day", "site", "tier", "asset", "node", "resource", "resource_type", "category", "service"]
-    kept += ["cost_kind", "currency", *DIMENSIONS]
+    kept += ["cost_kind", "currency", "held", "slice", *DIMENSIONS]
     fixed = common.select(
         *kept,
         cost="fixed_cost",
@@ -212,11 +229,3 @@ def _periods(charges: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
     names = ("site", "day", "ChargePeriodStart", "ChargePeriodEnd", "RegionId")
     types = (pl.String(), pl.Date(), pl.Datetime("us"), pl.Datetime("us"), pl.String())
     return pl.DataFrame(found, schema=pl.Schema(zip(names, types, strict=True)), orient="row")
-
-
-def _tags(charges: pl.DataFrame) -> pl.DataFrame:
-    """Owner columns -> flat JSON of those that are known; NULL where none is."""
-    owners = charges.select(DIMENSIONS).unique()
-    known = [{k: v for k, v in owner.items() if v is not None} for owner in owners.iter_rows(named=True)]
-    texts = [json.dumps(owner, ensure_ascii=False, sort_keys=True) if owner else None for owner in known]
-    return owners.with_columns(Tags=pl.Series(texts, dtype=pl.String))

@@ -1,4 +1,7 @@
-"""Reads ownership tags out of FOCUS `Tags`: the first configured key that has a value. What a value means: ownership.py."""
+"""Reads ownership tags out of FOCUS `Tags` and `AllocatedTags`: the first configured key that has a value.
+
+What a value means belongs to `models/ownership.py`.
+"""
 
 from __future__ import annotations
 
@@ -43,16 +46,21 @@ def _parsed(tags: str) -> dict[str, object]:
 
 
 def with_tag_columns(costs: pl.DataFrame, keys: Mapping[str, Sequence[str]]) -> pl.DataFrame:
-    """Adds `team_tag`, `project_tag`, ... from the column `tags`; each distinct text is parsed once.
+    """Adds `team_tag`, `project_tag`, ... from the tags; each distinct pair of texts is parsed once.
 
     Args:
-        costs: Any frame with a text column `tags`.
+        costs: Any frame with a text column `tags`, the resource's, and perhaps `allocated_tags`, those of the
+            receiver of a split cost (FOCUS `AllocatedTags`), which count first.
         keys: As for `tag_values`.
 
     Returns:
         The frame with one text column for each dimension, NULL where no key has a value.
     """
-    distinct = costs.select(pl.col("tags").unique()).to_series().to_list()
-    rows = [{"tags": t, **{f"{d}_tag": v for d, v in tag_values(t, keys).items()}} for t in distinct]
-    schema = {"tags": pl.String, **{f"{d}_tag": pl.String for d in DIMENSIONS}}
-    return costs.join(pl.DataFrame(rows, schema=schema), on="tags", how="left", nulls_equal=True)
+    columns = [name for name in ("allocated_tags", "tags") if name in costs.columns]
+    rows = []
+    for texts in costs.select(columns).unique().iter_rows():
+        values = [tag_values(text, keys) for text in texts]
+        first = {f"{d}_tag": next((v[d] for v in values if v[d] is not None), None) for d in DIMENSIONS}
+        rows.append(dict(zip(columns, texts, strict=True)) | first)
+    schema = dict.fromkeys((*columns, *(f"{d}_tag" for d in DIMENSIONS)), pl.String)
+    return costs.join(pl.DataFrame(rows, schema=schema), on=columns, how="left", nulls_equal=True)

@@ -36,6 +36,11 @@ TIME_UNITS: Mapping[str, str] = {
 THOUSANDS: Mapping[str, str] = {"K": "000", "M": "000000"}
 """`1K tokens` in bills is `1000 tokens` in FOCUS."""
 
+RECEIVERS_TAGS = (
+    "CASE WHEN AllocatedTags IS NULL THEN Tags ELSE json_merge_patch(coalesce(Tags, '{}'), AllocatedTags) END"
+)
+"""SQL: the tags of the resource and of the receiver; the latter's count where both have one."""
+
 
 class ExportError(Exception):
     """Nothing can be exported; the message says why."""
@@ -106,6 +111,7 @@ def _charges(facts: str, version: Version) -> str:
     - what is priced in the billing currency costs the same in the pricing currency
     - a charge without a subcategory is in the `Other` one of its category
     - units of time are spelt as FOCUS spells them, thousands in digits; the quantity stays
+    - in 1.2, which has no allocation columns, the tags of the receiver of a split cost are among `Tags`
     - a meter is left out where there is no SKU that it could be of; in 1.4, a price's id where there is no price
     """
     price_id = "CASE WHEN ListUnitPrice IS NOT NULL AND ContractedUnitPrice IS NOT NULL THEN SkuPriceId END"
@@ -114,8 +120,10 @@ def _charges(facts: str, version: Version) -> str:
     def priced(column: str, in_billing: str) -> str:
         return f"CASE WHEN {same} THEN {in_billing} ELSE {column} END AS {column}"
 
+    tags = "Tags" if version == "1.4" else RECEIVERS_TAGS
     return f"""
         SELECT * REPLACE (
+            {tags} AS Tags,
             coalesce(PricingCurrency, BillingCurrency) AS PricingCurrency,
             {priced("PricingCurrencyEffectiveCost", "EffectiveCost")},
             {priced("PricingCurrencyListUnitPrice", "ListUnitPrice")},

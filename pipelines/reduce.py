@@ -33,6 +33,7 @@ def daily_costs_sql(file: Path, zone: str) -> str:
         SELECT CAST({day} AS DATE) AS day, x_billing_month AS billing_month, x_source AS source, x_tier AS tier,
                ServiceProviderName AS service_provider, ServiceName AS service_name, SubAccountId AS sub_account,
                x_cost_kind AS cost_kind, BillingCurrency AS currency, CAST(Tags AS VARCHAR) AS tags,
+               CAST(AllocatedTags AS VARCHAR) AS allocated_tags,
                SUM(BilledCost) AS billed_cost, SUM(EffectiveCost) AS effective_cost, COUNT(*) AS rows
         FROM read_parquet({literal(file)})
         GROUP BY ALL"""
@@ -48,7 +49,7 @@ def daily_costs(slices: Iterable[SliceFacts], zones: dict[str, str], cache: Path
 
     Returns:
         day, billing_month, source, tier, service_provider, service_name, sub_account, cost_kind, currency, tags,
-        billed_cost, effective_cost (MONEY), rows.
+        allocated_tags, billed_cost, effective_cost (MONEY), rows.
     """
     files = []
     with DuckDBEngine() as engine:
@@ -84,6 +85,7 @@ EMPTY = pl.DataFrame(
                 "cost_kind",
                 "currency",
                 "tags",
+                "allocated_tags",
             ),
             pl.String,
         ),

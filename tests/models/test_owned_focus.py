@@ -15,6 +15,7 @@ from models.config import Ownership, Site
 from models.tables import FOCUS, GPU_DAILY
 from tests.models.owned import (
     DAYS,
+    SITE,
     SITES,
     device,
     edge_daily,
@@ -63,9 +64,10 @@ def test_rows_of_a_card() -> None:
         ("gpu-hour", "unallocated", Decimal("12.50"), Decimal(6), "Hours", None),
         ("gpu-hour", "unallocated", Decimal("12.50"), Decimal(6), "Hours", None),
     ]
-    tags = [json.loads(t) if t else None for t in got["Tags"]]
+    tags = [json.loads(t) if t else None for t in got["AllocatedTags"]]
     owner = {"team": "vision", "project": "ocr-v2", "workload": "ocr"}
     assert tags == [owner, None, owner, owner, None, None]
+    assert got["Tags"].null_count() == got.height
     # 12.5 / 6 = 2.0833... does not give 12.5 back; 0.90 / 6 = 0.15 does
     assert got["ListUnitPrice"].to_list() == [Decimal("0.15"), Decimal("0.15"), None, None, None, None]
     assert got["SkuPriceId"].to_list() == ["energy/srv-1"] * 2 + [None] * 4
@@ -81,6 +83,55 @@ def test_rows_of_a_card() -> None:
         datetime.fromisoformat("2026-09-02"),
     )
     assert first["BillingPeriodEnd"] == datetime.fromisoformat("2026-10-01")
+
+
+def test_rows_of_a_card_say_how_it_was_split() -> None:
+    got = ledger(DAY_OF_ONE_CARD, []).filter(pl.col("ResourceId") == "g1")
+    # energy 0.90 of 0.99: 0.909090...; 0.09 of 0.99: 0.0909...; hours 6 of 24 each: 0.25
+    assert [elements(t) for t in got["AllocatedMethodDetails"]] == [
+        [{"AllocatedRatio": Decimal("0.909090909091"), "UsageUnit": "kWh", "UsageQuantity": 6}],
+        [{"AllocatedRatio": Decimal("0.090909090909"), "UsageUnit": "kWh", "UsageQuantity": Decimal("0.6")}],
+        *[[{"AllocatedRatio": Decimal("0.25"), "UsageUnit": "Hours", "UsageQuantity": 6}]] * 4,
+    ]
+    assert got["AllocatedMethodId"].to_list() == ["energy-cost"] * 2 + ["gpu-hours"] * 4
+    receiver = "team=vision/project=ocr-v2/workload=ocr"
+    assert got["AllocatedResourceId"].to_list() == [receiver, None, receiver, receiver, None, None]
+    assert got["AllocatedResourceName"].to_list() == ["ocr", None, "ocr", "ocr", None, None]
+
+
+def test_what_nobody_holds_is_not_allocated() -> None:
+    allocation = [c.name for c in focus.COLUMNS if c.name.startswith("Allocated")]
+    for got in (ledger([free(h) for h in range(24)], []), ledger([gap(h) for h in range(12)], [])):
+        cards = got.filter(pl.col("x_tier") == "onprem")
+        assert cards.height and cards.select(pl.all_horizontal(pl.col(allocation).is_null()).all()).item()
+
+
+def test_a_holder_without_labels_is_a_receiver_without_tags() -> None:
+    rows = [hour(h, team=None, workload=None, mig_id="1", mig_profile="3g.40gb") for h in range(24)]
+    got = ledger(rows, []).filter(pl.col("x_cost_kind") == "direct", pl.col("SkuId") == "gpu-hour")
+    assert got.select("AllocatedResourceId", "AllocatedResourceName", "AllocatedTags").rows() == [
+        ("untagged/mig=3g.40gb", "untagged", None)
+    ]
+
+
+def test_a_free_tariff_is_split_by_kwh() -> None:
+    site = SITE.model_copy(update={"tariff": Decimal(0)})
+    rows = [hour(h, team=t, energy_kwh=k) for h, t, k in ((0, "vision", 1.0), (1, "search", 3.0))]
+    parts = gpu.daily_parts(gpu_hourly(*rows), ASSETS, {"dc1": site}, DAYS)
+    got = owned_focus.rows(parts, edge.COSTS.to_frame(), {"dc1": site}).filter(pl.col("SkuId") == "energy")
+    ratios = {
+        r: elements(t)[0]["AllocatedRatio"]
+        for r, t in got.select("AllocatedTags", "AllocatedMethodDetails").iter_rows()
+    }
+    assert {json.loads(t)["team"]: r for t, r in ratios.items()} == {
+        "vision": Decimal("0.25"),
+        "search": Decimal("0.75"),
+    }
+
+
+def elements(details: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(details, parse_float=Decimal)["Elements"]
+    return found
 
 
 def test_rows_of_a_device() -> None:
@@ -177,6 +228,20 @@ def test_ledger_equals_gpu_daily_and_the_total_without_splits(
     for name in COSTS:
         assert rows[name].sum() == total["total"].sum()
     assert min(rows["BilledCost"].to_list()) >= 0
+    for origin in rows.partition_by("ResourceId", "ResourceName", "ChargePeriodStart", "SkuId"):
+        shown = origin["AllocatedMethodDetails"]
+        assert shown.null_count() in (0, origin.height)
+        if not shown.null_count():
+            assert sum(elements(t)[0]["AllocatedRatio"] for t in shown) == 1
+            whole = sum(origin["BilledCost"].to_list())
+            for text, cost, quantity in zip(
+                shown, origin["BilledCost"], origin["ConsumedQuantity"], strict=True
+            ):
+                (part,) = elements(text)
+                assert abs(part["AllocatedRatio"] * whole - cost) < Decimal("1e-9")
+                assert part["UsageQuantity"] == quantity
+    receivers = rows.filter(pl.col("AllocatedResourceId").is_not_null())
+    assert receivers.filter(pl.col("x_cost_kind") == "unallocated").height == 0
     daily = gpu.daily(gpu_hourly(*gpus), ASSETS, SITES, Ownership(), DAYS)
     assert daily.schema == GPU_DAILY.schema
     onprem = rows.filter(pl.col("x_tier") == "onprem")

@@ -29,6 +29,21 @@ def test_columns_keep_every_row() -> None:
     assert found["team_tag"].to_list() == ["a", None, "a"]
 
 
+def test_tags_of_the_receiver_count_before_those_of_the_resource() -> None:
+    costs = pl.DataFrame(
+        {
+            "tags": ['{"team":"node","env":"prod"}', '{"team":"node"}', None],
+            "allocated_tags": ['{"owner":"pod"}', None, '{"env":"dev"}'],
+        }
+    )
+    found = with_tag_columns(costs, KEYS)
+    assert found.select("team_tag", "environment_tag").rows() == [
+        ("pod", "prod"),
+        ("node", None),
+        (None, "dev"),
+    ]
+
+
 def test_numbers_are_taken_as_written_and_no_number_is_no_name() -> None:
     assert tag_values('{"team": 1.10}', KEYS)["team"] == "1.10"
     assert tag_values('{"team": 1e400}', KEYS)["team"] == "1e400"

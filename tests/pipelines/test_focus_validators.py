@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import date
 from decimal import Decimal
@@ -64,6 +65,20 @@ def test_sums_of_every_source_and_month_are_those_of_the_ledger(demo: Path) -> N
             sums[source, month] += pl.read_parquet(file)["BilledCost"].sum()
         assert dict(sums) == wanted
         assert all(isinstance(total, Decimal) for total in wanted.values())
+
+
+def test_owners_of_split_charges_are_the_same_in_both_versions(demo: Path) -> None:
+    def by_team(version: str, tags: str) -> dict[str | None, Decimal]:
+        sums: Counter[str | None] = Counter()
+        for name, file in files(demo, version, "parquet").items():
+            if name.startswith("sites/"):
+                for text, cost in pl.read_parquet(file).select(tags, "BilledCost").iter_rows():
+                    sums[json.loads(text).get("team") if text else None] += cost
+        return dict(sums)
+
+    owners = by_team("1.4", "AllocatedTags")
+    assert by_team("1.2", "Tags") == owners
+    assert len(owners) > 3
 
 
 @pytest.mark.service
