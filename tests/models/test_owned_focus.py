@@ -15,7 +15,6 @@ from models.config import Ownership, Site
 from models.tables import FOCUS, GPU_DAILY
 from tests.models.owned import (
     DAYS,
-    SITE,
     SITES,
     device,
     edge_daily,
@@ -115,7 +114,7 @@ def test_a_holder_without_labels_is_a_receiver_without_tags() -> None:
 
 
 def test_a_free_tariff_is_split_by_kwh() -> None:
-    site = SITE.model_copy(update={"tariff": Decimal(0)})
+    site = Site.model_validate({"time_zone": "UTC", "tariff": 0})
     rows = [hour(h, team=t, energy_kwh=k) for h, t, k in ((0, "vision", 1.0), (1, "search", 3.0))]
     parts = gpu.daily_parts(gpu_hourly(*rows), ASSETS, {"dc1": site}, DAYS)
     got = owned_focus.rows(parts, edge.COSTS.to_frame(), {"dc1": site}).filter(pl.col("SkuId") == "energy")
