@@ -29,6 +29,8 @@ TIMESTAMP = r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?([Zz]|[+-]
 DECIMALS = 9
 """Digits kept of hours and kWh (a microwatt-hour), so that the order in which threads add does not show."""
 
+HOUR = timedelta(hours=1)
+
 QUARTER_S = 900
 """Seconds of a quarter hour; every time zone's days start on one."""
 
@@ -52,11 +54,16 @@ def local_day(column: str, zone: ZoneInfo) -> pl.Expr:
     return pl.col(column).dt.replace_time_zone("UTC").dt.convert_time_zone(zone.key).dt.date()
 
 
-def first_hour(day: date, zone: ZoneInfo) -> datetime:
-    """Start of the first whole UTC hour that starts in a local day (days of some zones start at half past)."""
-    start, _ = day_bounds(day, zone)
-    whole = start.replace(minute=0, second=0)
-    return whole if whole == start else whole + timedelta(hours=1)
+def local_hours(day: date, zone: ZoneInfo) -> list[tuple[datetime, timedelta]]:
+    """The hours of a local day by the site's clock: start (UTC) and length.
+
+    They start at local midnight, so in a zone with a half-hour offset at half past of UTC. Where a change of clocks is
+    no whole number of hours (Lord Howe), the last one is shorter.
+    """
+    start, end = day_bounds(day, zone)
+    count = -(-(end - start) // HOUR)
+    starts = [start + k * HOUR for k in range(count)]
+    return [(at, min(HOUR, end - at)) for at in starts]
 
 
 def sql_timestamp(text: str) -> str:

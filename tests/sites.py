@@ -1,6 +1,6 @@
 """A seeded GPU site whose truth is known, as OpenMetrics text for `promtool tsdb create-blocks-from openmetrics`.
 
-Four local days in Madrid, the third of 25 hours. Power is constant within a minute, so that the truth is a sum of
+Four local days, in Madrid or elsewhere (`Plan`), the third of 25 hours there. Power is constant within a minute, so that the truth is a sum of
 minutes. What telemetry does to it, on purpose:
 - node alpha: scraped by two replicas of a highly available Prometheus, 7 s apart; one card is free, one held but idle
 - node beta: scraped 13 s past the minute, `exported_` labels, counters restart, a pod changes within an hour
@@ -16,19 +16,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import repeat
 from pathlib import Path
 from zoneinfo import ZoneInfo
-
-ZONE = ZoneInfo("Europe/Madrid")
-DAYS = tuple(date(2025, 10, 24) + timedelta(days=d) for d in range(4))
-START = datetime(2025, 10, 24, tzinfo=ZONE)
-T0 = int(START.timestamp())
-MINUTES = (24 * 4 + 1) * 60
-RENAME = T0 + 50 * 3600 + 1200
-RESET = T0 + 30 * 3600 + 600
-CHURN = T0 + 40 * 3600 + 1500
-GAP = (T0 + 57 * 3600 + 900, T0 + 60 * 3600 + 900)
-SERVER_RESET = T0 + 35 * 3600 + 2400
 
 Labels = dict[str, str]
 
@@ -44,25 +34,94 @@ class Card:
     mig: tuple[tuple[str, str, str, str], ...] = ()
 
 
-CARDS = (
-    Card("alpha", "GPU-a0", 0.8, ((T0, "chat-0", "assist"),)),
-    Card("alpha", "GPU-a1", 0.0, ((T0, "notebook-7", "research"),)),
-    Card("alpha", "GPU-a2", 0.0),
-    Card("beta", "GPU-b0", 0.6, ((T0, "train-a", "vision"), (CHURN, "train-b", "speech"))),
-    Card("beta", "GPU-b1", 0.3, ((T0, "train-a", "vision"), (CHURN, "train-b", "speech"))),
-    Card("gamma", "GPU-c0", 0.7, ((T0, "chat-1", "assist"),)),
-    Card("gamma", "GPU-c1", 0.5, ((T0, "batch-x", "search"), (GAP[1], "batch-y", "search"))),
-    Card(
-        "delta",
-        "GPU-d0",
-        0.5,
-        mig=(
-            ("1g.10gb", "7", "mig-s", "search"),
-            ("2g.20gb", "5", "mig-r", "research"),
-            ("4g.40gb", "1", "mig-v", "vision"),
-        ),
-    ),
-)
+@dataclass(frozen=True)
+class Plan:
+    """A site of four local days, and when telemetry breaks: hours after the first midnight.
+
+    Attributes:
+        zone: Time zone.
+        first: First local day.
+        seed: Seed.
+        rename: Hostname becomes hostname.
+        reset: Counters of node beta restart.
+        churn: The pods of node beta change.
+        gap: Node gamma falls silent, and comes back.
+        server_reset: A model server restarts.
+    """
+
+    zone: str = "Europe/Madrid"
+    first: date = date(2025, 10, 24)
+    seed: int = 20251024
+    rename: float = 50 + 1 / 3
+    reset: float = 30 + 1 / 6
+    churn: float = 40 + 5 / 12
+    gap: tuple[float, float] = (57.25, 60.25)
+    server_reset: float = 35 + 2 / 3
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """The local days."""
+        return tuple(self.first + timedelta(days=d) for d in range(4))
+
+    @property
+    def t0(self) -> int:
+        """The first midnight, seconds since 1970."""
+        return self._midnight(0)
+
+    @property
+    def minutes(self) -> int:
+        """Minutes of the four days."""
+        return (self._midnight(4) - self.t0) // 60
+
+    @property
+    def silence(self) -> tuple[int, int]:
+        """Start and end of the gap, seconds since 1970."""
+        return self.at(self.gap[0]), self.at(self.gap[1])
+
+    @property
+    def hours(self) -> dict[date, float]:
+        """Local day -> its hours."""
+        return {day: (self._midnight(i + 1) - self._midnight(i)) / 3600 for i, day in enumerate(self.days)}
+
+    def at(self, hours: float) -> int:
+        """A moment on a whole minute, seconds since 1970."""
+        return self.t0 + round(hours * 60) * 60
+
+    def day_of(self, epoch: float) -> date:
+        """The local day of a moment."""
+        return datetime.fromtimestamp(epoch, UTC).astimezone(ZoneInfo(self.zone)).date()
+
+    def _midnight(self, day: int) -> int:
+        local = datetime.combine(self.first + timedelta(days=day), datetime.min.time(), ZoneInfo(self.zone))
+        return int(local.timestamp())
+
+    def cards(self) -> tuple[Card, ...]:
+        """The cards."""
+        begin, churn, back = self.t0, self.at(self.churn), self.silence[1]
+        return (
+            Card("alpha", "GPU-a0", 0.8, ((begin, "chat-0", "assist"),)),
+            Card("alpha", "GPU-a1", 0.0, ((begin, "notebook-7", "research"),)),
+            Card("alpha", "GPU-a2", 0.0),
+            Card("beta", "GPU-b0", 0.6, ((begin, "train-a", "vision"), (churn, "train-b", "speech"))),
+            Card("beta", "GPU-b1", 0.3, ((begin, "train-a", "vision"), (churn, "train-b", "speech"))),
+            Card("gamma", "GPU-c0", 0.7, ((begin, "chat-1", "assist"),)),
+            Card("gamma", "GPU-c1", 0.5, ((begin, "batch-x", "search"), (back, "batch-y", "search"))),
+            Card(
+                "delta",
+                "GPU-d0",
+                0.5,
+                mig=(
+                    ("1g.10gb", "7", "mig-s", "search"),
+                    ("2g.20gb", "5", "mig-r", "research"),
+                    ("4g.40gb", "1", "mig-v", "vision"),
+                ),
+            ),
+        )
+
+
+MADRID = Plan()
+DAYS = MADRID.days
+CARDS = MADRID.cards()
 
 
 @dataclass
@@ -76,11 +135,6 @@ class Truth:
     requests: dict[tuple[str, date], int] = field(default_factory=lambda: defaultdict(int))
     failed: dict[tuple[str, date], int] = field(default_factory=lambda: defaultdict(int))
     tokens_out: dict[tuple[str, date], int] = field(default_factory=lambda: defaultdict(int))
-
-
-def day_of(epoch: float) -> date:
-    """The local day of a moment."""
-    return datetime.fromtimestamp(epoch, UTC).astimezone(ZONE).date()
 
 
 class Text:
@@ -104,65 +158,66 @@ class Text:
 
 
 def _scrapes(
-    first: float, last: float, offset: int, *, silent: tuple[int, int] | None = None
+    plan: Plan, first: float, last: float, offset: int, *, silent: tuple[int, int] | None = None
 ) -> Iterator[int]:
     """Scrapes in [first, last), one a minute, `offset` seconds past it."""
-    for minute in range(MINUTES + 1):
-        ts = T0 + minute * 60 + offset
+    for minute in range(plan.minutes + 1):
+        ts = plan.t0 + minute * 60 + offset
         if first <= ts < last and not (silent and silent[0] <= ts < silent[1]):
             yield ts
 
 
-def _card(card: Card, rng: random.Random, text: Text, truth: Truth) -> list[float]:
+def _card(plan: Plan, card: Card, rng: random.Random, text: Text, truth: Truth) -> list[float]:
     """Writes a card's series; returns its power by minute."""
     load = [
-        0.0 if not card.load else min(1.0, max(0.05, rng.gauss(card.load, 0.2))) for _ in range(MINUTES + 2)
+        0.0 if not card.load else min(1.0, max(0.05, rng.gauss(card.load, 0.2)))
+        for _ in range(plan.minutes + 2)
     ]
     watts = [70 + 530 * u + rng.uniform(0, 8) for u in load]
     total = [0.0]
     for w in watts:
         total.append(total[-1] + w * 60_000)
-    for minute in range(MINUTES):
-        ts = T0 + minute * 60
+    for minute in range(plan.minutes):
+        ts = plan.t0 + minute * 60
         kwh = watts[minute] / 60_000
-        truth.kwh[card.name, day_of(ts)] += kwh
-        truth.used_hours[card.name, day_of(ts)] += load[minute] / 60
-        if card.node == "gamma" and GAP[0] <= ts < GAP[1]:
+        truth.kwh[card.name, plan.day_of(ts)] += kwh
+        truth.used_hours[card.name, plan.day_of(ts)] += load[minute] / 60
+        if card.node == "gamma" and plan.silence[0] <= ts < plan.silence[1]:
             truth.gap_kwh[card.name] += kwh
     offset = 13 if card.node == "beta" else 0
 
     def energy(ts: float) -> float:
-        minute, second = divmod(ts - T0, 60)
+        minute, second = divmod(ts - plan.t0, 60)
         mj = total[int(minute)] + watts[int(minute)] * 1000 * second
-        if card.node == "beta" and ts >= RESET:
-            minute, second = divmod(RESET - T0, 60)
+        if card.node == "beta" and ts >= plan.at(plan.reset):
+            minute, second = divmod(plan.at(plan.reset) - plan.t0, 60)
             return mj - total[int(minute)] - watts[int(minute)] * 1000 * second
         return mj + 2e12
 
     def before(values: list[float]) -> Callable[[float], float]:
-        return lambda ts: values[max(0, int((ts - T0 - 1) // 60))]
+        return lambda ts: values[max(0, int((ts - plan.t0 - 1) // 60))]
 
     replicas: tuple[tuple[Labels, int], ...] = (({}, offset),)
     if card.node == "alpha":
         replicas = (({"prometheus_replica": "a"}, 0), ({"prometheus_replica": "b"}, 7))
-    silent = GAP if card.node == "gamma" else None
+    silent = plan.silence if card.node == "gamma" else None
     instances: tuple[tuple[Labels, tuple[tuple[int, str, str], ...]], ...] = (
-        ({}, card.holders or ((T0, "", ""),)),
+        ({}, card.holders or ((plan.t0, "", ""),)),
     )
     if card.mig:
         instances = tuple(
-            ({"GPU_I_PROFILE": profile, "GPU_I_ID": number}, ((T0, pod, team),))
+            ({"GPU_I_PROFILE": profile, "GPU_I_ID": number}, ((plan.t0, pod, team),))
             for profile, number, pod, team in card.mig
         )
     for own, holders in instances:
         for (begin, pod, team), end in zip(
-            holders, [h[0] for h in holders[1:]] + [T0 + MINUTES * 60 + 60], strict=True
+            holders, [h[0] for h in holders[1:]] + [plan.t0 + plan.minutes * 60 + 60], strict=True
         ):
-            for minute in range(MINUTES):
-                if team and begin <= T0 + minute * 60 < end:
-                    truth.team_hours[team, day_of(T0 + minute * 60)] += 1 / 60
-            for a, b in ((begin, min(end, RENAME)), (max(begin, RENAME), end)):
-                host = {"Hostname" if a < RENAME else "hostname": card.node}
+            for minute in range(plan.minutes):
+                if team and begin <= plan.t0 + minute * 60 < end:
+                    truth.team_hours[team, plan.day_of(plan.t0 + minute * 60)] += 1 / 60
+            for a, b in ((begin, min(end, plan.at(plan.rename))), (max(begin, plan.at(plan.rename)), end)):
+                host = {"Hostname" if a < plan.at(plan.rename) else "hostname": card.node}
                 for replica, late in replicas:
                     labels = {
                         "UUID": card.name, "modelName": "NVIDIA H100 80GB HBM3", **own, **host, **_holder(card.node, pod),
@@ -174,7 +229,9 @@ def _card(card: Card, rng: random.Random, text: Text, truth: Truth) -> list[floa
                         ("DCGM_FI_PROF_GR_ENGINE_ACTIVE", before(load)),
                     ):
                         text.add(
-                            metric, labels, ((ts, value(ts)) for ts in _scrapes(a, b, late, silent=silent))
+                            metric,
+                            labels,
+                            ((ts, value(ts)) for ts in _scrapes(plan, a, b, late, silent=silent)),
                         )
     return watts
 
@@ -186,38 +243,61 @@ def _holder(node: str, pod: str) -> Labels:
     return {"namespace": "ml", "pod": pod, "container": "main"} if pod else {}
 
 
-def _pods(text: Text) -> None:
-    lives: dict[str, tuple[str, int, int]] = {}
-    end = T0 + MINUTES * 60 + 60
-    for card in CARDS:
-        holders = card.holders + tuple((T0, pod, team) for _, _, pod, team in card.mig)
+def _pods(plan: Plan, text: Text) -> None:
+    """What kube-state-metrics tells of the pods of whole cards, and the labels of all pods.
+
+    A pod that is done keeps its request for three hours, in phase Succeeded.
+    """
+    end = plan.t0 + plan.minutes * 60 + 60
+    lives: dict[str, tuple[str, int, int, str]] = {}
+    cards: dict[str, int] = defaultdict(int)
+    for card in plan.cards():
         for number, (begin, pod, team) in enumerate(card.holders):
             until = card.holders[number + 1][0] if number + 1 < len(card.holders) else end
-            lives[pod] = (team, begin, until)
-        for begin, pod, team in holders[len(card.holders) :]:
-            lives[pod] = (team, begin, end)
-    for pod, (team, begin, until) in lives.items():
-        labels = {
-            "namespace": "ml", "pod": pod, "uid": f"uid-{pod}", "label_team": team, "label_project": f"{team}-project",
-            "label_app": pod.rsplit("-", 1)[0], "job": "kube-state-metrics",
-        }  # fmt: skip
-        text.add("kube_pod_labels", labels, ((ts, 1) for ts in _scrapes(begin, until, 0)))
+            lives[pod] = (team, begin, until, card.node)
+            cards[pod] += 1
+        for _, _, pod, team in card.mig:
+            lives[pod] = (team, plan.t0, end, card.node)
+    for pod, (team, begin, until, node) in lives.items():
+        known = {"namespace": "ml", "pod": pod, "uid": f"uid-{pod}", "job": "kube-state-metrics"}
+        owned = known | {
+            "label_team": team,
+            "label_project": f"{team}-project",
+            "label_app": pod.rsplit("-", 1)[0],
+        }
+        text.add("kube_pod_labels", owned, ((ts, 1) for ts in _scrapes(plan, begin, until, 0)))
+        done = min(until + 3 * 3600, end)
+        for phase, first, last in (("Running", begin, until), ("Succeeded", until, done)):
+            values = ((ts, float(first <= ts < last)) for ts in _scrapes(plan, begin, done, 0))
+            text.add("kube_pod_status_phase", known | {"phase": phase}, values)
+        if cards[pod]:
+            asked = known | {
+                "node": node,
+                "container": "main",
+                "resource": "nvidia_com_gpu",
+                "unit": "integer",
+            }
+            number = cards[pod]
+            text.add(
+                "kube_pod_container_resource_requests", asked,
+                ((ts, float(count)) for ts, count in zip(_scrapes(plan, begin, done, 0), repeat(number), strict=False)),
+            )  # fmt: skip
 
 
 BOUNDS = (0.3, 0.8, 1.5, 5.0, 15.0)
 
 
-def _server(pod: str, rng: random.Random, text: Text, truth: Truth, *, restarts: bool) -> None:
+def _server(plan: Plan, pod: str, rng: random.Random, text: Text, truth: Truth, *, restarts: bool) -> None:
     """A vLLM server: what it finished in each minute shows in the scrape at the end of the minute."""
     names = ("stop", "length", "abort", "prompt", "generation", "sum", *map(str, BOUNDS), "+Inf")
     counts = dict.fromkeys(names, 0.0)
-    series: dict[str, list[tuple[float, float]]] = {n: [(T0, 0.0)] for n in names}
-    for minute in range(MINUTES):
-        ts = T0 + (minute + 1) * 60
-        if restarts and T0 + minute * 60 == SERVER_RESET:
+    series: dict[str, list[tuple[float, float]]] = {n: [(plan.t0, 0.0)] for n in names}
+    for minute in range(plan.minutes):
+        ts = plan.t0 + (minute + 1) * 60
+        if restarts and plan.t0 + minute * 60 == plan.at(plan.server_reset):
             counts = dict.fromkeys(names, 0.0)
         for _ in range(rng.randrange(4, 24)):
-            day = day_of(ts - 1)
+            day = plan.day_of(ts - 1)
             reason = rng.choices(("stop", "length", "abort"), (90, 8, 2))[0]
             latency, prompt, generated = (
                 rng.lognormvariate(0.4, 0.8),
@@ -248,28 +328,31 @@ def _server(pod: str, rng: random.Random, text: Text, truth: Truth, *, restarts:
         text.add("vllm:request_success_total", base | {"finished_reason": reason}, iter(series[reason]))
     text.add("vllm:prompt_tokens_total", base, iter(series["prompt"]))
     text.add("vllm:generation_tokens_total", base, iter(series["generation"]))
-    for bound in (*map(str, BOUNDS), "+Inf"):
-        text.add("vllm:e2e_request_latency_seconds_bucket", base | {"le": bound}, iter(series[bound]))
+    for name in (*map(str, BOUNDS), "+Inf"):
+        text.add("vllm:e2e_request_latency_seconds_bucket", base | {"le": name}, iter(series[name]))
 
 
-def write_site(path: Path, seed: int = 20251024) -> Truth:
+def write_site(path: Path, plan: Plan = MADRID) -> Truth:
     """Writes the site's series and returns its truth."""
-    rng = random.Random(seed)
+    rng = random.Random(plan.seed)
     text, truth = Text(), Truth()
     node_watts: dict[str, list[float]] = {}
-    for card in CARDS:
-        watts = _card(card, rng, text, truth)
+    for card in plan.cards():
+        watts = _card(plan, card, rng, text, truth)
         node_watts[card.node] = [
             a + b for a, b in zip(watts, node_watts.get(card.node, [400.0] * len(watts)), strict=True)
         ]
     for node, watts in node_watts.items():
         labels = {"instance": f"bmc-{node}", "node": node, "job": "ipmi"}
-        values = ((ts, watts[max(0, (ts - T0) // 60 - 1)]) for ts in _scrapes(T0, T0 + MINUTES * 60 + 60, 0))
+        values = (
+            (ts, watts[max(0, (ts - plan.t0) // 60 - 1)])
+            for ts in _scrapes(plan, plan.t0, plan.t0 + plan.minutes * 60 + 60, 0)
+        )
         text.add("ipmi_dcmi_power_consumption_watts", labels, values)
-        for minute in range(MINUTES):
-            truth.kwh[f"bmc-{node}", day_of(T0 + minute * 60)] += watts[minute] / 60_000
-    _pods(text)
-    _server("chat-0", rng, text, truth, restarts=True)
-    _server("chat-1", rng, text, truth, restarts=False)
+        for minute in range(plan.minutes):
+            truth.kwh[f"bmc-{node}", plan.day_of(plan.t0 + minute * 60)] += watts[minute] / 60_000
+    _pods(plan, text)
+    _server(plan, "chat-0", rng, text, truth, restarts=True)
+    _server(plan, "chat-1", rng, text, truth, restarts=False)
     text.write(path)
     return truth

@@ -6,7 +6,7 @@ What is asked belongs to the modules beside it.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -22,8 +22,11 @@ from urllib3.util.retry import Retry
 from connectors.base import SourceError
 
 HOUR = timedelta(hours=1)
-TOO_MUCH = ("too many samples", "maximum resolution", "timed out", "timeout", "too many series", "limit")
-"""What servers say when a question is too big; a smaller one may do."""
+TOO_MUCH = (
+    "too many samples", "maximum resolution", "timed out", "timeout", "time-out", "too many series", "limit",
+    "exceeded the maximum", "maxsamples", "maxunique", "too large",
+)  # fmt: skip
+"""What servers (Prometheus, Thanos, Mimir, VictoriaMetrics) say when a question is too big; a smaller one may do."""
 
 RETRIED = (429, 502, 503, 504)
 
@@ -41,6 +44,9 @@ class Access:
         headers: Sent with every request.
         auth: User and password, None without.
         ca_file: Certificates to trust, None for the system's.
+        cert: Own certificate and its key (mutual TLS), None without.
+        params: Sent with every question (Thanos: dedup, partial_response).
+        method: GET or POST.
         timeout_s: Seconds to wait for an answer.
         retries: Times a request is repeated after 429, 502, 503, 504 or a lost connection.
         backoff_s: Seconds before the second repetition; doubles each time.
@@ -50,6 +56,9 @@ class Access:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     auth: tuple[str, str] | None = field(default=None, repr=False)
     ca_file: Path | None = None
+    cert: tuple[Path, Path] | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    method: str = "GET"
     timeout_s: int = 90
     retries: int = 4
     backoff_s: float = 0.5
@@ -65,6 +74,8 @@ class Client:
         session.hooks["response"].append(self._notice)
         if access.ca_file is not None:
             session.verify = str(access.ca_file)
+        if access.cert is not None:
+            session.cert = (str(access.cert[0]), str(access.cert[1]))
         retry = Retry(
             total=access.retries,
             connect=2,
@@ -83,6 +94,7 @@ class Client:
             retry=retry,
             session=session,
             timeout=access.timeout_s,
+            method=access.method,
         )
 
     def close(self) -> None:
@@ -111,52 +123,102 @@ class Client:
             SourceError: There is no answer.
         """
         try:
-            result = self._ask(query, time, None)
+            result = self._ask(query, time, None, HOUR)
         except TooMuchError as error:
             msg = f"{self._where}: cannot answer for one day: {error}. Raise its --query.timeout and --query.max-samples"
             raise SourceError(msg) from error
-        return _frame([(s["metric"], [s["value"]]) for s in result], labels).drop("hour")
+        return _frame([(s["metric"], [s["value"]]) for s in result], labels, HOUR).drop("hour")
 
-    def hourly(self, query: str, first: datetime, last: datetime, labels: Sequence[str]) -> pl.DataFrame:
-        """The answer at the end of each hour: a value for the hour before.
+    def steps(
+        self, query: str, first: datetime, last: datetime, labels: Sequence[str], step: timedelta = HOUR
+    ) -> pl.DataFrame:
+        """The answer at the end of each step: a value for the hour (or shorter step) before.
 
         Args:
-            query: PromQL over the last hour.
-            first: Start of the first hour, with a zone.
-            last: Start of the last hour.
+            query: PromQL over the last step.
+            first: Start of the first step, with a zone.
+            last: Start of the last step.
             labels: Labels wanted.
+            step: Length of a step.
 
         Returns:
-            The labels, hour (its start, UTC without a zone) and value.
+            The labels, hour (start of the step, UTC without a zone) and value.
 
         Raises:
             SourceError: There is no answer.
         """
         try:
-            result = self._ask(query, first + HOUR, last + HOUR)
+            result = self._ask(query, first + step, last + step, step)
         except TooMuchError as error:
-            hours = (last - first) // HOUR + 1
-            if hours == 1:
+            count = (last - first) // step + 1
+            if count == 1:
                 msg = f"{self._where}: cannot answer even for one hour: {error}. Raise its --query.timeout and --query.max-samples"
                 raise SourceError(msg) from error
-            middle = first + hours // 2 * HOUR
+            middle = first + count // 2 * step
             parts = (
-                self.hourly(query, first, middle - HOUR, labels),
-                self.hourly(query, middle, last, labels),
+                self.steps(query, first, middle - step, labels, step),
+                self.steps(query, middle, last, labels, step),
             )
             return pl.concat(parts)
-        return _frame([(s["metric"], s["values"]) for s in result], labels)
+        seconds = int(step.total_seconds())
+        if any(
+            (int(float(p[0])) - int(first.timestamp())) % seconds for s in result for p in s["values"][:1]
+        ):
+            msg = (
+                f"{self._where}: moves the hours asked for to multiples of the step, which cuts the days of this time "
+                "zone wrong. Ask Thanos' querier itself, or start its frontend with --no-query-range.align-range-with-step"
+            )
+            raise SourceError(msg)
+        return _frame([(s["metric"], s["values"]) for s in result], labels, step)
+
+    def metrics(self, pattern: str, matchers: str, first: datetime, last: datetime) -> set[str]:
+        """Names of metrics that have samples in a time.
+
+        Args:
+            pattern: Regular expression that a whole name meets.
+            matchers: Further label matchers, without braces.
+            first: Start, with a zone.
+            last: End.
+
+        Raises:
+            SourceError: There is no answer.
+        """
+        inside = ",".join(m for m in (f'__name__=~"{pattern}"', matchers) if m)
+        params = {
+            "match[]": "{" + inside + "}", "start": f"{first.timestamp():.0f}", "end": f"{last.timestamp():.0f}",
+        }  # fmt: skip
+        try:
+            names = self._guarded(
+                lambda: self._connect.get_label_values("__name__", {**self.access.params, **params}), pattern
+            )
+        except TooMuchError as error:
+            msg = f"{self._where}: cannot list its metrics: {error}. Raise its limits, or narrow `matchers`"
+            raise SourceError(msg) from error
+        return {str(n) for n in names}
 
     @property
     def _where(self) -> str:
         return f"Prometheus {self.access.url}"
 
-    def _ask(self, query: str, start: datetime, end: datetime | None) -> list[dict[str, Any]]:
+    def _ask(
+        self, query: str, start: datetime, end: datetime | None, step: timedelta
+    ) -> list[dict[str, Any]]:
+        # VictoriaMetrics moves start and end to multiples of the step unless told so; others do not know the parameter.
+        params = {"nocache": "1", **self.access.params}
+        if end is None:
+            at = params | {"time": f"{start.timestamp():.0f}"}
+            return list(self._guarded(lambda: self._connect.custom_query(query, params=at), query))
+        seconds = f"{step.total_seconds():.0f}"
+        return list(
+            self._guarded(
+                lambda: self._connect.custom_query_range(query, start, end, seconds, params=params), query
+            )
+        )
+
+    def _guarded(self, ask: Callable[[], Any], query: str) -> Any:
+        """The answer, or an error that says what to do."""
         try:
-            if end is None:
-                answer = self._connect.custom_query(query, params={"time": start.timestamp()})
-            else:
-                answer = self._connect.custom_query_range(query, start, end, "3600")
+            return ask()
         except PrometheusApiClientException as error:
             raise self._refused(str(error), query) from error
         except requests.exceptions.JSONDecodeError as error:
@@ -178,7 +240,6 @@ class Client:
                 raise TooMuchError(f"no answer within {self.access.timeout_s} s") from error
             msg = f"{self._where} cannot be reached: {_cause(error)}. Start it, open the way to it, or correct `url`"
             raise SourceError(msg) from error
-        return list(answer)
 
     def _refused(self, text: str, query: str) -> Exception:
         """What an answer other than 200 means; the library puts status and body into the text."""
@@ -195,7 +256,7 @@ class Client:
             )
         if status in (400, 422):
             return SourceError(
-                f"{self._where} cannot run {query!r}: {body}. Correct `matchers` and `replica_label`"
+                f"{self._where} cannot run {query!r}: {body}. Correct `matchers`, `params` and `replica_label`"
             )
         return SourceError(
             f"{self._where} failed after {self.access.retries} repetitions: {body}. Try later, or look at its log"
@@ -208,7 +269,9 @@ def _cause(error: BaseException) -> str:
     return str(reason).rsplit(": ", maxsplit=1)[-1]
 
 
-def _frame(series: Sequence[tuple[dict[str, str], list[list[Any]]]], labels: Sequence[str]) -> pl.DataFrame:
+def _frame(
+    series: Sequence[tuple[dict[str, str], list[list[Any]]]], labels: Sequence[str], step: timedelta
+) -> pl.DataFrame:
     times: list[float] = []
     values: list[float] = []
     columns: dict[str, list[str]] = {name: [] for name in labels}
@@ -221,7 +284,7 @@ def _frame(series: Sequence[tuple[dict[str, str], list[list[Any]]]], labels: Seq
         hour=pl.from_epoch(pl.Series(times, dtype=pl.Float64).cast(pl.Int64), time_unit="s").cast(
             pl.Datetime("us")
         )
-        - HOUR,
+        - step,
         value=pl.Series(values, dtype=pl.Float64),
     )
     return frame.filter(pl.col("value").is_finite())

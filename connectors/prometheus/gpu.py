@@ -1,183 +1,276 @@
 """GPU hours from the metrics of dcgm-exporter.
 
 Rules:
-- A card is its UUID. Scrapes by two jobs and the pods that share a card repeat its values: the maximum by label set
-  counts. A label that is renamed (Hostname, hostname) or a pod that changes cuts a counter in two: parts are summed.
-- Energy: increase() of the counter in mJ; for hours without the counter, mean power x hours covered; else NULL.
-- Every MIG instance repeats the energy of its card: the card's energy is that of the instance that shows most, shared
-  by compute slices x energy seen (slices/7 for a fully partitioned H100).
+- A card is its UUID. Scrapes by two jobs, sharers of a card and MIG instances repeat its counter: the maximum counts.
+- Energy of a card: its counter in mJ from hour to hour (`counters.py`); for hours without the counter, mean power x
+  hours covered; else NULL. It is shared among those who held the card in the hour by what the counter rose under each,
+  MIG instances by compute slices besides (slices/7 for a fully partitioned H100).
 - Utilisation: mean of GR_ENGINE_ACTIVE, else of GPU_UTIL / 100, over the samples of the hour.
-- Gaps: the counter over the whole local day, less the hours' sum, is spread over the hours' missing parts as an
-  estimate, in rows that nobody holds. A gap across local midnight is not bridged.
+- A sample stands for the time until the next one. Those who share a card at the same moment share its hour evenly.
+- Blanks of DCGM (near 2^31 and 2^63) and what no card can do are dropped and counted; the rest of the hour stands.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
 import polars as pl
 
-from connectors.prometheus.question import (
-    HALF_OPEN,
-    PODS,
-    Question,
-    expected_samples,
-    holders,
-    observed,
-    one_replica,
-)
+from connectors.prometheus.counters import Grid, counter_hours
+from connectors.prometheus.holders import PODS, holders
+from connectors.prometheus.question import Question, blank, expected_samples, first_of, observed, one_replica
 
-ENERGY = "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"
-POWER = "DCGM_FI_DEV_POWER_USAGE"
-ACTIVE = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"
-UTIL = "DCGM_FI_DEV_GPU_UTIL"
+ENERGY = ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "dcgm_total_energy_consumption")
+POWER = ("DCGM_FI_DEV_POWER_USAGE", "dcgm_power_usage")
+ACTIVE = ("DCGM_FI_PROF_GR_ENGINE_ACTIVE",)
+UTIL = ("DCGM_FI_DEV_GPU_UTIL", "dcgm_gpu_utilization")
+"""Metrics with their names before dcgm-exporter 2."""
+
 MJ_PER_KWH = 3.6e9
+SENTINEL = 9e18
+"""DCGM's blanks of 64 bits are 2^63 - 16 and the like; no counter gets this far."""
 MAX_CARD_KW = 10.0
 """No GPU draws more; what says so is dropped."""
 
-CARD = ("UUID", "GPU_I_ID", "GPU_I_PROFILE", "modelName", "Hostname", "hostname", "node")
-KEYS = ("gpu", "mig_id", "hour", "namespace", "pod")
-GAP_SAMPLES = 2.5
-"""An hour lacks energy where it lacks more samples than this."""
+UUIDS = ("UUID", "uuid", "gpu_uuid")
+HOSTS = ("node", "hostname", "Hostname", "exported_node", "kubernetes_node")
+CARD = (*UUIDS, "GPU_I_ID", "GPU_I_PROFILE", "modelName", "instance", *HOSTS)
+LABELS = (*CARD, *PODS)
+KEYS = ("gpu", "mig_id", "hour", "namespace", "pod", "uid")
 
 
-def gpu_hours(
-    question: Question, interval_s: float | None, exporter_pods: str
-) -> tuple[pl.DataFrame, float, pl.DataFrame]:
+@dataclass(frozen=True)
+class Cards:
+    """What was found of the cards.
+
+    Attributes:
+        hours: hour, length, gpu, node, exporter_pod, instance, gpu_model, mig_profile, mig_id, slices, namespace, pod,
+            uid, allocated, observed_hours, used_hours, energy_kwh (NULL unknown).
+        gaps: hour, gpu, estimated: energy of gaps, kWh.
+        expected: Samples of a full hour.
+        dropped: hour, column_name, value, rows: values that were not believed.
+    """
+
+    hours: pl.DataFrame
+    gaps: pl.DataFrame
+    expected: float
+    dropped: pl.DataFrame
+
+
+def _either(metrics: tuple[str, ...], form: str, select: Callable[[str], str]) -> str:
+    """The form for the first of the metrics that a series has."""
+    return " or ".join(form.format(select(m)) for m in metrics)
+
+
+def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, bridge_h: float) -> Cards:
     """Hours of cards and MIG instances under their holders.
 
     Args:
-        question: The hours.
+        question: The hours, those before and after in which a gap may end included.
         interval_s: Seconds between scrapes, None to find out.
         exporter_pods: Regular expression of the exporter's own pods.
-
-    Returns:
-        hour, gpu, node, gpu_model, mig_profile, mig_id, namespace, pod, allocated, observed_hours, used_hours,
-        energy_kwh (NULL unknown); the samples of a full hour; and the values dropped: hour, column_name, value.
+        bridge_h: A longer silence is not bridged.
     """
-    labels = (*CARD, *PODS)
-    s = question.select
-    counted = " or ".join(f"count_over_time({s(m)}[{HALF_OPEN}])" for m in (ENERGY, POWER, ACTIVE, UTIL))
-    asked = {
-        "count": counted,
-        "kwh": f"increase({s(ENERGY)}[1h]) / {MJ_PER_KWH:.0f}",
-        "kw": f"avg_over_time({s(POWER)}[{HALF_OPEN}]) / 1000",
-        "utilisation": f"avg_over_time({s(ACTIVE)}[{HALF_OPEN}]) or avg_over_time({s(UTIL)}[{HALF_OPEN}]) / 100",
-    }
-    on = [*labels, "replica", "hour"]
-    frame = question.ask(asked["count"], labels).rename({"value": "count"})
-    for name in ("kwh", "kw", "utilisation"):
+    counted = _either((*ENERGY, *POWER, *ACTIVE, *UTIL), "count_over_time({})", question.gauge)
+    frame = question.ask(counted, LABELS).rename({"value": "count"})
+    dropped = []
+    for name, (query, clean, bad) in _questions(question).items():
+        values, wrong = _believed(question, query, clean, bad, name)
+        dropped.append(wrong)
         frame = frame.join(
-            question.ask(asked[name], labels).rename({"value": name}), on=on, how="full", coalesce=True
+            values.rename({"value": name}), on=[*LABELS, "ha", "hour"], how="full", coalesce=True
         )
-    frame = frame.filter(pl.col("UUID") != "").with_columns(pl.col("count").fill_null(0.0))
-    frame, dropped = _plausible(frame)
-    frame = holders(frame, exporter_pods).with_columns(
-        gpu="UUID",
-        mig_id=_blank("GPU_I_ID"),
-        mig_profile=_blank("GPU_I_PROFILE"),
-        gpu_model=_blank("modelName"),
-        node=pl.coalesce(_blank("node"), _blank("hostname"), _blank("Hostname")),
+    frame = frame.with_columns(pl.col("count").fill_null(0.0), gpu=first_of(UUIDS)).filter(
+        pl.col("gpu").is_not_null()
     )
-    frame = one_replica(frame, ["gpu"])
+    frame = one_replica(_named(frame, exporter_pods), ["gpu"])
     known = pl.col("utilisation").is_not_null()
     merged = frame.group_by(*KEYS).agg(
-        pl.col("node", "gpu_model", "mig_profile").drop_nulls().max(),
+        pl.col("node", "exporter_pod", "instance", "gpu_model", "mig_profile").drop_nulls().max(),
         pl.col("count").sum(),
         utilisation=(pl.col("utilisation") * pl.col("count")).sum() / pl.col("count").filter(known).sum(),
-        kwh=_sum("kwh"),
-        kw=pl.col("kw").mean(),
+        own=pl.when(pl.col("own").is_not_null().any()).then(pl.col("own").sum()),
+        kw=(pl.col("kw") * pl.col("count")).sum() / pl.col("count").filter(pl.col("kw").is_not_null()).sum(),
     )
     instance = ["gpu", "mig_id"]
+    hours = question.hours()
     expected = expected_samples(merged, instance, interval_s)
-    hours = merged.with_columns(observed_hours=observed(expected, instance)).with_columns(
-        kwh=pl.coalesce("kwh", pl.col("kw") * pl.col("observed_hours"))
+    rows = merged.join(hours.drop("index"), on="hour").with_columns(
+        observed_hours=observed(expected, instance, pl.col("length")),
+        slices=pl.col("mig_profile").str.extract(r"(\d+)g").cast(pl.Float64).fill_null(1.0),
+        kw=pl.col("kw").fill_nan(None),
     )
-    return (
-        _share_mig(hours).with_columns(
-            allocated=pl.col("pod").is_not_null(),
-            used_hours=pl.col("utilisation").fill_nan(None) * pl.col("observed_hours"),
-        ),
+    energy = _card_energy(question, rows, Grid(hours, expected, bridge_h))
+    rows = _shared(rows.filter(pl.col("count") > 0), energy).with_columns(
+        allocated=pl.col("pod").is_not_null(),
+        used_hours=pl.col("utilisation").fill_nan(None) * pl.col("observed_hours"),
+    )
+    return Cards(
+        rows.drop("own", "kw", "count", "utilisation"),
+        _gaps(rows, energy),
         expected,
-        dropped,
+        pl.concat(dropped),
     )
 
 
-def _blank(column: str) -> pl.Expr:
-    return pl.col(column).replace("", None)
+def _questions(question: Question) -> dict[str, tuple[str, str, str]]:
+    """Column -> what to ask, the same of believable samples alone, and how many samples are not believable."""
+    watts, per_mj = MAX_CARD_KW * 1000, f"{MJ_PER_KWH:.0f}"
+    good_w, good_mj = f"> 0 <= {watts:.0f}", f">= 0 < {SENTINEL:.0f}"
 
+    def clean(metrics: tuple[str, ...], function: str, good: str, scale: str = "") -> str:
+        return " or ".join(f"{function}(({question.select(m)} {good})[$w:15s]){scale}" for m in metrics)
 
-def _sum(column: str) -> pl.Expr:
-    return pl.when(pl.col(column).is_not_null().any()).then(pl.col(column).sum())
+    def bad(metrics: tuple[str, ...], wrong: str) -> str:
+        return " or ".join(f"count_over_time(({question.select(m)} {wrong})[$w:15s])" for m in metrics)
 
-
-def _plausible(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Drops values that no card can have (blanks of DCGM are near 2^63), and lists them."""
-    good = {
-        "kwh": pl.col("kwh").is_between(0, MAX_CARD_KW),
-        "kw": (pl.col("kw") > 0) & (pl.col("kw") <= MAX_CARD_KW),
-        "utilisation": pl.col("utilisation").is_between(0, 1),
-    }
-    dropped = pl.concat(
-        frame.filter(pl.col(n).is_not_null() & ~e).select("hour", column_name=pl.lit(n), value=n)
-        for n, e in good.items()
+    active, util = (
+        _either(ACTIVE, "avg_over_time({})", question.gauge),
+        _either(UTIL, "avg_over_time({}) / 100", question.gauge),
     )
-    return frame.with_columns(pl.when(e).then(pl.col(n)).alias(n) for n, e in good.items()), dropped
-
-
-def _share_mig(hours: pl.DataFrame) -> pl.DataFrame:
-    """Turns the energy that instances repeat into their shares of the card's."""
-    slices = pl.col("mig_profile").str.extract(r"(\d+)g").cast(pl.Float64).fill_null(1.0)
-    card = ["gpu", "hour"]
-    shown = pl.col("kwh").sum().over("gpu", "mig_id", "hour").max().over(card)
-    weight = pl.col("kwh") * slices
-    whole = weight.sum().over(card)
-    split = pl.col("mig_id").is_not_null().all().over(card) & (whole > 0)
-    return hours.with_columns(
-        energy_kwh=pl.when(split).then(shown * weight / whole).otherwise(pl.col("kwh"))
-    ).drop("kwh", "kw")
-
-
-def day_energy_query(question: Question, seconds: int) -> str:
-    """PromQL: kWh of each card over the last `seconds`, gaps, resets and changes of holder bridged."""
-    return f"increase(max by (UUID) ({question.select(ENERGY)})[{seconds}s:60s]) / {MJ_PER_KWH:.0f}"
-
-
-def gap_hours(
-    hours: pl.DataFrame, daily: pl.DataFrame, day_hours: pl.Series, expected: float
-) -> tuple[pl.DataFrame, int]:
-    """Energy of gaps of one day.
-
-    Args:
-        hours: Result of `gpu_hours`, that day's.
-        daily: UUID and value: kWh of the whole day.
-        day_hours: The hours of the day, UTC.
-        expected: Samples of a full hour.
-
-    Returns:
-        hour, gpu, node, gpu_model, observed_hours 0, energy_kwh 0, energy_estimated_kwh; and the number of cards
-        whose daily energy was dropped because the gap would have had more than `MAX_CARD_KW`.
-    """
-    cards = hours.group_by("gpu").agg(
-        pl.col("node", "gpu_model").drop_nulls().max(), measured=pl.col("energy_kwh").sum()
-    )
-    covered = (
-        hours.group_by("gpu", "hour", "mig_id").agg(pl.col("observed_hours").sum())
-        .group_by("gpu", "hour").agg(covered=pl.col("observed_hours").max())
-    )  # fmt: skip
-    gaps = (
-        daily.select(gpu="UUID", whole="value").join(cards, on="gpu", how="left")
-        .join(day_hours.alias("hour").to_frame(), how="cross")
-        .join(covered, on=["gpu", "hour"], how="left")
-        .with_columns(missing=1 - pl.col("covered").fill_null(0.0), gap=pl.col("whole") - pl.col("measured").fill_null(0.0))
-        .filter((pl.col("missing") > GAP_SAMPLES / expected) & (pl.col("gap") > 0))
-        .with_columns(length=pl.col("missing").sum().over("gpu"))
-    )  # fmt: skip
-    wrong = gaps.filter(pl.col("gap") > pl.col("length") * MAX_CARD_KW)["gpu"].n_unique()
-    good = gaps.filter(pl.col("gap") <= pl.col("length") * MAX_CARD_KW)
-    return (
-        good.select(
-            "hour", "gpu", "node", "gpu_model",
-            observed_hours=pl.lit(0.0), energy_kwh=pl.lit(0.0),
-            energy_estimated_kwh=pl.col("gap") * pl.col("missing") / pl.col("length"),
+    return {
+        "own": (
+            _either(ENERGY, f"increase({{}}) / {per_mj}", question.counter),
+            clean(ENERGY, "increase", good_mj, f" / {per_mj}"),
+            bad(ENERGY, f">= {SENTINEL:.0f}"),
         ),
-        wrong,
+        "kw": (
+            _either(POWER, "avg_over_time({}) / 1000", question.gauge),
+            clean(POWER, "avg_over_time", good_w, " / 1000"),
+            bad(POWER, f"> {watts:.0f}"),
+        ),
+        "utilisation": (
+            f"{active} or {util}",
+            f"{clean(ACTIVE, 'avg_over_time', '>= 0 <= 1')} or {clean(UTIL, 'avg_over_time', '>= 0 <= 100', ' / 100')}",
+            f"{bad(ACTIVE, '> 1')} or {bad(UTIL, '> 100')}",
+        ),
+    }  # fmt: skip
+
+
+GOOD = {"own": (0.0, MAX_CARD_KW), "kw": (1e-9, MAX_CARD_KW), "utilisation": (0.0, 1.0)}
+"""Column -> what an hour of a card can show at least and at most."""
+
+COLUMNS = {"own": "energy_kwh", "kw": "power_kw", "utilisation": "utilisation"}
+
+
+def _believed(
+    question: Question, query: str, clean: str, bad: str, name: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The answer; where it shows what no card can do, that of the believable samples, and what was dropped."""
+    values = question.ask(query, LABELS)
+    good = pl.col("value").is_between(*GOOD[name])
+    wrong = values.filter(~good)
+    nothing = pl.DataFrame(
+        schema={"hour": pl.Datetime("us"), "column_name": pl.String, "value": pl.String, "rows": pl.Float64}
+    )
+    if wrong.is_empty():
+        return values, nothing
+    by = [*LABELS, "ha", "hour"]
+    repaired = question.ask(clean, LABELS).filter(good).join(wrong, on=by, how="semi")
+    counts = question.ask(bad, LABELS).rename({"value": "samples"})
+    noted = wrong.join(counts, on=by, how="left").select(
+        "hour",
+        column_name=pl.lit(COLUMNS[name]),
+        value=pl.col("value").cast(pl.String),
+        rows=pl.col("samples").fill_null(1.0),
+    )
+    return pl.concat([values.filter(good), repaired]), noted
+
+
+def _named(frame: pl.DataFrame, exporter_pods: str) -> pl.DataFrame:
+    """Adds what the labels say of card and holder; a host named after the exporter's pod or `localhost` is none."""
+    own = pl.col("pod").str.contains(f"^(?:{exporter_pods})$")
+    host = first_of(HOSTS)
+    nobody = host.str.contains(f"^(?:{exporter_pods}|localhost(\\..*)?|127\\..*)$")
+    frame = frame.with_columns(
+        mig_id=blank("GPU_I_ID"),
+        mig_profile=blank("GPU_I_PROFILE"),
+        gpu_model=blank("modelName"),
+        instance=blank("instance"),
+        exporter_pod=pl.when(own).then("pod").when(nobody).then(host),
+        node=pl.when(~nobody).then(host),
+    )
+    return holders(frame, exporter_pods)
+
+
+def _card_energy(question: Question, rows: pl.DataFrame, grid: Grid) -> pl.DataFrame:
+    """hour, gpu, measured, estimated in kWh: of cards and hours with a counter."""
+
+    def ask(form: str, function: str) -> pl.DataFrame:
+        found = question.ask(_either(ENERGY, form, question.values), UUIDS, function)
+        if found.filter(pl.col("value") >= SENTINEL).height:
+            believed = (f"({question.select(m)} < {SENTINEL:.0f})[$h:15s]" for m in ENERGY)
+            found = question.ask(" or ".join(form.format(b) for b in believed), UUIDS, function)
+        return found.group_by("hour", gpu=first_of(UUIDS)).agg(
+            pl.col("value").max() if function == "max" else pl.col("value").min()
+        )
+
+    covered = (
+        rows.group_by("gpu", "hour", "length", "mig_id").agg(pl.col("observed_hours").sum())
+        .group_by("gpu", "hour").agg(missing=(pl.col("length") - pl.col("observed_hours")).min().clip(lower_bound=0.0))
     )  # fmt: skip
+    values = (
+        ask("max_over_time({})", "max").rename({"value": "hi"})
+        .join(ask("min_over_time({})", "min").rename({"value": "lo"}), on=["gpu", "hour"])
+        .join(_counts(question), on=["gpu", "hour"])
+        .join(covered, on=["gpu", "hour"], how="left")
+        .with_columns(pl.col("missing").fill_null(1.0))
+        .filter(pl.col("gpu").is_not_null())
+    )  # fmt: skip
+
+    def rises(hour: datetime, length: float) -> pl.DataFrame:
+        card = " or ".join(question.select(m) for m in ENERGY)
+        found = question.ask_at(
+            f"increase(max by ({', '.join(UUIDS)}) ({card})[$w:15s])", hour, length, UUIDS
+        )
+        return found.select("value", gpu=first_of(UUIDS))
+
+    found = counter_hours(values, ["gpu"], grid, rises)
+    return found.with_columns(pl.col("measured", "estimated") / MJ_PER_KWH)
+
+
+def _gaps(rows: pl.DataFrame, energy: pl.DataFrame) -> pl.DataFrame:
+    """hour, gpu, estimated: energy of gaps, and what was counted in hours in which no sample names a holder."""
+    seen = rows.select("hour", "gpu", seen=pl.lit(value=True)).unique()
+    found = energy.join(seen, on=["hour", "gpu"], how="left").with_columns(
+        estimated=pl.col("estimated") + pl.when(pl.col("seen").is_null()).then("measured").otherwise(0.0)
+    )
+    return found.filter(pl.col("estimated") > 0).select("hour", "gpu", "estimated")
+
+
+def _counts(question: Question) -> pl.DataFrame:
+    found = question.ask(_either(ENERGY, "count_over_time({})", question.values), UUIDS)
+    return found.group_by("hour", gpu=first_of(UUIDS)).agg(count=pl.col("value").max())
+
+
+def _shared(rows: pl.DataFrame, energy: pl.DataFrame) -> pl.DataFrame:
+    """Adds energy_kwh: the card's energy shared among its rows of the hour."""
+    card = ["gpu", "hour"]
+    rows = rows.join(energy.select(*card, "measured"), on=card, how="left")
+    sliced = pl.col("mig_id").is_not_null()
+    gauge = pl.col("kw") * pl.col("observed_hours")
+    seen = pl.coalesce("own", pl.when(pl.col("measured").is_null()).then(gauge))
+    rows = rows.with_columns(seen=seen, sliced=sliced).with_columns(
+        beside=(pl.col("sliced") & pl.col("seen").is_not_null()).any().over(card) & ~pl.col("sliced"),
+        gauged=gauge.sum().over("gpu", "mig_id", "hour"),
+    )
+    rows = rows.with_columns(
+        weight=pl.when("beside").then(0.0).otherwise(pl.col("seen") * pl.col("slices")),
+        whole=pl.coalesce(
+            "measured", pl.when(gauge.is_not_null().any().over(card)).then(pl.col("gauged").max().over(card))
+        ),
+    ).with_columns(total=pl.col("weight").sum().over(card))
+    by_time = pl.col("observed_hours") * pl.col("slices")
+    return rows.with_columns(
+        energy_kwh=pl.when(pl.col("total") > 0)
+        .then(pl.col("whole") * pl.col("weight") / pl.col("total"))
+        .when(pl.col("measured").is_not_null())
+        .then(
+            pl.col("whole")
+            * pl.when(by_time.sum().over(card) > 0)
+            .then(by_time / by_time.sum().over(card))
+            .otherwise(1 / pl.len().over(card))
+        )
+    ).drop("measured", "seen", "sliced", "beside", "gauged", "weight", "whole", "total")

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from connectors.meters import with_counts
-from connectors.prometheus.gpu import day_energy_query, gap_hours, gpu_hours
-from connectors.prometheus.inference import inference_hours
-from connectors.prometheus.power import power_hours
-from connectors.prometheus.question import Question, hours_between, pod_labels
-from connectors.telemetry import first_hour, local_day
+from connectors.prometheus import inference, kube, power, power_metrics, servers
+from connectors.prometheus.gpu import gpu_hours
+from connectors.prometheus.question import GAP_SAMPLES, Question
+from connectors.prometheus.requests import gap_rows
+from connectors.telemetry import local_day
 from models.tables import GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY, Table
 
 
@@ -40,81 +40,112 @@ class Scrapes:
         interval_s: Seconds between scrapes, None to find out.
         exporter_pods: Regular expression of the exporters' own pods.
         pod_labels: Dimension -> labels of pods that may hold it.
+        bridge_h: Longer gaps are not bridged.
+        methods: Ways to measure power, best first.
+        meter_nodes: Meter -> node.
+        wrap_joules: Range of RAPL counters, None unknown.
     """
 
     interval_s: float | None
     exporter_pods: str
     pod_labels: Mapping[str, Sequence[str]]
+    bridge_h: float
+    methods: Sequence[str]
+    meter_nodes: Mapping[str, str]
+    wrap_joules: float | None
 
 
-def read_hours(question: Question, days: Sequence[date], zone: ZoneInfo, scrapes: Scrapes) -> Hours:
+def read_hours(question: Question, zone: ZoneInfo, scrapes: Scrapes) -> Hours:
     """Asks for everything.
 
     Args:
-        question: The hours of the days.
-        days: Local days that follow each other.
+        question: The hours of the days wanted, and of those around them in which a gap may end.
         zone: Time zone of the site.
         scrapes: What is known of the series.
 
     Raises:
         SourceError: There is no answer.
     """
-    findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list)
-    owners = pod_labels(question, scrapes.pod_labels)
+    there = question.client.metrics(
+        "|".join((kube.METRICS, power_metrics.ANY, servers.ANY)),
+        question.matchers,
+        question.first,
+        question.end,
+    )
+    owners = kube.pod_labels(question, scrapes.pod_labels, there)
+    places = dict(kube.nodes(question, there).iter_rows())
+    dimensions = list(scrapes.pod_labels)
     frames: dict[Table, pl.DataFrame] = {}
-    cards, expected, dropped = gpu_hours(question, scrapes.interval_s, scrapes.exporter_pods)
-    for row in (
-        _by_day(dropped, zone)
-        .group_by("day", "column_name")
-        .agg(pl.len(), pl.col("value").max())
-        .sort("day", "column_name")
-        .iter_rows()
-    ):
-        day, column, rows, value = row
-        findings[day].append(
-            {
-                "action": "repaired",
-                "rule": "value_dropped",
-                "column_name": column,
-                "value": str(value),
-                "rows": rows,
-            }
+    cards = gpu_hours(question, scrapes.interval_s, scrapes.exporter_pods, scrapes.bridge_h)
+    dropped = [cards.dropped]
+    if cards.hours.height:
+        rows = _placed(cards.hours, places)
+        pods = kube.requests(question, there)
+        gaps = gap_rows(rows, cards.gaps, pods, question.hours(), GAP_SAMPLES / cards.expected)
+        both = pl.concat(
+            [rows.with_columns(energy_estimated_kwh=pl.lit(0.0), sampled=pl.lit(value=True)), gaps],
+            how="diagonal",
         )
-    if cards.height:
-        owned = cards.join(owners, on=["namespace", "pod", "hour"], how="left", maintain_order="left")
-        owned = _by_day(owned, zone).with_columns(energy_estimated_kwh=pl.lit(0.0))
-        gaps = []
-        for day in days:
-            found, wrong = _gaps(question, owned.filter(pl.col("day") == day), day, zone, expected)
-            gaps.append(found)
-            if wrong:
-                column = "energy_estimated_kwh"
-                findings[day].append(
-                    {"action": "repaired", "rule": "value_dropped", "column_name": column, "rows": wrong}
-                )
-        frames[GPU_HOURLY] = pl.concat([owned, *gaps], how="diagonal")
-    models = inference_hours(question, scrapes.interval_s, scrapes.exporter_pods)
+        frames[GPU_HOURLY] = _by_day(kube.with_owners(both, owners, dimensions), zone)
+    models = inference.inference_hours(question, scrapes.interval_s, scrapes.exporter_pods, there)
     if models.height:
-        owned = models.join(owners, on=["namespace", "pod", "hour"], how="left", maintain_order="left")
+        owned = kube.with_owners(models, owners, dimensions)
         frames[INFERENCE_HOURLY] = _by_day(owned, zone).with_columns(
-            workload=pl.coalesce("workload", "model", "pod")
+            workload=pl.coalesce("served", "workload", "model", "pod")
         )
-    meters = power_hours(question, scrapes.interval_s)
+    hosts = places | _hosts(frames.get(GPU_HOURLY))
+    wiring = power.Wiring(
+        scrapes.methods, scrapes.meter_nodes, hosts, scrapes.interval_s, scrapes.bridge_h, scrapes.wrap_joules
+    )
+    meters, wrong = power.power_hours(question, wiring, there)
+    dropped.append(wrong)
     if meters.height:
-        frames[POWER_HOURLY] = with_counts(_by_day(meters, zone).with_columns(method=pl.lit("ipmi_dcmi")))
-    return Hours(frames, {d: f for d, f in findings.items() if f})
+        frames[POWER_HOURLY] = with_counts(_by_day(meters, zone), scrapes.methods)
+    return Hours(frames, _findings(dropped, zone))
 
 
 def _by_day(frame: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
     return frame.with_columns(local_day("hour", zone).alias("day"))
 
 
-def _gaps(
-    question: Question, cards: pl.DataFrame, day: date, zone: ZoneInfo, expected: float
-) -> tuple[pl.DataFrame, int]:
-    start, end = first_hour(day, zone), first_hour(day + timedelta(days=1), zone)
-    query = day_energy_query(question, int((end - start).total_seconds()))
-    daily = question.client.at(query, end, ["UUID"])
-    hours = pl.Series("hour", hours_between(start, end - timedelta(hours=1)), dtype=pl.Datetime("us"))
-    gaps, wrong = gap_hours(cards, daily, hours, expected)
-    return gaps.with_columns(day=pl.lit(day)), wrong
+def _placed(rows: pl.DataFrame, places: Mapping[str, str]) -> pl.DataFrame:
+    """Fills the node of cards whose exporter does not know it, from where its pod or address is."""
+    address = pl.col("instance").str.replace(r":\d+$", "")
+    found = [
+        c.replace_strict(places, default=None, return_dtype=pl.String)
+        for c in (pl.col("exporter_pod"), address)
+    ]
+    return rows.with_columns(node=pl.coalesce("node", *found))
+
+
+def _hosts(cards: pl.DataFrame | None) -> dict[str, str]:
+    """Address -> node of the exporters of cards, for other exporters on the same hosts."""
+    if cards is None:
+        return {}
+    known = cards.select("node", host=pl.col("instance").str.replace(r":\d+$", "")).drop_nulls().unique()
+    alone = known.filter(pl.col("node").n_unique().over("host") == 1)
+    return {host: node for node, host in alone.iter_rows()}
+
+
+def _findings(dropped: Sequence[pl.DataFrame], zone: ZoneInfo) -> Mapping[date, list[Mapping[str, Any]]]:
+    findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list)
+    for frame in dropped:
+        if frame.is_empty():
+            continue
+        sums = (
+            _by_day(frame, zone)
+            .group_by("day", "column_name")
+            .agg(pl.col("rows").sum(), pl.col("value").max())
+            .sort("day", "column_name")
+        )
+        for day, column, rows, value in sums.iter_rows():
+            findings[day].append(
+                {
+                    "action": "repaired",
+                    "rule": "value_dropped",
+                    "column_name": column,
+                    "value": value,
+                    "rows": round(rows),
+                }
+            )
+    return findings

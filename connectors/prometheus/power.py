@@ -1,41 +1,223 @@
-"""Hours of node power meters, from ipmi_exporter: mean power x hours covered; there is no counter to bridge gaps."""
+"""Hours of node and rack power meters: their values (`power_metrics.py`) become kWh.
+
+Counters come first (their gaps are bridged), gauges else: mean power x hours covered. Which of several meters of a node
+counts belongs to `connectors/meters.py`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
 import polars as pl
 
-from connectors.prometheus.question import HALF_OPEN, Question, expected_samples, observed, one_replica
+from connectors.prometheus.counters import Grid, counter_hours
+from connectors.prometheus.gpu import HOSTS
+from connectors.prometheus.power_metrics import METERS, Meter
+from connectors.prometheus.question import Question, blank, expected_samples, first_of, observed, one_replica
 
-METRIC = "ipmi_dcmi_power_consumption_watts"
-LABELS = ("instance", "node", "hostname", "Hostname")
+MAX_METER_KW = 1000.0
+"""No node or rack meter shows more."""
+
+DEVICE = ("target", "instance", "bmc_id", "node_name", "nodename", *HOSTS)
+"""Labels that name what a meter belongs to, best first."""
+
+THING = ["device", "meter"]
+DROPPED = pl.Schema(
+    {"hour": pl.Datetime("us"), "column_name": pl.String(), "value": pl.String(), "rows": pl.Float64()}
+)
 
 
-def power_hours(question: Question, interval_s: float | None) -> pl.DataFrame:
-    """Hours of meters, one an instance of the exporter.
+@dataclass(frozen=True)
+class Wiring:
+    """What the configuration says of meters.
+
+    Attributes:
+        methods: Methods to read.
+        nodes: Meter or device -> node behind it.
+        hosts: Address -> node, found in the series.
+        interval_s: Seconds between scrapes, None to find out.
+        bridge_h: Longer gaps of counters are not bridged.
+        wrap_joules: Value after which RAPL counters start again at 0, None unknown.
+    """
+
+    methods: Sequence[str]
+    nodes: Mapping[str, str]
+    hosts: Mapping[str, str]
+    interval_s: float | None
+    bridge_h: float
+    wrap_joules: float | None = None
+
+
+def power_hours(question: Question, wiring: Wiring, there: set[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Hours of meters.
 
     Args:
         question: The hours.
-        interval_s: Seconds between scrapes, None to find out.
+        wiring: What the configuration says.
+        there: Names of metrics that the server has.
 
     Returns:
-        hour, node, meter, energy_kwh, energy_estimated_kwh (0), coverage.
+        hour, node, meter, method, energy_kwh, energy_estimated_kwh, coverage; and hour, column_name, value, rows of
+        what was dropped.
     """
-    series = question.select(METRIC)
-    watts = question.ask(f"avg_over_time({series}[{HALF_OPEN}])", LABELS)
-    count = question.ask(f"count_over_time({series}[{HALF_OPEN}])", LABELS).rename({"value": "count"})
-    on = [*LABELS, "replica", "hour"]
-    frame = watts.filter(pl.col("value") > 0).join(count, on=on)
-    frame = one_replica(frame, ["instance"])
-    expected = expected_samples(frame, ["instance"], interval_s)
-    return (
-        frame.with_columns(covered=observed(expected, ["instance"]))
-        .group_by("hour", meter="instance")
-        .agg(
-            node=pl.coalesce([pl.col(c).replace("", None) for c in ("node", "hostname", "Hostname")])
-            .drop_nulls()
-            .max(),
-            energy_kwh=(pl.col("value") / 1000 * pl.col("covered")).sum(),
-            energy_estimated_kwh=pl.lit(0.0),
-            coverage=pl.col("covered").sum(),
+    frames, dropped = [], [pl.DataFrame(schema=DROPPED)]
+    for meter in METERS:
+        if meter.method in wiring.methods and there.intersection(meter.metrics):
+            found, wrong = Series(question, meter, wiring).hours()
+            frames.append(found.with_columns(method=pl.lit(meter.method), choice=pl.lit(meter.choice)))
+            dropped.append(wrong)
+    if not frames:
+        return pl.DataFrame(), dropped[0]
+    rows = pl.concat(frames, how="vertical_relaxed")
+    best = pl.col("choice").min().over("method", "device")
+    return rows.filter(pl.col("choice") == best).drop("device", "choice"), pl.concat(dropped)
+
+
+@dataclass(frozen=True)
+class Series:
+    """The series of one kind of meter."""
+
+    question: Question
+    meter: Meter
+    wiring: Wiring
+
+    def hours(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Hours of each meter, and what was dropped."""
+        seen = one_replica(
+            self._ask("count_over_time", "[$w] offset 1ms", scaled=False).rename({"value": "count"}), THING
         )
+        seen = seen.group_by(*THING, "node", "ha", "hour").agg(pl.col("count").max())
+        expected = expected_samples(seen, THING, self.wiring.interval_s)
+        seen = seen.join(self.question.hours().drop("index"), on="hour").with_columns(
+            covered=observed(expected, THING, pl.col("length"))
+        )
+        cover = seen.group_by(*THING, "hour").agg(
+            coverage=(pl.col("covered") / pl.col("length")).max().clip(0.0, 1.0),
+            missing=(pl.col("length") - pl.col("covered")).min().clip(lower_bound=0.0),
+        )
+        energy, wrong = self._counted(cover, expected) if self.meter.counter else self._averaged(seen)
+        about = seen.group_by(THING).agg(pl.col("node").drop_nulls().max())
+        rows = energy.join(about, on=THING, how="left").join(cover, on=[*THING, "hour"], how="left")
+        columns = ("hour", "device", "meter", "node", "energy_kwh", "energy_estimated_kwh")
+        return rows.select(*columns, pl.col("coverage").fill_null(0.0)), wrong
+
+    def _selector(self, metric: str) -> str:
+        return self.question.select(metric, *self.meter.matchers)
+
+    def _query(self, function: str, window: str, *, scaled: bool = True, limits: str = "") -> str:
+        """PromQL of a function over a window; scaled or limited samples by a subquery."""
+        parts = []
+        for metric in self.meter.metrics:
+            inner = self._selector(metric)
+            if self.meter.scale and scaled:
+                inner = f"({inner} / 10 ^ {self._selector(self.meter.scale)})"
+            if limits:
+                inner = f"({inner} {limits})"
+            range_ = window.replace("]", ":15s]") if limits or (self.meter.scale and scaled) else window
+            parts.append(f"{function}({inner}{range_})")
+        return " or ".join(parts)
+
+    def _ask(
+        self, function: str, window: str, aggregate: str = "max", *, scaled: bool = True, limits: str = ""
+    ) -> pl.DataFrame:
+        query = self._query(function, window, scaled=scaled, limits=limits)
+        return self._named(self.question.ask(query, self._labels, aggregate))
+
+    @property
+    def _labels(self) -> list[str]:
+        return list(dict.fromkeys((*DEVICE, *self.meter.sensors)))
+
+    def _named(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Adds device (what has one total), meter (with its sensor) and node."""
+        sensors = [blank(n) for n in self.meter.sensors]
+        tag = [pl.lit(self.meter.tag)] if self.meter.tag else []
+        named = frame.with_columns(device=first_of(DEVICE).fill_null("?")).with_columns(
+            meter=pl.concat_str([pl.col("device"), *sensors, *tag], separator="/", ignore_nulls=True)
+        )
+        address = pl.col("instance").str.replace(r":\d+$", "")
+        maps = (("meter", self.wiring.nodes), ("device", self.wiring.nodes))
+        given = [pl.col(c).replace_strict(dict(m), default=None, return_dtype=pl.String) for c, m in maps]
+        label = first_of([*HOSTS, "nodename", "node_name"])
+        joined = address.replace_strict(dict(self.wiring.hosts), default=None, return_dtype=pl.String)
+        return named.with_columns(node=pl.coalesce(*given, label, joined))
+
+    def _averaged(self, seen: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Energy of a gauge; hours with values that no meter shows are asked again without them."""
+        key = [*THING, "ha", "hour"]
+        kw = pl.col("value") * self.meter.factor / 1000
+        fine = kw.is_between(0.0, MAX_METER_KW, closed="right")
+        values = self._ask("avg_over_time", "[$w] offset 1ms")
+        wrong = values.filter(~fine)
+        if wrong.height:
+            limits = f"> 0 <= {MAX_METER_KW * 1000 / self.meter.factor:.0f}"
+            again = self._ask("avg_over_time", "[$w] offset 1ms", limits=limits)
+            values = pl.concat([values.filter(fine), again.join(wrong, on=key, how="semi")])
+        means = values.group_by(key).agg(kw=kw.max())
+        energy = seen.join(means, on=key).group_by(*THING, "hour").agg(
+            energy_kwh=(pl.col("kw") * pl.col("covered")).sum(), energy_estimated_kwh=pl.lit(0.0)
+        )  # fmt: skip
+        return energy, _dropped(wrong, "power_w")
+
+    def _counted(self, cover: pl.DataFrame, expected: float) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Energy of a counter, gaps bridged; an hour that means more than any meter can show is dropped."""
+        if self.meter.method == "rapl":
+            energy = self._wrapping()
+        else:
+            grid = Grid(self.question.hours(), expected, self.wiring.bridge_h)
+            energy = counter_hours(self._values(cover), THING, grid, self._rises)
+        energy = energy.select(
+            *THING, "hour",
+            energy_kwh=pl.col("measured") * self.meter.factor,
+            energy_estimated_kwh=pl.col("estimated") * self.meter.factor,
+        )  # fmt: skip
+        fine = (pl.col("energy_kwh") + pl.col("energy_estimated_kwh")) <= MAX_METER_KW
+        wrong = energy.filter(~fine).with_columns(value="energy_kwh")
+        return energy.filter(fine), _dropped(wrong, "energy_kwh")
+
+    def _values(self, cover: pl.DataFrame) -> pl.DataFrame:
+        def ask(function: str, aggregate: str, name: str) -> pl.DataFrame:
+            found = self._ask(function, "[$h]", aggregate).group_by(*THING, "hour")
+            value = pl.col("value")
+            return found.agg((value.max() if aggregate == "max" else value.min()).alias(name))
+
+        by = [*THING, "hour"]
+        return (
+            ask("max_over_time", "max", "hi")
+            .join(ask("min_over_time", "min", "lo"), on=by)
+            .join(ask("count_over_time", "max", "count"), on=by)
+            .join(cover.select(*by, "missing"), on=by, how="left")
+            .with_columns(pl.col("missing").fill_null(1.0))
+        )
+
+    def _rises(self, hour: datetime, length: float) -> pl.DataFrame:
+        found = self.question.ask_at(self._query("increase", "[$w]"), hour, length, self._labels)
+        return self._named(found).group_by(THING).agg(pl.col("value").max())
+
+    def _wrapping(self) -> pl.DataFrame:
+        """A counter that starts again many times an hour: increase(), and what wraps swallow where the range is known.
+
+        At a wrap increase() takes what the counter shows since 0 and loses what was left to the range. With the range
+        known the energy is the last value less the one before the hour, and as many ranges as there were wraps: what
+        increase() shows beyond that difference, in ranges.
+        """
+        by = [*THING, "hour"]
+        rows = self._ask("increase", "[$w]").group_by(by).agg(measured=pl.col("value").max())
+        range_ = self.wiring.wrap_joules
+        if range_ is not None:
+            last = self._ask("last_over_time", "[$h]").group_by(by).agg(last=pl.col("value").max())
+            rows = rows.join(last, on=by).join(self.question.hours(), on="hour").sort(*THING, "index")
+            rise = pl.col("last").diff().over(THING)
+            adjacent = pl.col("index").cast(pl.Int64).diff().over(THING) == 1
+            wraps = ((pl.col("measured") - rise) / range_).round()
+            rows = rows.with_columns(
+                measured=pl.when(adjacent).then(rise + wraps * range_).otherwise("measured")
+            )
+        return rows.select(*by, "measured", estimated=pl.lit(0.0))
+
+
+def _dropped(wrong: pl.DataFrame, column: str) -> pl.DataFrame:
+    return wrong.select(
+        "hour", column_name=pl.lit(column), value=pl.col("value").cast(pl.String), rows=pl.lit(1.0)
     )

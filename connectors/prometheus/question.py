@@ -1,69 +1,150 @@
-"""What every question to Prometheus shares: the time asked for, which series, which replica, who holds what.
+"""What every question to Prometheus shares: the time asked for, which series, which replica, how much is covered.
 
-The queries themselves belong to `gpu.py`, `inference.py` and `power.py` beside it.
+The queries themselves belong to the modules beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from connectors.prometheus.client import Client
+from connectors.telemetry import HOUR, local_hours
 
-PODS = ("namespace", "pod", "exported_namespace", "exported_pod")
-"""Labels that may name the holder; where a series has both, `exported_` is the workload's own."""
+GAP_SAMPLES = 2.5
+"""An hour that lacks more samples than this has a gap."""
 
-HALF_OPEN = "3599s"
-"""The range of a gauge's hour: without the sample on its first instant, in Prometheus 2 and 3 alike."""
+CHUNK_HOURS = 240
+"""Hours asked for at once: points of a series in one answer."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Hours of one length that follow each other: starts of the first and the last, UTC with a zone."""
+
+    first: datetime
+    last: datetime
+    step: timedelta = HOUR
+
+    def starts(self) -> list[datetime]:
+        """The starts of its hours."""
+        return [self.first + k * self.step for k in range((self.last - self.first) // self.step + 1)]
+
+
+def spans(days: Sequence[date], zone: ZoneInfo) -> list[Span]:
+    """The local hours of days that follow each other, in as few spans as there can be."""
+    found: list[Span] = []
+    for start, length in (hour for day in days for hour in local_hours(day, zone)):
+        before = found[-1] if found else None
+        if (
+            before
+            and before.step == length
+            and before.last + length == start
+            and start - before.first < CHUNK_HOURS * HOUR
+        ):
+            found[-1] = Span(before.first, start, length)
+        else:
+            found.append(Span(start, start, length))
+    return found
 
 
 @dataclass(frozen=True)
 class Question:
-    """Hours to ask for, in one request as far as the server allows.
+    """Hours to ask for, each span in one request as far as the server allows.
 
     Attributes:
         client: The server.
-        first: Start of the first hour, UTC with a zone.
-        last: Start of the last hour.
+        spans: The hours.
         matchers: Label matchers of every series, without braces.
         replica_label: Label that tells apart the replicas of a highly available Prometheus; None without.
     """
 
     client: Client
-    first: datetime
-    last: datetime
+    spans: Sequence[Span]
     matchers: str = ""
     replica_label: str | None = None
+
+    @property
+    def first(self) -> datetime:
+        """The first instant."""
+        return self.spans[0].first
+
+    @property
+    def end(self) -> datetime:
+        """The last instant."""
+        return self.spans[-1].last + self.spans[-1].step
+
+    def hours(self) -> pl.DataFrame:
+        """Index (from 0), hour (UTC without a zone), length (h)."""
+        rows = [(at.replace(tzinfo=None), s.step / HOUR) for s in self.spans for at in s.starts()]
+        schema = pl.Schema({"hour": pl.Datetime("us"), "length": pl.Float64()})
+        return pl.DataFrame(rows, schema=schema, orient="row").with_row_index("index")
 
     def select(self, metric: str, *more: str) -> str:
         """A selector of the metric with the matchers, and with more of them."""
         return metric + "{" + ",".join(m for m in (self.matchers, *more) if m) + "}"
 
-    def ask(self, inner: str, labels: Sequence[str]) -> pl.DataFrame:
-        """Asks for the maximum of an expression by labels, hour by hour.
+    def gauge(self, metric: str, *more: str) -> str:
+        """The samples of an hour, that on its first instant included, that on its last not.
+
+        A sample stands for the time from it to the next one. Shifted by a millisecond so in Prometheus 2 (both ends
+        closed) and 3 (the first one open) alike.
+        """
+        return f"{self.select(metric, *more)}[$w] offset 1ms"
+
+    def counter(self, metric: str, *more: str) -> str:
+        """The samples of an hour, that on its last instant included: what increase() expects."""
+        return f"{self.select(metric, *more)}[$w]"
+
+    def values(self, metric: str, *more: str) -> str:
+        """The samples of an hour, that on its last instant included, that on its first not, in all Prometheus."""
+        return f"{self.select(metric, *more)}[$h]"
+
+    def ask(self, inner: str, labels: Sequence[str], function: str = "max") -> pl.DataFrame:
+        """Asks for the maximum (or another aggregate) of an expression by labels, hour by hour.
 
         The maximum is over series that tell the same of the same thing: scrapes by two jobs, sharers of a card.
         Replicas are kept apart (see `one_replica`).
 
+        Args:
+            inner: PromQL; `$w` stands for the length of an hour, `$h` for that less a second.
+            labels: Labels wanted.
+            function: Aggregate.
+
         Returns:
-            The labels, replica, hour and value.
+            The labels, ha (the replica), hour and value.
         """
-        names = self.names(labels)
-        query = f"max by ({', '.join(names)}) ({inner})"
-        return self.tidy(self.client.hourly(query, self.first, self.last, names), labels)
-
-    def names(self, labels: Sequence[str]) -> list[str]:
-        """The labels to ask for: those wanted, and the replica's."""
-        return [*labels, self.replica_label] if self.replica_label else list(labels)
-
-    def tidy(self, frame: pl.DataFrame, labels: Sequence[str]) -> pl.DataFrame:
-        """The answer with the label of the replica called `replica`."""
+        names = [*labels, self.replica_label] if self.replica_label else list(labels)
+        query = f"{function} by ({', '.join(names)}) ({inner})"
+        parts = [
+            self.client.steps(_in_hours(query, s.step), s.first, s.last, names, s.step) for s in self.spans
+        ]
         replica = pl.col(self.replica_label) if self.replica_label else pl.lit("")
-        rest = [c for c in ("hour", "value") if c in frame.columns]
-        return frame.select(*labels, replica.alias("replica"), *rest)
+        return pl.concat(parts).select(*labels, replica.alias("ha"), "hour", "value")
+
+    def ask_at(self, inner: str, hour: datetime, length: float, labels: Sequence[str]) -> pl.DataFrame:
+        """The answer for one hour (UTC without a zone) of `length` hours: labels and value."""
+        end = hour.replace(tzinfo=UTC) + length * HOUR
+        return self.client.at(_in_hours(inner, length * HOUR), end, labels)
+
+
+def _in_hours(query: str, step: timedelta) -> str:
+    seconds = step.total_seconds()
+    return query.replace("$w", f"{seconds:.0f}s").replace("$h", f"{seconds - 1:.0f}s")
+
+
+def blank(column: str) -> pl.Expr:
+    """A label, NULL where it is absent."""
+    return pl.col(column).replace("", None)
+
+
+def first_of(names: Sequence[str]) -> pl.Expr:
+    """The first of some labels that is there, NULL if none is."""
+    return pl.coalesce([blank(name) for name in names])
 
 
 def one_replica(frame: pl.DataFrame, thing: Sequence[str]) -> pl.DataFrame:
@@ -72,13 +153,13 @@ def one_replica(frame: pl.DataFrame, thing: Sequence[str]) -> pl.DataFrame:
         return frame
     by = [*thing, "hour"]
     best = (
-        frame.group_by(*by, "replica")
+        frame.group_by(*by, "ha")
         .agg(samples=pl.col("count").sum())
-        .sort("samples", "replica", descending=[True, False])
+        .sort("samples", "ha", descending=[True, False])
         .unique(by, keep="first", maintain_order=True)
         .drop("samples")
     )
-    return frame.join(best, on=[*by, "replica"], how="semi")
+    return frame.join(best, on=[*by, "ha"], how="semi", nulls_equal=True)
 
 
 def expected_samples(frame: pl.DataFrame, thing: Sequence[str], interval_s: float | None) -> float:
@@ -98,70 +179,14 @@ def expected_samples(frame: pl.DataFrame, thing: Sequence[str], interval_s: floa
     return float(common["count"][0])
 
 
-def observed(expected: float, thing: Sequence[str]) -> pl.Expr:
-    """Hours a row's samples cover: count / expected, or its part of all samples where there are more than expected."""
+def observed(expected: float, thing: Sequence[str], length: pl.Expr | None = None) -> pl.Expr:
+    """Hours a row's samples cover: count / expected, or its part of all samples where there are more than expected.
+
+    Args:
+        expected: Samples of a full hour.
+        thing: Columns that name what has one sample at a time.
+        length: Hours of the row's hour; 1 where absent.
+    """
+    length = length if length is not None else pl.lit(1.0)
     total = pl.col("count").sum().over(*thing, "hour")
-    return pl.col("count") / pl.max_horizontal(total, pl.lit(expected))
-
-
-def holders(frame: pl.DataFrame, exporter_pods: str) -> pl.DataFrame:
-    """Puts the workload's namespace and pod under those names, NULL where nobody holds it.
-
-    With `honorLabels: false` the exporter's own pod takes the plain names and the workload's become `exported_`; a
-    series of a free card then has the exporter's pod alone.
-
-    Args:
-        frame: With the columns of `PODS`, "" where absent.
-        exporter_pods: Regular expression of the exporter's own pods.
-    """
-    own = pl.col("pod").str.contains(f"^(?:{exporter_pods})$")
-
-    def choose(name: str) -> pl.Expr:
-        plain = pl.when(own).then(pl.lit("")).otherwise(pl.col(name))
-        value = pl.when(pl.col("exported_pod") != "").then(pl.col(f"exported_{name}")).otherwise(plain)
-        return value.replace("", None).alias(name)
-
-    return frame.with_columns(choose("namespace"), choose("pod")).drop("exported_namespace", "exported_pod")
-
-
-def pod_labels(question: Question, wanted: Mapping[str, Sequence[str]]) -> pl.DataFrame:
-    """What the labels of pods say of their owners, from kube-state-metrics.
-
-    Args:
-        question: The hours.
-        wanted: Dimension (team, ...) -> labels that may hold it, best first.
-
-    Returns:
-        namespace, pod, hour and each dimension (NULL unknown): one row a pod and hour. Of several pods of one name
-        in one hour the one that was there longer counts.
-    """
-    labels = sorted({name for names in wanted.values() for name in names})
-    series = question.select("kube_pod_labels")
-    found = question.ask(f"count_over_time({series}[{HALF_OPEN}])", [*PODS, "uid", *labels])
-    if found.is_empty():
-        return pl.DataFrame(
-            schema={
-                "namespace": pl.String,
-                "pod": pl.String,
-                "hour": pl.Datetime("us"),
-                **dict.fromkeys(wanted, pl.String),
-            }
-        )
-    named = found.with_columns(
-        pl.when(pl.col("exported_pod") != "").then(pl.col(f"exported_{n}")).otherwise(pl.col(n)).alias(n)
-        for n in ("namespace", "pod")
-    )
-    return (
-        named.sort("value", "uid", descending=[True, False])
-        .unique(["namespace", "pod", "hour"], keep="first", maintain_order=True)
-        .select(
-            "namespace", "pod", "hour",
-            *(pl.coalesce([pl.col(n).replace("", None) for n in names]).alias(d) for d, names in wanted.items()),
-        )
-    )  # fmt: skip
-
-
-def hours_between(first: datetime, last: datetime) -> list[datetime]:
-    """Starts of the hours from the first to the last, UTC without a zone."""
-    count = int((last - first).total_seconds() // 3600) + 1
-    return [(first + timedelta(hours=h)).replace(tzinfo=None) for h in range(count)]
+    return pl.col("count") * length / pl.max_horizontal(total, pl.lit(expected) * length)

@@ -1,7 +1,7 @@
-"""Source kind `prometheus`: GPUs (dcgm-exporter), model servers (vLLM) and node power (ipmi_exporter) of one site.
+"""Source kind `prometheus`: GPUs, model servers and power meters of one site.
 
-A slice is a local day of the site. It is offered once it is complete, and then never changes; a change of the options
-reads it again.
+A slice is a local day of the site. It is offered once it is complete, and read once more when gaps that began in it
+must have ended; then it never changes. A change of the options reads it again.
 """
 
 from __future__ import annotations
@@ -10,19 +10,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, cast
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-
-from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
-from connectors.prometheus.client import Access, Client, describe
-from connectors.prometheus.gpu import ENERGY
+from connectors.base import Context, Engine, Loaded, Slice, SourceOptions, Window
+from connectors.prometheus.client import Client, describe
+from connectors.prometheus.gpu import ENERGY, UUIDS
 from connectors.prometheus.hours import Scrapes, read_hours
-from connectors.prometheus.question import Question
-from connectors.telemetry import fingerprint, first_hour, issues, site_of, write_days
+from connectors.prometheus.options import Options
+from connectors.prometheus.question import Question, spans
+from connectors.telemetry import day_bounds, fingerprint, issues, site_of, write_days
 
-VERSION = "prometheus-3"
+VERSION = "prometheus-4"
 """Changes whenever the same series would give other facts."""
 
 CHUNK_DAYS = 7
@@ -30,80 +28,6 @@ CHUNK_DAYS = 7
 
 DAYS_BACK = 35
 """Days before the day of the run that are read where `start` does not say."""
-
-Dimension = Literal["team", "project", "environment", "workload", "workload_type"]
-
-POD_LABELS: Mapping[Dimension, tuple[str, ...]] = {
-    "team": ("label_team",),
-    "project": ("label_project",),
-    "environment": ("label_environment", "label_env"),
-    "workload": ("label_workload", "label_app_kubernetes_io_name", "label_app"),
-    "workload_type": ("label_workload_type",),
-}
-
-
-class Options(SourceOptions):
-    """Options of the kind.
-
-    Attributes:
-        url: Base URL of a Prometheus, Thanos, Mimir or VictoriaMetrics.
-        site: A key of `sites`.
-        replica_label: Label that tells apart highly available replicas; of each card and hour one replica counts.
-        start: First local day to read; 35 days before the day of the run where absent.
-        lateness_hours: A day is complete this long after its end.
-        matchers: More label matchers for every series, such as `cluster="dc1"`.
-        tier: Tier of the inference found here.
-        scrape_interval_s: Seconds between scrapes; where absent, found from the samples.
-        pod_labels: Dimension -> labels of kube_pod_labels that may hold it, best first.
-        exporter_pods: Regular expression of the pods of exporters, which hold no card.
-        headers: Sent with each request (X-Scope-OrgID, say).
-        username: For basic authentication, with `password`.
-        password: For basic authentication.
-        bearer_token: For token authentication.
-        ca_file: Certificates to trust, relative to the configuration file.
-        timeout_s: Seconds to wait for an answer.
-    """
-
-    url: str
-    site: str
-    replica_label: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    start: date | None = None
-    lateness_hours: float = Field(default=1, ge=0, le=720)
-    matchers: str = ""
-    tier: Literal["cloud", "api", "onprem", "edge"] = "onprem"
-    scrape_interval_s: float | None = Field(default=None, gt=0, le=1800)
-    pod_labels: dict[Dimension, tuple[str, ...]] = Field(default_factory=lambda: dict(POD_LABELS))
-    exporter_pods: str = ".*dcgm-exporter.*"
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
-    username: str | None = None
-    password: SecretStr | None = None
-    bearer_token: SecretStr | None = None
-    ca_file: str | None = None
-    timeout_s: int = Field(default=90, ge=1, le=600)
-
-    @field_validator("url")
-    @classmethod
-    def _http(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            msg = f"{url!r} is no http or https URL; write one such as http://prometheus.example:9090"
-            raise ValueError(msg)
-        return url
-
-    @field_validator("matchers")
-    @classmethod
-    def _bare(cls, matchers: str) -> str:
-        return matchers.strip().removeprefix("{").removesuffix("}").strip().strip(",")
-
-    @model_validator(mode="after")
-    def _one_login(self) -> Options:
-        if (self.username is None) != (self.password is None):
-            msg = "username and password go together; give both or neither"
-            raise ValueError(msg)
-        if self.username is not None and self.bearer_token is not None:
-            msg = "give bearer_token, or username and password, not both"
-            raise ValueError(msg)
-        return self
 
 
 class PrometheusReader:
@@ -117,20 +41,7 @@ class PrometheusReader:
         self.zone = site_of(self.options.site, context).zone
 
     def _client(self) -> Client:
-        options = self.options
-        headers = {name: value.get_secret_value() for name, value in options.headers.items()}
-        if options.bearer_token is not None:
-            headers["Authorization"] = f"Bearer {options.bearer_token.get_secret_value()}"
-        auth = (
-            (options.username, options.password.get_secret_value())
-            if options.username and options.password
-            else None
-        )
-        ca_file = self.context.base / options.ca_file if options.ca_file else None
-        if ca_file is not None and not ca_file.is_file():
-            msg = f"ca_file {ca_file} is not there; correct its path (relative to the configuration file)"
-            raise SourceError(msg)
-        return Client(Access(options.url, headers, auth, ca_file, options.timeout_s))
+        return Client(self.options.access(self.context.base))
 
     def check(self) -> str:
         """Asks for the cards there are.
@@ -141,12 +52,15 @@ class PrometheusReader:
         client = self._client()
         try:
             now = datetime.now(UTC)
-            question = Question(client, now, now, self.options.matchers)
-            cards = client.at(f"count(max by (UUID) (max_over_time({question.select(ENERGY)}[1d])))", now, ())
+            question = Question(client, (), self.options.matchers)
+            seen = " or ".join(
+                f"max by ({', '.join(UUIDS)}) (max_over_time({question.select(m)}[1d]))" for m in ENERGY
+            )
+            cards = client.at(f"count({seen})", now, ())
         finally:
             client.close()
         found = f"{cards['value'][0]:.0f} GPUs" if cards.height else "no GPU"
-        return f"Prometheus {self.options.url} answers: {found} with {ENERGY} in the last day"
+        return f"Prometheus {self.options.url} answers: {found} with {ENERGY[0]} in the last day"
 
     def slices(self, window: Window) -> Sequence[Slice]:
         """The complete local days; the server is not asked."""
@@ -156,14 +70,15 @@ class PrometheusReader:
             first = min(first, window.only[0])
         settings = options.model_dump(
             mode="json", exclude={"kind", "required", "start", "lateness_hours", "headers", "username", "password",
-                                  "bearer_token", "ca_file", "timeout_s"},
+                                  "bearer_token", "ca_file", "cert_file", "key_file", "http_method", "timeout_s"},
         )  # fmt: skip
-        mark = fingerprint(VERSION, settings | {"zone": self.zone.key})
         found = []
         day = first
         while day <= window.day:
-            end = first_hour(day + timedelta(days=1), self.zone)
+            _, end = day_bounds(day, self.zone)
             if end + timedelta(hours=options.lateness_hours) <= window.now:
+                settled = end + timedelta(hours=options.lateness_hours + options.bridge_hours) <= window.now
+                mark = fingerprint(VERSION, settings | {"zone": self.zone.key, "settled": settled})
                 found.append(Slice(day, "day", mark))
             day += timedelta(days=1)
         return found
@@ -185,14 +100,21 @@ class PrometheusReader:
     def _load_run(self, run: Sequence[Slice], client: Client, work: Path) -> Iterator[Loaded]:
         options = self.options
         days = {s.period: s for s in run}
-        last = first_hour(run[-1].period + timedelta(days=1), self.zone) - timedelta(hours=1)
+        around = -(-options.bridge_hours // 24)
+        first, last = run[0].period - timedelta(days=around), run[-1].period + timedelta(days=around)
+        asked = [first + timedelta(days=d) for d in range((last - first).days + 1)]
         client.warnings.clear()
-        question = Question(
-            client, first_hour(run[0].period, self.zone), last, options.matchers, options.replica_label
+        question = Question(client, spans(asked, self.zone), options.matchers, options.replica_label)
+        scrapes = Scrapes(
+            options.scrape_interval_s,
+            options.exporter_pods,
+            {str(d): names for d, names in options.pod_labels.items()},
+            options.bridge_hours,
+            options.power_order,
+            options.meter_nodes,
+            options.rapl_wrap_joules,
         )
-        wanted = {str(d): names for d, names in options.pod_labels.items()}
-        scrapes = Scrapes(options.scrape_interval_s, options.exporter_pods, wanted)
-        hours = read_hours(question, list(days), self.zone, scrapes)
+        hours = read_hours(question, self.zone, scrapes)
         frames = {t: hours.of(t, self.context.name, options.site, options.tier) for t in hours.frames}
         partial = describe(client.warnings)
         findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list, hours.findings)

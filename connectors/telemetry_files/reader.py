@@ -16,7 +16,7 @@ from pydantic import Field
 
 from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
 from connectors.objects import LocationOptions, open_store
-from connectors.telemetry import MAX_STEP, fingerprint, first_hour, issues, site_of, write_days
+from connectors.telemetry import MAX_STEP, day_bounds, fingerprint, issues, site_of, write_days
 from connectors.telemetry_files.files import is_data, scan
 from connectors.telemetry_files.hours import Steps, read_hours
 from connectors.telemetry_index import Indexed, days, index, settings, within
@@ -76,7 +76,7 @@ class TelemetryFilesReader:
         return index(objects, lambda item: scan(self.store, item), self.context.cache, name)
 
     def _files_of(self, files: Sequence[Indexed], day: date) -> list[Indexed]:
-        start, end = first_hour(day, self.zone), first_hour(day + timedelta(days=1), self.zone)
+        start, end = day_bounds(day, self.zone)
         return within(files, start - self.bridge, end + self.bridge)
 
     def slices(self, window: Window) -> Sequence[Slice]:

@@ -47,7 +47,7 @@ HOUR = (
 GPU_HOURLY = Table(
     "telemetry.gpu_hourly",
     "One hour of one GPU or MIG slice under one holder, reduced from samples.",
-    ("source", "gpu", "mig_id", "hour", "namespace", "pod", "team", "workload", "allocated"),
+    ("source", "gpu", "mig_id", "hour", "namespace", "pod", "team", "workload", "allocated", "sampled"),
     (
         n("hour", "timestamp", HOUR),
         n("day", "date", "Local calendar day of the site in which the hour starts"),
@@ -69,10 +69,9 @@ GPU_HOURLY = Table(
             "h",
         ),
         c(
-            "sampled_hours",
-            "double",
-            "Part of observed_hours covered by samples of the card; NULL means all of it",
-            "h",
+            "sampled",
+            "bool",
+            "False: hours of a gap, held by the scheduler's requests alone, whose use is unknown; else true or NULL",
         ),
         c(
             "used_hours",

@@ -55,7 +55,8 @@ def test_energy_of_every_card_and_local_day(loaded: list[Loaded], site: tuple[st
     found = by_day(table(loaded, GPU), "gpu", (pl.col("energy_kwh") + pl.col("energy_estimated_kwh")).sum())
     wanted = {key: kwh for key, kwh in site[1].kwh.items() if key[0].startswith("GPU") and key[1] in DAYS}
     assert len(wanted) == len(CARDS) * 4
-    assert found == pytest.approx(wanted, rel=0.005)
+    assert found == pytest.approx(wanted, rel=0.003)
+    assert sum(found.values()) == pytest.approx(sum(wanted.values()), rel=0.001)
 
 
 def test_gap_is_estimated_and_not_covered(loaded: list[Loaded], site: tuple[str, Truth]) -> None:
@@ -65,9 +66,17 @@ def test_gap_is_estimated_and_not_covered(loaded: list[Loaded], site: tuple[str,
         ("GPU-c0", pytest.approx(site[1].gap_kwh["GPU-c0"], rel=0.02)),
         ("GPU-c1", pytest.approx(site[1].gap_kwh["GPU-c1"], rel=0.02)),
     ]
-    assert gap["allocated"].null_count() == gap.height
-    assert gap["observed_hours"].sum() == 0
-    covered = by_day(hours.filter(pl.col("mig_id").is_null()), "gpu", pl.col("observed_hours").sum())
+    held = dict(
+        gap.group_by("gpu", "pod")
+        .agg(pl.col("observed_hours").sum())
+        .select("pod", "observed_hours")
+        .iter_rows()
+    )
+    assert held == pytest.approx({"chat-1": 3, "batch-x": 3})  # who was running says kube-state-metrics
+    assert not gap["sampled"].any()
+    assert gap["used_hours"].null_count() == gap.height
+    sampled = pl.col("observed_hours").filter("sampled").sum()
+    covered = by_day(hours.filter(pl.col("mig_id").is_null()), "gpu", sampled)
     assert covered["GPU-c0", DAYS[2]] == pytest.approx(22)
     assert covered["GPU-a0", DAYS[2]] == pytest.approx(25)
     assert covered["GPU-c0", DAYS[0]] == pytest.approx(24)
@@ -77,9 +86,8 @@ def test_hours_by_team_and_what_is_free(loaded: list[Loaded], site: tuple[str, T
     hours = table(loaded, GPU)
     found = by_day(hours.filter("allocated"), "team", pl.col("observed_hours").sum())
     wanted = {key: value for key, value in site[1].team_hours.items() if key[1] in DAYS}
-    wanted["assist", DAYS[2]] -= 3  # not observed in the gap
-    wanted["search", DAYS[2]] -= 3
-    assert found == pytest.approx(wanted, abs=0.05)
+    # in the gap kube-state-metrics still says who held the cards
+    assert found == pytest.approx(wanted, abs=1e-6)
     free = hours.filter(pl.col("allocated").not_())
     assert free["gpu"].unique().to_list() == ["GPU-a2"]
     assert free["observed_hours"].sum() == pytest.approx(97)

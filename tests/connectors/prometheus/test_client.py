@@ -28,7 +28,7 @@ def clients() -> Iterator[list[Client]]:
 
 def ask(url: str, clients: list[Client], **access: object) -> pl.DataFrame:
     clients.append(Client(Access(url, backoff_s=0.01, **access)))  # type: ignore[arg-type]
-    return clients[-1].hourly("up", FIRST, LAST, ["UUID"])
+    return clients[-1].steps("up", FIRST, LAST, ["UUID"])
 
 
 def points(params: dict[str, str]) -> list[dict[str, object]]:

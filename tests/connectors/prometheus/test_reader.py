@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
 from pydantic import ValidationError
 
 from connectors.base import Context, SourceError, Window
-from connectors.prometheus.gpu import gap_hours
-from connectors.prometheus.question import expected_samples, holders, observed, one_replica
+from connectors.prometheus.holders import PODS, holders
+from connectors.prometheus.question import expected_samples, observed, one_replica, spans
 from connectors.prometheus.reader import Options, PrometheusReader
 from models.config import Site
 from tests.connectors.prometheus.server import Answer, ok, serve
@@ -32,7 +33,15 @@ def test_only_complete_days_are_offered(tmp_path: Path) -> None:
     after = source.slices(Window(date(2026, 9, 3), datetime(2026, 9, 3, 23, 0, tzinfo=UTC)))
     assert [s.period.day for s in before] == [1, 2]
     assert [s.period.day for s in after] == [1, 2, 3]
-    assert [s.fingerprint for s in after[:2]] == [s.fingerprint for s in before]
+    assert after[0].fingerprint == before[0].fingerprint
+
+
+def test_a_day_is_read_again_when_a_gap_over_its_midnight_has_ended(tmp_path: Path) -> None:
+    source = reader(tmp_path, start="2026-09-01", lateness_hours=2, bridge_hours=24)
+    # 1 September ends at 21:00 UTC in Athens: complete at 23:00, settled a day later
+    times = [datetime(2026, 9, day, hour, tzinfo=UTC) for day, hour in ((1, 23), (2, 22), (2, 23), (9, 0))]
+    marks = [source.slices(Window(date(2026, 9, 1), now))[0].fingerprint for now in times]
+    assert marks[0] == marks[1] != marks[2] == marks[3]
 
 
 def test_the_last_35_days_or_the_days_asked_for(tmp_path: Path) -> None:
@@ -62,6 +71,8 @@ def test_fingerprints_follow_what_is_asked_not_how_one_logs_in(tmp_path: Path) -
         ({"username": "u"}, "username and password go together"),
         ({"username": "u", "password": "p", "bearer_token": "t"}, "not both"),
         ({"replica_label": 'a"}'}, "replica_label"),
+        ({"cert_file": "me.pem"}, "cert_file and key_file go together"),
+        ({"power_order": ["ipmi_dcmi", "guess"]}, "allowed are pdu_outlet, redfish"),
         ({"urll": "x"}, "urll"),
     ],
 )
@@ -92,10 +103,10 @@ def test_partial_data_is_noted_and_flagged(tmp_path: Path) -> None:
 def test_the_replica_with_more_samples_counts() -> None:
     frame = pl.DataFrame(
         [("g", "a", HOUR, 40.0), ("g", "b", HOUR, 60.0), ("h", "b", HOUR, 60.0), ("h", "a", HOUR, 60.0)],
-        schema=["gpu", "replica", "hour", "count"],
+        schema=["gpu", "ha", "hour", "count"],
         orient="row",
     )
-    assert one_replica(frame, ["gpu"]).sort("gpu").select("gpu", "replica").rows() == [("g", "b"), ("h", "a")]
+    assert one_replica(frame, ["gpu"]).sort("gpu").select("gpu", "ha").rows() == [("g", "b"), ("h", "a")]
 
 
 def test_hours_covered_never_exceed_the_hour() -> None:
@@ -112,39 +123,35 @@ def test_hours_covered_never_exceed_the_hour() -> None:
 
 
 def test_holders() -> None:
-    rows = [
-        ("ml", "train", "", ""),
-        ("monitoring", "nvidia-dcgm-exporter-x", "ml", "train"),
-        ("monitoring", "nvidia-dcgm-exporter-x", "", ""),
-        ("", "", "", ""),
+    exporter = {"namespace": "monitoring", "pod": "nvidia-dcgm-exporter-x"}
+    rows: list[tuple[dict[str, str], tuple[str | None, str | None, str | None]]] = [
+        ({"namespace": "ml", "pod": "train"}, ("ml", "train", None)),
+        (exporter | {"exported_namespace": "ml", "exported_pod": "train"}, ("ml", "train", None)),
+        (exporter | {"pod_namespace": "ml", "pod_name": "train", "pod_uid": "u1"}, ("ml", "train", "u1")),
+        (exporter, (None, None, None)),
+        ({}, (None, None, None)),
+        ({"hpc_job": "4711"}, (None, "4711", None)),
+        (exporter | {"hpc_job": "4711"}, (None, "4711", None)),
     ]
-    frame = pl.DataFrame(
-        rows, schema=["namespace", "pod", "exported_namespace", "exported_pod"], orient="row"
-    )
-    assert holders(frame, ".*dcgm-exporter.*").rows() == [
-        ("ml", "train"),
-        ("ml", "train"),
-        (None, None),
-        (None, None),
-    ]
+    frame = pl.DataFrame([dict.fromkeys(PODS, "") | labels for labels, _ in rows])
+    found = holders(frame, ".*dcgm-exporter.*").select("namespace", "pod", "uid").rows()
+    assert found == [wanted for _, wanted in rows]
 
 
-def test_gap_energy_goes_over_the_missing_parts() -> None:
-    hours = pl.DataFrame(
-        {
-            "gpu": ["g", "g"], "hour": [HOUR, HOUR.replace(hour=12)], "mig_id": [None, None], "node": ["n", "n"],
-            "gpu_model": ["H100", "H100"], "observed_hours": [0.5, 1.0], "energy_kwh": [0.2, 0.4],
-        },
-        schema_overrides={"mig_id": pl.String},
-    )  # fmt: skip
-    day = pl.Series("hour", [HOUR.replace(hour=h) for h in (10, 11, 12)], dtype=pl.Datetime("us"))
-    gaps, wrong = gap_hours(hours, pl.DataFrame({"UUID": ["g"], "value": [1.2]}), day, 60)
-    # 1.2 - 0.6 = 0.6 kWh over 1.5 missing hours
-    assert gaps.sort("hour").select("hour", "energy_estimated_kwh", "node").rows() == [
-        (HOUR, pytest.approx(0.2), "n"),
-        (HOUR.replace(hour=11), pytest.approx(0.4), "n"),
-    ]
-    assert wrong == 0
-    none, wrong = gap_hours(hours, pl.DataFrame({"UUID": ["g"], "value": [900.0]}), day, 60)
-    assert none.is_empty()
-    assert wrong == 1
+@pytest.mark.parametrize(
+    ("zone", "day", "wanted"),
+    [
+        # first hour (UTC), hours, length of the last one
+        ("Asia/Kolkata", date(2026, 5, 4), ("2026-05-03T18:30", 24, 1.0)),
+        ("Australia/Adelaide", date(2026, 10, 4), ("2026-10-03T14:30", 23, 1.0)),
+        ("Australia/Lord_Howe", date(2026, 4, 5), ("2026-04-04T13:00", 25, 0.5)),
+        ("Australia/Lord_Howe", date(2026, 10, 4), ("2026-10-03T13:30", 24, 0.5)),
+        ("Asia/Kathmandu", date(2026, 1, 1), ("2025-12-31T18:15", 24, 1.0)),
+    ],
+)
+def test_hours_are_those_of_the_site(zone: str, day: date, wanted: tuple[str, int, float]) -> None:
+    found = spans([day], ZoneInfo(zone))
+    starts = [start for span in found for start in span.starts()]
+    assert starts[0].isoformat()[:16] == wanted[0]
+    assert (len(starts), found[-1].step.total_seconds() / 3600) == wanted[1:]
+    assert len(found) == (1 if wanted[2] == 1 else 2)

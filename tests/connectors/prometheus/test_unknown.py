@@ -10,11 +10,15 @@ import polars as pl
 import pytest
 
 from connectors.prometheus.client import Access, Client
-from connectors.prometheus.gpu import gpu_hours
+from connectors.prometheus.gpu import MJ_PER_KWH, gpu_hours
 from connectors.prometheus.inference import inference_hours
-from connectors.prometheus.question import Question
+from connectors.prometheus.question import Question, Span
+from connectors.prometheus.servers import SERVERS
 from tests.connectors.prometheus.server import Answer, ok, serve
 
+THERE = {m for server in SERVERS if server.name == "vllm" for m in server.metrics} - {
+    "vllm:prompt_tokens_cached_total"
+}
 START = datetime(2026, 9, 1, 10, tzinfo=UTC)
 
 Series = tuple[dict[str, str], float]
@@ -30,7 +34,7 @@ def ask(answers: dict[str, list[Series]], read: Callable[[Question], pl.DataFram
     with serve(answer) as (url, _):
         client = Client(Access(url))
         try:
-            return read(Question(client, START, START))
+            return read(Question(client, [Span(START, START)]))
         finally:
             client.close()
 
@@ -41,10 +45,12 @@ def test_energy_is_counter_else_gauge_else_unknown() -> None:
         {
             "count_over_time": [(card, 60) for card in cards],
             "increase(DCGM_FI_DEV_TOTAL_ENERGY": [(cards[0], 0.3)],
+            "max_over_time(DCGM_FI_DEV_TOTAL_ENERGY": [(cards[0], 5.3 * MJ_PER_KWH)],
+            "min_over_time(DCGM_FI_DEV_TOTAL_ENERGY": [(cards[0], 5.0 * MJ_PER_KWH)],
             "avg_over_time(DCGM_FI_DEV_POWER_USAGE": [(cards[0], 0.9), (cards[1], 0.2)],
             "avg_over_time(DCGM_FI_PROF": [(card, 0.5) for card in cards],
         },
-        lambda question: gpu_hours(question, 60, "none")[0],
+        lambda question: gpu_hours(question, 60, "none", 24).hours,
     )
     assert got.sort("gpu").select("gpu", "observed_hours", "energy_kwh").rows() == [
         ("counter", 1.0, pytest.approx(0.3)),
@@ -60,10 +66,15 @@ def test_slices_without_energy_are_unknown_beside_their_card() -> None:
         {
             "count_over_time": [(card, 60), (piece, 60)],
             "increase(DCGM_FI_DEV_TOTAL_ENERGY": [(card, 0.3)],
+            "max_over_time(DCGM_FI_DEV_TOTAL_ENERGY": [(card, 0.3 * MJ_PER_KWH)],
+            "min_over_time(DCGM_FI_DEV_TOTAL_ENERGY": [(card, 0.0)],
         },
-        lambda question: gpu_hours(question, 60, "none")[0],
+        lambda question: gpu_hours(question, 60, "none", 24).hours,
     )
-    assert got.sort("mig_id").select("mig_id", "energy_kwh").rows() == [(None, 0.3), ("1", None)]
+    assert got.sort("mig_id").select("mig_id", "energy_kwh").rows() == [
+        (None, pytest.approx(0.3)),
+        ("1", None),
+    ]
 
 
 def engine(pod: str, instance: str) -> dict[str, str]:
@@ -80,7 +91,7 @@ def test_a_count_that_one_instance_of_a_pod_lacks_is_unknown() -> None:
             "increase(vllm:generation_tokens_total": [(first, 50)],
             "increase(vllm:e2e": [(first | {"le": le}, 10) for le in ("1.0", "+Inf")],
         },
-        lambda question: inference_hours(question, 60, "none"),
+        lambda question: inference_hours(question, 60, "none", THERE),
     )
     columns = ("pod", "inferences", "tokens_in", "tokens_out", "tokens_cached", "latency_buckets")
     assert got.select(columns).rows() == [("a", 20.0, 200.0, None, None, None)]
@@ -93,7 +104,7 @@ def test_histograms_of_instances_are_added() -> None:
             "count_over_time": [(e, 60) for e in both],
             "increase(vllm:e2e": [(e | {"le": le}, n) for e in both for le, n in (("+Inf", 10), ("1.0", 7))],
         },
-        lambda question: inference_hours(question, 60, "none"),
+        lambda question: inference_hours(question, 60, "none", THERE),
     )
     assert json.loads(got["latency_buckets"][0]) == {"1": 14.0, "+Inf": 20.0}
 
@@ -104,6 +115,6 @@ def test_an_hour_with_a_single_sample_counts_nothing_and_is_left_out() -> None:
             "count_over_time": [(engine("new", "b:1"), 1), (engine("a", "a:1"), 60)],
             "increase(vllm:request_success_total": [(engine("a", "a:1") | {"finished_reason": "stop"}, 10)],
         },
-        lambda question: inference_hours(question, 60, "none"),
+        lambda question: inference_hours(question, 60, "none", THERE),
     )
     assert got.select("pod", "inferences").rows() == [("a", 10.0)]

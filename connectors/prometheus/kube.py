@@ -1,0 +1,198 @@
+"""What kube-state-metrics knows of pods: labels, owners, GPUs requested while running, and names of nodes.
+
+All is joined on the uid of a pod where a series has it; a name alone is given again to the next pod. Which card a pod
+held belongs to `requests.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from connectors.prometheus.question import Question, blank, expected_samples, first_of
+
+POD = ("namespace", "pod", "exported_namespace", "exported_pod", "uid", "exported_uid")
+METRICS = "kube_(pod|namespace)_(labels|annotations)|kube_pod_(owner|info|status_phase|container_resource_requests)|kube_replicaset_owner"
+GPUS = r"nvidia_com_gpu|amd_com_gpu|gpu_intel_com_.*"
+"""Resources that are whole cards. Slices (`nvidia_com_mig_...`) are told apart by their instance."""
+
+
+def _pods(frame: pl.DataFrame) -> pl.DataFrame:
+    """Puts namespace, pod and uid under those names, with or without `honorLabels`."""
+    return frame.with_columns(
+        *(first_of([f"exported_{n}", n]).alias(n) for n in ("namespace", "pod", "uid"))
+    ).drop("exported_namespace", "exported_pod", "exported_uid")
+
+
+def pod_labels(question: Question, wanted: Mapping[str, Sequence[str]], there: set[str]) -> pl.DataFrame:
+    """What labels, annotations and owners of pods say of who they work for.
+
+    A pod's own label comes first, then its annotation, then the label of its namespace; the workload is, where no
+    label names it, the Deployment or other owner of the pod.
+
+    Args:
+        question: The hours.
+        wanted: Dimension (team, ...) -> labels that may hold it, best first; `annotation_` for annotations.
+        there: Names of metrics that the server has.
+
+    Returns:
+        namespace, pod, uid, hour and each dimension (NULL unknown): one row a pod's uid and hour.
+    """
+    names = sorted({name for names in wanted.values() for name in names})
+    labels = [n for n in names if not n.startswith("annotation_")]
+    key = ["namespace", "pod", "uid", "hour"]
+    found = _info(question, "kube_pod_labels", labels, there)
+    for metric, more in (
+        ("kube_pod_annotations", [n for n in names if n.startswith("annotation_")]),
+        ("kube_pod_owner", ["owner_kind", "owner_name"]),
+    ):
+        found = found.join(
+            _info(question, metric, more, there).drop("value"),
+            on=key,
+            how="full",
+            coalesce=True,
+            nulls_equal=True,
+        )
+    space = _info(question, "kube_namespace_labels", labels, there).drop("pod", "uid", "value")
+    found = found.join(space, on=["namespace", "hour"], how="left", suffix="_of_namespace")
+    found = found.join(_replica_sets(question, there), on=["namespace", "owner_name", "hour"], how="left")
+    dimensions = {
+        dimension: first_of([*all_, *(f"{n}_of_namespace" for n in all_ if n in labels)])
+        for dimension, all_ in wanted.items()
+    }
+    if "workload" in dimensions:
+        owner = pl.when(blank("owner_kind").is_not_null()).then(
+            pl.coalesce("deployment", blank("owner_name"))
+        )
+        dimensions["workload"] = pl.coalesce(dimensions["workload"], owner)
+    return found.select(*key, pl.col("value").alias("samples"), **dimensions)
+
+
+def _info(question: Question, metric: str, labels: Sequence[str], there: set[str]) -> pl.DataFrame:
+    """The labels of a metric's series of pods: one row a uid and hour, that with the most samples."""
+    schema = dict.fromkeys(("namespace", "pod", "uid", *labels), pl.String())
+    if metric not in there or not labels:
+        return pl.DataFrame(schema=pl.Schema({**schema, "hour": pl.Datetime("us"), "value": pl.Float64()}))
+    found = _pods(question.ask(f"count_over_time({question.gauge(metric)})", [*POD, *labels]))
+    key = ["namespace", "pod", "uid", "hour"]
+    return (
+        found.sort("value", *labels, descending=[True, *(False for _ in labels)])
+        .unique(key, keep="first", maintain_order=True)
+        .select(*schema, "hour", "value")
+    )
+
+
+def _replica_sets(question: Question, there: set[str]) -> pl.DataFrame:
+    """namespace, owner_name (a ReplicaSet), hour, deployment."""
+    metric = "kube_replicaset_owner"
+    labels = ["namespace", "exported_namespace", "replicaset", "owner_kind", "owner_name"]
+    if metric not in there:
+        texts = dict.fromkeys(("namespace", "owner_name", "deployment"), pl.String())
+        return pl.DataFrame(schema=pl.Schema({**texts, "hour": pl.Datetime("us")}))
+    found = question.ask(f"count_over_time({question.gauge(metric)})", labels)
+    return (
+        found.filter(pl.col("owner_kind") == "Deployment")
+        .select("hour", namespace=first_of(["exported_namespace", "namespace"]), deployment="owner_name", owner_name="replicaset")
+        .unique(["namespace", "owner_name", "hour"])
+    )  # fmt: skip
+
+
+def with_owners(rows: pl.DataFrame, owners: pl.DataFrame, dimensions: Sequence[str]) -> pl.DataFrame:
+    """Adds the dimensions of a row's pod: by uid where the row has one, else by name.
+
+    Of several pods of one name in an hour the one that was there longer counts. A pod that was not seen in just that
+    hour (kube-state-metrics was silent) is what it was in the nearest hour.
+
+    Args:
+        rows: namespace, pod, uid and hour.
+        owners: Result of `pod_labels`.
+        dimensions: Its columns to add.
+    """
+    known = owners.filter(pl.col("pod").is_not_null()).sort(
+        "samples", "uid", descending=[True, False], nulls_last=True
+    )
+    by_name = known.unique(["namespace", "pod", "hour"], keep="first", maintain_order=True)
+    uids = known.filter(pl.col("uid").is_not_null())
+    steps = (
+        (rows.filter(pl.col("uid").is_not_null()), uids.unique(["uid", "hour"], keep="first"), ["uid"]),
+        (rows.filter(pl.col("uid").is_null()), by_name, ["namespace", "pod"]),
+    )
+    parts = []
+    for part, source, key in steps:
+        nearest = source.select(*key, "hour", *dimensions).sort("hour")
+        parts.append(
+            part.sort("hour").join_asof(
+                nearest, on="hour", by=key, strategy="nearest", check_sortedness=False
+            )
+            if nearest.height
+            else part.with_columns(pl.lit(None, dtype=pl.String).alias(d) for d in dimensions)
+        )
+    return pl.concat(parts, how="vertical_relaxed")
+
+
+def requests(question: Question, there: set[str]) -> pl.DataFrame:
+    """GPUs that pods had while they were running.
+
+    Requests stay for pods that are pending or done, so only the time in phase Running counts; where there are no
+    phases, that in which the request was there.
+
+    Args:
+        question: The hours.
+        there: Names of metrics that the server has.
+
+    Returns:
+        namespace, pod, uid, node, hour, gpus, running_hours.
+    """
+    metric, phase = "kube_pod_container_resource_requests", "kube_pod_status_phase"
+    texts = dict.fromkeys(("namespace", "pod", "uid", "node"), pl.String())
+    numbers = dict.fromkeys(("gpus", "running_hours"), pl.Float64())
+    schema = pl.Schema({**texts, "hour": pl.Datetime("us"), **numbers})
+    if metric not in there:
+        return pl.DataFrame(schema=schema)
+    gpu = question.gauge(metric, f'resource=~"{GPUS}"')
+    labels = [*POD, "node", "exported_node", "container", "exported_container", "resource"]
+    asked = _pods(question.ask(f"max_over_time({gpu})", labels))
+    seen = _pods(question.ask(f"count_over_time({gpu})", labels)).rename({"value": "samples"})
+    key = ["namespace", "pod", "uid", "hour"]
+    same = [*key, "node", "exported_node", "container", "exported_container", "resource", "ha"]
+    held = (
+        asked.join(seen, on=same, nulls_equal=True)
+        .with_columns(node=first_of(["exported_node", "node"]))
+        .group_by(*key, "node", "container", "exported_container", "resource")
+        .agg(pl.col("value").max(), pl.col("samples").max())
+        .group_by(*key, "node")
+        .agg(gpus=pl.col("value").sum(), samples=pl.col("samples").max())
+    )
+    if phase in there:
+        running = question.gauge(phase, 'phase="Running"')
+        phases = _pods(question.ask(f"sum_over_time({running})", POD))
+        phases = phases.group_by(key).agg(running=pl.col("value").max())
+        held = held.join(phases, on=key, how="left", nulls_equal=True).with_columns(
+            samples=pl.min_horizontal("samples", pl.coalesce("running", "samples"))
+        )
+    pod = ["namespace", "pod", "uid"]
+    expected = expected_samples(held.rename({"samples": "count"}), pod, None)
+    held = held.join(question.hours().drop("index"), on="hour").with_columns(
+        running_hours=pl.min_horizontal(pl.col("samples") / expected, "length")
+    )
+    return held.filter(pl.col("running_hours") > 0).select(*schema)
+
+
+def nodes(question: Question, there: set[str]) -> pl.DataFrame:
+    """Name (of a pod) or address (host without port) -> node, from kube_pod_info: name, node."""
+    if "kube_pod_info" not in there:
+        return pl.DataFrame(schema={"name": pl.String, "node": pl.String})
+    labels = ["pod", "exported_pod", "pod_ip", "host_ip", "node", "exported_node"]
+    found = question.ask(f"count_over_time({question.gauge('kube_pod_info')})", labels)
+    return (
+        found.select(
+            node=first_of(["exported_node", "node"]),
+            name=pl.concat_list(first_of(["exported_pod", "pod"]), blank("pod_ip"), blank("host_ip")),
+        )
+        .explode("name")
+        .drop_nulls()
+        .unique()
+        .sort("name", "node")
+        .unique("name", keep="first", maintain_order=True)
+    )

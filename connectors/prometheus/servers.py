@@ -1,0 +1,112 @@
+"""Which metrics each model server has for requests, tokens, failures and latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+FAILED = r"abort.*|error.*|cancel.*|timeout|fail.*"
+"""Regular expression of reasons for which a request ended without its answer."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One kind of model server. Of alternative names of a metric the first that is there counts.
+
+    Attributes:
+        name: What it is called.
+        finished: Counters of requests.
+        reason: Label of `finished` that says why a request ended; those that match `FAILED` failed.
+        failures: Counters of requests that failed and are not in `finished`.
+        tokens: Column -> counters of tokens.
+        buckets: Histograms of the time to the whole answer.
+        per_second: Units of the histogram in a second.
+        model: Labels that name the model, best first.
+        workload: Labels that name the workload, best first.
+    """
+
+    name: str
+    finished: tuple[str, ...]
+    reason: str = ""
+    failures: tuple[str, ...] = ()
+    tokens: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    buckets: tuple[str, ...] = ()
+    per_second: float = 1.0
+    model: tuple[str, ...] = ("model_name",)
+    workload: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> set[str]:
+        """Names of all its metrics, selectors cut off."""
+        lists = (self.finished, self.failures, self.buckets, *self.tokens.values())
+        return {m.split("{")[0] for names in lists for m in names}
+
+
+SERVERS = (
+    Server(
+        "vllm",
+        ("vllm:request_success_total",),
+        reason="finished_reason",
+        tokens={
+            "tokens_in": ("vllm:prompt_tokens_total",),
+            "tokens_cached": (
+                "vllm:prompt_tokens_cached_total",
+                'vllm:prompt_tokens_by_source_total{source=~"local_cache_hit|external_kv_transfer"}',
+                "vllm:prefix_cache_hits_total",
+                "vllm:gpu_prefix_cache_hits_total",
+            ),
+            "tokens_out": ("vllm:generation_tokens_total",),
+        },
+        buckets=("vllm:e2e_request_latency_seconds_bucket",),
+    ),
+    Server(
+        "nim",
+        ("request_success_total", "request_finish_total"),
+        reason="finished_reason",
+        failures=("request_failure_total",),
+        tokens={
+            "tokens_in": ("prompt_tokens_total",),
+            "tokens_cached": ("prompt_tokens_cached_total", "prefix_cache_hits_total", "gpu_prefix_cache_hits_total"),
+            "tokens_out": ("generation_tokens_total",),
+        },
+        buckets=("e2e_request_latency_seconds_bucket",),
+    ),
+    Server(
+        "triton",
+        ("nv_inference_count", "nv_inference_request_success"),
+        failures=("nv_inference_request_failure",),
+        buckets=("nv_inference_first_response_histogram_ms_bucket",),
+        per_second=1000.0,
+        model=("model",),
+    ),
+    Server(
+        "tgi",
+        ("tgi_request_success",),
+        failures=("tgi_request_failure",),
+        tokens={
+            "tokens_in": ("tgi_request_input_length_sum",),
+            "tokens_out": ("tgi_request_generated_tokens_sum",),
+        },
+        buckets=("tgi_request_duration_bucket",),
+        model=("model_name", "model_id", "model"),
+    ),
+    Server(
+        "kserve",
+        ("request_predict_seconds_count",),
+        buckets=("request_predict_seconds_bucket",),
+        workload=("inferenceservice", "label_serving_kserve_io_inferenceservice"),
+    ),
+    Server(
+        "ray_serve",
+        ("ray_serve_deployment_request_counter_total", "ray_serve_deployment_request_counter"),
+        failures=("ray_serve_deployment_error_counter_total", "ray_serve_deployment_error_counter"),
+        buckets=("ray_serve_deployment_processing_latency_ms_bucket",),
+        per_second=1000.0,
+        model=("deployment",),
+        workload=("application",),
+    ),
+)  # fmt: skip
+"""In order of preference: where one pod shows the metrics of two, the first counts (KServe in front of vLLM)."""
+
+ANY = "|".join(sorted(set().union(*(s.metrics for s in SERVERS))))
+"""Regular expression of all metrics."""
