@@ -22,7 +22,12 @@ PARTS = pl.Schema(
     dict.fromkeys(("site", "node", "gpu", "gpu_model", "mig_profile", "state", "cost_kind"), pl.String())
     | {"day": pl.Date(), "asset": pl.String(), "currency": pl.String()}
     | dict.fromkeys(DIMENSIONS, pl.String())
-    | {"gpu_hours": pl.Float64(), "use_known": pl.Boolean(), "seen_hours": pl.Float64()}
+    | {
+        "gpu_hours": pl.Float64(),
+        "blind": pl.Boolean(),
+        "use_known": pl.Boolean(),
+        "seen_hours": pl.Float64(),
+    }
     | {"energy_known": pl.Boolean()}
     | {"energy_kwh": pl.Float64(), "energy_estimated_kwh": pl.Float64()}
     | {"fixed_cost": MONEY, "energy_cost": MONEY, "energy_estimated_cost": MONEY}
@@ -121,8 +126,10 @@ def from_parts(parts: pl.DataFrame, ownership: Ownership) -> pl.DataFrame:
     held, unknown = pl.col("state") == "allocated", pl.col("state") == "unknown"
     energy = pl.col("energy_cost") + pl.col("energy_estimated_cost")
     nothing = pl.lit(0).cast(MONEY)
-    known_use = pl.when(held & (pl.col("cost_kind") == "direct")).then("gpu_hours").otherwise(0.0)
+    seen = held & ~pl.col("blind")
+    known_use = pl.when(seen & (pl.col("cost_kind") == "direct")).then("gpu_hours").otherwise(0.0)
     capacity = pl.col("gpu_hours_capacity")
+    sampled = pl.col("gpu_hours_allocated") - pl.col("blind_hours")
     return GPU_DAILY.conform(
         parts.with_columns(
             team=pl.when(held)
@@ -131,6 +138,7 @@ def from_parts(parts: pl.DataFrame, ownership: Ownership) -> pl.DataFrame:
             workload=pl.col("workload").fill_null(NOBODY["workload"]),
             used=known_use,
             held_hours=pl.when(held).then("gpu_hours").otherwise(0.0),
+            blind_hours=pl.when("blind").then("gpu_hours").otherwise(0.0),
             cost_used=pl.when(pl.col("cost_kind") == "direct")
             .then(pl.col("fixed_cost") + energy)
             .otherwise(nothing),
@@ -146,17 +154,18 @@ def from_parts(parts: pl.DataFrame, ownership: Ownership) -> pl.DataFrame:
             pl.col("gpu_model", "currency").first(),
             pl.col("gpu_hours").sort().sum().alias("gpu_hours_capacity"),
             pl.col("held_hours").sort().sum().alias("gpu_hours_allocated"),
-            pl.when(pl.col("use_known").all()).then(pl.col("used").sort().sum()).alias("gpu_hours_used"),
+            pl.col("blind_hours").sort().sum(),
+            pl.when((pl.col("use_known") | pl.col("blind")).all() & ~pl.col("blind").all())
+            .then(pl.col("used").sort().sum())
+            .alias("gpu_hours_used"),
             pl.when(pl.col("energy_known").all()).then(pl.col("energy_kwh").sort().sum()).alias("energy_kwh"),
             pl.col("seen_hours", "energy_estimated_kwh").sort().sum(),
             pl.col("cost_used", "cost_idle", "cost_unallocated").sum(),
         )
         .with_columns(
-            utilisation=pl.when(pl.col("gpu_hours_allocated") > 0).then(
-                pl.col("gpu_hours_used") / pl.col("gpu_hours_allocated")
-            ),
+            utilisation=pl.when(sampled > 0).then(pl.col("gpu_hours_used") / sampled),
             coverage=pl.when(~unknown)
-            .then(1.0)
+            .then(1 - pl.when(capacity > 0).then(pl.col("blind_hours") / capacity).otherwise(0.0))
             .when(capacity > 0)
             .then(pl.min_horizontal(pl.col("seen_hours") / capacity, 1.0))
             .otherwise(0.0),
@@ -186,6 +195,7 @@ def _unseen(servers: pl.DataFrame, hours: pl.DataFrame, sites: Mapping[str, Site
         state=pl.lit("unknown"),
         cost_kind=pl.lit("unallocated"),
         gpu_hours="capacity",
+        blind=pl.lit(value=False),
         use_known=pl.lit(value=False),
         energy_known=pl.lit(value=True),
         seen_hours=pl.lit(0.0),

@@ -44,7 +44,7 @@ class Hours:
         holders: One row for each card, day, mig_profile, state and holder: CARD, gpu_model, mig_profile,
             state (allocated, unallocated, unknown), owner columns (NULL unless allocated), busy_hours and
             idle_hours (GPU-h, together this row's part of the card's capacity; held hours of unknown use are
-            busy), use_known, seen_hours (of unknown rows: samples that name no holder), energy_kwh,
+            busy), blind (held by the scheduler's requests alone, in a gap), use_known, seen_hours (of unknown rows: samples that name no holder), energy_kwh,
             energy_estimated_kwh, energy_cost, energy_estimated_cost (of the energy that is known), energy_known
             (that of every hour is).
         anomalies: What telemetry and register contradict each other in, in `ANOMALIES`.
@@ -189,6 +189,7 @@ def _holders(rows: pl.DataFrame, absent: pl.DataFrame, cards: pl.DataFrame) -> p
         .then(pl.col("hours") - pl.col("used"))
         .otherwise(none),
         seen_hours=pl.when(unknown).then("hours").otherwise(none),
+        blind=held & pl.col("sampled").not_().fill_null(value=False),
         use_known=~unknown & (~held | pl.col("used").is_not_null() | (pl.col("hours") == 0)),
         energy_known=pl.col("energy_kwh").is_not_null()
         | (pl.col("weight").is_not_null() & (pl.col("hours") == 0)),
@@ -196,6 +197,7 @@ def _holders(rows: pl.DataFrame, absent: pl.DataFrame, cards: pl.DataFrame) -> p
     nobody = absent.select(
         *CARD,
         state=pl.lit("unallocated"),
+        blind=pl.lit(value=False),
         busy_hours="hours",
         use_known=pl.lit(value=True),
         energy_known=pl.lit(value=True),
@@ -203,11 +205,12 @@ def _holders(rows: pl.DataFrame, absent: pl.DataFrame, cards: pl.DataFrame) -> p
     dark = cards.filter(pl.col("unknown") > 0).select(
         *CARD,
         state=pl.lit("unknown"),
+        blind=pl.lit(value=False),
         busy_hours="unknown",
         use_known=pl.lit(value=False),
         energy_known=pl.lit(value=True),
     )
-    names = [*CARD, "mig_profile", "state", *DIMENSIONS]
+    names = [*CARD, "mig_profile", "state", "blind", *DIMENSIONS]
     sums = ["busy_hours", "idle_hours", "seen_hours", *SUMS]
     flags = ["use_known", "energy_known"]
     stacked = pl.concat([measured.select(*names, *sums, *flags), nobody, dark], how="diagonal")

@@ -53,9 +53,8 @@ def gap_rows(
         .join(cards, on="gpu", how="left")
         .select("hour", "gpu", "node", "gpu_model", "energy_estimated_kwh", observed_hours=pl.lit(0.0), energy_kwh=pl.lit(0.0))
     )  # fmt: skip
-    bridged = pl.col("estimated").is_not_null()
     named = held.with_columns(
-        allocated=pl.lit(value=True), energy_kwh=pl.when(bridged).then(0.0), sampled=pl.lit(value=False)
+        allocated=pl.lit(value=True), energy_kwh=pl.lit(0.0), sampled=pl.lit(value=False)
     ).drop("missing", "part", "estimated")
     return pl.concat([named, nobody.with_columns(sampled=pl.lit(value=False))], how="diagonal")
 

@@ -37,6 +37,16 @@ def by_state(frame: pl.DataFrame, *columns: str) -> dict[str, tuple[Any, ...]]:
     return {row[0]: row[1:] for row in frame.select("state", *columns).iter_rows()}
 
 
+def test_hours_held_in_a_gap_are_the_holders_and_their_use_is_unknown() -> None:
+    blind = {"sampled": False, "used_hours": None, "energy_kwh": 0.0, "energy_estimated_kwh": 0.2}
+    got = compute(*(hour(h) for h in range(18)), *(hour(h, **blind) for h in range(18, 24)))
+    # 18 h sampled at half use: 9 of 18 h used; 6 h of the gap are held, and the scheduler alone says so: 18 / 24
+    columns = ("gpu_hours_capacity", "gpu_hours_allocated", "gpu_hours_used", "utilisation", "coverage")
+    assert by_state(got, *columns) == {"allocated": (24, 24, 9, 0.5, 0.75)}
+    # 100 a day: 9 h used and 6 h of unknown use = 62.50, 9 h idle = 37.50; energy (18 x 0.5 + 6 x 0.2) x 0.15 = 1.53
+    assert by_state(got, *COSTS) == {"allocated": (Decimal("64.03"), Decimal("37.50"), 0)}
+
+
 def test_a_day_of_one_card() -> None:
     got = compute(
         *(hour(h) for h in range(12)),

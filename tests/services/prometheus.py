@@ -1,4 +1,4 @@
-"""A real Prometheus for tests: the Debian package unpacked without root, backfilled by promtool, on loopback.
+"""A real Prometheus and VictoriaMetrics for tests: the Debian packages unpacked without root, backfilled by promtool, on loopback.
 
 The package is kept in `$TIERWISE_TEST_CACHE`, or `.cache/` of the repository. Where it cannot be had, tests are
 skipped with the reason; with `$CI` set they fail.
@@ -12,10 +12,11 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -28,29 +29,32 @@ def _unavailable(reason: str) -> None:
     pytest.skip(reason)
 
 
-def binaries() -> Path:
-    """The folder with prometheus and promtool, downloaded on first use."""
-    found = shutil.which("prometheus")
-    if found and shutil.which("promtool"):
+def unpacked(package: str, *commands: str) -> Path:
+    """The folder with the commands of a Debian package, downloaded on first use."""
+    found = shutil.which(commands[0])
+    if found and all(shutil.which(c) for c in commands):
         return Path(found).parent
-    cache = Path(os.environ.get("TIERWISE_TEST_CACHE") or ROOT / ".cache") / "prometheus"
+    cache = Path(os.environ.get("TIERWISE_TEST_CACHE") or ROOT / ".cache") / package
     folder = cache / "x" / "usr" / "bin"
-    if (folder / "promtool").is_file():
+    if (folder / commands[-1]).is_file():
         return folder
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
-        _unavailable(
-            "Prometheus cannot be had: there is neither a prometheus on the PATH nor apt-get and dpkg"
-        )
+        _unavailable(f"{package} cannot be had: it is not on the PATH, and there is no apt-get and dpkg")
     cache.mkdir(parents=True, exist_ok=True)
     got = subprocess.run(
-        ["apt-get", "download", "-qq", "prometheus"], cwd=cache, capture_output=True, text=True, check=False
+        ["apt-get", "download", "-qq", package], cwd=cache, capture_output=True, text=True, check=False
     )
-    packages = sorted(cache.glob("prometheus_*.deb"))
+    packages = sorted(cache.glob(f"{package}_*.deb"))
     if got.returncode or not packages:
-        _unavailable(f"Prometheus cannot be had: apt-get download prometheus: {got.stderr.strip()[-300:]}")
+        _unavailable(f"{package} cannot be had: apt-get download {package}: {got.stderr.strip()[-300:]}")
     subprocess.run(["dpkg", "-x", packages[-1].name, "x"], cwd=cache, check=True, capture_output=True)
     packages[-1].unlink()
     return folder
+
+
+def binaries() -> Path:
+    """The folder with prometheus and promtool."""
+    return unpacked("prometheus", "prometheus", "promtool")
 
 
 def free_port() -> int:
@@ -61,38 +65,86 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def prometheus(openmetrics: Path, folder: Path) -> Iterator[str]:
-    """Starts a Prometheus that holds a file of series; yields its URL."""
+def prometheus(openmetrics: Path, folder: Path, web_config: str = "", scheme: str = "http") -> Iterator[str]:
+    """Starts a Prometheus that holds a file of series; yields its URL.
+
+    Args:
+        openmetrics: The series.
+        folder: Where it works.
+        web_config: Its web configuration (TLS, users); "" for none.
+        scheme: http or https.
+    """
     bin_ = binaries()
-    tsdb, log = folder / "tsdb", folder / "prometheus.log"
+    tsdb = folder / "tsdb"
     subprocess.run(
         [bin_ / "promtool", "tsdb", "create-blocks-from", "--max-block-duration=744h", "openmetrics", openmetrics, tsdb, "-q"],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     (folder / "prometheus.yml").write_text("global: {scrape_interval: 1m}\n")
-    url = f"http://127.0.0.1:{free_port()}"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [
-                bin_ / "prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={tsdb}",
-                "--storage.tsdb.retention.time=100y", f"--web.listen-address={url.removeprefix('http://')}", "--log.level=warn",
-            ],
-            stdout=output, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    try:
-        _await(url, server, log)
+    (folder / "web.yml").write_text(web_config)
+    address = f"127.0.0.1:{free_port()}"
+    command: list[str | Path] = [
+        bin_ / "prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={tsdb}",
+        "--storage.tsdb.retention.time=100y", f"--web.listen-address={address}", "--log.level=warn",
+        f"--web.config.file={folder / 'web.yml'}",
+    ]  # fmt: skip
+    with _running(command, address, folder / "prometheus.log", "/-/ready" if scheme == "http" else ""):
+        yield f"{scheme}://{address}"
+
+
+@contextlib.contextmanager
+def victoria_metrics(openmetrics: Path, folder: Path) -> Iterator[str]:
+    """Starts a VictoriaMetrics that holds a file of series; yields its URL."""
+    bin_ = unpacked("victoria-metrics", "victoria-metrics")
+    address = f"127.0.0.1:{free_port()}"
+    command: list[str | Path] = [
+        bin_ / "victoria-metrics", f"-storageDataPath={folder / 'vm'}", "-retentionPeriod=100y", f"-httpListenAddr={address}",
+    ]  # fmt: skip
+    with _running(command, address, folder / "vm.log", "/health"):
+        url = f"http://{address}"
+        with openmetrics.open() as file:
+            lines = (line.rstrip() + "000\n" for line in file if not line.startswith("#"))
+            for batch in _batches(lines, 200_000):
+                _post(f"{url}/api/v1/import/prometheus", "".join(batch).encode())
+        _post(f"{url}/internal/force_flush", b"")
         yield url
+
+
+def _batches(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    source = iter(lines)
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+def _post(url: str, data: bytes) -> None:
+    with urlopen(Request(url, data=data, method="POST"), timeout=60) as answer:
+        answer.read()
+
+
+@contextlib.contextmanager
+def _running(command: Sequence[str | Path], address: str, log: Path, ready: str) -> Iterator[None]:
+    with log.open("w") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        _await(address, ready, server, log)
+        yield
     finally:
         server.terminate()
         server.wait(timeout=20)
 
 
-def _await(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def _await(address: str, ready: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Waits for the path to answer, or without one for the port to open."""
+    host, port = address.split(":")
     for _ in range(300):
-        with contextlib.suppress(URLError, ConnectionError), urlopen(f"{url}/-/ready", timeout=2) as answer:
-            if answer.status == 200:
+        with contextlib.suppress(URLError, ConnectionError, OSError):
+            if not ready:
+                socket.create_connection((host, int(port)), timeout=2).close()
                 return
+            with urlopen(f"http://{address}{ready}", timeout=2) as answer:
+                if answer.status == 200:
+                    return
         if server.poll() is not None:
             break
         time.sleep(0.1)
-    pytest.fail(f"Prometheus did not start: {log.read_text()[-2000:]}")
+    pytest.fail(f"the server did not start: {log.read_text()[-2000:]}")
