@@ -49,6 +49,7 @@ class BillFile:
         columns: Names of the columns, in order.
         months: Billing months of its rows; rows that name none or another are laid to the first.
         strict: A CSV whose lines all end alike; DuckDB reads others only when told not to be strict.
+        dates: Order of its dates (mdy, dmy) where they are not ISO 8601 (`connectors/bills/dates.py`).
     """
 
     key: str
@@ -58,6 +59,7 @@ class BillFile:
     columns: tuple[str, ...]
     months: tuple[date, ...] = ()
     strict: bool = True
+    dates: str = ""
 
 
 def open_bill(
@@ -199,6 +201,7 @@ class Shape:
         months: Months that rows of these files may name.
         types: Native column of Parquet -> its DuckDB type; empty for CSV, where all is text.
         own: Numbers in `text` are of type DECIMAL, not text.
+        dates: Order of their dates, as in `BillFile`.
     """
 
     files: tuple[BillFile, ...]
@@ -208,6 +211,7 @@ class Shape:
     months: tuple[date, ...]
     types: Mapping[str, str] = field(default_factory=dict)
     own: bool = False
+    dates: str = ""
 
 
 def shapes(files: Sequence[BillFile], engine: Engine) -> list[Shape]:
@@ -216,7 +220,7 @@ def shapes(files: Sequence[BillFile], engine: Engine) -> list[Shape]:
     for bill in files:
         types = engine.columns(f"SELECT * FROM {scan([bill])}") if bill.form == "parquet" else {}
         types.pop("__file", None)
-        key = (bill.form, bill.strict, bill.columns, bill.months, tuple(types.items()))
+        key = (bill.form, bill.strict, bill.dates, bill.columns, bill.months, tuple(types.items()))
         groups.setdefault(key, ([], types))[0].append(bill)
     return [_shape(tuple(group), types) for group, types in groups.values()]
 
@@ -229,7 +233,7 @@ def _shape(files: tuple[BillFile, ...], types: dict[str, str]) -> Shape:
         text = {c: f"nullif(json_extract_string({identifier(c)}, '$'), '')" for c in first.columns}
     else:
         text = {column: f"c{i}" for i, column in enumerate(first.columns)}
-    return Shape(files, scan(files), text, first.months[0], first.months, types)
+    return Shape(files, scan(files), text, first.months[0], first.months, types, dates=first.dates)
 
 
 def scan(files: Sequence[BillFile]) -> str:

@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from connectors.base import Engine
 from connectors.bills.files import BillFile, Shape, scan
-from connectors.bills.rules import CHECKS, has_value, is_null_text, mark_name, null_name, value_name
+from connectors.bills.rules import (
+    CHECKS,
+    amount,
+    has_value,
+    is_null_text,
+    mark_name,
+    null_name,
+    value_name,
+)
 from connectors.bills.stage import Native, Stage, marking, native_sql, stage_sql
 from connectors.sql import identifier
 
@@ -24,7 +33,7 @@ RAW_LENGTH = 500
 NO_CURRENCY = "XXX"
 """ISO 4217's code for `no currency`: the currency under which money of rows that name none is counted."""
 
-COST = "TRY_CAST(__cost AS DECIMAL(38,12))"
+COST = amount("__cost", "__currency")
 CURRENCY = (
     f"CASE WHEN COALESCE(trim(__currency), '') = '' OR {is_null_text('__currency')} "
     f"THEN '{NO_CURRENCY}' ELSE __currency END"
@@ -121,7 +130,7 @@ def _detailed(
     stage: Stage, bill: BillFile, shape: Shape, native: Native, *, where: str, limit: int, engine: Engine
 ) -> Iterator[dict[str, Any]]:
     """Rejected rows of one file, read again with their numbers and native values."""
-    one = Shape((bill,), scan([bill]), shape.text, shape.default_month, shape.months)
+    one = replace(shape, files=(bill,), scan=scan([bill]))
     sql = stage_sql(
         [native_sql(one, native, numbered=True)],
         stage.present,

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from connectors.base import Object, SourceError
+from connectors.bills.dates import is_written, iso
 from connectors.bills.files import JSON_FORMS, BillFile, json_lines, open_bill
 from connectors.objects import Store, read_json, write_json
 
@@ -36,6 +37,12 @@ def parse_month(text: str | None) -> date | None:
     return date(moment.year, moment.month, 1) if 2000 <= moment.year < 2100 else None
 
 
+ORDER_HINT = "; dates such as 4/1/25 prove no order here: set `date_order: mdy` or `dmy` (kind focus)"
+
+Prepare = Callable[[BillFile], BillFile]
+"""Adds to a file just opened what its format has to know about it. Raises SourceError if it cannot be known."""
+
+
 class MonthIndex:
     """Months by file, kept in a JSON file below the cache.
 
@@ -44,13 +51,22 @@ class MonthIndex:
         cache: The JSON file.
         version: Version of the way of looking; an index of another one is not used.
         parse: How the column names a month.
+        prepare: Looks further into a file.
     """
 
-    def __init__(self, store: Store, cache: Path, version: str, parse: Parse = parse_month) -> None:
+    def __init__(
+        self,
+        store: Store,
+        cache: Path,
+        version: str,
+        parse: Parse = parse_month,
+        prepare: Prepare = lambda bill: bill,
+    ) -> None:
         self._store = store
         self._cache = cache
         self._version = version
         self._parse = parse
+        self._prepare = prepare
 
     def months(
         self, objects: Sequence[Object], column: Column, *, forget: bool = False
@@ -73,7 +89,7 @@ class MonthIndex:
                 entries[name] = known[name]
                 continue
             path = self._store.fetch([item])[0]
-            bill = open_bill(item, self._store.uri(item.key), path)
+            bill = self._prepare(open_bill(item, self._store.uri(item.key), path))
             entries[name] = [m.isoformat() for m in _scan(bill, column(bill), self._parse)]
         if entries != known:
             write_json(self._cache, entries)
@@ -91,11 +107,11 @@ def _scan(bill: BillFile, column: str | Sequence[str], parse: Parse) -> list[dat
         reason = str(error).strip().split("\n", maxsplit=1)[0]
         msg = f"{bill.uri} is damaged or not a complete CSV, JSON lines or Parquet file ({reason}); have it delivered again"
         raise SourceError(msg) from error
-    months = sorted({month for month in map(parse, texts) if month})
+    months = sorted({month for month in (parse(iso(text, bill.dates)) for text in texts) if month})
     if texts and not months:
         msg = (
             f"{bill.uri}: column {' or '.join(map(repr, columns))} holds no date such as 2026-09-01T00:00:00Z "
-            f"in any row (found {texts[:3]}); correct the export"
+            f"in any row (found {texts[:3]}); correct the export{ORDER_HINT if any(map(is_written, texts)) else ''}"
         )
         raise SourceError(msg)
     return months

@@ -10,7 +10,7 @@ from datetime import date
 
 from connectors.base import Context, Object, Slice, SourceError
 from connectors.bills.files import SUFFIXES, BillFile, is_bill, open_bill
-from connectors.bills.months import Column, MonthIndex, Parse, parse_month
+from connectors.bills.months import Column, MonthIndex, Parse, Prepare, parse_month
 from connectors.objects import Store
 
 
@@ -31,6 +31,7 @@ class PlainFiles:
         parse: How that column names a month.
         suffixes: Names of files that may be bills.
         optional: Columns that a JSON file may have even if none of its first lines names them.
+        prepare: Looks further into each file.
     """
 
     def __init__(
@@ -43,13 +44,17 @@ class PlainFiles:
         parse: Parse = parse_month,
         suffixes: tuple[str, ...] = SUFFIXES,
         optional: Sequence[str] = (),
+        prepare: Prepare = lambda bill: bill,
     ) -> None:
         self._store = store
         self._version = version
         self._column = column
         self._suffixes = suffixes
         self._optional = optional
-        self._index = MonthIndex(store, context.cache / f"months-{context.name}.json", version, parse)
+        self._prepare = prepare
+        self._index = MonthIndex(
+            store, context.cache / f"months-{context.name}.json", version, parse, prepare
+        )
 
     def objects(self) -> list[Object]:
         """The bill files at the location.
@@ -117,7 +122,7 @@ class PlainFiles:
         months = self._index.months(objects, self._column)
         paths = self._store.fetch(objects)
         return [
-            open_bill(o, self._store.uri(o.key), path, months[o.key], self._optional)
+            self._prepare(open_bill(o, self._store.uri(o.key), path, months[o.key], self._optional))
             for o, path in zip(objects, paths, strict=True)
         ]
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from connectors.sql import identifier, literal
+from connectors.sql import identifier, literal, literals
 from models import focus
 
 MISSING = "missing_mandatory"
@@ -28,6 +28,30 @@ REJECTING = ("BilledCost", "EffectiveCost", "BillingCurrency", "ChargeCategory")
 PERIODS = ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd")
 
 TAGS = ("Tags", "AllocatedTags")
+
+
+DOLLARS = ("USD", "CAD", "AUD", "NZD", "SGD", "HKD", "TWD", "MXN", "BRL", "ARS", "CLP", "COP")
+"""Currencies whose sign is $."""
+
+WRITTEN = r"\s*-?\(?\s*\$?\s*-?(\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,}|\d+(\.\d+)?)\s*\)?\s*"
+"""An amount as spreadsheets write it, where it has one meaning: `$1,234.50`, `(12.00)`; not `1,234`, nor `1,5`."""
+
+
+def amount(text: str, currency: str) -> str:
+    """SQL: an amount, plain or as a spreadsheet writes it; NULL where it is none or has the sign of another currency.
+
+    Args:
+        text: The amount, as text or DECIMAL.
+        currency: SQL of the currency it is in.
+    """
+    as_text = f"CAST({text} AS VARCHAR)"
+    bare = f"regexp_replace({as_text}, '[-$,()\\s]', '', 'g')"
+    negative = f"regexp_matches({as_text}, '[-(]')"
+    meant = f"regexp_full_match({as_text}, {literal(WRITTEN)}) AND ({as_text} NOT LIKE '%$%' OR list_contains({literals(DOLLARS)}, trim({currency})))"
+    return (
+        f"COALESCE(TRY_CAST({text} AS DECIMAL(38,12)), CASE WHEN {meant} THEN "
+        f"TRY_CAST(CASE WHEN {negative} THEN '-' ELSE '' END || {bare} AS DECIMAL(38,12)) END)"
+    )
 
 
 @dataclass(frozen=True)
@@ -61,7 +85,9 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
     if sure or (column.type == "text" and column.name != "AvailabilityZone" and not column.allowed):
         return c
     if column.type == "decimal":
-        return f"TRY_CAST({c} AS DECIMAL(38,12))"
+        priced = "PricingCurrency" if column.name.startswith("PricingCurrency") else "BillingCurrency"
+        is_money = own is not None and own.startswith("DECIMAL")
+        return f"TRY_CAST({c} AS DECIMAL(38,12))" if is_money else amount(c, identifier(priced))
     if column.type == "timestamp":
         is_moment = own is not None and own.startswith("TIMESTAMP")
         moment = (
@@ -125,6 +151,9 @@ def _checks() -> list[Check]:
             if name not in REJECTING:
                 unknown = f"{c} IS NOT NULL AND {t(name)} IS NULL"
                 result.append(Check("flagged", "unknown_value", name, unknown))
+        if column.type == "decimal":
+            signs = " OR ".join(f"contains(CAST({c} AS VARCHAR), {literal(sign)})" for sign in "$,(")
+            result.append(Check("repaired", "spelling", name, f"{t(name)} IS NOT NULL AND ({signs})"))
         if column.required and name not in REJECTING and name not in PERIODS:
             result.append(Check("flagged", MISSING, name, f"{c} IS NULL"))
     return result

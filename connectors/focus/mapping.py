@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connectors.base import SourceError
+from connectors.bills.dates import iso_sql
 from connectors.bills.files import BillFile, Shape
-from connectors.bills.rules import PERIODS, REJECTING
+from connectors.bills.rules import PERIODS, REJECTING, is_null_text
 from connectors.bills.stage import NAMES, Native, require
+from connectors.sql import literal
 from models import focus
 
 MANDATORY = (*REJECTING, *PERIODS)
@@ -33,7 +35,7 @@ def other_dataset(columns: Sequence[str]) -> str | None:
     The contracts themselves are no charges: their purchases are rows of cost and usage.
     """
     names = {c.lower() for c in columns}
-    if names & {"effectivecost", "chargecategory"}:
+    if names & {"effectivecost", "chargeperiodstart"}:
         return None
     return next((dataset for column, dataset in OTHER_DATASETS.items() if column in names), None)
 
@@ -67,11 +69,15 @@ def period_column(bill: BillFile) -> str:
     raise SourceError(msg)
 
 
-def to_focus(shape: Shape) -> Native:
+def to_focus(shape: Shape, currency: str | None = None) -> Native:
     """A FOCUS file of any version as FOCUS 1.4.
 
     1.0 to 1.3 name the provider `ProviderName`; `ServiceProviderName` (1.3 and later) is taken from it where
     absent. `HostProviderName` (1.3) stays NULL where the file does not know it. `PublisherName` is dropped.
+
+    Args:
+        shape: The files.
+        currency: BillingCurrency of rows that name none; None: they are rejected.
 
     Raises:
         SourceError: A mandatory column is missing, or is there twice in different spellings.
@@ -87,7 +93,11 @@ def to_focus(shape: Shape) -> Native:
             msg = f"{shape.files[0].uri}: column {name!r} is there twice in different spellings; keep one"
             raise SourceError(msg)
         else:
-            found[name] = text
+            found[name] = iso_sql(text, shape.dates) if is_moment(column) else text
+    if currency:
+        named = found.get("BillingCurrency", "CAST(NULL AS VARCHAR)")
+        nothing = f"COALESCE(trim({named}), '') = '' OR {is_null_text(named)}"
+        found["BillingCurrency"] = f"CASE WHEN {nothing} THEN {literal(currency)} ELSE {named} END"
     require(found, MANDATORY, shape)
     providers = [found[c] for c in ("ServiceProviderName", "ProviderName") if c in found]
     if providers:

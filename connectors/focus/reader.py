@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
+from pydantic import Field
+
 from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
+from connectors.bills.dates import WORDS
+from connectors.bills.files import BillFile
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles
 from connectors.bills.runs import refuse_runs
 from connectors.bills.stage import Bill
-from connectors.focus.files import Datasets, counting
+from connectors.focus.files import Datasets, counting, dated
 from connectors.focus.mapping import is_moment, is_number, period_column, to_focus
 from connectors.objects import LocationOptions, open_store
 
-VERSION = "focus-2"
+VERSION = "focus-3"
 """Changes whenever the same file would give other facts."""
 
 
@@ -24,9 +29,13 @@ class Options(LocationOptions):
 
     Attributes:
         tier: Tier of charges that are not for a managed model API.
+        date_order: How to read dates such as 4/1/25: mdy or dmy. Needed only where a file does not prove it.
+        currency: BillingCurrency (ISO 4217) of rows that name none. Without it they are rejected.
     """
 
     tier: Literal["cloud", "api", "onprem", "edge"] = "cloud"
+    date_order: Literal["mdy", "dmy"] | None = None
+    currency: str | None = Field(default=None, pattern="^[A-Z]{3}$")
 
 
 class FocusReader:
@@ -39,7 +48,11 @@ class FocusReader:
         self.context = context
         self._store = open_store(self.options, context.base, context.cache)
         self._datasets = Datasets(self._store, context.cache / f"datasets-{context.name}.json")
-        self._files = PlainFiles(self._store, context, VERSION, period_column)
+        self._order = self.options.date_order or ""
+        version = f"{VERSION}-{self._order}"
+        self._files = PlainFiles(
+            self._store, context, version, period_column, prepare=lambda bill: dated(bill, self._order)
+        )
 
     def check(self) -> str:
         """Says what is there.
@@ -70,7 +83,8 @@ class FocusReader:
         note = (
             f"no cost rows, not read: {', '.join(f'{k} ({d})' for k, d in others.items())}" if others else ""
         )
-        slices = self._files.slices(self.options.tier, note=note, objects=costs)
+        currency = self.options.currency or ""
+        slices = self._files.slices(self.options.tier, currency, note=note, objects=costs)
         refuse_runs(self._store, slices)
         return slices
 
@@ -80,5 +94,26 @@ class FocusReader:
         Raises:
             SourceError: A file cannot be read.
         """
-        bill = Bill(self.context.name, self.options.tier, to_focus, is_number, is_moment)
-        yield from load_bill(bill, slices, self._files.open(slices), work, engine)
+        currency = self.options.currency
+        bill = Bill(
+            self.context.name,
+            self.options.tier,
+            lambda shape: to_focus(shape, currency),
+            is_number,
+            is_moment,
+        )
+        files = self._files.open(slices)
+        for loaded in load_bill(bill, slices, files, work, engine):
+            yield replace(loaded, note="; ".join(filter(None, [loaded.note, *self._remarks(loaded, files)])))
+
+    def _remarks(self, loaded: Loaded, files: Sequence[BillFile]) -> Iterator[str]:
+        """What was taken from options or concluded rather than read."""
+        keys = {o.key for o in loaded.slice.objects}
+        mine = [f for f in files if f.key in keys]
+        for order, words in WORDS.items():
+            if found := [f.key for f in mine if f.dates == order]:
+                yield f"dates read as {words}: {', '.join(found)}"
+        if self.options.currency:
+            lacking = [f.key for f in mine if "billingcurrency" not in map(str.lower, f.columns)]
+            if lacking:
+                yield f"billed in {self.options.currency} by the option `currency`: {', '.join(lacking)}"

@@ -1,0 +1,98 @@
+"""Dates that are not written as ISO 8601: in which order day, month and year stand, as far as a file proves it.
+
+`4/1/25` is 1 April or 4 January. A file proves its order by a number above 12, or by billing periods that are
+whole calendar months when they are read in one order and not in the other. What no file proves, an option says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import product
+from typing import Literal
+
+from connectors.base import SourceError
+from connectors.sql import literal
+
+Order = Literal["mdy", "dmy"]
+WORDS = {"mdy": "month/day/year", "dmy": "day/month/year"}
+
+WRITTEN = r"\s*\d{1,2}(?:/\d{1,2}/\d{2}(?:\d{2})?|\.\d{1,2}\.\d{2}(?:\d{2})?|-\d{1,2}-\d{4})(?:[ T].*)?\s*"
+"""01/09/2026, 1.9.26, 01-09-2026, and with a time; 26-09-01 is none of them."""
+
+TIMES = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+
+
+def formats(order: Order) -> list[str]:
+    """Formats of `strptime` for an order; two digits of a year are tried first, since four never fit them."""
+    first, second = ("%m", "%d") if order == "mdy" else ("%d", "%m")
+    days = [f"{first}/{second}/%y", f"{first}/{second}/%Y", f"{first}.{second}.%y", f"{first}.{second}.%Y"]
+    return [day + time for day, time in product([*days, f"{first}-{second}-%Y"], TIMES)]
+
+
+def is_written(text: str | None) -> bool:
+    """The text is a date whose order is not that of ISO 8601."""
+    return re.fullmatch(WRITTEN, text or "") is not None
+
+
+def iso(text: str | None, order: str) -> str | None:
+    """A date of that order as ISO 8601; any other text as it is."""
+    if order in WORDS and text is not None and is_written(text):
+        moment = _moment(text, order)
+        return text if moment is None else moment.isoformat()
+    return text
+
+
+def iso_sql(text: str, order: str) -> str:
+    """SQL of the same."""
+    if order not in WORDS:
+        return text
+    known = "[" + ", ".join(map(literal, formats("mdy" if order == "mdy" else "dmy"))) + "]"
+    moment = f"CAST(try_strptime(trim({text}), {known}) AS VARCHAR)"
+    return f"CASE WHEN regexp_full_match({text}, {literal(WRITTEN)}) THEN COALESCE({moment}, {text}) ELSE {text} END"
+
+
+def proven(moments: Iterable[str], periods: Sequence[tuple[str, str]], uri: str) -> Order | None:
+    """The order that a file's dates prove; None if they prove none.
+
+    Args:
+        moments: Its distinct dates.
+        periods: Its distinct billing periods, start and end.
+        uri: Its name, for the error.
+
+    Raises:
+        SourceError: Some dates can be read only in one order and others only in the other.
+    """
+    dates = [m for m in moments if is_written(m)]
+    fits = {o: [m for m in dates if _moment(m, o) is not None] for o in WORDS}
+    only = {o: [m for m in fits[o] if m not in fits[other]] for o, other in (("mdy", "dmy"), ("dmy", "mdy"))}
+    if only["mdy"] and only["dmy"]:
+        msg = (
+            f"{uri}: its dates are in two orders: {only['mdy'][0]!r} can only be month/day/year and "
+            f"{only['dmy'][0]!r} only day/month/year; export it with dates such as 2026-09-01T00:00:00Z"
+        )
+        raise SourceError(msg)
+    if only["mdy"] or only["dmy"]:
+        return "mdy" if only["mdy"] else "dmy"
+    pairs = [(start, end) for start, end in periods if is_written(start) and is_written(end)]
+    whole = {o: all(_is_month(start, end, o) for start, end in pairs) for o in WORDS}
+    if not pairs or whole["mdy"] == whole["dmy"]:
+        return None
+    return "mdy" if whole["mdy"] else "dmy"
+
+
+def _moment(text: str, order: str) -> datetime | None:
+    for form in formats("mdy" if order == "mdy" else "dmy"):
+        try:
+            return datetime.strptime(text.strip(), form)  # noqa: DTZ007
+        except ValueError:
+            continue
+    return None
+
+
+def _is_month(start: str, end: str, order: str) -> bool:
+    first, last = _moment(start, order), _moment(end, order)
+    if first is None or last is None or (first.day, last.day) != (1, 1):
+        return False
+    return (last.year - first.year) * 12 + last.month - first.month == 1

@@ -1,0 +1,68 @@
+"""The order of day, month and year: proven by the file, said by an option, or not known."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from connectors.base import SourceError
+from connectors.bills.dates import is_written, iso, iso_sql, proven
+
+APRIL = ("4/1/25", "5/1/25")
+
+# (dates, billing periods, order)
+PROOFS: list[tuple[list[str], list[tuple[str, str]], str | None]] = [
+    (["4/13/25"], [], "mdy"),
+    (["13/4/25"], [], "dmy"),
+    (["04/05/2026", "28.02.2026"], [], "dmy"),
+    (["4/1/25", "5/1/25"], [APRIL], "mdy"),  # 1 April to 1 May is a month, 4 to 5 January is none
+    (["1/4/25", "1/5/25"], [("1/4/25", "1/5/25")], "dmy"),
+    (["12/1/25", "1/1/26"], [("12/1/25", "1/1/26")], "mdy"),
+    (["1/1/25", "1/2/25"], [("1/1/25", "1/2/25")], "dmy"),
+    (["4/1/25", "1/4/25"], [APRIL, ("1/4/25", "1/5/25")], None),
+    (["4/1/25", "4/5/25"], [], None),
+    (["4/1/25", "4/8/25"], [("4/1/25", "4/8/25")], None),  # a week in one order, seven months in the other
+    (["2025-04-01T00:00:00Z"], [("2025-04-01", "2025-05-01")], None),
+    ([], [], None),
+]
+
+
+@pytest.mark.parametrize(("moments", "periods", "order"), PROOFS)
+def test_order_is_proven_or_unknown(
+    moments: list[str], periods: list[tuple[str, str]], order: str | None
+) -> None:
+    assert proven(moments, periods, "a.csv") == order
+
+
+def test_two_orders_in_one_file_are_refused() -> None:
+    with pytest.raises(SourceError, match=r"a\.csv.*two orders: '4/13/25'.*'13/4/25'"):
+        proven(["4/13/25", "13/4/25"], [], "a.csv")
+
+
+# (text, order, ISO 8601)
+READ = [
+    ("4/1/25", "mdy", "2025-04-01T00:00:00"),
+    ("4/1/25", "dmy", "2025-01-04T00:00:00"),
+    ("04/01/2025 13:05", "mdy", "2025-04-01T13:05:00"),
+    ("4/1/2025 1:05:09 PM", "mdy", "2025-04-01T13:05:09"),
+    ("01.04.2025", "dmy", "2025-04-01T00:00:00"),
+    ("1-4-2025", "dmy", "2025-04-01T00:00:00"),
+    (" 12/31/25 ", "mdy", "2025-12-31T00:00:00"),
+    ("2025-04-01T00:00:00Z", "mdy", "2025-04-01T00:00:00Z"),
+    ("25-04-01", "dmy", "25-04-01"),  # a year of two digits, or a day: nobody knows
+    ("13/13/25", "mdy", "13/13/25"),
+    ("soon", "mdy", "soon"),
+]
+
+
+@pytest.mark.parametrize(("text", "order", "expected"), READ)
+def test_python_and_sql_read_the_same_moment(text: str, order: str, expected: str) -> None:
+    assert iso(text, order) == expected
+    ((found,),) = duckdb.execute(f"SELECT {iso_sql('x', order)} FROM (VALUES ('{text}')) AS t(x)").fetchall()
+    assert found.replace(" 00:", "T00:").replace(" 13:", "T13:") == expected
+    assert is_written(text) == (not text.startswith(("20", "25", "soon")))
+
+
+def test_no_order_leaves_every_text_alone() -> None:
+    assert iso("4/1/25", "") == "4/1/25"
+    assert iso_sql("x", "") == "x"

@@ -1,0 +1,158 @@
+"""Dates and amounts as spreadsheets write them, and a currency that only the configuration knows."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from connectors.base import SourceError
+from tests.connectors.bills.helpers import WINDOW, counted, facts, focus, load, reader, write
+
+SEPTEMBER = date(2026, 9, 1)
+at = datetime.fromisoformat
+
+
+def slashed(**changes: str) -> dict[str, str]:
+    """A row of September 2026 with American dates."""
+    dates = {
+        "BillingPeriodStart": "9/1/26",
+        "BillingPeriodEnd": "10/1/26",
+        "ChargePeriodStart": "9/2/26",
+        "ChargePeriodEnd": "9/3/26",
+    }
+    return focus(**(dates | changes))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])
+def test_billing_periods_prove_the_order_and_the_note_says_so(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "b" / name
+    if name.endswith(".parquet"):
+        path.parent.mkdir()
+        pl.DataFrame([slashed()]).write_parquet(path)
+    else:
+        write(path, [slashed()])
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    row = facts(loaded).row(0, named=True)
+    assert (row["ChargePeriodStart"], row["BillingPeriodEnd"]) == (at("2026-09-02"), at("2026-10-01"))
+    assert loaded.issues.is_empty()
+    assert f"dates read as month/day/year: {name}" in loaded.note
+
+
+def test_two_files_of_different_orders_are_each_read_in_their_own(tmp_path: Path) -> None:
+    european = {
+        "BillingPeriodStart": "01.09.2026",
+        "BillingPeriodEnd": "01.10.2026",
+        "ChargePeriodStart": "02.09.2026 00:00:00",
+        "ChargePeriodEnd": "03.09.2026 00:00:00",
+    }
+    write(tmp_path / "b" / "us.csv", [slashed()])
+    write(tmp_path / "b" / "de.csv", [focus(**european)])
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    assert facts(loaded)["ChargePeriodStart"].to_list() == [at("2026-09-02")] * 2
+    assert "month/day/year: us.csv" in loaded.note
+    assert "day/month/year: de.csv" in loaded.note
+
+
+def test_an_order_that_nothing_proves_is_asked_for(tmp_path: Path) -> None:
+    weekly = slashed(BillingPeriodStart="9/1/26", BillingPeriodEnd="9/8/26")
+    write(tmp_path / "b" / "a.csv", [weekly])
+    with pytest.raises(SourceError, match="prove no order here: set `date_order: mdy` or `dmy`"):
+        reader("focus", tmp_path / "b", tmp_path).slices(WINDOW)
+    (month,) = load("focus", tmp_path / "b", tmp_path, date_order="mdy")
+    assert month == SEPTEMBER
+    (month,) = load("focus", tmp_path / "b", tmp_path, date_order="dmy")
+    assert month == date(2026, 1, 1)
+
+
+def test_an_option_that_the_file_contradicts_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "b" / "a.csv", [slashed()])
+    with pytest.raises(SourceError, match=r"can only be month/day/year, and `date_order` says dmy"):
+        reader("focus", tmp_path / "b", tmp_path, date_order="dmy").slices(WINDOW)
+
+
+def test_a_date_that_the_order_does_not_allow_is_rejected(tmp_path: Path) -> None:
+    write(tmp_path / "b" / "a.csv", [slashed(), slashed(ChargePeriodEnd="9/31/26")])
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    assert counted(loaded) == {("rejected", "bad_date", "ChargePeriodEnd"): 1}
+
+
+# (written, currency, amount)
+AMOUNTS = [
+    ("$10,000.00 ", "USD", "10000"),
+    ("$1.50", "USD", "1.5"),
+    ("-$1,234.50", "USD", "-1234.5"),
+    ("($12.00)", "CAD", "-12"),
+    ("1,234,567", "EUR", "1234567"),
+    ("1,234.5", "EUR", "1234.5"),
+]
+
+
+@pytest.mark.parametrize(("written", "currency", "amount"), AMOUNTS)
+def test_amounts_with_one_meaning_are_read_and_counted(
+    written: str, currency: str, amount: str, tmp_path: Path
+) -> None:
+    write(tmp_path / "b" / "a.csv", [focus(BilledCost=written, BillingCurrency=currency), focus()])
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    assert facts(loaded)["BilledCost"].to_list() == [Decimal(amount), Decimal("1.5")]
+    expected = {currency: Decimal(amount)} if currency != "USD" else {}
+    expected["USD"] = Decimal("1.5") + (Decimal(amount) if currency == "USD" else 0)
+    assert loaded.totals == expected
+    assert counted(loaded) == {("repaired", "spelling", "BilledCost"): 1}
+
+
+@pytest.mark.parametrize(
+    ("written", "currency"),
+    [
+        ("1,234", "USD"),
+        ("1,5", "USD"),
+        ("$5.00", "EUR"),
+        ("1.234,50", "EUR"),
+        ("5 USD", "USD"),
+        ("€5", "EUR"),
+    ],
+)
+def test_amounts_with_two_meanings_or_another_sign_are_rejected(
+    written: str, currency: str, tmp_path: Path
+) -> None:
+    write(tmp_path / "b" / "a.csv", [focus(BilledCost=written, BillingCurrency=currency), focus()])
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    assert loaded.issues.select("rule", "value").rows() == [("not_a_number", written)]
+    assert loaded.totals == {"USD": Decimal("1.5")}
+
+
+def test_prices_in_a_virtual_currency_have_no_sign_of_money(tmp_path: Path) -> None:
+    row = focus(
+        PricingCurrency="Token", PricingCurrencyEffectiveCost="$5.00", PricingCurrencyListUnitPrice="2.5"
+    )
+    write(tmp_path / "b" / "a.csv", [row])
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    found = facts(loaded).row(0, named=True)
+    assert (found["PricingCurrencyEffectiveCost"], found["PricingCurrencyListUnitPrice"]) == (
+        None,
+        Decimal("2.5"),
+    )
+    assert counted(loaded) == {("repaired", "not_a_number", "PricingCurrencyEffectiveCost"): 1}
+
+
+def test_a_currency_that_the_file_lacks_is_never_guessed(tmp_path: Path) -> None:
+    rows = [{k: v for k, v in focus().items() if k != "BillingCurrency"}]
+    write(tmp_path / "b" / "a.csv", rows)
+    with pytest.raises(SourceError, match="mandatory column 'BillingCurrency' is missing"):
+        load("focus", tmp_path / "b", tmp_path)
+    loaded = load("focus", tmp_path / "b", tmp_path, currency="EUR")[SEPTEMBER]
+    assert loaded.totals == {"EUR": Decimal("1.5")}
+    assert facts(loaded)["BillingCurrency"].to_list() == ["EUR"]
+    assert "billed in EUR by the option `currency`: a.csv" in loaded.note
+
+
+def test_the_option_speaks_only_for_rows_that_name_no_currency(tmp_path: Path) -> None:
+    write(tmp_path / "b" / "a.csv", [focus(BillingCurrency=c) for c in ("USD", "", "NULL")])
+    loaded = load("focus", tmp_path / "b", tmp_path, currency="EUR")[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal("1.5"), "EUR": Decimal(3)}
+    with pytest.raises(ValidationError, match="currency"):
+        reader("focus", tmp_path / "b", tmp_path, currency="euro")
