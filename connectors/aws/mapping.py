@@ -33,7 +33,8 @@ MANDATORY = (
 
 PERIOD = "bill/BillingPeriodStartDate"
 NUMBERS = (
-    "lineItem/UnblendedCost", "lineItem/UsageAmount", "pricing/publicOnDemandCost", "reservation/EffectiveCost", "reservation/UnusedRecurringFee",
+    "lineItem/UnblendedCost", "lineItem/UsageAmount", "pricing/publicOnDemandCost",
+    "reservation/AmortizedUpfrontCostForUsage", "reservation/EffectiveCost", "reservation/RecurringFeeForUsage", "reservation/UnusedRecurringFee",
     "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod", "savingsPlan/SavingsPlanEffectiveCost",
     "savingsPlan/TotalCommitmentToDate", "savingsPlan/UsedCommitment",
 )  # fmt: skip
@@ -155,32 +156,54 @@ def _decimal(text: str) -> str:
     return f"TRY_CAST({text} AS DECIMAL(36,12))"
 
 
-def effective_cost(f: Fields) -> str:
-    """Amortised cost: commitments are charged where they are used, their unused part where they are paid.
+def _sum(f: Fields, one: str, other: str) -> str:
+    """The sum of two amounts, of which one may be absent; NULL where both are."""
+    a, b = _decimal(f[one]), _decimal(f[other])
+    return f.computed(f"CASE WHEN {a} IS NULL THEN {b} WHEN {b} IS NULL THEN {a} ELSE {a} + {b} END")
 
-    - SavingsPlanCoveredUsage, DiscountedUsage: the effective cost of the plan or reservation
-    - SavingsPlanNegation, SavingsPlanUpfrontFee, Fee of a reservation, refund of a one-time fee: 0
-    - SavingsPlanRecurringFee: commitment - used commitment
-    - RIFee: unused amortised upfront fee + unused recurring fee
-    - else: the unblended cost
-    """
-    kind, cost = f["lineItem/LineItemType"], f["lineItem/UnblendedCost"]
-    reserved, plan = f["reservation/ReservationARN"], f["savingsPlan/SavingsPlanARN"]
+
+def _stated(f: Fields) -> dict[str, str]:
+    """lineItem/LineItemType of commitments -> effective cost as the bill states it, NULL where it does not."""
     commitment, used = (
         _decimal(f["savingsPlan/TotalCommitmentToDate"]),
         _decimal(f["savingsPlan/UsedCommitment"]),
     )
-    upfront = _decimal(f["reservation/UnusedAmortizedUpfrontFeeForBillingPeriod"])
-    recurring = _decimal(f["reservation/UnusedRecurringFee"])
-    unused = f"CASE WHEN {upfront} IS NULL THEN {recurring} WHEN {recurring} IS NULL THEN {upfront} ELSE {upfront} + {recurring} END"
+    used_up = _sum(f, "reservation/AmortizedUpfrontCostForUsage", "reservation/RecurringFeeForUsage")
+    unused = _sum(
+        f, "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod", "reservation/UnusedRecurringFee"
+    )
+    return {
+        "DiscountedUsage": f"COALESCE({f['reservation/EffectiveCost']}, {used_up})",
+        "SavingsPlanRecurringFee": f.computed(f"{commitment} - {used}"),
+        "RIFee": unused,
+    }
+
+
+def not_stated(f: Fields) -> str:
+    """SQL condition: a commitment's effective cost is not in the bill, so its billed cost stands in for it."""
+    kind = f["lineItem/LineItemType"]
+    return " OR ".join(f"({kind} = {literal(k)} AND {cost} IS NULL)" for k, cost in _stated(f).items())
+
+
+def effective_cost(f: Fields) -> str:
+    """Amortised cost: commitments are charged where they are used, their unused part where they are paid.
+
+    - SavingsPlanCoveredUsage: the effective cost of the plan
+    - DiscountedUsage: the effective cost of the reservation, or its amortised upfront cost + its recurring fee
+    - SavingsPlanNegation, SavingsPlanUpfrontFee, Fee of a reservation, refund of a one-time fee: 0
+    - SavingsPlanRecurringFee: commitment - used commitment
+    - RIFee: unused amortised upfront fee + unused recurring fee
+    - else, and where a reservation or the fee of a plan does not state it: the unblended cost
+    """
+    kind, cost = f["lineItem/LineItemType"], f["lineItem/UnblendedCost"]
+    reserved, plan = f["reservation/ReservationARN"], f["savingsPlan/SavingsPlanARN"]
+    stated = " ".join(f"WHEN {literal(k)} THEN COALESCE({sql}, {cost})" for k, sql in _stated(f).items())
     one_time = f"regexp_matches(lower({f['lineItem/LineItemDescription']}), 'one-time|upfront')"
     return f"""CASE {kind}
         WHEN 'SavingsPlanCoveredUsage' THEN {f["savingsPlan/SavingsPlanEffectiveCost"]}
-        WHEN 'DiscountedUsage' THEN {f["reservation/EffectiveCost"]}
         WHEN 'SavingsPlanNegation' THEN {f.zero}
         WHEN 'SavingsPlanUpfrontFee' THEN {f.zero}
-        WHEN 'SavingsPlanRecurringFee' THEN {f.computed(f"{commitment} - {used}")}
-        WHEN 'RIFee' THEN {f.computed(unused)}
+        {stated}
         WHEN 'Fee' THEN CASE WHEN {reserved} IS NOT NULL THEN {f.zero} ELSE {cost} END
         WHEN 'Refund' THEN CASE WHEN ({plan} IS NOT NULL OR {reserved} IS NOT NULL) AND {one_time} THEN {f.zero} ELSE {cost} END
         ELSE {cost} END"""
@@ -287,6 +310,7 @@ def to_focus(shape: Shape) -> Native:
         cost=cost,
         currency=f["lineItem/CurrencyCode"],
         skip=f"COALESCE({f['splitLineItem/ParentResourceId']}, '') <> ''",
-        cost_kind=when(RECURRING, "'idle'"),
+        cost_kind=f"CASE WHEN NOT ({not_stated(f)}) THEN {when(RECURRING, literal('idle'))} END",
+        not_stated=not_stated(f),
         sure=SURE if f.is_map.get("resourcetags", True) else SURE - {"Tags"},
     )

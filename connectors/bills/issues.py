@@ -15,6 +15,7 @@ from connectors.base import Engine
 from connectors.bills.files import BillFile, Shape, scan
 from connectors.bills.rules import (
     CHECKS,
+    NOT_STATED,
     amount,
     has_value,
     is_null_text,
@@ -48,6 +49,26 @@ def totals(stage: Stage, mine: str, engine: Engine) -> dict[str, Decimal]:
         f"FROM {stage.rows} WHERE {mine} AND NOT __skip AND {COST} IS NOT NULL GROUP BY 1 ORDER BY 1"
     )
     return dict(frame.iter_rows())
+
+
+MARK_NOT_STATED = mark_name(next(i for i, c in enumerate(CHECKS) if c.rule == NOT_STATED))
+
+
+def effective_cost(stage: Stage, kept: str) -> str:
+    """SQL: EffectiveCost where some rows have their billed cost in its place, because the bill does not state it.
+
+    A fee is then counted as it was billed, unless every line that its commitment covers states its effective cost:
+    these lines carry the fee already, so it is 0 (and what stayed unused is not known).
+    """
+    covered = (
+        f'SELECT "CommitmentDiscountId" FROM {stage.rows} WHERE {kept} AND "ChargeCategory" = \'Usage\' '
+        'AND "BilledCost" >= 0 AND "CommitmentDiscountId" IS NOT NULL '
+        f"GROUP BY 1 HAVING NOT bool_or({MARK_NOT_STATED})"
+    )
+    return (
+        f"CASE WHEN {MARK_NOT_STATED} AND \"ChargeCategory\" = 'Purchase' "
+        f'AND "CommitmentDiscountId" IN ({covered}) THEN 0 ELSE "EffectiveCost" END'
+    )
 
 
 def noted(stage: Stage, kept: str, engine: Engine) -> list[dict[str, Any]]:

@@ -16,7 +16,8 @@ import polars as pl
 from connectors.base import ISSUES_SCHEMA, Engine, Loaded, Slice, SourceError
 from connectors.bills.direct import own_types, view
 from connectors.bills.files import BillFile, shapes, verify
-from connectors.bills.issues import REJECTED, noted, rejected, totals
+from connectors.bills.issues import REJECTED, effective_cost, noted, rejected, totals
+from connectors.bills.rules import NOT_STATED
 from connectors.bills.stage import Bill, Stage, native_sql, stage_sql
 from connectors.sql import identifier, literals
 from models import tables
@@ -101,15 +102,19 @@ def _explain(error: Exception, files: Sequence[BillFile]) -> str:
 def _loaded(item: Slice, stage: Stage, work: Path, engine: Engine) -> Loaded:
     mine = f"__month = DATE '{item.period}'"
     kept = f"{mine} AND __reject IS NULL AND NOT __skip"
-    columns = ", ".join(identifier(c.name) for c in tables.FOCUS.columns)
+    found = noted(stage, kept, engine)
+    columns = {c.name: identifier(c.name) for c in tables.FOCUS.columns}
+    if any(i["rule"] == NOT_STATED for i in found):
+        columns["EffectiveCost"] = f"CAST({effective_cost(stage, kept)} AS DECIMAL(38,12))"
+    selected = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in columns.items())
     facts = work / f"cost-and-usage-{item.period}.parquet"
-    loaded = engine.copy(f"SELECT {columns} FROM {stage.rows} WHERE {kept}", facts)
+    loaded = engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {kept}", facts)
     counts = engine.query(
         f"SELECT count(*) FILTER (NOT __is_part) AS read, count(*) FILTER (__skip) AS skipped, "
         f"count(*) FILTER ({REJECTED}) AS rejected FROM {stage.rows} WHERE {mine}"
     ).row(0, named=True)
     issues = [*rejected(stage, mine, engine)] if counts["rejected"] else []
-    issues += noted(stage, kept, engine)
+    issues += found
     if counts["skipped"]:
         issues.append(
             {

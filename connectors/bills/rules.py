@@ -15,6 +15,8 @@ from connectors.sql import identifier, literal, literals
 from models import focus
 
 MISSING = "missing_mandatory"
+NOT_STATED = "missing_effective_cost"
+"""The bill does not say what a commitment cost where it was used: the billed cost stands in for it."""
 
 NULL_TEXTS = ("NULL", "null", "N/A", "n/a")
 
@@ -137,6 +139,7 @@ def _checks() -> list[Check]:
     result.append(
         Check("rejected", "unknown_charge_category", "ChargeCategory", f"{t('ChargeCategory')} IS NULL")
     )
+    result.append(Check("flagged", NOT_STATED, "EffectiveCost", "__not_stated"))
     for column in focus.COLUMNS:
         c, name = identifier(column.name), column.name
         if name == "AvailabilityZone":

@@ -14,6 +14,7 @@ from connectors.bills.files import Shape
 from connectors.bills.rules import (
     CHECKS,
     MISSING,
+    NOT_STATED,
     Check,
     has_value,
     is_null_text,
@@ -41,6 +42,7 @@ class Native:
         focus: FOCUS column -> its value as text. Columns that are not here are NULL.
         cost: The native invoiced amount, as text.
         currency: Its currency, as text.
+        not_stated: True for charges of a commitment whose effective cost the bill does not say.
         skip: True for rows that repeat the cost of others.
         skip_rule: Name under which such rows are counted.
         parts: List of texts; the row stands for itself and once more for each of them. In the other expressions
@@ -55,6 +57,7 @@ class Native:
     cost: str
     currency: str
     skip: str = "FALSE"
+    not_stated: str = "FALSE"
     skip_rule: str = "repeats_parent_cost"
     parts: str = ""
     model_api: str = "FALSE"
@@ -161,6 +164,7 @@ def native_sql(shape: Shape, native: Native, *, numbered: bool = False) -> str:
         f"{native.skip} AS __skip",
         f"{native.cost_kind} AS __cost_kind",
         f"COALESCE({native.model_api}, FALSE) AS __model_api",
+        f"COALESCE({native.not_stated}, FALSE) AS __not_stated",
         f"{'__part IS NOT NULL' if native.parts else 'FALSE'} AS __is_part",
         "__file",
         f"DATE '{shape.default_month}' AS __default_month",
@@ -217,7 +221,7 @@ def stage_sql(
     return (
         f"WITH native AS ({' UNION ALL '.join(natives)}), "
         f"clean AS (SELECT {', '.join([*clean, *nulls])}, "
-        "__cost, __currency, __skip, __cost_kind, __model_api, __is_part, __file, __default_month, __months, __row "
+        "__cost, __currency, __skip, __cost_kind, __model_api, __not_stated, __is_part, __file, __default_month, __months, __row "
         "FROM native), "
         f"typed AS (SELECT *, {', '.join(values_typed)} FROM clean), "
         f"dated AS (SELECT *, {named} AS __named FROM typed), "
@@ -245,7 +249,7 @@ def marking(
         (i, c)
         for i, c in enumerate(CHECKS)
         if c.action != "rejected"
-        and (c.rule == MISSING or (c.column in present and c.column not in sure | numbers))
+        and (c.rule in (MISSING, NOT_STATED) or (c.column in present and c.column not in sure | numbers))
     ]
 
 
