@@ -32,6 +32,10 @@ JSON_SAMPLE = 1000
 """Lines of a JSON file from which its columns are known; BigQuery leaves out a key whose value is null."""
 
 
+LONGEST_LINE = 1 << 20
+"""Characters of a header that are looked at; a longer first line is no header."""
+
+
 def is_bill(key: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
     """The name is that of a bill file."""
     return key.lower().endswith(suffixes)
@@ -154,7 +158,10 @@ def _parquet_columns(path: Path) -> list[str]:
 def _csv_columns(path: Path, form: str) -> list[str]:
     opener = gzip.open if form == "gzip" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
+        first = file.readline(LONGEST_LINE)
+        if len(first) == LONGEST_LINE:
+            msg = f"its first line is longer than {LONGEST_LINE} characters"
+            raise csv.Error(msg)
         if first.endswith("\r"):
             msg = "its lines end with CR alone; LF or CR LF is needed"
             raise csv.Error(msg)
@@ -164,7 +171,7 @@ def _csv_columns(path: Path, form: str) -> list[str]:
 def _ends_alike(path: Path, form: str) -> bool:
     """The header ends like the line after it and, unless packed, the last one: some exports mix CR LF and LF."""
     with gzip.open(path) if form == "gzip" else path.open("rb") as file:
-        ends = [file.readline()[-2:], file.readline()[-2:]]
+        ends = [file.readline(LONGEST_LINE)[-2:], file.readline(LONGEST_LINE)[-2:]]
         if form == "csv":
             file.seek(-2, os.SEEK_END)
             ends.append(file.read())

@@ -52,7 +52,7 @@ Totals = dict[tuple[str, str], tuple[int, Decimal]]
 def aws(bucket: Path) -> Iterator[Charge]:
     """Of each month, the files that its top manifest names.
 
-    koku-nise leaves empty what a plan or reservation has used, which AWS fills on such rows.
+    koku-nise leaves empty what a plan has cost where it was used, which AWS fills on such rows.
     """
     for manifest in bucket.rglob("????????-????????/*-Manifest.json"):
         for key in json.loads(manifest.read_text())["reportKeys"]:
@@ -67,11 +67,7 @@ def aws(bucket: Path) -> Iterator[Charge]:
                     )
 
 
-NEEDED = {
-    "DiscountedUsage": "reservation/EffectiveCost",
-    "SavingsPlanCoveredUsage": "savingsPlan/SavingsPlanEffectiveCost",
-    "SavingsPlanRecurringFee": "savingsPlan/TotalCommitmentToDate",
-}
+NEEDED = {"SavingsPlanCoveredUsage": "savingsPlan/SavingsPlanEffectiveCost"}
 """lineItem/LineItemType -> the column without which its effective cost is unknown."""
 
 

@@ -1,0 +1,203 @@
+"""The same faults in a bill of each kind: a refusal that names the file, or rows counted in quarantine; no money lost."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from connectors.base import SourceError
+from tests.connectors.bills.helpers import CUR_ROW, FOCUS_ROW, counted, csv_bytes, facts, load
+
+Row = dict[str, str]
+
+
+class Kind(NamedTuple):
+    """A row without faults of 1.5 USD (10 USD for AWS), and what its columns are called."""
+
+    row: Mapping[str, str]
+    cost: str
+    currency: str
+    category: str
+    start: str
+    end: str
+    month: str
+    tags: str
+    effective: str
+
+
+def snake(name: str) -> str:
+    out = "".join(f"_{c.lower()}" if c.isupper() else c for c in name.replace("/", "_"))
+    return out.replace("__", "_")
+
+
+CUR = ("UnblendedCost", "CurrencyCode", "LineItemType", "UsageStartDate", "UsageEndDate")
+CUR2_ROW = {snake(k): v for k, v in CUR_ROW.items() if ":" not in k} | {
+    "resource_tags": '{"user_team":"vision"}'
+}
+KINDS = {
+    "focus": Kind(
+        FOCUS_ROW, "BilledCost", "BillingCurrency", "ChargeCategory", "ChargePeriodStart", "ChargePeriodEnd",
+        "BillingPeriodStart", "Tags", "EffectiveCost",
+    ),
+    "aws_cur": Kind(
+        CUR_ROW, *(f"lineItem/{c}" for c in CUR), "bill/BillingPeriodStartDate", "resourceTags/user:team", "",
+    ),
+    "aws_cur2": Kind(
+        CUR2_ROW, *(snake(f"lineItem/{c}") for c in CUR), "bill_billing_period_start_date", "resource_tags", "",
+    ),
+}  # fmt: skip
+NAMES = pytest.mark.parametrize("name", KINDS)
+
+# (field, value, rule, FOCUS column); the row's money is in quarantine, or in no sum where it is no number
+ROWS: list[tuple[str, str, str, str]] = [
+    ("cost", "NaN", "not_a_number", "BilledCost"),
+    ("cost", "-Infinity", "not_a_number", "BilledCost"),
+    ("cost", "1e30", "not_a_number", "BilledCost"),
+    ("cost", "9" * 40, "not_a_number", "BilledCost"),
+    ("cost", "12 dollars", "not_a_number", "BilledCost"),
+    ("cost", "1,5", "not_a_number", "BilledCost"),
+    ("cost", "'; DROP TABLE x; --", "not_a_number", "BilledCost"),
+    ("cost", "", "missing_value", "BilledCost"),
+    ("currency", "", "missing_value", "BillingCurrency"),
+    ("currency", "NULL", "missing_value", "BillingCurrency"),
+    ("category", "Surprise", "unknown_charge_category", "ChargeCategory"),
+    ("start", "", "missing_value", "ChargePeriodStart"),
+    ("start", "yesterday", "bad_date", "ChargePeriodStart"),
+    ("start", "2026-09-31T00:00:00Z", "bad_date", "ChargePeriodStart"),
+    ("end", "2026-08-01T00:00:00Z", "period_ends_before_start", "ChargePeriodEnd"),
+    ("end", "9999-12-31T00:00:00Z", "bad_date", "ChargePeriodEnd"),
+    ("end", "1970-01-01T00:00:00Z", "bad_date", "ChargePeriodEnd"),
+    ("month", "soon", "bad_date", "BillingPeriodStart"),
+]
+
+
+@NAMES
+@pytest.mark.parametrize(("field", "value", "rule", "column"), ROWS)
+def test_a_row_without_meaning_is_counted_and_the_others_kept(
+    name: str, field: str, value: str, rule: str, column: str, tmp_path: Path
+) -> None:
+    kind = KINDS[name]
+    bad = dict(kind.row) | {getattr(kind, field): value}
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "a.csv").write_bytes(csv_bytes([dict(kind.row), bad]))
+    (loaded,) = load(name, tmp_path / "b", tmp_path).values()
+    assert (loaded.rows_read, loaded.rows_loaded) == (2, 1)
+    issue = loaded.issues.filter(action="rejected").row(0, named=True)
+    assert (issue["rule"], issue["column_name"], issue["rows"]) == (rule, column, 1)
+    assert issue["location"] == f"{tmp_path / 'b' / 'a.csv'}:3"
+    cost = Decimal(kind.row[kind.cost])
+    lost = Decimal(0) if field == "cost" else cost
+    assert (issue["billed_cost"] or 0) == lost
+    assert sum(loaded.totals.values()) == facts(loaded)["BilledCost"].sum() + lost == cost + lost
+
+
+def without(column: str) -> Callable[[Kind], bytes]:
+    return lambda kind: csv_bytes([{k: v for k, v in kind.row.items() if k != getattr(kind, column)}])
+
+
+def renamed(kind: Kind) -> bytes:
+    return csv_bytes([{("Kosten" if k == kind.cost else k): v for k, v in kind.row.items()}])
+
+
+def twice(kind: Kind) -> bytes:
+    plain = csv_bytes([dict(kind.row)])
+    return plain.replace(f'"{kind.currency}"'.encode(), f'"{kind.cost}"'.encode(), 1)
+
+
+def zipped(kind: Kind) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", csv_bytes([dict(kind.row)]))
+    return out.getvalue()
+
+
+def bomb(kind: Kind) -> bytes:
+    """64 MB without a line end in 64 kB."""
+    return gzip.compress(csv_bytes([dict(kind.row)]).splitlines(keepends=True)[0] + b"0" * (64 << 20))
+
+
+def whole(kind: Kind) -> bytes:
+    rows = [dict(kind.row) | {kind.tags: f"x{n}"} for n in range(2000)]
+    return gzip.compress(csv_bytes(rows), mtime=0)
+
+
+# name of the file -> what is in it, and words of the refusal
+FILES: dict[str, tuple[str, Callable[[Kind], bytes], str]] = {
+    "empty": ("a.csv", lambda _: b"", r"a\.csv is empty"),
+    "cost_column_missing": ("a.csv", without("cost"), r"a\.csv: mandatory column .* is missing; it has"),
+    "currency_column_missing": ("a.csv", without("currency"), r"a\.csv: mandatory column .* is missing"),
+    "month_column_missing": ("a.csv", without("month"), r"a\.csv: mandatory column .* is missing"),
+    "category_column_missing": ("a.csv", without("category"), r"a\.csv: mandatory column .* is missing"),
+    "column_renamed": ("a.csv", renamed, r"a\.csv: mandatory column .* is missing.*Kosten"),
+    "column_twice": ("a.csv", twice, r"a\.csv: columns .* more than once"),
+    "ragged": ("a.csv", lambda k: csv_bytes([dict(k.row)]) + b"1,2,3\n", r"a\.csv cannot be read as a bill"),
+    "open_quote": ("a.csv", lambda k: csv_bytes([dict(k.row)]) + b'"x\n', r"a\.csv"),
+    "latin_1": ("a.csv", lambda k: csv_bytes([dict(k.row)]).replace(b"GPU", b"\xe9PU"), r"a\.csv"),
+    "utf_16": ("a.csv", lambda k: csv_bytes([dict(k.row)]).decode().encode("utf-16"), r"a\.csv.*UTF-8"),
+    "lines_end_with_cr": ("a.csv", lambda k: csv_bytes([dict(k.row)]).replace(b"\n", b"\r"), "CR alone"),
+    "cut_gzip": ("a.csv.gz", lambda k: whole(k)[: len(whole(k)) // 2], r"a\.csv\.gz is (a )?damaged"),
+    "wrong_checksum": ("a.csv.gz", lambda k: whole(k)[:-8] + b"\0" * 8, r"a\.csv\.gz is (a )?damaged"),
+    "zip_archive": ("a.csv", zipped, r"a\.csv"),
+    "bomb_in_header": ("a.csv.gz", lambda _: gzip.compress(b"a" * (64 << 20)), r"a\.csv\.gz.*first line is longer"),
+    "bomb_in_row": ("a.csv.gz", bomb, r"a\.csv\.gz"),
+    "no_parquet": ("a.parquet", lambda _: b"PAR1 and nothing PAR1", r"a\.parquet is damaged"),
+    "json_array": ("a.csv", lambda _: b'[{"a": 1}]', r"a\.csv"),
+}  # fmt: skip
+
+
+@NAMES
+@pytest.mark.parametrize("case", FILES)
+def test_a_file_without_meaning_is_refused_by_name_and_nothing_is_left(
+    name: str, case: str, tmp_path: Path
+) -> None:
+    file, content, words = FILES[case]
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / file).write_bytes(content(KINDS[name]))
+    with pytest.raises(SourceError, match=words):
+        load(name, tmp_path / "b", tmp_path)
+    assert not list((tmp_path / "work").glob("*"))
+
+
+@NAMES
+def test_further_columns_and_currencies_and_repeated_rows_lose_nothing(name: str, tmp_path: Path) -> None:
+    """Equal rows may be two charges: both count. Currencies are never added."""
+    kind = KINDS[name]
+    rows = [dict(kind.row) | {"Extra": "1"}] * 2 + [dict(kind.row) | {kind.currency: "EUR", kind.cost: "7"}]
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "a.csv").write_bytes(csv_bytes(rows))
+    (loaded,) = load(name, tmp_path / "b", tmp_path).values()
+    assert loaded.totals == {"USD": 2 * Decimal(kind.row[kind.cost]), "EUR": Decimal(7)}
+    assert loaded.rows_loaded == 3
+
+
+HOSTILE = ["'; DROP TABLE x; --", "<script>", "=cmd()", "\u202e", "a" * 5000, '"', "\\", "{", "é\n,"]
+
+
+@NAMES
+def test_hostile_tags_are_kept_as_they_are(name: str, tmp_path: Path) -> None:
+    kind = KINDS[name]
+    texts = HOSTILE if name == "aws_cur" else [json.dumps({"team": t}) for t in HOSTILE]
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "a.csv").write_bytes(csv_bytes([dict(kind.row) | {kind.tags: t} for t in texts]))
+    (loaded,) = load(name, tmp_path / "b", tmp_path).values()
+    assert [json.loads(t)["team"] for t in facts(loaded)["Tags"]] == HOSTILE
+    assert loaded.issues.filter(action="rejected").is_empty()
+
+
+@pytest.mark.parametrize("name", ["focus", "aws_cur2"])
+@pytest.mark.parametrize("tags", ['{"team": "x"', "team=x", "[1]", '"x"'])
+def test_tags_that_are_no_object_are_dropped_and_counted(name: str, tags: str, tmp_path: Path) -> None:
+    kind = KINDS[name]
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "a.csv").write_bytes(csv_bytes([dict(kind.row) | {kind.tags: tags}]))
+    (loaded,) = load(name, tmp_path / "b", tmp_path).values()
+    assert facts(loaded)["Tags"].to_list() == [None]
+    assert counted(loaded)["repaired", "malformed_tags", "Tags"] == 1
