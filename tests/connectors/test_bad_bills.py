@@ -30,7 +30,6 @@ class Kind(NamedTuple):
     end: str
     month: str
     tags: str
-    effective: str
 
 
 def snake(name: str) -> str:
@@ -38,22 +37,20 @@ def snake(name: str) -> str:
     return out.replace("__", "_")
 
 
-CUR = ("UnblendedCost", "CurrencyCode", "LineItemType", "UsageStartDate", "UsageEndDate")
-CUR2_ROW = {snake(k): v for k, v in CUR_ROW.items() if ":" not in k} | {
-    "resource_tags": '{"user_team":"vision"}'
-}
-KINDS = {
-    "focus": Kind(
-        FOCUS_ROW, "BilledCost", "BillingCurrency", "ChargeCategory", "ChargePeriodStart", "ChargePeriodEnd",
-        "BillingPeriodStart", "Tags", "EffectiveCost",
-    ),
-    "aws_cur": Kind(
-        CUR_ROW, *(f"lineItem/{c}" for c in CUR), "bill/BillingPeriodStartDate", "resourceTags/user:team", "",
-    ),
-    "aws_cur2": Kind(
-        CUR2_ROW, *(snake(f"lineItem/{c}") for c in CUR), "bill_billing_period_start_date", "resource_tags", "",
-    ),
-}  # fmt: skip
+FOCUS = Kind(
+    FOCUS_ROW, "BilledCost", "BillingCurrency", "ChargeCategory", "ChargePeriodStart", "ChargePeriodEnd",
+    "BillingPeriodStart", "Tags",
+)  # fmt: skip
+AWS = Kind(
+    CUR_ROW, "lineItem/UnblendedCost", "lineItem/CurrencyCode", "lineItem/LineItemType", "lineItem/UsageStartDate",
+    "lineItem/UsageEndDate", "bill/BillingPeriodStartDate", "resourceTags/user:team",
+)  # fmt: skip
+AWS2 = Kind(
+    {snake(k): v for k, v in CUR_ROW.items() if ":" not in k} | {"resource_tags": '{"user_team":"vision"}'},
+    snake(AWS.cost), snake(AWS.currency), snake(AWS.category), snake(AWS.start), snake(AWS.end), snake(AWS.month),
+    "resource_tags",
+)  # fmt: skip
+KINDS = {"focus": FOCUS, "aws_cur": AWS, "aws_cur2": AWS2}
 NAMES = pytest.mark.parametrize("name", KINDS)
 
 # (field, value, rule, FOCUS column); the row's money is in quarantine, or in no sum where it is no number
@@ -96,7 +93,8 @@ def test_a_row_without_meaning_is_counted_and_the_others_kept(
     cost = Decimal(kind.row[kind.cost])
     lost = Decimal(0) if field == "cost" else cost
     assert (issue["billed_cost"] or 0) == lost
-    assert sum(loaded.totals.values()) == facts(loaded)["BilledCost"].sum() + lost == cost + lost
+    assert facts(loaded)["BilledCost"].to_list() == [cost]
+    assert sum(loaded.totals.values()) == cost + lost
 
 
 def without(column: str) -> Callable[[Kind], bytes]:
