@@ -73,6 +73,7 @@ class Site(Frozen):
         tariff: Price per kWh, flat or as periods, or a whole tariff (`models/tariffs/settings.py`).
         currency: Currency of the tariff; the organisation's where absent.
         facility_meters: Names of power meters that already see the whole facility: their energy takes no PUE.
+        rented: Its GPUs are paid for in a cloud's bill: telemetry gives their hours, no register their cost.
     """
 
     time_zone: TimeZone
@@ -81,6 +82,7 @@ class Site(Frozen):
     tariff: Tariff
     currency: Currency | None = None
     facility_meters: tuple[str, ...] = ()
+    rented: bool = False
 
     @property
     def zone(self) -> ZoneInfo:

@@ -78,7 +78,7 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
     asked = hourly.filter(is_asked(days))
     registered = servers.select("site", "node", "day", "units").unique()
     in_register = asked.join(registered, on=["site", "node", "day"], how="inner", maintain_order="left")
-    rows = _placed(_weighted(cost_by_site(in_register, sites)))
+    rows = _placed(weighted(cost_by_site(in_register, sites)))
     absent = (
         rows.filter(pl.col("absent") > 0)
         .select(*CARD, "gpu_model", "hour", hours="absent")
@@ -101,7 +101,10 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
             scale=pl.when(pl.col("excess") > 0).then(pl.col("capacity") / pl.col("hours")).otherwise(1.0)
         )
     )
-    unregistered = asked.join(registered, on=["site", "node", "day"], how="anti")
+    rented = [name for name, site in sites.items() if site.rented]
+    unregistered = asked.filter(~pl.col("site").is_in(rented)).join(
+        registered, on=["site", "node", "day"], how="anti"
+    )
     return Hours(_holders(rows, absent, cards), _anomalies(rows, cards, unregistered))
 
 
@@ -123,7 +126,29 @@ def _refuse_impossible(hourly: pl.DataFrame) -> None:
             raise ValueError(msg)
 
 
-def _weighted(rows: pl.DataFrame) -> pl.DataFrame:
+def rented_hours(hourly: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
+    """Hours used of rented GPUs, whose cost is in a cloud's bill, in hours of a whole card.
+
+    Args:
+        hourly: `telemetry.gpu_hourly` with owners from `ownership.label`.
+        sites: The configuration's sites; those that are `rented` count.
+
+    Returns:
+        day, workload, team, gpu_hours_used; NULL where the use of a held hour, or a slice's part of its card, is
+        unknown. Time of which no sample says who held the card is nobody's.
+    """
+    rented = [name for name, site in sites.items() if site.rented]
+    held = weighted(hourly.filter(pl.col("site").is_in(rented) & pl.col("allocated").fill_null(value=False)))
+    used = pl.when(~pl.col("impossible")).then(pl.col("used_hours") * pl.col("weight"))
+    return (
+        held.filter((pl.col("observed_hours") > 0) & pl.col("workload").is_not_null())
+        .with_columns(used=used)
+        .group_by("day", "workload", "team")
+        .agg(gpu_hours_used=pl.when(pl.col("used").is_not_null().all()).then(pl.col("used").sort().sum()))
+    )
+
+
+def weighted(rows: pl.DataFrame) -> pl.DataFrame:
     """Adds weight (share of the card; NULL for a profile unknown), state, and `impossible` use."""
     whole: pl.Expr = pl.lit(7)
     for model, count in SLICES.items():

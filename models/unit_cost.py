@@ -38,6 +38,7 @@ def daily(
     prices: Sequence[Price] = (),
     weights: TokenWeights | None = None,
     zones: Mapping[str | None, ZoneInfo] | None = None,
+    rented_hours: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Cost by day, workload, team, tier and currency, over the work of that workload on that day and tier.
 
@@ -57,6 +58,7 @@ def daily(
         edge_costs: `edge.daily_costs`.
         prices: The price list of model APIs, whose ratios split the cost over kinds of tokens.
         weights: Weights of models that it does not name.
+        rented_hours: `gpu_hours.rented_hours`: hours used of cards whose cost is in a cloud's bill.
         zones: Site -> time zone, None -> the organisation's, for the hours of a day; 24 where a site is not in it.
 
     Returns:
@@ -72,7 +74,7 @@ def daily(
         [full.with_columns(basis=pl.lit("full")), marginal.with_columns(basis=pl.lit("marginal"))]
     )
     costs = costs.join(energy.drop("cost"), on=PAYER, how="left").join(
-        _gpu_hours(gpu_parts), on=PAYER, how="left"
+        _gpu_hours(gpu_parts, costs, rented_hours), on=PAYER, how="left"
     )
     reports = _reports(inference_hourly, edge_daily, edge_costs)
     charged = full.with_columns(registered=True)
@@ -140,15 +142,23 @@ def _energy(rows: pl.DataFrame, tier: str) -> pl.DataFrame:
     )
 
 
-def _gpu_hours(parts: pl.DataFrame) -> pl.DataFrame:
-    """Columns PAYER and gpu_hours_used: of owned cards; NULL as soon as the use of one held hour is unknown."""
+def _gpu_hours(parts: pl.DataFrame, costs: pl.DataFrame, rented: pl.DataFrame | None) -> pl.DataFrame:
+    """Columns PAYER and gpu_hours_used, of owned and rented cards; NULL as soon as the use of a held hour is unknown.
+
+    Rented cards have no currency of their own: theirs are the payer's charges of tier cloud.
+    """
     used = pl.col("gpu_hours").filter(pl.col("cost_kind") == "direct")
-    return (
+    owned = (
         parts.filter((pl.col("state") == "allocated") & pl.col("workload").is_not_null())
         .with_columns(tier=pl.lit("onprem"), team=pl.col("team").fill_null(UNTAGGED))
         .group_by(PAYER)
         .agg(gpu_hours_used=pl.when(pl.col("use_known").all()).then(used.sort().sum()))
     )
+    if rented is None or rented.is_empty():
+        return owned
+    payers = costs.filter(pl.col("tier") == "cloud").select(PAYER).unique()
+    hours = rented.with_columns(team=pl.col("team").fill_null(UNTAGGED))
+    return pl.concat([owned, payers.join(hours, on=["day", "workload", "team"]).select(owned.columns)])
 
 
 def _uptime(inference_hourly: pl.DataFrame, zones: Mapping[str | None, ZoneInfo]) -> pl.DataFrame:

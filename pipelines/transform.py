@@ -15,7 +15,19 @@ import polars as pl
 
 from connectors.base import Loaded, Slice
 from models import chargeback as chargeback_model
-from models import edge, gpu, model_cost, owned_focus, ownership, tables, tags, targets, training, waste
+from models import (
+    edge,
+    gpu,
+    gpu_hours,
+    model_cost,
+    owned_focus,
+    ownership,
+    tables,
+    tags,
+    targets,
+    training,
+    waste,
+)
 from models import unit_cost as unit_cost_model
 from models.config import DIMENSIONS
 from models.currency import convert
@@ -201,6 +213,9 @@ def unit_cost(run: Run) -> Metadata:
         run.read_frame("edge_costs"),
         prices=run.config.prices,
         weights=run.config.settings.token_weights,
+        rented_hours=gpu_hours.rented_hours(
+            ownership.label(read_facts(run, tables.GPU_HOURLY), rules), run.config.settings.sites
+        ),
         zones={None: ZoneInfo(run.config.settings.time_zone)}
         | {name: site.zone for name, site in run.config.settings.sites.items()},
     )

@@ -155,7 +155,7 @@ UNIT_COST_DAILY = Table(
         ),
         c("cost_per_1m_tokens_cached", "decimal", "The same of tokens answered from a cache", "currency"),
         c("cost_per_1m_tokens_out", "decimal", "The same of generated tokens", "currency"),
-        c("gpu_hours_used", "double", "Used hours of owned GPUs; NULL where unknown", "GPU-h"),
+        c("gpu_hours_used", "double", "Used hours of owned and of rented GPUs; NULL where unknown", "GPU-h"),
         c("cost_per_gpu_hour_used", "decimal", "cost / gpu_hours_used; NULL for none", "currency"),
         c("energy_kwh", "double", "Energy of the workload, before PUE; NULL where not measured", "kWh"),
         c("kwh_per_1m_tokens", "double", "1e6 x energy_kwh / tokens; NULL for none", "kWh"),

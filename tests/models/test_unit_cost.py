@@ -8,10 +8,11 @@ import polars as pl
 import pytest
 
 from models import edge, gpu
-from models.config import Ownership, TokenWeights
+from models.config import Ownership, Site, TokenWeights
+from models.gpu_hours import rented_hours
 from models.tables import CHARGEBACK_DAILY, INFERENCE_HOURLY, MONEY, UNIT_COST_DAILY
 from models.unit_cost import daily
-from tests.models.owned import DAY, DAYS, SITES, device, edge_daily, gpu_hourly, hour, report, server
+from tests.models.owned import DAY, DAYS, SITES, device, edge_daily, free, gpu_hourly, hour, report, server
 
 
 def charge(cost: str, **changes: Any) -> dict[str, Any]:
@@ -69,6 +70,7 @@ def compute(
         parts,
         edge.daily_costs(reports, fleet, SITES, Ownership(), DAYS),
         weights=owned.get("weights"),
+        rented_hours=owned.get("rented"),
     )
 
 
@@ -305,3 +307,23 @@ def test_uptime_of_devices_counts_silent_ones() -> None:
     reports = [report(online_hours=12.0), report(device="cam-2", day=yesterday), report(day=yesterday)]
     got = compute([charge("1", tier="edge", workload="defects")], [], reports, fleet=("cam-1", "cam-2"))
     assert got.filter(pl.col("day") == DAY)["uptime"].to_list()[0] == 0.25
+
+
+def test_rented_cards_are_paid_in_the_clouds_bill() -> None:
+    """10 h of a card at half use and 10 h of a 2g slice of another (2/7) at half use: 5 + 10 / 7 GPU-h for 90."""
+    sites = {"k8s": Site.model_validate({"time_zone": "UTC", "tariff": 0, "rented": True})}
+    hours = [hour(h, site="k8s") for h in range(10)]
+    hours += [hour(h, site="k8s", gpu="g2", mig_profile="2g.20gb", mig_id="1") for h in range(10)]
+    rented = rented_hours(gpu_hourly(*hours, free(11, site="k8s"), hour(3, site="dc1")), sites)
+    got = compute([charge("90")], [], rented=rented)
+    assert got.filter(pl.col("basis") == "full")["gpu_hours_used"].to_list() == [pytest.approx(5 + 10 / 7)]
+    assert float(got["cost_per_gpu_hour_used"][0]) == pytest.approx(90 / (5 + 10 / 7))
+    unknown = rented_hours(gpu_hourly(*hours, hour(12, site="k8s", used_hours=None)), sites)
+    assert compute([charge("90")], [], rented=unknown)["gpu_hours_used"].to_list() == [None, None]
+
+
+def test_rented_cards_are_not_missing_from_the_register() -> None:
+    sites = SITES | {"k8s": Site.model_validate({"time_zone": "UTC", "tariff": 0, "rented": True})}
+    hours = gpu_hourly(hour(1, site="k8s", gpu="r1"), hour(1, gpu="g9", node="n9"))
+    found = gpu.anomalies(hours, [server()], sites, DAYS | {"k8s": (DAY, DAY)})
+    assert found.select("issue", "site", "gpu").rows() == [("no asset", "dc1", "g9")]
