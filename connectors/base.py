@@ -19,7 +19,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from models import tables
-from models.config import Site
+from models.config import Price, Site
 
 ISSUES_SCHEMA = pl.Schema(
     {c.name: tables.TYPES[c.type][1] for c in tables.QUARANTINE.columns if c.name not in ("source", "period")}
@@ -140,6 +140,7 @@ class Context:
         sites: The configuration's sites.
         time_zone: The organisation's time zone.
         currency: The organisation's currency.
+        prices: Prices of model APIs, for requests that carry none.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Context:
     sites: Mapping[str, Site]
     time_zone: str = "UTC"
     currency: str = "USD"
+    prices: tuple[Price, ...] = ()
 
 
 class Reader(Protocol):

@@ -187,9 +187,25 @@ def overview_html(
         months=[] if alone else [{"month": m, "href": f"{up}{m:%Y-%m}/index.html"} for m in store.months()],
         trends=_trends(store, at.month),
         reconciliation=store.reconciliation(at.month).to_dicts(),
+        apis=_apis(store, at.month),
         sources=store.sources().to_dicts(),
         quality=store.quality().sort("passed", "gate").to_dicts(),
     )  # fmt: skip
+
+
+_TOKEN_KINDS = ("all", "input", "cached", "output")
+
+
+def _apis(store: Store, month: date) -> list[dict[str, Any]]:
+    """Models that at least two of gateway, provider and bill know, with a line for each kind of token they count."""
+    frame = store.api_reconciliation(month).filter(pl.col("token_kind").is_in(_TOKEN_KINDS))
+    two = (
+        frame.filter(~pl.col("missing").str.contains(", ").fill_null(value=False))
+        .select("provider", "model")
+        .unique()
+    )
+    order = pl.col("token_kind").cast(pl.Enum(_TOKEN_KINDS))
+    return frame.join(two, on=["provider", "model"], how="semi").sort("provider", "model", order).to_dicts()
 
 
 def _trends(store: Store, month: date, months: int = 12) -> Mapping[str, Markup]:

@@ -252,6 +252,17 @@ class Store:
             return self._shared(tables.RECONCILIATION)
         return self._shared(tables.RECONCILIATION, "month = ?", (month,))
 
+    def api_reconciliation(self, month: date) -> pl.DataFrame:
+        """`ops.api_reconciliation` of the usage of a month.
+
+        Raises:
+            PermissionError: This is a team's store; the table holds usage of all teams together.
+        """
+        if self.team is not None:
+            msg = f"the store of team {self.team!r} does not read ops.api_reconciliation"
+            raise PermissionError(msg)
+        return self._table(tables.API_RECONCILIATION, "month = ?", (month,))
+
     def quarantine_counts(self, month: date) -> pl.DataFrame:
         """Rows set aside or repaired in a month: source, action, rule, rows; for a team, of its sources."""
         frame = self._run(

@@ -13,7 +13,16 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel.numbers import list_currencies
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from models.placement.settings import Workload
 from models.tariffs.settings import Money, Share, Tariff
@@ -178,11 +187,28 @@ class Price(Frozen):
             raise ValueError(msg)
         return self
 
+    def overlaps(self, other: Price) -> bool:
+        """Both hold on some day."""
+        first, last = max(self.valid_from, other.valid_from), (self.valid_to, other.valid_to)
+        return all(day is None or first <= day for day in last)
+
 
 class PriceFile(Frozen):
     """A price list in a CSV file with the columns of `Price`, its path relative to the configuration file."""
 
     file: str = Field(min_length=1)
+
+
+class Api(Frozen):
+    """Names of model APIs where gateway, provider and bill spell one thing so differently that it is not seen.
+
+    Attributes:
+        models: Spelling found (compared without regard to case) -> name of the model.
+        providers: Spelling found (compared without regard to case) -> name of the provider.
+    """
+
+    models: dict[str, str] = {}
+    providers: dict[str, str] = {}
 
 
 class Rate(Frozen):
@@ -317,6 +343,9 @@ class Gates(Frozen):
         freshness_max_days: Days between the day of the run and the last day with data, of the worst source.
         gpu_coverage_min: Observed / installed GPU-hours of the worst site.
         untagged_max_share: Effective cost without an owner / all effective cost, of the worst currency.
+        api_charged_twice_max: Providers and months of model APIs whose money both a gateway and a bill put into the ledger.
+        api_variance_max_share: Difference between gateway, provider's usage and bill by the latter, of the worst month
+            that is over, model and kind of token; a warning.
     """
 
     reconciliation_max_difference: Money = Decimal(0)
@@ -324,6 +353,8 @@ class Gates(Frozen):
     freshness_max_days: Annotated[int, Field(ge=0)] | None = None
     gpu_coverage_min: Share | None = None
     untagged_max_share: Share | None = None
+    api_charged_twice_max: Annotated[int, Field(ge=0)] = 0
+    api_variance_max_share: Share | None = None
 
 
 class Publish(Frozen):
@@ -356,7 +387,11 @@ class Settings(Frozen):
     sources: dict[Name, dict[str, Any]] = Field(min_length=1)
     sites: dict[Name, Site] = {}
     assets: str | tuple[Asset, ...] = ()
-    prices: PriceFile | tuple[Price, ...] = ()
+    prices: Annotated[
+        Annotated[PriceFile, Tag("file")] | Annotated[tuple[Price, ...], Tag("list")],
+        Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "file"),
+    ] = ()
+    api: Api = Api()
     rates: str | tuple[Rate, ...] = ()
     revenue: str | tuple[Revenue, ...] = ()
     training_runs: str | tuple[TrainingRun, ...] = ()

@@ -1,12 +1,12 @@
-"""Model APIs: the price of usage that carries none, and three accounts of the same work held against each other.
+"""Model APIs: the price of usage that carries none.
 
-Gateway logs, provider usage and invoices are read by `connectors/`; who pays belongs to `models/ownership.py`.
+Gateway logs, provider usage and invoices are read by `connectors/`; holding them against each other belongs to
+`models/api_reconciliation.py`, who pays to `models/ownership.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import polars as pl
 
@@ -14,8 +14,6 @@ from models.config import Price
 from models.tables import MONEY
 
 KINDS = ("input", "cached", "output")
-SIDES = ("gateway", "provider", "invoice")
-PAIRS = (("gateway", "provider"), ("provider", "invoice"), ("gateway", "invoice"))
 MILLION = pl.lit(1_000_000).cast(pl.Decimal(38, 0))
 NO_PRICE = "no price"
 UNKNOWN_CACHED = "cached tokens not known"
@@ -60,6 +58,37 @@ def by_kind(usage: pl.DataFrame) -> pl.DataFrame:
             for kind, value in tokens.items()
         ]
     )
+
+
+def price_kinds(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
+    """`by_kind` with the cost of each kind at the price list.
+
+    Args:
+        usage: Columns day, provider, model, tokens_in, tokens_cached (NULL unknown), tokens_out; others pass through.
+        prices: Columns of `PRICES`.
+
+    Returns:
+        The rows of `by_kind` with cost (MONEY; NULL where tokens or price are not known) and currency.
+
+    Raises:
+        ValueError: As `price_requests`.
+    """
+    kinds = by_kind(usage).with_row_index("__kind")
+    known = kinds.filter(pl.col("tokens").is_not_null())
+
+    def only(kind: str) -> pl.Expr:
+        return pl.when(pl.col("kind") == kind).then(pl.col("tokens")).otherwise(0.0)
+
+    priced = price_requests(
+        known.select(
+            "__kind", "day", "provider", "model",
+            tokens_in=only("input") + only("cached"), tokens_cached=only("cached"), tokens_out=only("output"),
+        ),
+        prices,
+    )  # fmt: skip
+    return kinds.join(
+        priced.select("__kind", "cost", "currency"), on="__kind", how="left", maintain_order="left"
+    ).drop("__kind")
 
 
 def price_requests(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
@@ -140,99 +169,6 @@ def unpriced(priced: pl.DataFrame) -> pl.DataFrame:
         .agg(rows=pl.len(), tokens=(pl.col("tokens_in") + pl.col("tokens_out")).sum())
         .sort("tokens", "provider", "model", "unpriced", descending=[True, False, False, False])
     )
-
-
-def reconcile_three_ways(
-    gateway: pl.DataFrame,
-    provider_usage: pl.DataFrame,
-    invoice: pl.DataFrame,
-    by: Literal["day", "month"] = "day",
-) -> pl.DataFrame:
-    """Holds three accounts of the same work against each other, by period, provider, model and kind of token.
-
-    Args:
-        gateway: What the gateway logged. Columns day, provider, model, kind (input, cached, output), tokens
-            (Float64, NULL unknown), cost (MONEY, NULL unknown), currency (NULL without cost).
-        provider_usage: What the provider counted; the same columns.
-        invoice: What the provider billed; the same columns.
-        by: day, or month (the period is its first day).
-
-    Returns:
-        period, provider, model (in lower case, by which the sides are matched), kind; for each side SIDE_tokens,
-        SIDE_cost, SIDE_currency; for each pair A_B_tokens and A_B_cost (A - B), A_B_tokens_share and A_B_cost_share
-        ((A - B) / B, NULL if B is 0); and `missing`, the sides without rows, joined by commas, NULL for none. A sum
-        with an unknown part is NULL; costs of different currencies are not compared. Sorted.
-
-    Raises:
-        ValueError: A side has an unknown kind, or costs of several currencies for one key.
-    """
-    key = ["period", "provider", "model", "kind"]
-    sides = {
-        side: _side(frame, side, key, by)
-        for side, frame in zip(SIDES, (gateway, provider_usage, invoice), strict=True)
-    }
-    rows = pl.concat([s.select(key) for s in sides.values()]).unique()
-    for frame in sides.values():
-        rows = rows.join(frame, on=key, how="left", nulls_equal=True)
-    absent = [pl.when(pl.col(f"{s}_rows").is_null()).then(pl.lit(s)) for s in SIDES]
-    missing = pl.concat_str(absent, separator=", ", ignore_nulls=True)
-    variances = [v for a, b in PAIRS for v in _variances(a, b)]
-    return (
-        rows.with_columns(*variances, missing=pl.when(missing != "").then(missing))
-        .select(pl.exclude(*(f"{s}_rows" for s in SIDES)))
-        .sort(key)
-    )
-
-
-def _side(frame: pl.DataFrame, side: str, key: list[str], by: Literal["day", "month"]) -> pl.DataFrame:
-    unknown = frame.filter(~pl.col("kind").is_in(KINDS).fill_null(value=False))["kind"].unique().to_list()
-    if unknown:
-        msg = f"{side}: kinds of tokens {unknown} are not known; allowed are {', '.join(KINDS)}"
-        raise ValueError(msg)
-    period = pl.col("day") if by == "day" else pl.col("day").dt.truncate("1mo")
-    whole = {c: pl.when(pl.col(c).is_not_null().all()).then(pl.col(c).sum()) for c in ("tokens", "cost")}
-    summed = (
-        frame.with_columns(
-            pl.col("tokens").cast(pl.Float64),
-            pl.col("cost").cast(MONEY),
-            period=period,
-            provider=_folded("provider"),
-            model=_folded("model"),
-        )
-        .group_by(key)
-        .agg(
-            whole["tokens"].alias(f"{side}_tokens"),
-            whole["cost"].alias(f"{side}_cost"),
-            pl.col("currency").cast(pl.String).drop_nulls().unique().alias("__currencies"),
-            pl.len().alias(f"{side}_rows"),
-        )
-    )
-    mixed = summed.filter(pl.col("__currencies").list.len() > 1)
-    if mixed.height:
-        msg = (
-            f"{side}: costs of several currencies for one key, first: {mixed.select(*key, '__currencies').row(0)}; "
-            "convert them first"
-        )
-        raise ValueError(msg)
-    return summed.with_columns(pl.col("__currencies").list.first().alias(f"{side}_currency")).drop(
-        "__currencies"
-    )
-
-
-def _variances(a: str, b: str) -> list[pl.Expr]:
-    tokens = pl.col(f"{a}_tokens") - pl.col(f"{b}_tokens")
-    comparable = pl.col(f"{a}_currency").eq(pl.col(f"{b}_currency")).fill_null(value=False)
-    cost = pl.when(comparable).then(pl.col(f"{a}_cost") - pl.col(f"{b}_cost"))
-    return [
-        tokens.alias(f"{a}_{b}_tokens"),
-        _share(tokens, pl.col(f"{b}_tokens")).alias(f"{a}_{b}_tokens_share"),
-        cost.alias(f"{a}_{b}_cost"),
-        _share(cost.cast(pl.Float64), pl.col(f"{b}_cost").cast(pl.Float64)).alias(f"{a}_{b}_cost_share"),
-    ]
-
-
-def _share(difference: pl.Expr, base: pl.Expr) -> pl.Expr:
-    return pl.when(base != 0).then(difference / base)
 
 
 def _folded(column: str) -> pl.Expr:

@@ -111,7 +111,7 @@ def _instance() -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def _progress(console: Console, sources: int) -> Iterator[tuple[Any, Any]]:
-    steps = sources + 10
+    steps = sources + 11
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         console=console, transient=True,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import polars as pl
 
 from connectors.sql import literal
 from models import tables
+from models.api_reconciliation import BILL
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import SliceFacts
 
@@ -39,6 +40,24 @@ def daily_costs_sql(file: Path, zone: str) -> str:
         GROUP BY ALL"""
 
 
+def api_lines_sql(file: Path) -> str:
+    """Lines of model APIs of one file of FOCUS rows, added up by day; quantity is NULL where one row has none.
+
+    Args:
+        file: Parquet file of `focus.cost_and_usage`.
+    """
+    consumed = "ConsumedQuantity IS NOT NULL AND ConsumedUnit IS NOT NULL"
+    quantity = f"CASE WHEN {consumed} THEN ConsumedQuantity ELSE PricingQuantity END"
+    return f"""
+        SELECT CAST(ChargePeriodStart AS DATE) AS day, x_source AS source, ServiceProviderName AS service_provider,
+               ServiceName AS service_name, SkuMeter AS sku_meter, ChargeDescription AS description,
+               CASE WHEN {consumed} THEN ConsumedUnit ELSE PricingUnit END AS unit, ChargeCategory AS category,
+               BillingCurrency AS currency, SUM(BilledCost) AS billed_cost,
+               CASE WHEN COUNT({quantity}) = COUNT(*) THEN SUM({quantity}) END AS quantity
+        FROM read_parquet({literal(file)}) WHERE x_tier = 'api'
+        GROUP BY ALL"""
+
+
 def daily_costs(slices: Iterable[SliceFacts], zones: dict[str, str], cache: Path) -> pl.DataFrame:
     """Daily costs of all FOCUS facts; a slice that has been reduced before is read back.
 
@@ -51,13 +70,35 @@ def daily_costs(slices: Iterable[SliceFacts], zones: dict[str, str], cache: Path
         day, billing_month, source, tier, service_provider, service_name, sub_account, cost_kind, currency, tags,
         allocated_tags, billed_cost, effective_cost (MONEY), rows.
     """
+    return _reduced(
+        slices, lambda s, file: daily_costs_sql(file, zones.get(s.source, "UTC")), cache, EMPTY.schema
+    )
+
+
+def api_lines(slices: Iterable[SliceFacts], cache: Path) -> pl.DataFrame:
+    """Lines of model APIs in all bills, gateways' charges included; a slice reduced before is read back.
+
+    Args:
+        slices: Facts; those without FOCUS rows, and owned hardware, are passed over.
+        cache: Folder of reduced slices.
+
+    Returns:
+        `source` and the columns of `models.api_reconciliation.BILL`.
+    """
+    bills = [s for s in slices if not s.source.startswith(SITE)]
+    schema = pl.Schema({"source": pl.String(), **BILL})
+    return _reduced(bills, lambda _, file: api_lines_sql(file), cache, schema)
+
+
+def _reduced(
+    slices: Iterable[SliceFacts], sql_of: Callable[[SliceFacts, Path], str], cache: Path, schema: pl.Schema
+) -> pl.DataFrame:
     files = []
     with DuckDBEngine() as engine:
         for facts in slices:
             if tables.FOCUS.name not in facts.tables:
                 continue
-            source = facts.path(tables.FOCUS.name)
-            sql = daily_costs_sql(source, zones.get(facts.source, "UTC"))
+            sql = sql_of(facts, facts.path(tables.FOCUS.name))
             reduced = cache / f"{hashlib.sha256(sql.encode()).hexdigest()[:32]}.parquet"
             if not reduced.is_file():
                 building = reduced.with_suffix(".building")
@@ -67,8 +108,8 @@ def daily_costs(slices: Iterable[SliceFacts], zones: dict[str, str], cache: Path
     for stale in set(cache.glob("*.parquet")) - set(files):
         stale.unlink()
     if not files:
-        return EMPTY
-    return pl.read_parquet(files).select(pl.col(n).cast(t) for n, t in EMPTY.schema.items())
+        return pl.DataFrame(schema=schema)
+    return pl.read_parquet(files).select(pl.col(n).cast(t) for n, t in schema.items())
 
 
 EMPTY = pl.DataFrame(

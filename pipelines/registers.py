@@ -47,8 +47,22 @@ def assets_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[
 def prices_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[tuple[Price, ...], str]:
     """The prices of model APIs and their text, for the hash of the configuration."""
     if isinstance(settings.prices, tuple):
-        return settings.prices, ""
-    return _rows(base / settings.prices.file, Price, "prices", problems)
+        prices, text = settings.prices, ""
+    else:
+        prices, text = _rows(base / settings.prices.file, Price, "prices", problems)
+    known: dict[tuple[str, str], list[Price]] = {}
+    for price in prices:
+        rivals = known.setdefault((price.provider.strip().lower(), price.model.strip().lower()), [])
+        for other in rivals:
+            if price.overlaps(other) and (price.kind == other.kind or price.currency != other.currency):
+                name = f"{price.provider} {price.model} {price.kind}"
+                allowed = (
+                    f"a model has one price a kind of token and day, all in one currency; this one ({price.currency}, from "
+                    f"{price.valid_from}) and that of {other.kind} ({other.currency}, from {other.valid_from}) overlap: set valid_to"
+                )
+                problems.append(Problem("prices", name, allowed))
+        rivals.append(price)
+    return prices, text
 
 
 def rates_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[tuple[Rate, ...], str]:

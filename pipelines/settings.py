@@ -121,9 +121,11 @@ def load_config(file: Path) -> Config:
         sources = _sources(raw.get("sources"), context, None, problems)
     else:
         cache = (file.parent / settings.data_dir).resolve() / "cache"
-        context = Context("", file.parent, cache, settings.sites, settings.time_zone, settings.currency)
         assets, register = assets_of(settings, file.parent, problems)
         prices, price_text = prices_of(settings, file.parent, problems)
+        context = Context(
+            "", file.parent, cache, settings.sites, settings.time_zone, settings.currency, prices
+        )
         rates, rate_text = rates_of(settings, file.parent, problems)
         revenue, revenue_text = revenue_of(settings, file.parent, problems)
         runs, run_text = training_runs_of(settings, file.parent, problems)

@@ -58,6 +58,11 @@ CATEGORIES = {
 }  # fmt: skip
 """ChargeCategory -> lineItem/LineItemType. Discounts of an agreement are negative rows of the bill: credits."""
 
+EDITION = "(Amazon Bedrock Edition)"
+"""Ends the product names of models that their makers sell through the Marketplace."""
+MARKETPLACE_TOKENS = "TokenCount|_tokens_"
+"""In usage types of such models: `USE1-MP:USE1_InputTokenCount-Units`, `USE1-MP:USE1_input_tokens_standard-Units`."""
+
 SURE = frozenset({
     "CapacityReservationStatus", "ChargeClass", "ChargeFrequency", "CommitmentDiscountCategory",
     "CommitmentDiscountStatus", "PricingCategory", "ServiceCategory", "Tags",
@@ -232,6 +237,11 @@ def to_focus(shape: Shape) -> Native:
     start = f["lineItem/UsageStartDate"]
     region = f.first("product/regionCode", "product/region")
     code = f["lineItem/ProductCode"]
+    usage_type, product = f["lineItem/UsageType"], f.first("product/ProductName", "lineItem/ProductCode")
+    sold_tokens = f"contains({usage_type}, 'MP:') AND regexp_matches({usage_type}, '{MARKETPLACE_TOKENS}')"
+    bedrock = (
+        f"starts_with({code}, 'AmazonBedrock') OR contains({product}, {literal(EDITION)}) OR ({sold_tokens})"
+    )
     idle_reservation = f"{f['product/capacitystatus']} = 'UnusedCapacityReservation'"
     priced = (*USAGE, *CATEGORIES["Purchase"])
     seller = f"{f['bill/BillingEntity']} = 'AWS Marketplace'"
@@ -283,7 +293,7 @@ def to_focus(shape: Shape) -> Native:
         "PricingCategory": when(
             (*COMMITTED, NEGATION),
             "'Committed'",
-            f"CASE WHEN {kind} = 'Usage' AND contains({f['lineItem/UsageType']}, 'SpotUsage') THEN 'Dynamic' "
+            f"CASE WHEN {kind} = 'Usage' AND contains({usage_type}, 'SpotUsage') THEN 'Dynamic' "
             f"ELSE {when(priced, literal('Standard'))} END",
         ),
         "PricingQuantity": when(priced, amount),
@@ -292,12 +302,12 @@ def to_focus(shape: Shape) -> Native:
         "RegionId": region,
         "RegionName": f"CASE WHEN {region} <> '' THEN {f['product/location']} END",
         "ResourceId": f["lineItem/ResourceId"],
-        "ServiceCategory": f"CASE {code} {services} ELSE 'Other' END",
-        "ServiceName": f.first("product/ProductName", "lineItem/ProductCode"),
+        "ServiceCategory": f"CASE {code} {services} ELSE CASE WHEN {bedrock} THEN 'AI and Machine Learning' ELSE 'Other' END END",
+        "ServiceName": product,
         "ServiceProviderName": f"CASE WHEN {seller} THEN "
         f"COALESCE({f['lineItem/LegalEntity']}, 'AWS Marketplace') ELSE 'AWS' END",
         "SkuId": f["product/sku"],
-        "SkuMeter": f["lineItem/UsageType"],
+        "SkuMeter": usage_type,
         "SkuPriceId": f.first("pricing/RateCode", "pricing/RateId"),
         "SubAccountId": f["lineItem/UsageAccountId"],
         "SubAccountName": f["lineItem/UsageAccountName"],
@@ -309,6 +319,7 @@ def to_focus(shape: Shape) -> Native:
         focus=columns,
         cost=cost,
         currency=f["lineItem/CurrencyCode"],
+        model_api=bedrock,
         skip=f"COALESCE({f['splitLineItem/ParentResourceId']}, '') <> ''",
         cost_kind=f"CASE WHEN NOT ({not_stated(f)}) THEN {when(RECURRING, literal('idle'))} END",
         not_stated=not_stated(f),

@@ -238,6 +238,25 @@ def hours(usage: Sequence[Bucket], labels: Labels, findings: Findings) -> pl.Dat
     )
 
 
+def counted(worked: pl.DataFrame) -> pl.DataFrame:
+    """The provider's own account of its work, by day and model: `telemetry.api_usage_daily` without source.
+
+    Args:
+        worked: Result of `hours`.
+    """
+    known = pl.col("tokens_cached").is_not_null().all()
+    requests = pl.col("inferences").sum()
+    return worked.group_by("day", "model").agg(
+        pl.sum("tokens_in", "tokens_out"),
+        tokens_cached=pl.when(known).then(pl.col("tokens_cached").sum()),
+        requests=requests,
+        requests_priced=pl.lit(0.0),
+        requests_unpriced=requests,
+        side=pl.lit("provider"),
+        provider=pl.lit(PROVIDER),
+    )
+
+
 def _counts(result: Any) -> tuple[dict[str, int | None], str | None]:
     """The counts of a result, or the key of the first that cannot be right."""
     given = result if isinstance(result, dict) else {}

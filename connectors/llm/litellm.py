@@ -1,7 +1,7 @@
 """Source kind `litellm`: spend logs of a LiteLLM gateway, exported from its table LiteLLM_SpendLogs.
 
 A gateway knows who used which model, and estimates what it cost; the provider's bill says what it did cost. So a log
-gives hours of usage, and charges only with `bill: true`, for providers whose bill is not a source. A slice is a UTC day.
+gives usage, and charges only for providers that `bill` names: those whose own bill is not a source. A slice is a UTC day.
 """
 
 from __future__ import annotations
@@ -18,34 +18,43 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
-from connectors.llm.charges import SCHEMA, tags, to_focus, write_charges
+from connectors.llm import spend
+from connectors.llm.charges import to_focus, write_charges
 from connectors.llm.logs import explain, is_data, rows_sql, scan
-from connectors.llm.requests import BOUNDS, findings_sql, hours_sql, requests_sql, spend_sql, totals_sql
+from connectors.llm.requests import BOUNDS, findings_sql, groups_sql, hours_sql, requests_sql, totals_sql
 from connectors.objects import LocationOptions, open_store
+from connectors.sql import literal
 from connectors.telemetry import day_of, fingerprint, issues, write_days
 from connectors.telemetry_index import Indexed, days, index, settings, within
-from models.tables import FOCUS, INFERENCE_HOURLY
+from models.config import Price
+from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY
 
-VERSION = "litellm-1"
+VERSION = "litellm-2"
 """Changes whenever the same files would give other facts."""
 
 BATCH_DAYS = 31
 """Days read by one pass; bounds the memory it takes."""
 
 UTC_ZONE = ZoneInfo("UTC")
-GATEWAY = "LiteLLM"
-CURRENCY = "USD"
-"""LiteLLM estimates spend in US dollars."""
 
 
 class Options(LocationOptions):
     """Options of the kind.
 
     Attributes:
-        bill: The log is a bill too; only for providers whose own bill is not a source, or money counts twice.
+        bill: Providers for which the log is the bill too, as it names them; true for all of them. A provider whose own
+            bill is a source must not be one of them: its money would count twice.
     """
 
-    bill: bool = False
+    bill: bool | tuple[str, ...] = False
+
+    @property
+    def billed_sql(self) -> str:
+        """SQL condition over the columns of a log: the request's cost is money of the ledger."""
+        if isinstance(self.bill, bool):
+            return str(self.bill).upper()
+        names = ", ".join(literal(name.strip().lower()) for name in self.bill)
+        return f"COALESCE(lower(custom_llm_provider) IN ({names}), FALSE)" if names else "FALSE"
 
 
 class LiteLLMReader:
@@ -69,14 +78,25 @@ class LiteLLMReader:
         if not found:
             msg = f"{self.store.uri('')} holds no requests; put exports of LiteLLM_SpendLogs there"
             raise SourceError(msg)
-        role = "usage and charges" if self.options.bill else "usage; no charges (bill: false)"
+        bill = self.options.bill
+        role = "usage and charges" if bill else "usage; no charges (bill: false)"
+        if not isinstance(bill, bool):
+            role += f" of {', '.join(bill)}" if bill else ""
         return f"{len(files)} files of spend logs, {found[0]} to {found[-1]} (UTC), {role}"
 
     def _files(self) -> list[Indexed]:
         objects = [o for o in self.store.list() if is_data(o.key, self.store.uri(o.key))]
-        bill = self.options.bill
+        bill = bool(self.options.bill)
         name = f"{VERSION}/{self.context.name}/{self.options.location}/{bill}"
         return index(objects, lambda i: scan(self.store, i, spend=bill), self.context.cache, name)
+
+    def _prices(self, day: date) -> list[Price]:
+        """The prices that hold on a day: another price for another day changes nothing here."""
+        return [
+            p
+            for p in self.context.prices
+            if p.valid_from <= day and (p.valid_to is None or day <= p.valid_to)
+        ]
 
     def slices(self, window: Window) -> Sequence[Slice]:
         """The UTC days with requests. Of files not seen before the start times are read, of others nothing.
@@ -91,7 +111,11 @@ class LiteLLMReader:
             if day <= window.day:
                 start = datetime(day.year, day.month, day.day, tzinfo=UTC)
                 objects = tuple(f.object for f in within(files, start, start + timedelta(days=1)))
-                found.append(Slice(day, "day", fingerprint(VERSION, options, objects), objects))
+                prices = [
+                    p.model_dump(mode="json", exclude={"valid_from", "valid_to"}) for p in self._prices(day)
+                ]
+                print_ = fingerprint(VERSION, options | {"prices": prices}, objects)
+                found.append(Slice(day, "day", print_, objects))
         return found
 
     def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
@@ -120,33 +144,50 @@ class LiteLLMReader:
     def _read(
         self, files: Sequence[Indexed], batch: Sequence[Slice], work: Path, engine: Engine
     ) -> Iterator[Loaded]:
-        bill = self.options.bill
+        options = self.options
         work.mkdir(parents=True, exist_ok=True)
         paths = self.store.fetch([f.object for f in files])
         rows = [
-            rows_sql(f.object, p, self.store, work, engine, spend=bill)
+            rows_sql(f.object, p, self.store, work, engine, spend=bool(options.bill))
             for f, p in zip(files, paths, strict=True)
         ]
         engine.execute(
-            f"CREATE OR REPLACE TEMP TABLE requests AS {requests_sql('(' + ' UNION ALL '.join(rows) + ')')}"
+            "CREATE OR REPLACE TEMP TABLE requests AS "
+            + requests_sql("(" + " UNION ALL ".join(rows) + ")", options.billed_sql)
         )
         by_day = {s.period: s for s in batch}
-        hours = {INFERENCE_HOURLY: self._hours(engine.query(hours_sql("requests")))}
-        charges = self._charges(engine.query(spend_sql("requests"))) if bill else pl.DataFrame(schema=SCHEMA)
+        costs = spend.priced(engine.query(groups_sql("requests")), self.context.prices)
+        telemetry = {
+            INFERENCE_HOURLY: self._hours(engine.query(hours_sql("requests"))),
+            API_USAGE: spend.usage(costs, self.context.name),
+        }
+        charges = spend.charges(costs, self.context.name)
         first = {f.object.key: day_of(f.start, UTC_ZONE) for f in files if f.runs}
         read = _by_day(engine.query("SELECT file, day, COUNT(*) AS n FROM requests GROUP BY ALL"), first, 0)
-        totals = _by_day(engine.query(totals_sql("requests")), first, Decimal(0)) if bill else {}
-        findings = self._findings(engine.query(findings_sql("requests", bill=bill)), first)
+        logged = _by_day(engine.query(totals_sql("requests")), first, Decimal(0))
+        totals: dict[date, dict[str, Decimal]] = defaultdict(dict)
+        for day, total in logged.items():
+            totals[day][spend.CURRENCY] = total
+        for day, currency, total in spend.list_totals(costs):
+            totals[day][currency] = totals[day].get(currency, Decimal(0)) + total
+        found = [*engine.query(findings_sql("requests")).iter_rows(named=True), *spend.findings(costs)]
+        findings = self._findings(found, first)
         engine.execute("DROP TABLE requests")
         for staged in work.glob("lines-*.parquet"):
             staged.unlink()
         charged = write_charges(to_focus(charges, self.context), by_day, work)
-        for day, facts, count in write_days(hours, by_day, work):
+        for day, facts, count in write_days(telemetry, by_day, work):
             if day in charged:
                 facts[FOCUS.name], more = charged[day]
                 count += more  # noqa: PLW2901
-            total = {CURRENCY: totals[day]} if day in totals else {}
-            yield Loaded(by_day[day], facts, read.get(day, 0), count, total, issues(findings.get(day, [])))
+            yield Loaded(
+                by_day[day],
+                facts,
+                read.get(day, 0),
+                count,
+                totals.get(day, {}),
+                issues(findings.get(day, [])),
+            )
 
     def _hours(self, frame: pl.DataFrame) -> pl.DataFrame:
         names = [*(str(bound) for bound in BOUNDS), "+Inf"]
@@ -156,30 +197,14 @@ class LiteLLMReader:
             source=pl.lit(self.context.name), latency_buckets=pl.Series(texts, dtype=pl.String)
         )
 
-    def _charges(self, spend: pl.DataFrame) -> pl.DataFrame:
-        labels = spend.select("team", "workload").iter_rows(named=True)
-        start = pl.col("day").cast(pl.Datetime("us"))
-        return spend.select(
-            "day", "service", "cost", "quantity",
-            start=start,
-            end=start.dt.offset_by("1d"),
-            provider=pl.col("provider").fill_null(GATEWAY),
-            account=pl.col("organisation").fill_null(self.context.name),
-            sub_account="team_id",
-            sub_account_name="team",
-            meter=pl.lit("Tokens"),
-            description=pl.format("{}, as estimated by LiteLLM", "service"),
-            currency=pl.lit(CURRENCY),
-            tags=pl.Series([tags(label) for label in labels], dtype=pl.String),
-        ).match_to_schema(SCHEMA)  # fmt: skip
-
     def _findings(
-        self, found: pl.DataFrame, first: Mapping[str, date]
+        self, found: Sequence[Mapping[str, Any]], first: Mapping[str, date]
     ) -> dict[date, list[Mapping[str, Any]]]:
         findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list)
         kept = ("action", "rule", "column_name", "value", "rows", "billed_cost")
-        for row in found.sort("file", "day", "rule", "column_name", "action").iter_rows(named=True):
-            money = {"currency": CURRENCY} if row["billed_cost"] is not None else {}
+        order = ("file", "rule", "column_name", "action", "row")
+        for row in sorted(found, key=lambda r: (str(r["day"]), *(str(r[c]) for c in order))):
+            money = {"currency": spend.CURRENCY} if row["billed_cost"] is not None else {}
             location = {"location": f"{self.store.uri(row['file'])}, row {row['row']}"}
             findings[row["day"] or first[row["file"]]].append({k: row[k] for k in kept} | money | location)
         return findings

@@ -17,15 +17,15 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.base import Context, Engine, Loaded, Object, Slice, SourceError, SourceOptions, Window
-from connectors.llm.buckets import Findings, charges, hours, once, totals
+from connectors.llm.buckets import Findings, charges, counted, hours, once, totals
 from connectors.llm.charges import to_focus, write_charges
 from connectors.llm.pages import COSTS, USAGE, Bucket, read_buckets
 from connectors.objects import LocationOptions, open_store
 from connectors.telemetry import fingerprint, write_days
 from connectors.telemetry_index import Indexed, days, index, settings, within
-from models.tables import FOCUS, INFERENCE_HOURLY
+from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY, Table
 
-VERSION = "openai-1"
+VERSION = "openai-2"
 """Changes whenever the same files would give other facts."""
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -45,7 +45,8 @@ class Options(LocationOptions):
     """Options of the kind.
 
     Attributes:
-        usage: Usage files are telemetry; false where a gateway's log already reports the same requests.
+        usage: Usage files are telemetry; false where a gateway's log already reports the same requests. They are held
+            against log and bill all the same.
         projects: Project id -> its labels. Without a workload it is the model's name.
     """
 
@@ -130,12 +131,16 @@ class OpenAIReader:
         findings = Findings(self.store)
         kept = once(buckets, findings)
         costs = [b for b in kept if b.kind == COSTS]
-        usage = [b for b in kept if b.kind in USAGE and self.options.usage]
+        usage = [b for b in kept if b.kind in USAGE]
         labels = {k: (v.team, v.workload) for k, v in self.options.projects.items()}
         charged = to_focus(charges(costs, labels, self.context.name, findings), self.context)
         worked = hours(usage, labels, findings).with_columns(source=pl.lit(self.context.name))
         written = write_charges(charged, [piece.period], work)
-        _, facts, rows = next(write_days({INFERENCE_HOURLY: worked}, [piece.period], work))
+        own = counted(worked).with_columns(source=pl.lit(self.context.name))
+        telemetry: dict[Table, pl.DataFrame] = {API_USAGE: own}
+        if self.options.usage:
+            telemetry[INFERENCE_HOURLY] = worked
+        _, facts, rows = next(write_days(telemetry, [piece.period], work))
         if piece.period in written:
             facts[FOCUS.name], more = written[piece.period]
             rows += more

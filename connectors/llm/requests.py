@@ -5,6 +5,7 @@ Rules:
 - A request id counts once a day: the copy that ended last, of those the one in the last file.
 - A request without a status counts as answered, and how many failed in its hour is not known.
 - What the gateway answered from its own cache (`cache_hit`) counts as cached prompt tokens.
+- A request without spend, or with spend 0 for tokens of the provider, has no cost yet: the price list may know it.
 - Tokens that are no whole number from 0 to 10^9 reject the row; so does a start that cannot be read. Spend that cannot
   be read does not: the usage stands, only the charge is missing.
 """
@@ -22,6 +23,10 @@ BOUNDS = (0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240
 MAX_TOKENS = 1e9
 FAILED = ("failure", "failed", "error")
 KNOWN_STATUS = ("success", *FAILED)
+COSTLESS = (
+    "reject IS NULL AND NOT hit AND NOT failed AND (spend IS NULL OR (cost = 0 AND prompt + output > 0))"
+)
+"""LiteLLM writes 0 where it has no price for a model; its own cache and failures do cost nothing."""
 UNKNOWN = "unknown"
 """Workload of requests that name neither tag nor model."""
 
@@ -31,16 +36,17 @@ def _bad(column: str) -> str:
     return f"NOT COALESCE({value} >= 0 AND {value} <= {MAX_TOKENS} AND {value} = floor({value}), FALSE)"
 
 
-def requests_sql(rows: str) -> str:
+def requests_sql(rows: str, billed: str) -> str:
     """SQL: every row of a log, typed.
 
     Args:
         rows: Relation of `logs.rows_sql`.
+        billed: SQL condition: the request's cost is money of the ledger.
 
     Returns:
         file, row, day (NULL where the start cannot be read), ts, workload, team, team_id, organisation, provider,
         model, prompt, output, cached, total, cost (NULL where it cannot be read), spend, ms, hit, failed, status,
-        tags_bad, reject (rule:column, NULL for good rows), `value` (what is rejected) and copy (1 counts).
+        billed, costless (an answer of the provider that carries no spend), tags_bad, reject (rule:column, NULL for good rows), `value` (what is rejected) and copy (1 counts).
     """
     tag_list = "TRY_CAST(TRY_CAST(request_tags AS JSON) AS VARCHAR[])"
     is_list = "json_type(TRY_CAST(request_tags AS JSON)) = 'ARRAY'"
@@ -80,11 +86,11 @@ def requests_sql(rows: str) -> str:
                    CASE WHEN COALESCE(lower(cache_hit) IN ('true', 't', '1'), FALSE) THEN TRY_CAST(prompt_tokens AS DOUBLE)
                         ELSE TRY_CAST(cache_read_input_tokens AS DOUBLE) END AS cached,
                    COALESCE(TRY_CAST(request_duration_ms AS DOUBLE), {ended}) AS ms,
-                   COALESCE(lower(status) IN ({failed}), FALSE) AS failed,
+                   COALESCE(lower(status) IN ({failed}), FALSE) AS failed, {billed} AS billed,
                    request_tags IS NOT NULL AND NOT COALESCE({is_list} AND {tag_list} IS NOT NULL, FALSE) AS tags_bad
             FROM judged
         )
-        SELECT * EXCLUDE (tagged, model_group, ms), COALESCE(tagged, model_group, model, '{UNKNOWN}') AS workload,
+        SELECT * EXCLUDE (tagged, model_group, ms), COALESCE({COSTLESS}, FALSE) AS costless, COALESCE(tagged, model_group, model, '{UNKNOWN}') AS workload,
                CASE WHEN ms >= 0 AND ms < 1e9 THEN ms END AS ms, ms IS NOT NULL AND NOT COALESCE(ms >= 0 AND ms < 1e9, FALSE) AS ms_bad,
                CASE WHEN request_id IS NULL THEN 1 ELSE row_number() OVER (
                    PARTITION BY day, request_id, reject IS NULL ORDER BY ts + to_milliseconds(CAST(CASE WHEN ms >= 0 AND ms < 1e9 THEN ms ELSE 0 END AS BIGINT)) DESC NULLS LAST, file DESC, row DESC
@@ -110,12 +116,20 @@ def hours_sql(requests: str) -> str:
         FROM {requests} WHERE reject IS NULL AND copy = 1 GROUP BY ALL"""
 
 
-def spend_sql(requests: str) -> str:
-    """SQL: spend and tokens by day, organisation, team, workload, provider and model."""
+def groups_sql(requests: str) -> str:
+    """SQL: requests and spend by day, owner, provider, model and by how their cost is known.
+
+    cached is NULL where some are not known, cost where none can be read; costed counts the requests with a cost, and
+    costed_tokens their tokens. file and row are those of an example.
+    """
     return f"""
-        SELECT day, organisation, team_id, team, workload, provider, COALESCE(model, '{UNKNOWN}') AS service,
-               CAST(SUM(cost) AS DECIMAL(38,12)) AS cost, CAST(SUM(prompt + output) AS DECIMAL(38,12)) AS quantity
-        FROM {requests} WHERE reject IS NULL AND copy = 1 AND cost IS NOT NULL GROUP BY ALL ORDER BY ALL"""
+        SELECT day, organisation, team_id, team, workload, provider, model, billed, hit, costless, spend IS NULL AS blank, cached IS NULL AS cached_unknown,
+               COUNT(*) AS requests, SUM(prompt) AS tokens_in, SUM(output) AS tokens_out, SUM(cached) AS tokens_cached,
+               CAST(SUM(cost) AS DECIMAL(38,12)) AS cost, COUNT(cost) AS costed,
+               COALESCE(SUM(prompt + output) FILTER (cost IS NOT NULL), 0) AS costed_tokens,
+               MIN(file) AS file, arg_min(row, (file, row)) AS row
+        FROM {requests} WHERE reject IS NULL AND copy = 1
+        GROUP BY ALL ORDER BY ALL"""
 
 
 @dataclass(frozen=True)
@@ -139,20 +153,23 @@ class Finding:
         )
 
 
-def findings_sql(requests: str, *, bill: bool) -> str:
+def findings_sql(requests: str) -> str:
     """SQL: file, day (NULL unknown), action, rule, column_name, value (an example), rows, cost, row (the first).
+
+    Where spend is money of the ledger and cannot be read, the row is rejected from it. Requests without spend are
+    not here: what the price list says of them is known later.
 
     Args:
         requests: Relation of `requests_sql`.
-        bill: Spend is money of the ledger: where it cannot be read the row is rejected from it.
     """
     kept = "reject IS NULL AND copy = 1"
     statuses = ", ".join(map(literal, KNOWN_STATUS))
-    money = "rejected" if bill else "flagged"
+    unread = f"{kept} AND cost IS NULL AND NOT costless"
+    unread_rule = "CASE WHEN spend IS NULL THEN 'missing_value' ELSE 'not_a_number' END"
     parts = [
         Finding(
             "rejected", "split_part(reject, ':', 1)", "split_part(reject, ':', 2)", "value",
-            "reject IS NOT NULL AND copy = 1", "SUM(cost)" if bill else "NULL",
+            "reject IS NOT NULL AND copy = 1", "SUM(cost) FILTER (billed)",
         ),
         Finding("flagged", "'duplicate_request'", "'request_id'", "request_id", "copy > 1"),
         Finding("flagged", "'conflicting_request'", "'request_id'", "request_id", f"{kept} AND conflicting AND request_id IS NOT NULL"),
@@ -162,16 +179,16 @@ def findings_sql(requests: str, *, bill: bool) -> str:
         Finding("flagged", "'total_differs'", "'total_tokens'", "total", f"{kept} AND total IS NOT NULL AND total <> prompt + output"),
         Finding("repaired", "'malformed_tags'", "'request_tags'", "NULL", f"{kept} AND tags_bad"),
         Finding("repaired", "'value_dropped'", "'request_duration_ms'", "NULL", f"{kept} AND ms_bad"),
-        Finding(money, "CASE WHEN spend IS NULL THEN 'missing_value' ELSE 'not_a_number' END", "'spend'", "spend", f"{kept} AND cost IS NULL"),
+        Finding("rejected", unread_rule, "'spend'", "spend", f"{unread} AND billed"),
+        Finding("flagged", unread_rule, "'spend'", "spend", f"{unread} AND NOT billed"),
         Finding("flagged", "'negative_spend'", "'spend'", "spend", f"{kept} AND cost < 0"),
-        Finding("flagged", "'spend_without_price'", "'spend'", "spend", f"{kept} AND cost = 0 AND NOT hit AND NOT failed AND prompt + output > 0"),
     ]  # fmt: skip
     return " UNION ALL ".join(p.sql(requests) for p in parts)
 
 
 def totals_sql(requests: str) -> str:
-    """SQL: file, day, total: spend that can be read, of rejected rows too, each request once."""
+    """SQL: file, day, total: billed spend that can be read, of rejected rows too, each request once."""
     return (
         f"SELECT file, day, CAST(SUM(cost) AS DECIMAL(38,12)) AS total FROM {requests} "
-        "WHERE copy = 1 AND cost IS NOT NULL GROUP BY ALL"
+        "WHERE copy = 1 AND cost IS NOT NULL AND billed GROUP BY ALL"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from models.tables.base import MONEY, TYPES, Column, Table
-from models.tables.facts import EDGE_DAILY, FOCUS, GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY
+from models.tables.facts import API_USAGE, EDGE_DAILY, FOCUS, GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY
 from models.tables.marts import (
     AI_COST_RATIO,
     CHARGEBACK_DAILY,
@@ -24,10 +24,20 @@ from models.tables.marts import (
     WASTE,
     WASTE_HOURLY,
 )
-from models.tables.ops import INGESTS, PUBLICATIONS, QUALITY, QUARANTINE, RECONCILIATION, SOURCES
+from models.tables.ops import (
+    API_RECONCILIATION,
+    INGESTS,
+    PUBLICATIONS,
+    QUALITY,
+    QUARANTINE,
+    RECONCILIATION,
+    SOURCES,
+)
 
 __all__ = [
     "AI_COST_RATIO",
+    "API_RECONCILIATION",
+    "API_USAGE",
     "CHARGEBACK_DAILY",
     "CHARGEBACK_MONTHLY",
     "EDGE_DAILY",
@@ -61,13 +71,13 @@ __all__ = [
 TABLES: Mapping[str, Table] = {
     t.name: t
     for t in (
-        FOCUS, GPU_HOURLY, POWER_HOURLY, INFERENCE_HOURLY, EDGE_DAILY,
+        FOCUS, GPU_HOURLY, POWER_HOURLY, INFERENCE_HOURLY, EDGE_DAILY, API_USAGE,
         CHARGEBACK_DAILY, CHARGEBACK_MONTHLY, GPU_DAILY, UNIT_COST_DAILY, TRAINING_RUNS, MODEL_COST_MONTHLY, AI_COST_RATIO,
         WASTE, WASTE_HOURLY, TARGETS, PLACEMENT, PLACEMENT_OPTIONS,
-        RECONCILIATION, INGESTS, SOURCES, QUARANTINE, QUALITY, PUBLICATIONS,
+        RECONCILIATION, API_RECONCILIATION, INGESTS, SOURCES, QUARANTINE, QUALITY, PUBLICATIONS,
     )
 }  # fmt: skip
 """Every table by name, in publication order."""
 
-FACTS = (FOCUS, GPU_HOURLY, POWER_HOURLY, INFERENCE_HOURLY, EDGE_DAILY)
+FACTS = (FOCUS, GPU_HOURLY, POWER_HOURLY, INFERENCE_HOURLY, EDGE_DAILY, API_USAGE)
 """Tables that are views over Parquet facts; all others are tables in the warehouse file."""

@@ -151,6 +151,31 @@ INFERENCE_HOURLY = Table(
     ),
 )
 
+API_USAGE = Table(
+    "telemetry.api_usage_daily",
+    "One UTC day of one model of a model API, as a gateway logged it or the provider counted it.",
+    ("source", "day", "side", "provider", "model", "currency"),
+    (
+        n("day", "date", "UTC day"),
+        n("source", "text", "Name of the source"),
+        n(
+            "side",
+            "text",
+            "gateway (its log, answers from its own cache left out) or provider (its usage API)",
+        ),
+        c("provider", "text", "Provider as the source names it"),
+        c("model", "text", "Model as the source names it"),
+        n("requests", "double", "Requests, failed ones included where the source knows them"),
+        n("requests_priced", "double", "Of these, with a cost from the price list"),
+        n("requests_unpriced", "double", "Of these, without a known cost; the provider's usage has none"),
+        c("tokens_in", "double", "Prompt tokens, cached ones included", "tokens"),
+        c("tokens_cached", "double", "Prompt tokens read from the provider's cache; NULL unknown", "tokens"),
+        c("tokens_out", "double", "Generated tokens", "tokens"),
+        c("cost", "decimal", "Cost of the requests that have one; NULL where none has", "currency"),
+        c("currency", "text", "Currency of cost"),
+    ),
+)
+
 EDGE_DAILY = Table(
     "telemetry.edge_daily",
     "One local day of one edge device.",

@@ -25,6 +25,51 @@ RECONCILIATION = Table(
     ),
 )
 
+_PAIRS = (("gateway", "provider"), ("provider", "invoice"), ("gateway", "invoice"))
+
+API_RECONCILIATION = Table(
+    "ops.api_reconciliation",
+    "Three accounts of one month's work of one model: the gateway's log, the provider's usage, the bill.",
+    ("month", "provider", "model", "token_kind"),
+    (
+        n("month", "date", "Month of the usage in UTC, its first day"),
+        n("provider", "text", "Provider, under one name for all three"),
+        n("model", "text", "Model, under one name for all three"),
+        n(
+            "token_kind",
+            "text",
+            "input (not read from a cache), cached, output; all: their sum; other: billed, and no tokens",
+        ),
+        c("gateway_tokens", "double", "Logged by the gateway, its own cache left out", "tokens"),
+        c("provider_tokens", "double", "Counted by the provider", "tokens"),
+        c("invoice_tokens", "double", "Billed", "tokens"),
+        c("gateway_cost", "decimal", "As the gateway logged it, or from the price list", "gateway_currency"),
+        c("gateway_currency", "text", "Currency of gateway_cost"),
+        c("provider_cost", "decimal", "provider_tokens at the price list", "provider_currency"),
+        c("provider_currency", "text", "Currency of provider_cost"),
+        c("invoice_cost", "decimal", "BilledCost", "invoice_currency"),
+        c("invoice_currency", "text", "Currency of invoice_cost"),
+        *(
+            column
+            for a, b in _PAIRS
+            for column in (
+                c(f"{a}_{b}_tokens", "double", f"{a}_tokens - {b}_tokens", "tokens"),
+                c(f"{a}_{b}_tokens_share", "double", f"{a}_{b}_tokens / {b}_tokens; NULL if that is 0"),
+                c(f"{a}_{b}_cost", "decimal", f"{a}_cost - {b}_cost, in one currency only", "currency"),
+                c(f"{a}_{b}_cost_share", "double", f"{a}_{b}_cost / {b}_cost; NULL if that is 0"),
+            )
+        ),
+        c("missing", "text", "Accounts that do not know this work"),
+        c(
+            "gateway_unpriced",
+            "double",
+            "Requests of the log without a known cost; with any, gateway_cost is NULL",
+        ),
+        c("charged", "text", "Whose money is in the ledger: gateway, invoice, or `gateway, invoice`"),
+        c("names", "text", "The spellings of the model that were put together"),
+    ),
+)
+
 INGESTS = Table(
     "ops.ingests",
     "What was read: one slice (billing month or local day) of one source, one row a change.",

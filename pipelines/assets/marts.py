@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import dagster as dg
 
 from pipelines import publication, transform
+from pipelines.api_usage import api_usage
 from pipelines.resources import Tierwise
 from pipelines.run import Run
 
@@ -44,6 +45,7 @@ def mart_assets(sources: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
     unit_cost = dg.AssetKey(["marts", "unit_cost"])
     economics = dg.AssetKey(["marts", "economics"])
     placement = dg.AssetKey(["marts", "placement"])
+    accounts = dg.AssetKey(["marts", "api_reconciliation"])
     statements = dg.AssetKey(["publication", "statements"])
     return [
         _asset(PLAN, publication.plan, sources, "sources", "Whether anything differs from what is published."),
@@ -68,7 +70,11 @@ def mart_assets(sources: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
             "Where each workload should run, and why.",
         ),
         _asset(
-            ["publication", "staged"], publication.stage, [placement, economics, chargeback, unit_cost], "publication",
+            ["marts", "api_reconciliation"], api_usage, [chargeback], "marts",
+            "Gateway log, provider's usage and bill of model APIs against each other, by kind of token.",
+        ),
+        _asset(
+            ["publication", "staged"], publication.stage, [placement, economics, chargeback, unit_cost, accounts], "publication",
             "The warehouse as it would be published, beside the published one.",
         ),
         _asset(

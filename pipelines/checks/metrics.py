@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from babel.numbers import list_currencies
 
 from connectors.sql import literal, literals
+from models.api_reconciliation import PAIRS
 from models.config import Gates
 
 
@@ -69,6 +70,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="tag the resources, add ownership.aliases or ownership.accounts, or raise gates.untagged_max_share",
         ),
         Gate(
+            "api_charged_twice", "providers and months of model APIs that a gateway and a bill both charge", maximum=bounds.api_charged_twice_max,
+            advice="their money counts twice: take the provider out of the gateway's `bill`; if the two are different contracts, raise gates.api_charged_twice_max",
+        ),
+        Gate(
             "freshness_days", "days since the last day with data, worst source", maximum=bounds.freshness_max_days,
             advice="see ops.sources.last_day: a delivery is late; mend it or raise gates.freshness_max_days",
         ),
@@ -100,6 +105,11 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             "repeated_files", "files that two sources both read", maximum=0, blocking=False,
             advice="every charge or sample in them counts twice: remove them from one of the sources",
         ),
+        Gate(
+            "api_variance_share", "|difference| between gateway, provider's usage and bill of model APIs, worst month that is over",
+            maximum=bounds.api_variance_max_share, blocking=False,
+            advice="see ops.api_reconciliation: requests beside the gateway, a log that loses rows, or prices that are out of date",
+        ),
     )  # fmt: skip
 
 
@@ -111,6 +121,12 @@ def metrics_sql(unregistered: int, contradictions: int = 0, first_contradiction:
         contradictions: Cards whose telemetry contradicts the register or itself; known only then, too.
         first_contradiction: The first of them in words.
     """
+    variances = " UNION ALL ".join(
+        f"SELECT month, provider || ' ' || model || ' ' || token_kind || ': {a} - {b}, {what}' AS name, abs({a}_{b}_{what}_share) AS share "
+        "FROM ops.api_reconciliation"
+        for a, b in PAIRS
+        for what in ("tokens", "cost")
+    )
     return f"""
         WITH fresh AS (
             SELECT source, date_diff('day', last_day, (SELECT max(as_of) FROM ops.publications)) AS days FROM ops.sources
@@ -137,6 +153,12 @@ def metrics_sql(unregistered: int, contradictions: int = 0, first_contradiction:
         ), repeated AS (
             SELECT min(source || ': ' || file.key) AS name, max(source || ': ' || file.key) AS other
             FROM delivered GROUP BY file.version HAVING count(DISTINCT source) > 1
+        ), variance AS (
+            SELECT strftime(month, '%Y-%m') || ' ' || name AS name, share FROM ({variances})
+            WHERE month + INTERVAL 1 MONTH <= (SELECT max(as_of) FROM ops.publications) + INTERVAL 1 DAY
+        ), twice AS (
+            SELECT strftime(month, '%Y-%m') || ' ' || provider AS name FROM ops.api_reconciliation GROUP BY month, provider
+            HAVING bool_or(charged LIKE 'gateway%') AND bool_or(charged LIKE '%invoice')
         ), first_reason AS (
             SELECT 'first: ' || rule || ' in column ' || column_name || coalesce(', value ' || value, '')
                    || coalesce(', at ' || location, '') AS text
@@ -159,6 +181,10 @@ def metrics_sql(unregistered: int, contradictions: int = 0, first_contradiction:
                 || coalesce('; ' || (SELECT text FROM first_reason), '') AS quarantine_share_detail,
             (SELECT max(share) FROM untagged) AS untagged_share,
             (SELECT max_by(currency || ' ' || cost, share) FROM untagged WHERE share > 0) AS untagged_share_detail,
+            CAST((SELECT count(*) FROM twice) AS DOUBLE) AS api_charged_twice,
+            (SELECT string_agg(name, ', ' ORDER BY name) FROM twice) AS api_charged_twice_detail,
+            (SELECT max(share) FROM variance) AS api_variance_share,
+            (SELECT max_by(name, share) FROM variance) AS api_variance_share_detail,
             CAST((SELECT max(days) FROM fresh) AS DOUBLE) AS freshness_days,
             (SELECT max_by(source, days) FROM fresh) AS freshness_days_detail,
             (SELECT min(share) FROM coverage) AS gpu_coverage,

@@ -41,7 +41,9 @@ def test_every_section_has_an_example() -> None:
     assert [s.splitlines()[0] for s in sections if not FENCE.search(s)] == []
 
 
-@pytest.mark.parametrize("table", [n for n in TABLES if n.startswith("marts.")] + ["ops.reconciliation"])
+@pytest.mark.parametrize(
+    "table", [n for n in TABLES if n.startswith("marts.")] + ["ops.reconciliation", "ops.api_reconciliation"]
+)
 def test_every_figure_is_explained(table: str) -> None:
     explained = set(re.findall(r"`(\w+)`", METRICS.read_text(encoding="utf-8")))
     figures = {c.name for c in TABLES[table].columns if c.type in FIGURES}

@@ -132,88 +132,22 @@ def test_costs_equal_plain_python(counts: list[tuple[int, int, int]], prices: tu
     assert got["cost"].to_list() == expected
 
 
-def side(*rows: tuple[Any, ...], model: str = "gpt-4o", provider: str = "OpenAI") -> pl.DataFrame:
-    schema = pl.Schema(
-        {
-            "day": pl.Date(),
-            "kind": pl.String(),
-            "tokens": pl.Float64(),
-            "cost": MONEY,
-            "currency": pl.String(),
-        }
-    )
-    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
-        provider=pl.lit(provider), model=pl.lit(model)
-    )
-
-
-def test_three_accounts_of_the_same_work() -> None:
-    gateway = side(
-        (DAY, "input", 900, Decimal("9"), "USD"),
-        (DAY, "input", 90, Decimal("0.9"), "USD"),
-        (DAY, "output", 10, Decimal("1"), "USD"),
-        provider="openai ",
-    )
-    counted = side((DAY, "input", 1000, None, None), (DAY, "cached", 5, None, None))
-    invoice = side((DAY, "input", 1000, Decimal("10"), "USD"), (DAY, "output", 0, Decimal("1.1"), "EUR"))
-    got = {r["kind"]: r for r in llm.reconcile_three_ways(gateway, counted, invoice).iter_rows(named=True)}
-    read = got["input"]
-    assert (read["provider"], read["model"], read["period"], read["missing"]) == (
-        "openai",
-        "gpt-4o",
-        DAY,
-        None,
-    )
-    assert (read["gateway_tokens"], read["provider_tokens"], read["invoice_tokens"]) == (990, 1000, 1000)
-    assert (read["gateway_provider_tokens"], read["provider_invoice_tokens"]) == (-10, 0)
-    assert read["gateway_provider_tokens_share"] == pytest.approx(-0.01)
-    assert (read["gateway_invoice_cost"], read["gateway_provider_cost"]) == (Decimal("-0.1"), None)
-    assert read["gateway_invoice_cost_share"] == pytest.approx(-0.01)
-    cached = got["cached"]
-    assert (cached["missing"], cached["gateway_tokens"], cached["gateway_provider_tokens"]) == (
-        "gateway, invoice",
-        None,
-        None,
-    )
-    written = got["output"]
-    assert written["missing"] == "provider"
-    assert (written["gateway_invoice_tokens"], written["gateway_invoice_tokens_share"]) == (
-        10,
-        None,
-    )  # base 0
-    assert (written["gateway_invoice_cost"], written["invoice_currency"]) == (None, "EUR")  # not comparable
-
-
-def test_months_and_unknown_parts() -> None:
-    days = (DAY, date(2026, 9, 30), date(2026, 10, 1))
-    gateway = side(*[(d, "input", 10, Decimal(1), "USD") for d in days])
-    counted = side((DAY, "input", 10, None, None), (days[1], "input", None, None, None))
-    got = llm.reconcile_three_ways(gateway, counted, side(), by="month")
-    assert got["period"].to_list() == [DAY, date(2026, 10, 1)]
-    assert got["gateway_tokens"].to_list() == [20, 10]
-    assert got["gateway_cost"].to_list() == [Decimal(2), Decimal(1)]
-    assert got["provider_tokens"].to_list() == [None, None]
-    assert got["missing"].to_list() == ["invoice", "provider, invoice"]
-
-
-def test_reconciliation_refuses_what_it_cannot_add() -> None:
-    mixed = side((DAY, "input", 1, Decimal(1), "USD"), (DAY, "input", 1, Decimal(1), "EUR"))
-    with pytest.raises(ValueError, match="invoice: costs of several currencies"):
-        llm.reconcile_three_ways(side(), side(), mixed)
-    with pytest.raises(ValueError, match="gateway: kinds of tokens"):
-        llm.reconcile_three_ways(side((DAY, "thinking", 1, None, None)), side(), side())
-
-
-def test_reconciliation_of_nothing() -> None:
-    assert llm.reconcile_three_ways(side(), side(), side()).is_empty()
-
-
 def test_usage_by_kind() -> None:
     got = llm.by_kind(usage(("openai", "a", 100, 30, 7), ("openai", "b", 100, None, 7)))
     tokens = {(m, k): t for m, k, t in got.select("model", "kind", "tokens").iter_rows()}
     assert tokens == {
         ("a", "input"): 70, ("a", "cached"): 30, ("a", "output"): 7,
         ("b", "input"): None, ("b", "cached"): None, ("b", "output"): 7,
+    }  # fmt: skip
+
+
+def test_costs_by_kind() -> None:
+    got = llm.price_kinds(usage(("openai", "gpt-4o", 1000, 400, 50), ("openai", "gpt-4o", 10, None, 5)), LIST)
+    costs = {(r["kind"], r["tokens"]): r["cost"] for r in got.iter_rows(named=True)}
+    # 600 x 2.5, 400 x 1.25, 50 x 10 per million; of the second row only the 5 generated tokens are known apart
+    assert costs == {
+        ("input", 600): Decimal("0.0015"), ("cached", 400): Decimal("0.0005"), ("output", 50): Decimal("0.0005"),
+        ("input", None): None, ("cached", None): None, ("output", 5): Decimal("0.00005"),
     }  # fmt: skip
 
 

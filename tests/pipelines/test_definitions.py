@@ -49,9 +49,16 @@ def test_graph_by_layer(site: Path) -> None:
         "marts/unit_cost": ("marts", ["marts/chargeback"]),
         "marts/economics": ("marts", ["marts/chargeback", "marts/unit_cost"]),
         "marts/placement": ("marts", ["marts/unit_cost"]),
+        "marts/api_reconciliation": ("marts", ["marts/chargeback"]),
         "publication/staged": (
             "publication",
-            ["marts/chargeback", "marts/economics", "marts/placement", "marts/unit_cost"],
+            [
+                "marts/api_reconciliation",
+                "marts/chargeback",
+                "marts/economics",
+                "marts/placement",
+                "marts/unit_cost",
+            ],
         ),
         "publication/statements": ("publication", ["publication/staged"]),
         "publication/published": ("publication", ["publication/staged", "publication/statements"]),
@@ -60,7 +67,8 @@ def test_graph_by_layer(site: Path) -> None:
     assert checks == {
         "facts_rows", "reconciliation_difference", "unknown_currency_rows", "negative_idle_rows", "quarantine_share",
         "untagged_share", "freshness_days", "gpu_coverage", "energy_unknown_share", "unregistered_hardware", "stale_sources",
-            "contradicting_telemetry", "kept_months", "repeated_files",
+            "contradicting_telemetry", "kept_months", "repeated_files", "api_charged_twice",
+        "api_variance_share",
     }  # fmt: skip
 
 

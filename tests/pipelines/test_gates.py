@@ -29,8 +29,12 @@ GOOD: dict[str, Any] = {
     "contradicting_telemetry": 0.0,
     "kept_months": 0.0,
     "repeated_files": 0.0,
+    "api_charged_twice": 0.0,
+    "api_variance_share": 0.04,
 }
-BOUNDS = Gates(freshness_max_days=3, gpu_coverage_min=0.9, untagged_max_share=0.25)
+BOUNDS = Gates(
+    api_variance_max_share=0.05, freshness_max_days=3, gpu_coverage_min=0.9, untagged_max_share=0.25
+)
 
 
 def failed(row: dict[str, Any], folder: Path) -> dict[str, str]:
@@ -51,6 +55,8 @@ def test_all_pass_and_data_docs_are_written(tmp_path: Path) -> None:
         ("negative_idle_rows", 1.0, "at most 0"),
         ("quarantine_share", 0.001, "is 0.001; allowed: at most 0"),
         ("untagged_share", 0.26, "is 0.26; allowed: at most 0.25"),
+        ("api_charged_twice", 1.0, "counts twice"),
+        ("api_variance_share", 0.06, "is 0.06; allowed: at most 0.05"),
         ("freshness_days", 4.0, "is 4; allowed: at most 3"),
         ("gpu_coverage", 0.89, "is 0.89; allowed: at least 0.9"),
     ],

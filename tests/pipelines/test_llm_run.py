@@ -21,7 +21,10 @@ sources:
 
 def test_days_of_a_month_are_reconciled_as_one_month(tmp_path: Path) -> None:
     days = ("2026-09-01", "2026-09-02", "2026-09-30", "2026-10-01")
-    rows = [request(n, startTime=f"{d} 10:00:00", spend=f"{n + 1}.000000000001") for n, d in enumerate(days)]
+    rows = [
+        request(n, startTime=f"{d} 10:00:00", spend=f"{n + 1}.000000000001", custom_llm_provider="mistral")
+        for n, d in enumerate(days)
+    ]
     rows.append(request(9, startTime="2026-09-02 11:00:00", spend="0.5", prompt_tokens="-1"))
     write(tmp_path / "logs" / "a.csv", rows)
     start = 1788220800  # 2026-09-01

@@ -87,9 +87,27 @@ def test_usage_becomes_hours(tmp_path: Path) -> None:
     # cached tokens are inside input: 1000 + 10 read, 400 of them cached
     assert [rows[5][k] for k in keys] == ["gpt-4o-2024-08-06", 4, 1010, 400, 55, None]
     assert [rows[6][k] for k in keys] == ["text-embedding-3-small", 2, 7, None, 0, None]
-    assert (got.totals, list(got.facts)) == ({}, ["telemetry.inference_hourly"])
+    assert (got.totals, sorted(got.facts)) == (
+        {},
+        ["telemetry.api_usage_daily", "telemetry.inference_hourly"],
+    )
     none = load("openai", tmp_path / "api", tmp_path / "x", usage=False)[DAY]
-    assert not none.facts
+    assert list(none.facts) == ["telemetry.api_usage_daily"]
+    own = {
+        r["model"]: r for r in pl.read_parquet(none.facts["telemetry.api_usage_daily"]).iter_rows(named=True)
+    }
+    keys = (
+        "side",
+        "provider",
+        "requests",
+        "requests_unpriced",
+        "tokens_in",
+        "tokens_cached",
+        "tokens_out",
+        "cost",
+    )
+    assert [own["gpt-4o-2024-08-06"][k] for k in keys] == ["provider", "OpenAI", 4, 4, 1010, 400, 55, None]
+    assert [own["text-embedding-3-small"][k] for k in keys] == ["provider", "OpenAI", 2, 2, 7, None, 0, None]
 
 
 def test_a_bucket_of_two_files_counts_once_as_the_last_has_it(tmp_path: Path) -> None:
