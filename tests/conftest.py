@@ -1,4 +1,4 @@
-"""What all tests share: a fixed time zone and no secrets from the machine."""
+"""What all tests share: a fixed time zone, no secrets from the machine, no time limit on a busy one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 import time
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
 
 os.environ["COLUMNS"] = "200"
 os.environ["NO_COLOR"] = "1"
