@@ -7,18 +7,75 @@ microseconds, so that a full hour is exactly 3,600,000,000.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 HOUR_US = 3_600_000_000
 
-OVERLAP = "date_diff('microsecond', GREATEST(t0, hour), LEAST(t1, hour + INTERVAL 1 HOUR))"
-"""SQL: microseconds of the step from t0 to t1 that lie in the hour that starts at `hour`."""
+
+@dataclass(frozen=True)
+class Clock:
+    """Where the hours of a site's clock lie in UTC: those of a day start at its midnight.
+
+    Attributes:
+        phases: From when on (UTC without a zone), and by how many minutes past the UTC hour they start; in order.
+    """
+
+    phases: tuple[tuple[datetime, int], ...] = ((datetime.fromisoformat("1970-01-01"), 0),)
+
+    @classmethod
+    def of(cls, zone: ZoneInfo, first: datetime, last: datetime) -> Clock:
+        """The clock of a zone between two instants with a zone."""
+        phases: list[tuple[datetime, int]] = []
+        for day in range(-2, (last - first).days + 3):
+            local = datetime.combine(first.astimezone(zone).date() + timedelta(days=day), time(0), zone)
+            midnight = local.astimezone(UTC).replace(tzinfo=None)
+            if not phases or phases[-1][1] != midnight.minute:
+                phases.append((midnight, midnight.minute))
+        return cls(tuple(phases))
+
+    @property
+    def unit_minutes(self) -> int:
+        """Minutes of the pieces that steps are cut into: an hour, or less where the clock changes by less."""
+        return 60 if len(self.phases) == 1 else 15
+
+    def hour(self, instant: str) -> str:
+        """SQL: the start of the hour that an instant lies in."""
+        minutes = self._minutes(instant)
+        if minutes == "0":
+            return f"date_trunc('hour', {instant})"
+        return f"date_trunc('hour', {instant} - to_minutes({minutes})) + to_minutes({minutes})"
+
+    def unit(self, instant: str) -> str:
+        """SQL: the start of the piece that an instant lies in."""
+        if len(self.phases) == 1:
+            return self.hour(instant)
+        return f"time_bucket(INTERVAL 15 MINUTE, {instant})"
+
+    def _minutes(self, instant: str) -> str:
+        if len(self.phases) == 1:
+            return str(self.phases[0][1])
+        cases = " ".join(
+            f"WHEN {instant} >= TIMESTAMP '{at:%Y-%m-%d %H:%M:%S}' THEN {minutes}"
+            for at, minutes in reversed(self.phases[1:])
+        )
+        return f"CASE {cases} ELSE {self.phases[0][1]} END"
 
 
-def by_hour(steps: str, condition: str) -> str:
-    """SQL: every step (t0, t1) that meets the condition once for each hour it touches, with `hour` and `part_us`."""
+UTC_CLOCK = Clock()
+
+
+def by_hour(steps: str, condition: str, clock: Clock = UTC_CLOCK) -> str:
+    """SQL: every step (t0, t1) that meets the condition once for each piece of an hour it touches.
+
+    Adds `hour`, the start of the hour, and `part_us`, the microseconds of the step that lie in the piece.
+    """
+    unit = f"INTERVAL {clock.unit_minutes} MINUTE"
+    overlap = f"date_diff('microsecond', GREATEST(t0, piece), LEAST(t1, piece + {unit}))"
     return f"""
-        SELECT *, {OVERLAP} AS part_us FROM (
-            SELECT *, UNNEST(range(date_trunc('hour', t0), t1, INTERVAL 1 HOUR)) AS hour FROM {steps} WHERE {condition}
+        SELECT * EXCLUDE (piece), {clock.hour("piece")} AS hour, {overlap} AS part_us FROM (
+            SELECT *, UNNEST(range({clock.unit("t0")}, t1, {unit})) AS piece FROM {steps} WHERE {condition}
         )"""
 
 

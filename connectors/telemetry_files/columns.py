@@ -59,7 +59,12 @@ GPU = (
     _text("mig_id", "gpu_i_id"),
     Column(
         "utilisation",
-        {"utilisation": 1.0, "dcgm_fi_prof_gr_engine_active": 1.0, "dcgm_fi_dev_gpu_util": 0.01},
+        {
+            "utilisation": 1.0,
+            "dcgm_fi_prof_gr_engine_active": 1.0,
+            "dcgm_fi_dev_gpu_util": 0.01,
+            "percent": 0.01,
+        },
         "{v} >= 0 AND {v} <= 1",
     ),
     Column(

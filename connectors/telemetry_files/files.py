@@ -5,19 +5,32 @@ The SQL that reads them belongs to `columns.py`.
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from connectors.base import Object, SourceError
 from connectors.objects import Store
 from connectors.telemetry_files.columns import DATASETS, require
+from connectors.telemetry_files.logs import NoStartError, format_of, place_of, rows
 from connectors.telemetry_index import quarters_of, quarters_of_utc
 
-SUFFIXES = (".parquet", ".csv", ".csv.gz")
+SUFFIXES = (".parquet", ".csv", ".csv.gz", ".log", ".log.gz")
+
+
+@dataclass(frozen=True)
+class Logs:
+    """How logs are read: time zone of the hosts' clocks, and seconds between rows."""
+
+    zone: ZoneInfo
+    interval_s: float
 
 
 def is_data(key: str) -> bool:
@@ -48,8 +61,13 @@ def dataset_of(key: str, uri: str) -> str:
     return start[1] or start[2]
 
 
-def scan(store: Store, item: Object) -> tuple[set[int], str]:
+def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
     """Reads the columns' names and the timestamps of a file.
+
+    Args:
+        store: Where it lies.
+        item: The file.
+        logs: How to read it if it is a log of `nvidia-smi` or `dcgmi`.
 
     Returns:
         The quarter hours with samples, and the layout: JSON of dataset, format, columns and type of `ts`. Files of
@@ -65,6 +83,16 @@ def scan(store: Store, item: Object) -> tuple[set[int], str]:
         raise SourceError(msg)
     path = store.fetch([item])[0]
     parquet = item.key.lower().endswith(".parquet")
+    if not parquet and dataset == "gpu" and is_log(path):
+        samples = log_rows(path, item.key, uri, logs)
+        if samples.is_empty():
+            msg = f"{uri} is a log without a row; deliver it again, or remove it"
+            raise SourceError(msg)
+        found = quarters_of(samples["ts"])
+        if not found:
+            msg = f"{uri}: none of {samples.height} rows is a sample, the first is {samples['ts'][0]!r}"
+            raise SourceError(msg)
+        return found, json.dumps([dataset, "log"])
     try:
         names, stamps = _stamps(path, parquet=parquet)
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
@@ -102,7 +130,41 @@ def _stamps(path: Path, *, parquet: bool) -> tuple[list[str], pl.Series | None]:
     return names, frame.select(column).collect()[column]
 
 
-def parse_layout(layout: str) -> tuple[str, bool]:
-    """Dataset, and whether the files are Parquet."""
+def parse_layout(layout: str) -> tuple[str, str]:
+    """Dataset, and how it is written: parquet, csv or log."""
     parts: Sequence[str] = json.loads(layout)
-    return parts[0], parts[1] == "parquet"
+    return parts[0], parts[1]
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    return data.decode("utf-8", errors="backslashreplace").removeprefix("\ufeff")
+
+
+def is_log(path: Path) -> bool:
+    """The file is a log of `nvidia-smi` or `dcgmi`, whatever its name ends with."""
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as file:
+            head = file.read(4000).decode("utf-8", errors="replace")
+    except (OSError, EOFError, zlib.error):
+        return False
+    return format_of(head) is not None
+
+
+def log_rows(path: Path, key: str, uri: str, logs: Logs) -> pl.DataFrame:
+    """The samples of a log in the columns of `logs.COLUMNS`.
+
+    Raises:
+        SourceError: It cannot be read, or its rows have no time.
+    """
+    try:
+        return rows(_text(path), place_of(key, logs.zone, logs.interval_s))
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        msg = f"{uri} is damaged or cannot be read ({error}); deliver it again"
+        raise SourceError(msg) from error
+    except NoStartError as error:
+        raise SourceError(f"{uri}: {error}") from error

@@ -17,19 +17,20 @@ Rules:
 
 from __future__ import annotations
 
-from connectors.steps import HOUR_US, by_hour, energy_steps
+from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps
 from connectors.telemetry_files.columns import HOLDER, MAX_CARD_KW
 
 _SLICES = "COALESCE(TRY_CAST(regexp_extract(mig_profile, '([0-9]+)g', 1) AS DOUBLE), CASE WHEN mig_id IS NULL THEN 7 ELSE 1 END)"
 
 
-def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
+def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:
     """SQL: hours of cards and MIG instances under their holders.
 
     Args:
         samples: Relation of `samples_sql("gpu", ...)`.
         max_step_us: Longer steps between samples are gaps.
         bridge_us: Longer gaps are not bridged by the counter.
+        clock: Where the hours of the site lie.
 
     Returns:
         The columns of `telemetry.gpu_hourly` without day, source and site.
@@ -56,14 +57,14 @@ def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
             SELECT hour, gpu, mig_id, node, gpu_model, mig_profile, {holder}, allocated, part_us AS covered_us,
                    CASE WHEN utilisation IS NOT NULL THEN part_us END AS known_us, utilisation * part_us AS used_us,
                    CAST(NULL AS DOUBLE) AS kwh, 0.0 AS gap_kwh
-            FROM ({by_hour("held", f"us <= {max_step_us}")})
+            FROM ({by_hour("held", f"us <= {max_step_us}", clock)})
             UNION ALL BY NAME
             SELECT hour, gpu, mig_id, node, gpu_model, mig_profile, {holder}, allocated, 0 AS covered_us,
                    kwh * part_us / us AS kwh, 0.0 AS gap_kwh
-            FROM ({by_hour("shared", "TRUE")})
+            FROM ({by_hour("shared", "TRUE", clock)})
             UNION ALL BY NAME
             SELECT hour, gpu, node, gpu_model, 0 AS covered_us, 0.0 AS kwh, kwh * part_us / us AS gap_kwh
-            FROM ({by_hour("steps", "NOT observed AND kwh IS NOT NULL")})
+            FROM ({by_hour("steps", "NOT observed AND kwh IS NOT NULL", clock)})
         )
         SELECT hour, gpu, mig_id, namespace, pod, team, workload, allocated, MAX(node) AS node,
                MAX(gpu_model) AS gpu_model, MAX(mig_profile) AS mig_profile, MAX(project) AS project,

@@ -5,11 +5,13 @@ The formulas belong to `gpu.py`, `power.py` and `inference.py`; days and facts, 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,16 +21,17 @@ from connectors.base import Engine, SourceError
 from connectors.meters import with_counts
 from connectors.objects import Store
 from connectors.sql import literal
+from connectors.steps import UTC_CLOCK, Clock
 from connectors.telemetry import MAX_STEP, day_of, local_day
 from connectors.telemetry_files.columns import DATASETS, samples_sql, scan_sql
-from connectors.telemetry_files.files import parse_layout
+from connectors.telemetry_files.files import Logs, log_rows, parse_layout
 from connectors.telemetry_files.gpu import gpu_hourly_sql, implausible_sql
 from connectors.telemetry_files.inference import inference_hourly_sql
 from connectors.telemetry_files.power import power_hourly_sql
 from connectors.telemetry_index import Indexed
 from models.tables import GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY, Table
 
-HOURS: Mapping[str, tuple[Table, Callable[[str, int, int], str]]] = {
+HOURS: Mapping[str, tuple[Table, Callable[[str, int, int, Clock], str]]] = {
     "gpu": (GPU_HOURLY, gpu_hourly_sql),
     "power": (POWER_HOURLY, power_hourly_sql),
     "inference": (INFERENCE_HOURLY, inference_hourly_sql),
@@ -48,11 +51,12 @@ SAME = {
 
 @dataclass(frozen=True)
 class Steps:
-    """How samples follow each other: seconds between them, the longest gap to bridge, and the zone of days."""
+    """How samples follow each other: seconds between them, the longest gap to bridge, zones of days and of logs."""
 
     interval_s: float
     bridge: timedelta
     zone: ZoneInfo
+    log_zone: ZoneInfo
 
     @property
     def max_us(self) -> int:
@@ -78,13 +82,14 @@ class Hours:
         return self.frames[table].with_columns(source=pl.lit(source), site=pl.lit(site), tier=pl.lit(tier))
 
 
-def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, engine: Engine) -> Hours:
+def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path, engine: Engine) -> Hours:
     """Reads files into hours.
 
     Args:
         store: Where they lie.
         files: The files, indexed.
         steps: How samples follow each other.
+        work: Folder for intermediate files.
         engine: Runs the SQL.
 
     Raises:
@@ -95,6 +100,8 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, engine: Eng
     layouts: dict[str, list[Indexed]] = defaultdict(list)
     for file in files:
         layouts[file.layout].append(file)
+    held = [f for f in files if f.runs]
+    clock = Clock.of(steps.zone, min(f.start for f in held), max(f.end for f in held)) if held else UTC_CLOCK
     frames: dict[Table, pl.DataFrame] = {}
     rows_read: dict[date, int] = defaultdict(int)
     findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list)
@@ -102,17 +109,21 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, engine: Eng
         places: dict[str, Indexed] = {}
         scans = []
         for layout, group in sorted(layouts.items()):
-            kind, parquet = parse_layout(layout)
+            kind, written = parse_layout(layout)
             if kind == dataset:
                 paths = store.fetch([f.object for f in group])
+                if written == "log":
+                    paths = [
+                        _unfold(store, f, path, work, steps) for f, path in zip(group, paths, strict=True)
+                    ]
                 places |= dict(zip(map(str, paths), group, strict=True))
-                scans.append(scan_sql(paths, parquet=parquet))
+                scans.append(scan_sql(paths, parquet=written != "csv"))
         if not scans:
             continue
         try:
             parts = [samples_sql(dataset, scan, engine.columns(scan)) for scan in scans]
             engine.execute(f"CREATE OR REPLACE TEMP TABLE samples AS {' UNION ALL BY NAME '.join(parts)}")
-            frame = engine.query(hours_sql("samples", steps.max_us, steps.bridge_us))
+            frame = engine.query(hours_sql("samples", steps.max_us, steps.bridge_us, clock))
             seen = engine.query(_findings_sql(dataset, steps))
             engine.execute("DROP TABLE samples")
         except Error as error:
@@ -133,6 +144,15 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, engine: Eng
     return Hours(frames, rows_read, findings)
 
 
+def _unfold(store: Store, file: Indexed, path: Path, work: Path, steps: Steps) -> Path:
+    """A log as Parquet."""
+    uri = store.uri(file.object.key)
+    work.mkdir(parents=True, exist_ok=True)
+    unfolded = work / f"log-{hashlib.sha256(uri.encode()).hexdigest()[:16]}.parquet"
+    log_rows(path, file.object.key, uri, Logs(steps.log_zone, steps.interval_s)).write_parquet(unfolded)
+    return unfolded
+
+
 def _finish(frame: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
     frame = frame.with_columns(local_day("hour", zone).alias("day"))
     if "bounds" not in frame.columns:
@@ -149,7 +169,7 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
 
     Rows without a readable time have no day.
     """
-    day = f"CAST(date_trunc('hour', ts) AT TIME ZONE 'UTC' AT TIME ZONE {literal(steps.zone.key)} AS DATE)"
+    day = f"CAST(ts AT TIME ZONE 'UTC' AT TIME ZONE {literal(steps.zone.key)} AS DATE)"
     thing = THING[dataset]
 
     def count(

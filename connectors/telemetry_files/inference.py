@@ -8,19 +8,20 @@ included.
 
 from __future__ import annotations
 
-from connectors.steps import HOUR_US, by_hour, counter_increments, counter_segments
+from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, counter_increments, counter_segments
 from connectors.telemetry_files.columns import COUNTERS
 
 SERIES = ("workload", "model", "namespace", "pod")
 
 
-def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
+def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:
     """SQL: hours of served models.
 
     Args:
         samples: Relation of `samples_sql("inference", ...)`.
         max_step_us: Longer steps between samples are not covered.
         bridge_us: A longer silence starts the series anew.
+        clock: Where the hours of the site lie.
 
     Returns:
         The columns of `telemetry.inference_hourly` without day, source, site and tier, and with `bounds` and `counts`
@@ -38,7 +39,7 @@ def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
     return f"""
         WITH points AS (SELECT *, buckets['+Inf'] AS bucket_count FROM ({points})
         ), segments AS (
-            SELECT *, ts AS t0, date_trunc('hour', ts - INTERVAL 1 MICROSECOND) AS hour
+            SELECT *, ts AS t0, {clock.hour("(ts - INTERVAL 1 MICROSECOND)")} AS hour
             FROM ({counter_segments("points", SERIES, counters, bridge_us)})
         ), counted AS ({counter_increments("segments", SERIES, counters, "hour", {"team": "MAX(team)"})}
         ), sums AS (
@@ -46,7 +47,7 @@ def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
             FROM counted GROUP BY {keys}, hour
         ), covered AS (
             SELECT {keys}, hour, MAX(team) AS team, SUM(part_us) / {HOUR_US} AS coverage, {", ".join(f"MAX({c} - {c}) AS {c}" for c in COUNTERS)}
-            FROM ({by_hour("(SELECT * EXCLUDE (hour) FROM segments)", f"date_diff('microsecond', t0, t1) <= {max_step_us}")}) GROUP BY {keys}, hour
+            FROM ({by_hour("(SELECT * EXCLUDE (hour) FROM segments)", f"date_diff('microsecond', t0, t1) <= {max_step_us}", clock)}) GROUP BY {keys}, hour
         ), bounds AS (
             SELECT {keys}, hour, bound, SUM(buckets[bound] - COALESCE(base[bound], 0)) AS requests
             FROM (SELECT *, UNNEST(map_keys(buckets)) AS bound FROM counted) GROUP BY {keys}, hour, bound

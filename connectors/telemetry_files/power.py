@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from connectors.meters import METHODS
 from connectors.sql import literal
-from connectors.steps import HOUR_US, by_hour, energy_steps
+from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps
 from connectors.telemetry_files.columns import MAX_METER_KW
 
 
-def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
+def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:
     """SQL: hours of meters; a meter without a name is called after its node.
 
     Args:
         samples: Relation of `samples_sql("power", ...)`.
         max_step_us: Longer steps between samples are gaps.
         bridge_us: Longer gaps are not bridged by the counter.
+        clock: Where the hours of the site lie.
 
     Returns:
         The columns of `telemetry.power_hourly` without day, source and site.
@@ -33,5 +34,5 @@ def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
                SUM(CASE WHEN observed THEN kwh * part_us / us ELSE 0 END) AS energy_kwh,
                SUM(CASE WHEN observed THEN 0 ELSE kwh * part_us / us END) AS energy_estimated_kwh,
                SUM(CASE WHEN observed THEN part_us ELSE 0 END) / {HOUR_US} AS coverage
-        FROM ({by_hour("steps", "kwh IS NOT NULL")})
+        FROM ({by_hour("steps", "kwh IS NOT NULL", clock)})
         GROUP BY hour, meter"""

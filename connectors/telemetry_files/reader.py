@@ -11,17 +11,19 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import ClassVar, Literal, cast
+from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
 from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
 from connectors.objects import LocationOptions, open_store
 from connectors.telemetry import MAX_STEP, day_bounds, fingerprint, issues, site_of, write_days
-from connectors.telemetry_files.files import is_data, scan
+from connectors.telemetry_files.files import Logs, is_data, scan
 from connectors.telemetry_files.hours import Steps, read_hours
 from connectors.telemetry_index import Indexed, days, index, settings, within
+from models.config import TimeZone
 
-VERSION = "telemetry_files-3"
+VERSION = "telemetry_files-4"
 """Changes whenever the same files would give other facts."""
 
 BATCH_DAYS = 31
@@ -35,6 +37,7 @@ class Options(LocationOptions):
         site: A key of `sites`.
         tier: Tier of the inference that is reported.
         sample_interval_s: Seconds between samples; 2.5 times that is a gap.
+        log_time_zone: Time zone of the clocks that logs of `nvidia-smi` were written by; the site's where absent.
         bridge_hours: Gaps up to this long are bridged by the energy counter; what a longer one used stays unknown.
     """
 
@@ -42,6 +45,7 @@ class Options(LocationOptions):
     tier: Literal["cloud", "api", "onprem", "edge"] = "onprem"
     sample_interval_s: float = Field(default=60, ge=0.1, le=3600)
     bridge_hours: int = Field(default=24, ge=1, le=744)
+    log_time_zone: TimeZone | None = None
 
 
 class TelemetryFilesReader:
@@ -54,6 +58,7 @@ class TelemetryFilesReader:
         self.context = context
         self.zone = site_of(self.options.site, context).zone
         self.store = open_store(self.options, context.base, context.cache)
+        self.log_zone = ZoneInfo(self.options.log_time_zone) if self.options.log_time_zone else self.zone
         step = timedelta(seconds=self.options.sample_interval_s * MAX_STEP)
         self.bridge = max(timedelta(hours=self.options.bridge_hours), step)
 
@@ -72,8 +77,9 @@ class TelemetryFilesReader:
 
     def _files(self) -> list[Indexed]:
         objects = [o for o in self.store.list() if is_data(o.key)]
-        name = f"{VERSION}/{self.context.name}/{self.options.location}"
-        return index(objects, lambda item: scan(self.store, item), self.context.cache, name)
+        name = f"{VERSION}/{self.context.name}/{self.options.location}/{self.log_zone}/{self.options.sample_interval_s}"
+        logs = Logs(self.log_zone, self.options.sample_interval_s)
+        return index(objects, lambda item: scan(self.store, item, logs), self.context.cache, name)
 
     def _files_of(self, files: Sequence[Indexed], day: date) -> list[Indexed]:
         start, end = day_bounds(day, self.zone)
@@ -108,12 +114,12 @@ class TelemetryFilesReader:
                 f"{self.store.uri(gone[0])} and {len(gone) - 1} more changed while they were read; run again"
             )
             raise SourceError(msg)
-        steps = Steps(self.options.sample_interval_s, self.bridge, self.zone)
+        steps = Steps(self.options.sample_interval_s, self.bridge, self.zone, self.log_zone)
         for first in range(0, len(wanted), BATCH_DAYS):
             batch = wanted[first : first + BATCH_DAYS]
             objects = {o for s in batch for o in s.objects}
             hours = read_hours(
-                self.store, [files[o] for o in sorted(objects, key=lambda o: o.key)], steps, engine
+                self.store, [files[o] for o in sorted(objects, key=lambda o: o.key)], steps, work, engine
             )
             frames = {
                 table: hours.of(table, self.context.name, self.options.site, self.options.tier)

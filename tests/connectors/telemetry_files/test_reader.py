@@ -103,7 +103,9 @@ def test_only_days_near_a_changed_file_change(tmp_path: Path, monkeypatch: pytes
     )
     scanned = []
     real = module.scan
-    monkeypatch.setattr(module, "scan", lambda store, item: (scanned.append(item.key), real(store, item))[1])
+    monkeypatch.setattr(
+        module, "scan", lambda store, item, logs: (scanned.append(item.key), real(store, item, logs))[1]
+    )
     after = {s.period: s.fingerprint for s in reader(tmp_path).slices(WINDOW)}
     assert [d.day for d in before if before[d] != after[d]] == [3, 4, 5]
     assert scanned == ["gpu/4.parquet"]

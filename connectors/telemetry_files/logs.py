@@ -1,0 +1,250 @@
+"""Logs of `dcgmi dmon` and `nvidia-smi` as samples: which log a text is, and its rows in the columns of `columns.py`.
+
+- `nvidia-smi --query-gpu=timestamp,uuid,... --format=csv -l N` (with or without units): local times without a zone.
+- `nvidia-smi dmon -o DT`: local times without a zone; `#` lines name columns and units and are repeated.
+- `dcgmi dmon -e ...`: no times at all; the time of the first row comes from the file's name, the others from `-d`.
+
+A log names cards by their number where it has no UUID: then the card is `NODE/gpuN`. `[N/A]`, `-` and the like are
+nothing. A row that is no sample (a message, a cut line) is kept with its text as `ts`, so that it is counted.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+NOTHING = re.compile(
+    r"^(\[?n/?a\]?|\[?not (supported|found)\]?|\[?unknown( error)?\]?|\[?insufficient permissions\]?|-|err.*)$",
+    re.I,
+)
+
+SMI = {
+    "uuid": "gpu", "gpu_uuid": "gpu", "name": "gpu_model", "gpu_name": "gpu_model", "index": "number",
+    "utilization.gpu": "percent", "power.draw": "power_w", "power.draw.average": "power_w", "power.draw.instant": "power_w",
+    "mig.mode.current": "mig", "timestamp": "ts",
+}  # fmt: skip
+"""Field of --query-gpu -> our column."""
+
+DMON = {"date": "date", "time": "time", "gpu": "number", "idx": "number", "pwr": "power_w", "sm": "percent"}
+"""Column of `nvidia-smi dmon` -> our column."""
+
+DCGMI = {
+    "GPU": "number", "ENTITY": "number", "POWER": "power_w", "TOTEC": "energy_mj", "GPUTL": "percent", "GRACT": "utilisation",
+}  # fmt: skip
+"""Column of `dcgmi dmon` (short names of fields) -> our column."""
+
+STARTED = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})[T_-]?(\d{2})[-:]?(\d{2})[-:]?(\d{2})(Z)?")
+"""A time in a file's name: `gpu/n1-20260901T100000Z.log`."""
+
+COLUMNS = ("ts", "node", "gpu", "gpu_model", "mig_id", "percent", "utilisation", "power_w", "energy_mj")
+
+
+class NoStartError(Exception):
+    """A log without times whose name says none."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a log does not say itself.
+
+    Attributes:
+        node: Host it was written on.
+        zone: Time zone of its clock.
+        interval_s: Seconds between its rows.
+        started: Time of its first row, for logs without times; naive local, or with a zone.
+    """
+
+    node: str
+    zone: ZoneInfo
+    interval_s: float
+    started: datetime | None = None
+
+
+def place_of(key: str, zone: ZoneInfo, interval_s: float) -> Place:
+    """Host and start of a log by its name: `gpu/NODE.log`, `gpu/NODE/....log`, `gpu/NODE-20260901T100000Z.log`."""
+    parts = key.split("/")
+    stem = re.sub(r"\.(log|txt|csv)(\.gz)?$", "", parts[-1], flags=re.I)
+    found = STARTED.search(stem)
+    started = datetime.strptime("".join(found.groups("")[:6]), "%Y%m%d%H%M%S") if found else None  # noqa: DTZ007
+    if found and started and found[7]:
+        started = started.replace(tzinfo=UTC)
+    name = STARTED.sub("", stem).strip("-_.")
+    node = parts[-2] if len(parts) > 2 else re.sub(r"^gpu[-_]", "", name)
+    return Place(node or name, zone, interval_s, started)
+
+
+def format_of(head: str) -> str | None:
+    """Which log a text begins: smi, dmon, dcgmi, or None."""
+    lines = [line.strip() for line in head.splitlines() if line.strip()]
+    if not lines:
+        return None
+    first = lines[0].lower()
+    if first.startswith("timestamp,") or (
+        ("," in first) and "timestamp" in [f.strip() for f in first.split(",")]
+    ):
+        return "smi"
+    if first.startswith(("#entity", "# entity")):
+        return "dcgmi"
+    if re.match(r"#\s*(date|gpu)\b", first):
+        return "dmon" if any(re.search(r"\b(pwr|sm)\b", line.lower()) for line in lines[:2]) else "dcgmi"
+    return None
+
+
+def rows(text: str, place: Place) -> pl.DataFrame:
+    """The samples of a log: `COLUMNS`, all text; `ts` ISO 8601 with its zone, or the line as it is where it has none.
+
+    Raises:
+        ValueError: It is none of the logs.
+        NoStartError: Its rows have no time, and its name says none.
+    """
+    kind = format_of(text[:4000])
+    if kind is None:
+        msg = "it is no log of nvidia-smi (--query-gpu ... --format=csv, dmon -o DT) or dcgmi dmon"
+        raise ValueError(msg)
+    reader = {"smi": _smi, "dmon": _dmon, "dcgmi": _dcgmi}[kind]
+    found = [{name: row.get(name) for name in COLUMNS} for row in reader(text.splitlines(), place)]
+    return pl.DataFrame(found, schema=dict.fromkeys(COLUMNS, pl.String))
+
+
+def _value(text: str) -> str | None:
+    """A value without its unit; None for what means nothing."""
+    text = text.strip()
+    if not text or NOTHING.match(text):
+        return None
+    return re.sub(r"\s*(%|W|mW|mJ|MiB|MHz)$", "", text)
+
+
+def _local(naive: datetime, place: Place, previous: datetime | None) -> datetime:
+    """A local time as an instant; of the two that an hour of autumn may mean, that which is not before the last row."""
+    if naive.tzinfo is not None:
+        return naive
+    first = naive.replace(tzinfo=place.zone)
+    second = first.replace(fold=1)
+    ambiguous = first.utcoffset() != second.utcoffset()
+    if ambiguous and previous is not None and first.astimezone(UTC) < previous.astimezone(UTC):
+        return second
+    return first
+
+
+class _Times:
+    """Turns local times of one log into instants, in order of its rows."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.previous: datetime | None = None
+
+    def iso(self, naive: datetime) -> str:
+        instant = _local(naive, self.place, self.previous).astimezone(UTC)
+        self.previous = instant
+        return instant.isoformat()
+
+
+def _card(row: Mapping[str, str | None], place: Place) -> dict[str, str | None]:
+    number = row.get("number")
+    named = {
+        **row,
+        "node": place.node,
+        "gpu": row.get("gpu") or (f"{place.node}/gpu{number}" if number else None),
+    }
+    if row.get("mig") == "Enabled":
+        named["percent"] = None
+    return named
+
+
+def _smi(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]]:
+    times = _Times(place)
+    names: list[str] = []
+    for fields in csv.reader(lines, skipinitialspace=True):
+        plain = [re.sub(r"\s*\[.*\]$", "", f.strip()).lower() for f in fields]
+        if "timestamp" in plain:
+            names = [SMI.get(n, "") for n in plain]
+            continue
+        if not fields or not any(f.strip() for f in fields):
+            continue
+        line = ", ".join(fields)
+        if len(fields) != len(names):
+            yield {"ts": line, "node": place.node}
+            continue
+        row = {n: _value(f) for n, f in zip(names, fields, strict=True) if n}
+        try:
+            at = datetime.strptime(str(row.get("ts")), "%Y/%m/%d %H:%M:%S.%f")  # noqa: DTZ007 - local time
+        except ValueError:
+            yield {"ts": line, "node": place.node}
+            continue
+        yield _card({**row, "ts": times.iso(at)}, place)
+
+
+def _dmon(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]]:
+    times = _Times(place)
+    names: list[str] = []
+    clock = _Rows(place)
+    for line in lines:
+        words = line.split()
+        if not words:
+            continue
+        if line.lstrip().startswith("#"):
+            heads = [w.lstrip("#").lower() for w in words if w != "#"]
+            if "gpu" in heads:
+                names = [DMON.get(h, "") for h in heads]
+            continue
+        if len(words) != len(names):
+            yield {"ts": line.strip(), "node": place.node}
+            continue
+        row = {n: _value(w) for n, w in zip(names, words, strict=True) if n}
+        try:
+            if "date" in row:
+                at = datetime.strptime(f"{row['date']} {row['time']}", "%Y%m%d %H:%M:%S")  # noqa: DTZ007 - local time
+            else:
+                at = clock.at(str(row.get("number")))
+        except ValueError:
+            yield {"ts": line.strip(), "node": place.node}
+            continue
+        yield _card({**row, "ts": times.iso(at)}, place)
+
+
+class _Rows:
+    """Times of rows that have none: the n-th row of a card is n intervals after the start."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.seen: dict[str, int] = {}
+
+    def at(self, card: str) -> datetime:
+        if self.place.started is None:
+            msg = "its rows have no time; put that of the first one into its name (NODE-20260901T100000Z.log)"
+            raise NoStartError(msg)
+        number = self.seen.get(card, 0)
+        self.seen[card] = number + 1
+        start = self.place.started
+        start = start if start.tzinfo is not None else start.replace(tzinfo=self.place.zone)
+        return start.astimezone(UTC) + timedelta(seconds=number * self.place.interval_s)
+
+
+def _dcgmi(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]]:
+    names: list[str] = []
+    clock = _Rows(place)
+    for line in lines:
+        words = line.split()
+        if not words or words[0] == "ID":
+            continue
+        if line.lstrip().startswith("#"):
+            names = [w.lstrip("#").upper() for w in words if w != "#"]
+            continue
+        entity = re.match(r"\s*(GPU(?:-I|-CI)?)\s+(\S+)\s+(.*)", line)
+        fields = names[1:] if names and names[0] in DCGMI else names
+        if entity is None or len(entity[3].split()) != len(fields):
+            yield {"ts": line.strip(), "node": place.node}
+            continue
+        if entity[1] == "GPU-CI":
+            continue
+        values = zip(fields, entity[3].split(), strict=True)
+        row: dict[str, str | None] = {DCGMI[n]: _value(v) for n, v in values if n in DCGMI}
+        card, _, instance = entity[2].partition("/")
+        row |= {"number": card if instance or entity[1] == "GPU" else None, "mig_id": instance or None}
+        yield _card({**row, "ts": clock.at(entity[2]).isoformat()}, place)

@@ -1,0 +1,109 @@
+"""Logs of nvidia-smi and dcgmi, as these commands print them, to hours of cards."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from connectors.base import SourceError
+from tests.connectors.telemetry_files.samples import GPU, load, reader, table
+
+HEAD = "timestamp, name, uuid, index, power.draw [W], utilization.gpu [%], mig.mode.current\n"
+
+
+def put(folder: Path, name: str, text: str) -> None:
+    path = folder / "in" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = text.encode()
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+
+
+def local(start: str, count: int, step_s: int = 60) -> list[datetime]:
+    return [datetime.fromisoformat(start) + timedelta(seconds=step_s * n) for n in range(count)]
+
+
+def test_query_gpu_in_local_time(tmp_path: Path) -> None:
+    """61 samples of 300 W at 50 %: an hour of 0.3 kWh that starts at 10:00 in Athens, 07:00 UTC."""
+    lines = [
+        f"{at:%Y/%m/%d %H:%M:%S}.000, NVIDIA H100 80GB HBM3, GPU-1, 0, 300.00 W, 50 %, Disabled\n"
+        for at in local("2026-09-01T10:00", 61)
+    ]
+    lines[20] = lines[20].replace("300.00 W", "[N/A]").replace("50 %", "[Not Supported]")
+    lines[30] = "Unable to determine the device handle for GPU0000:05:00.0: Unknown Error\n"
+    lines[40] = lines[40].replace("300.00 W", "[Unknown Error]")
+    put(tmp_path, "gpu/n1.csv", HEAD + "".join(lines[:30]) + HEAD + "".join(lines[30:]))
+    loaded = load(tmp_path, "Europe/Athens")
+    hours = table(loaded, GPU)
+    assert hours["hour"].to_list() == [datetime(2026, 9, 1, 7)]  # noqa: DTZ001 - UTC without a zone
+    row = hours.row(0, named=True)
+    assert (row["node"], row["gpu"], row["gpu_model"]) == ("n1", "GPU-1", "NVIDIA H100 80GB HBM3")
+    assert row["observed_hours"] == pytest.approx(1)
+    assert row["used_hours"] == pytest.approx(0.5)
+    assert row["energy_kwh"] == pytest.approx(0.3)
+    rejected = loaded[0].issues.filter(pl.col("action") == "rejected")
+    assert rejected.select("rule", "rows").rows() == [("ts_unreadable", 1)]
+    assert "Unable to determine" in rejected["value"][0]
+
+
+def test_the_hour_that_comes_twice(tmp_path: Path) -> None:
+    """From 00:00 UTC on 25 October, 03:00 in Athens, comes again at 01:00 UTC: two hours of 0.1 kWh."""
+    instants = [datetime(2026, 10, 25, tzinfo=UTC) + timedelta(minutes=n) for n in range(121)]
+    walls = [
+        (at + timedelta(hours=3 if at < datetime(2026, 10, 25, 1, tzinfo=UTC) else 2)) for at in instants
+    ]
+    lines = [f"{at:%Y/%m/%d %H:%M:%S}.000, H100, GPU-1, 0, 100.00, 10, N/A\n" for at in walls]
+    put(tmp_path, "gpu/n1.log.gz", HEAD + "".join(lines))
+    hours = table(load(tmp_path, "UTC", log_time_zone="Europe/Athens"), GPU).sort("hour")
+    assert hours["hour"].dt.hour().to_list() == [0, 1]
+    assert hours["energy_kwh"].to_list() == pytest.approx([0.1, 0.1])
+
+
+def test_dmon_with_dates(tmp_path: Path) -> None:
+    head = "#Date       Time        gpu    pwr  gtemp  mtemp     sm    mem\n#YYYYMMDD   HH:MM:SS    Idx      W      C      C      %      %\n"
+    lines = [
+        f" {at:%Y%m%d}   {at:%H:%M:%S}      {card}    {watts}     40      -     {use}      0\n"
+        for at in local("2026-09-01T10:00", 61)
+        for card, watts, use in ((0, 200, 80), (1, 70, 0))
+    ]
+    put(tmp_path, "gpu/n7/smi.log", head + "".join(lines[:60]) + head + "".join(lines[60:]))
+    hours = table(load(tmp_path, "Asia/Kolkata"), GPU).sort("gpu")
+    assert hours["day"].to_list() == [date(2026, 9, 1)] * 2
+    assert hours.select("node", "gpu").rows() == [("n7", "n7/gpu0"), ("n7", "n7/gpu1")]
+    assert hours["energy_kwh"].to_list() == pytest.approx([0.2, 0.07])
+    assert hours["used_hours"].to_list() == pytest.approx([0.8, 0.0])
+
+
+DCGMI = "#Entity   GPUTL   POWER   TOTEC\nID                W       mJ\n"
+
+
+def test_dcgmi_dmon_takes_its_start_from_the_name(tmp_path: Path) -> None:
+    """The counter rises by 21.6 kJ a minute: 0.006 kWh x 60 = 0.36 kWh, whatever the gauge says."""
+    lines = [
+        line
+        for n in range(61)
+        for line in (
+            f"GPU 0     100     350.5   {10**12 + n * 21_600_000}\n",
+            "GPU 1     N/A     N/A     N/A\n",
+            "GPU-I 3   7       N/A     N/A\n",
+        )
+    ]
+    put(tmp_path, "gpu/n1-20260901T100000Z.log", DCGMI + "".join(lines[:90]) + DCGMI + "".join(lines[90:]))
+    loaded = load(tmp_path, "Europe/Athens")
+    hours = table(loaded, GPU).sort("gpu")
+    assert hours["gpu"].to_list() == ["n1/gpu0", "n1/gpu1"]
+    assert hours["energy_kwh"].to_list() == [pytest.approx(0.36), None]
+    assert hours["used_hours"].to_list() == [pytest.approx(1.0), None]
+    issues = loaded[0].issues
+    assert issues.filter(pl.col("rule") == "gpu_unnamed")["rows"].to_list() == [
+        61
+    ]  # instances without their card
+
+
+def test_dcgmi_without_a_start_says_what_to_do(tmp_path: Path) -> None:
+    put(tmp_path, "gpu/n1.log", DCGMI + "GPU 0     1     70     1\n")
+    with pytest.raises(SourceError, match=r"rows have no time.*NODE-20260901T100000Z\.log"):
+        reader(tmp_path).check()
