@@ -199,6 +199,24 @@ class PriceFile(Frozen):
     file: str = Field(min_length=1)
 
 
+class GoogleList(Frozen):
+    """Where Google's list of prices is asked for.
+
+    Attributes:
+        endpoint_url: Another endpoint than Google's.
+        anonymous: Send no credentials.
+    """
+
+    endpoint_url: str | None = None
+    anonymous: bool = False
+
+
+class ListPrices(Frozen):
+    """Public price lists, for options of workloads with `list_price`."""
+
+    google: GoogleList = GoogleList()
+
+
 class Api(Frozen):
     """Names of model APIs where gateway, provider and bill spell one thing so differently that it is not seen.
 
@@ -392,6 +410,7 @@ class Settings(Frozen):
         Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "file"),
     ] = ()
     api: Api = Api()
+    list_prices: ListPrices = ListPrices()
     rates: str | tuple[Rate, ...] = ()
     revenue: str | tuple[Revenue, ...] = ()
     training_runs: str | tuple[TrainingRun, ...] = ()

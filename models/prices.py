@@ -5,12 +5,14 @@ Where they come from belongs to `connectors/prices/`; what an option costs, to `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 
 import polars as pl
 
+from models.placement.settings import Option, Workload
 from models.tables import MONEY
 
 GPU_PRICES = pl.Schema(
@@ -76,3 +78,37 @@ def list_price(prices: pl.DataFrame, provider: str, gpu: str, region: str, usage
     )
     source = f"{provider} list price, SKU {row['sku_id']}, {usage} in {region}, {scope}"
     return ListPrice(row["price_per_gpu_hour"], row["currency"], row["price_date"], source)
+
+
+def with_list_prices(
+    workloads: Mapping[str, Workload], prices: pl.DataFrame, currency: str, failed: str = ""
+) -> dict[str, Workload]:
+    """The workloads with a price, its day and its source in every option that takes a list price.
+
+    An option whose price is not known has none, and `price_source` says why: it is never guessed.
+
+    Args:
+        workloads: As declared.
+        prices: In `GPU_PRICES`.
+        currency: The organisation's currency, that of all prices of options.
+        failed: Why there is no list at all.
+    """
+
+    def priced(option: Option) -> Option:
+        key = option.list_price
+        if key is None:
+            return option
+        if failed:
+            return option.model_copy(update={"price_source": failed})
+        try:
+            found = list_price(prices, key.provider, key.gpu, key.region or option.region or "", key.usage)
+        except ValueError as error:
+            return option.model_copy(update={"price_source": str(error)})
+        if found.currency != currency:
+            return option.model_copy(update={"price_source": f"it is in {found.currency}, not {currency}"})
+        return option.model_copy(update=asdict(found))
+
+    return {
+        name: w.model_copy(update={"options": {n: priced(o) for n, o in w.options.items()}})
+        for name, w in workloads.items()
+    }

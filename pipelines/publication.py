@@ -20,6 +20,7 @@ from pipelines import metrics_file
 from pipelines.checks.metrics import Gate, Verdict, gates, metrics_sql
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import SliceFacts
+from pipelines.list_prices import look_up
 from pipelines.reduce import daily_costs
 from pipelines.run import Run
 from pipelines.warehouse import STATEMENTS, WAREHOUSE, build, read_only
@@ -59,6 +60,7 @@ def plan(run: Run) -> Metadata:
             (s.source, s.period.isoformat()) for s in slices if s.grain == "month" and s.status == "kept"
         ],
         "config": run.config.hash,
+        "list_prices": look_up(run),
         "code": code_hash(),
         "day": as_of(run).isoformat(),
     }

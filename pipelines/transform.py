@@ -34,6 +34,7 @@ from models.currency import convert
 from models.placement.measured import measure
 from models.placement.recommend import recommend
 from pipelines.facts import SliceFacts
+from pipelines.list_prices import priced_workloads
 from pipelines.reduce import SITE, daily_costs
 from pipelines.run import Run
 
@@ -234,7 +235,7 @@ def placement(run: Run) -> Metadata:
         run.window.day,
         currency=settings.currency,
     )
-    chosen, options = recommend(settings.workloads, measured, settings.currency)
+    chosen, options = recommend(priced_workloads(run), measured, settings.currency)
     run.write_frame(tables.PLACEMENT.name, chosen)
     run.write_frame(tables.PLACEMENT_OPTIONS.name, options)
     return {"workloads": chosen.height, "options": options.height}

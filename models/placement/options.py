@@ -122,6 +122,9 @@ def _owned(option: Option) -> bool:
 
 
 def _usage(option: Option, volume: Volumes, missing: list[str]) -> Decimal:
+    if option.list_price is not None and option.price_per_gpu_hour is None:
+        missing.append(f"its list price ({option.price_source or 'it was not looked up'})")
+        return ZERO
     if not _rented(option):
         if not _owned(option):
             missing.append(

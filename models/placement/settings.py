@@ -76,6 +76,22 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ListPriceKey(_Frozen):
+    """Which price of a provider's public list an option takes.
+
+    Attributes:
+        provider: google: the Cloud Billing Catalog.
+        gpu: Model, as h100-80gb, or a SKU id.
+        region: Region of the provider; the option's where absent.
+        usage: OnDemand, Preemptible, Commit1Yr or Commit3Yr.
+    """
+
+    provider: Literal["google"]
+    gpu: Annotated[str, Field(min_length=1)]
+    region: str | None = None
+    usage: Literal["OnDemand", "Preemptible", "Commit1Yr", "Commit3Yr"] = "OnDemand"
+
+
 class Option(_Frozen):
     """One place a workload could run. A price left out is unknown, never zero: write 0 for "costs nothing".
 
@@ -93,6 +109,7 @@ class Option(_Frozen):
         lead_time_months: Delivery and installation, for the explanation.
         price_per_gpu_hour: Rented card: for `gpus` x 730 h where `gpus` is given (always on), else for the
             workload's GPU-hours.
+        list_price: In place of price_per_gpu_hour: the dated price of a provider's list.
         gpus: Rented cards that are always on.
         price_per_1m_tokens_in: Per million prompt tokens.
         price_per_1m_tokens_out: Per million generated tokens.
@@ -109,7 +126,7 @@ class Option(_Frozen):
         egress_per_gb: Per GB that leaves; needed for cloud and api where the workload has egress.
         migration_cost: One-off cost of moving there: evaluation, dual running, data move.
         price_date: Day of the prices.
-        price_source: Where the prices come from.
+        price_source: Where the prices come from; of a list price that is not known, why.
     """
 
     tier: Tier
@@ -123,6 +140,7 @@ class Option(_Frozen):
     available: bool = True
     lead_time_months: Annotated[int, Field(ge=0, le=240)] | None = None
     price_per_gpu_hour: Amount | None = None
+    list_price: ListPriceKey | None = None
     gpus: Annotated[int, Field(ge=1)] | None = None
     price_per_1m_tokens_in: Amount | None = None
     price_per_1m_tokens_out: Amount | None = None
@@ -149,8 +167,17 @@ class Option(_Frozen):
 
     @model_validator(mode="after")
     def _pairs(self) -> Option:
-        if self.gpus is not None and self.price_per_gpu_hour is None:
-            msg = f"gpus is {self.gpus} and price_per_gpu_hour is missing; write the price of one card-hour"
+        if self.list_price is not None and self.price_per_gpu_hour is not None:
+            msg = "list_price and price_per_gpu_hour are both the price of one card-hour; keep one of them"
+            raise ValueError(msg)
+        if self.list_price is not None and self.list_price.region is None and self.region is None:
+            msg = "list_price needs a region, its own or the option's"
+            raise ValueError(msg)
+        if self.gpus is not None and self.price_per_gpu_hour is None and self.list_price is None:
+            msg = (
+                f"gpus is {self.gpus} and price_per_gpu_hour is missing; write the price of one card-hour, "
+                "or list_price"
+            )
             raise ValueError(msg)
         if (self.price_per_1m_tokens_in is None) != (self.price_per_1m_tokens_out is None):
             msg = "price_per_1m_tokens_in and price_per_1m_tokens_out go together; write 0 if one is free"

@@ -1,0 +1,69 @@
+"""List prices of rented GPUs for the options that ask for them: looked up once a day, dated, kept in the cache.
+
+Reading a list belongs to `connectors/prices/`; which price an option takes, to `models/prices.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from connectors.base import SourceError
+from connectors.prices.google import GpuPrices, catalog_client, gpu_prices
+from models.placement.settings import Workload
+from models.prices import GPU_PRICES, with_list_prices
+from pipelines.run import Run
+from pipelines.settings import Config
+
+FRAME = "list_prices"
+
+
+def wanted(config: Config) -> list[str]:
+    """Regions of Google for which an option takes a list price; empty where none does."""
+    keys = [(o.list_price, o.region) for w in config.settings.workloads.values() for o in w.options.values()]
+    return sorted({key.region or region or "" for key, region in keys if key is not None})
+
+
+def _google(run: Run) -> GpuPrices:
+    """The prices of today, or the last that are known.
+
+    Raises:
+        SourceError: The catalogue cannot be read and no earlier list is cached.
+    """
+    config = run.config
+    where = config.settings.list_prices.google
+    return gpu_prices(
+        lambda: catalog_client(where.endpoint_url, anonymous=where.anonymous),
+        config.settings.currency,
+        wanted(config),
+        config.data_dir / "cache" / "list_prices",
+        today=run.window.now.date(),
+    )
+
+
+def look_up(run: Run) -> str | None:
+    """Keeps the list for this run.
+
+    Returns:
+        What changes when the prices do; None where no option asks.
+    """
+    if not wanted(run.config):
+        return None
+    run.report("list prices of GPUs")
+    try:
+        found, failed = _google(run), ""
+    except SourceError as error:
+        found, failed = GpuPrices(GPU_PRICES.to_frame()), run.config.hide(str(error))
+    for note in found.notes:
+        run.report(f"list prices: {run.config.hide(note)}")
+    run.write_frame(FRAME, found.frame)
+    run.write_json(FRAME, {"failed": failed})
+    return hashlib.sha256(f"{failed}{found.frame.write_csv()}".encode()).hexdigest()
+
+
+def priced_workloads(run: Run) -> dict[str, Workload]:
+    """The workloads of the configuration, with the list prices that `look_up` kept."""
+    settings = run.config.settings
+    if not wanted(run.config):
+        return dict(settings.workloads)
+    failed = run.read_json(FRAME)["failed"]
+    return with_list_prices(settings.workloads, run.read_frame(FRAME), settings.currency, failed)

@@ -1,0 +1,121 @@
+"""An option of a workload takes its price from Google's catalogue, through the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.connectors.prices.catalogue import serve
+from tests.pipelines import small
+
+WORKLOADS = """
+workloads:
+  chat:
+    gpu_hours_month: 100
+    options:
+      on-demand: {tier: cloud, region: europe-west4, list_price: {provider: google, gpu: h100-80gb}, migration_cost: 0}
+      spot: {tier: cloud, list_price: {provider: google, gpu: "0002", region: europe-west4, usage: Preemptible}, migration_cost: 0}
+      nowhere: {tier: cloud, list_price: {provider: google, gpu: h100-80gb, region: mars1}, migration_cost: 0}
+      written: {tier: cloud, price_per_gpu_hour: 11, migration_cost: 0}
+list_prices: {google: {endpoint_url: "%s", anonymous: true}}
+"""
+OPTIONS = "SELECT option, feasible, cost_36m, reason FROM marts.placement_options ORDER BY option"
+
+
+def run(site: Path, url: str) -> dict[str, tuple[object, ...]]:
+    (site / "tierwise.yaml").write_text(small.CONFIG + WORKLOADS % url)
+    done = small.tierwise("run", "--config", site / "tierwise.yaml", "--date", "2026-11-05")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {str(row[0]): row[1:] for row in small.query(site, OPTIONS)}
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    """The address of a catalogue that lets nobody in."""
+    with serve() as catalogue:
+        catalogue.failures = [403] * 10
+        yield catalogue.url
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    small.write_site(tmp_path)
+    return tmp_path
+
+
+def test_options_take_dated_list_prices_and_say_where_they_are_from(site: Path) -> None:
+    today = datetime.now(UTC).date()
+    with serve() as catalogue:
+        found = run(site, catalogue.url)
+    # 100 h x 36 months x 9.796550569, and x 2
+    assert found["on-demand"][1] == Decimal("35267.5820484")
+    assert found["spot"][1] == Decimal(7200)
+    assert found["written"][1] == Decimal(39600)
+    reason = str(found["on-demand"][2])
+    assert (
+        f"from its prices of {today}, google list price, SKU 0001, OnDemand in europe-west4, card only"
+        in reason
+    )
+    assert found["nowhere"][1] is None
+    assert "cannot be computed without its list price" in str(found["nowhere"][2])
+    assert "region 'mars1'" in str(found["nowhere"][2])
+    recommended = "SELECT recommended_option FROM marts.placement"
+    assert small.query(site, recommended) == [("spot",)]
+
+
+def test_without_the_catalogue_the_last_list_counts_and_shows_its_day(site: Path) -> None:
+    with serve() as catalogue:
+        run(site, catalogue.url)
+    (cached,) = (site / "data" / "cache" / "list_prices").glob("*.json")
+    before = datetime.now(UTC).date() - timedelta(days=3)
+    cached.rename(cached.with_name(f"google-gpu-USD-{before}.json"))
+    with refusing() as url:
+        found = run(site, url)
+    assert found["spot"][1] == Decimal(7200)
+    assert f"from its prices of {before}" in str(found["spot"][2])
+
+
+def test_without_any_list_the_price_is_unknown_and_the_run_goes_on(site: Path) -> None:
+    with serve() as catalogue:
+        catalogue.failures = [403] * 10
+        found = run(site, catalogue.url)
+        catalogue.failures = []
+        again = run(site, catalogue.url)  # nothing but the answer has changed
+    for option in ("on-demand", "spot", "nowhere"):
+        assert found[option][:2] == (True, None)
+        assert "without its list price (Cloud Billing Catalog cannot be read" in str(found[option][2])
+    assert found["written"][1] == Decimal(39600)
+    assert again["spot"][1] == Decimal(7200)
+
+
+def test_a_site_that_asks_for_none_asks_nobody(site: Path) -> None:
+    with serve() as catalogue:
+        (site / "tierwise.yaml").write_text(
+            small.CONFIG + f'list_prices: {{google: {{endpoint_url: "{catalogue.url}"}}}}\n'
+        )
+        assert (
+            small.tierwise("run", "--config", site / "tierwise.yaml", "--date", "2026-11-05").returncode == 0
+        )
+        assert catalogue.asked == []
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("price_per_gpu_hour: 3, list_price: {provider: google, gpu: t4, region: x}", "keep one of them"),
+        ("list_price: {provider: google, gpu: t4}", "needs a region"),
+        ("list_price: {provider: aws, gpu: t4, region: x}", "'google'"),
+        ("list_price: {provider: google, gpu: t4, region: x, usage: Weekly}", "Commit3Yr"),
+    ],
+)
+def test_what_a_list_price_may_be(site: Path, option: str, says: str) -> None:
+    text = f"workloads: {{chat: {{options: {{a: {{tier: cloud, {option}}}}}}}}}\n"
+    (site / "tierwise.yaml").write_text(small.CONFIG + text)
+    done = small.tierwise("run", "--config", site / "tierwise.yaml")
+    assert done.returncode == 2
+    assert says in done.stderr
