@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +22,7 @@ import polars as pl
 from connectors.base import Engine, Object, SourceError
 from connectors.bills.files import NESTED, BillFile, open_bill, verify
 from connectors.objects import Store
-from connectors.sql import identifier, literal
+from connectors.sql import identifier, literal, literals
 from connectors.telemetry import QUARTER_S, TIMESTAMP
 from connectors.telemetry_index import quarters_of, quarters_of_utc
 
@@ -38,7 +39,10 @@ JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 TABULAR = (".csv", ".csv.gz", ".parquet")
 
 MAX_LINE = 256 * 1024 * 1024
-"""Longest CSV row, bytes: prompts with pictures in them are long."""
+"""Longest row, bytes: prompts with pictures in them are long. A packed file may hide a longer one, and no end of it."""
+
+CHUNK = 20_000
+"""JSON lines staged at once; bounds the memory they take."""
 
 PLAIN = r"[A-Za-z0-9_.:+-]{1,64}( [0-9:.+-]{1,20})?"
 """Ids, numbers and timestamps: what may be quoted in findings."""
@@ -98,7 +102,9 @@ def json_rows(path: Path, uri: str) -> Iterator[tuple[int, dict[str, str | None]
     lines = 0
     try:
         with _open(path) as file:
-            for number, raw in enumerate(file, start=1):
+            for number, raw in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), start=1):
+                if len(raw) > MAX_LINE:
+                    raise _too_long(uri, number)
                 line = raw.decode("utf-8", errors="backslashreplace").removeprefix("\ufeff").strip()
                 if line:
                     lines += 1
@@ -109,6 +115,23 @@ def json_rows(path: Path, uri: str) -> Iterator[tuple[int, dict[str, str | None]
     if not lines:
         msg = f"{uri} is empty (no line); deliver it again, or remove it"
         raise SourceError(msg)
+
+
+def _too_long(uri: str, number: int) -> SourceError:
+    msg = f"{uri}: row {number} is longer than {MAX_LINE >> 20} MiB; no request is: export the log again"
+    return SourceError(msg)
+
+
+def _check_rows(path: Path, uri: str) -> None:
+    """Unpacks a gzip piece by piece, so that what is read as a whole later is known to have rows that end."""
+    run, rows = 0, 1
+    with gzip.open(path) as file:
+        while piece := file.read(1 << 20):
+            ends = piece.count(b"\n")
+            run = len(piece) - piece.rfind(b"\n") - 1 if ends else run + len(piece)
+            rows += ends
+            if run > MAX_LINE:
+                raise _too_long(uri, rows)
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -148,13 +171,15 @@ def scan(store: Store, item: Object, *, spend: bool) -> tuple[set[int], str]:
         log = open_bill(item, uri, path)
         column = chosen(log.columns, uri, spend=spend)["startTime"]
         try:
+            if log.form == "gzip":
+                _check_rows(path, uri)
             frame = (
                 pl.scan_parquet(path, glob=False, hive_partitioning=False)
                 if log.form == "parquet"
                 else pl.scan_csv(path, infer_schema=False, glob=False)
             )
             texts = frame.select(column).collect(engine="streaming")[column]
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
             msg = f"{uri} is damaged or not a complete CSV or Parquet file ({type(error).__name__}); deliver it again"
             raise SourceError(msg) from error
     if isinstance(texts.dtype, pl.Datetime):
@@ -211,9 +236,9 @@ def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine,
     """
     uri = store.uri(item.key)
     if is_json(item.key):
-        table = _stage_json(path, uri, work)
+        tables = _stage_json(path, uri, work)
         found = dict(zip(COLUMNS, COLUMNS, strict=True))
-        source, number, broken = f"read_parquet({literal(table)})", '"row"', '"broken"'
+        source, number, broken = f"read_parquet({literals(tables)})", '"row"', '"broken"'
     else:
         log = open_bill(item, uri, path)
         verify([log])
@@ -243,12 +268,14 @@ def _as_text(name: str, type_: str) -> str:
     return f"CAST({value} AS VARCHAR)"
 
 
-def _stage_json(path: Path, uri: str, work: Path) -> Path:
-    rows = [{"row": n, "broken": row is None, **(row or {})} for n, row in json_rows(path, uri)]
+def _stage_json(path: Path, uri: str, work: Path) -> list[Path]:
     schema = {"row": pl.Int64, "broken": pl.Boolean, **dict.fromkeys(COLUMNS, pl.String)}
-    target = work / f"lines-{len(list(work.glob('lines-*')))}.parquet"
-    pl.DataFrame(rows, schema=schema).write_parquet(target, compression="lz4")
-    return target
+    rows, targets = json_rows(path, uri), []
+    while chunk := list(islice(rows, CHUNK)):
+        frame = pl.DataFrame([{"row": n, "broken": r is None, **(r or {})} for n, r in chunk], schema=schema)
+        targets.append(work / f"lines-{len(list(work.glob('lines-*')))}.parquet")
+        frame.write_parquet(targets[-1], compression="lz4")
+    return targets
 
 
 def _table(log: BillFile) -> str:

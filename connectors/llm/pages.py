@@ -25,6 +25,8 @@ USAGE = ("organization.usage.completions.result", "organization.usage.embeddings
 
 FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC).timestamp(), datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 MAX_TOKENS = 10**15
+MAX_BYTES = 256 << 20
+"""Largest file, unpacked: a page of the API has a few hundred kB."""
 PENNY = Decimal("1e-12")
 WIDE = Context(prec=60)
 
@@ -71,9 +73,13 @@ def read_buckets(path: Path, key: str, uri: str) -> list[Bucket]:
 
 def _text(path: Path, uri: str) -> str:
     try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b" or path.name.endswith(".gz"):
-            data = gzip.decompress(data)
+        with path.open("rb") as start:
+            packed = start.read(2) == b"\x1f\x8b" or path.name.endswith(".gz")
+        with gzip.open(path) if packed else path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            msg = f"{uri} has more than {MAX_BYTES >> 20} MiB, unpacked; save each page of the API in a file of its own"
+            raise SourceError(msg)
         text = data.decode("utf-8-sig").strip()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         msg = f"{uri} is damaged or cannot be read ({error}); save it again"
