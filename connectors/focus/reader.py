@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
+import polars as pl
 from pydantic import Field
 
-from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
+from connectors.base import (
+    ISSUES_SCHEMA,
+    Context,
+    Engine,
+    Loaded,
+    Object,
+    Slice,
+    SourceError,
+    SourceOptions,
+    Window,
+)
 from connectors.bills.dates import WORDS
-from connectors.bills.files import BillFile
+from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
-from connectors.bills.plain import PlainFiles
+from connectors.bills.plain import PlainFiles, fingerprint
 from connectors.bills.runs import refuse_runs
 from connectors.bills.stage import Bill
+from connectors.focus.allocation import faults
+from connectors.focus.contracts import disagreements, load_contracts
 from connectors.focus.files import Datasets, counting, dated
 from connectors.focus.mapping import is_moment, is_number, period_column, to_focus
 from connectors.objects import LocationOptions, open_store
+from models import tables
 
 VERSION = "focus-3"
 """Changes whenever the same file would give other facts."""
@@ -36,6 +51,9 @@ class Options(LocationOptions):
     tier: Literal["cloud", "api", "onprem", "edge"] = "cloud"
     date_order: Literal["mdy", "dmy"] | None = None
     currency: str | None = Field(default=None, pattern="^[A-Z]{3}$")
+
+
+CONTRACTS = "ContractCommitment"
 
 
 class FocusReader:
@@ -80,13 +98,13 @@ class FocusReader:
                 f"({', '.join(sorted(set(others.values())))}); put the cost and usage files there, too"
             )
             raise SourceError(msg)
-        note = (
-            f"no cost rows, not read: {', '.join(f'{k} ({d})' for k, d in others.items())}" if others else ""
-        )
+        contracts = [o for o in self._store.list() if others.get(o.key) == CONTRACTS]
+        unread = [f"{k} ({d})" for k, d in others.items() if d != CONTRACTS]
+        note = f"no cost rows, not read: {', '.join(unread)}" if unread else ""
         currency = self.options.currency or ""
         slices = self._files.slices(self.options.tier, currency, note=note, objects=costs)
         refuse_runs(self._store, slices)
-        return slices
+        return [*slices[:-1], _with_contracts(slices[-1], contracts)] if slices and contracts else slices
 
     def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
         """Reads all files of the slices in one scan.
@@ -102,9 +120,38 @@ class FocusReader:
             is_number,
             is_moment,
         )
-        files = self._files.open(slices)
-        for loaded in load_bill(bill, slices, files, work, engine):
-            yield replace(loaded, note="; ".join(filter(None, [loaded.note, *self._remarks(loaded, files)])))
+        contracts = {k for s in slices for k in json.loads(s.detail.get(CONTRACTS, "[]"))}
+        costs = [replace(s, objects=tuple(o for o in s.objects if o.key not in contracts)) for s in slices]
+        files = self._files.open(costs)
+        whole = {s.period: s for s in slices}
+        for cost in load_bill(bill, costs, files, work, engine):
+            notes = filter(None, [cost.note, *self._remarks(cost, files)])
+            loaded = replace(cost, slice=whole[cost.slice.period], note="; ".join(notes))
+            yield self._checked(loaded, files, work, engine)
+
+    def _checked(self, loaded: Loaded, files: Sequence[BillFile], work: Path, engine: Engine) -> Loaded:
+        """With what later versions of FOCUS add: checks of split costs, and the commitments of contracts."""
+        facts = loaded.facts[tables.FOCUS.name]
+        issues = list(faults(facts, engine)) if any(map(_splits, files)) else []
+        keys = json.loads(loaded.slice.detail.get(CONTRACTS, "[]"))
+        if not keys:
+            return _noted(loaded, issues)
+        objects = [o for o in loaded.slice.objects if o.key in keys]
+        paths = self._store.fetch(objects)
+        months = (loaded.slice.period,)
+        bills = [
+            open_bill(o, self._store.uri(o.key), path, months) for o, path in zip(objects, paths, strict=True)
+        ]
+        path = work / f"contract-commitment-{loaded.slice.period}.parquet"
+        read, written, found = load_contracts(self.context.name, bills, path, engine)
+        issues += [*found, *disagreements(facts, path, engine)]
+        return replace(
+            _noted(loaded, issues),
+            facts={**loaded.facts, tables.CONTRACT_COMMITMENT.name: path},
+            note="; ".join(
+                filter(None, [loaded.note, f"commitments of contracts: {written} of {read} rows"])
+            ),
+        )
 
     def _remarks(self, loaded: Loaded, files: Sequence[BillFile]) -> Iterator[str]:
         """What was taken from options or concluded rather than read."""
@@ -117,3 +164,23 @@ class FocusReader:
             lacking = [f.key for f in mine if "billingcurrency" not in map(str.lower, f.columns)]
             if lacking:
                 yield f"billed in {self.options.currency} by the option `currency`: {', '.join(lacking)}"
+
+
+def _splits(bill: BillFile) -> bool:
+    """The file has columns of split costs."""
+    return "allocatedmethodid" in map(str.lower, bill.columns)
+
+
+def _with_contracts(newest: Slice, contracts: Sequence[Object]) -> Slice:
+    """The newest month with the files that say what is contracted; it is read again when they change."""
+    return replace(
+        newest,
+        fingerprint=fingerprint(newest.fingerprint, [CONTRACTS], contracts),
+        objects=(*newest.objects, *contracts),
+        detail={**newest.detail, CONTRACTS: json.dumps([o.key for o in contracts])},
+    )
+
+
+def _noted(loaded: Loaded, issues: Sequence[dict[str, Any]]) -> Loaded:
+    found = pl.DataFrame(issues, schema=ISSUES_SCHEMA, orient="row")
+    return replace(loaded, issues=pl.concat([loaded.issues, found]))

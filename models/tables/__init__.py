@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from models.tables.base import MONEY, TYPES, Column, Table
-from models.tables.facts import API_USAGE, EDGE_DAILY, FOCUS, GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY
+from models.tables.facts import (
+    API_USAGE,
+    CONTRACT_COMMITMENT,
+    EDGE_DAILY,
+    FOCUS,
+    GPU_HOURLY,
+    INFERENCE_HOURLY,
+    POWER_HOURLY,
+)
 from models.tables.marts import (
     AI_COST_RATIO,
     CHARGEBACK_DAILY,
@@ -40,6 +48,7 @@ __all__ = [
     "API_USAGE",
     "CHARGEBACK_DAILY",
     "CHARGEBACK_MONTHLY",
+    "CONTRACT_COMMITMENT",
     "EDGE_DAILY",
     "FACTS",
     "FOCUS",
@@ -71,7 +80,7 @@ __all__ = [
 TABLES: Mapping[str, Table] = {
     t.name: t
     for t in (
-        FOCUS, GPU_HOURLY, POWER_HOURLY, INFERENCE_HOURLY, EDGE_DAILY, API_USAGE,
+        FOCUS, CONTRACT_COMMITMENT, GPU_HOURLY, POWER_HOURLY, INFERENCE_HOURLY, EDGE_DAILY, API_USAGE,
         CHARGEBACK_DAILY, CHARGEBACK_MONTHLY, GPU_DAILY, UNIT_COST_DAILY, TRAINING_RUNS, MODEL_COST_MONTHLY, AI_COST_RATIO,
         WASTE, WASTE_HOURLY, TARGETS, PLACEMENT, PLACEMENT_OPTIONS,
         RECONCILIATION, API_RECONCILIATION, INGESTS, SOURCES, QUARANTINE, QUALITY, PUBLICATIONS,
@@ -79,5 +88,5 @@ TABLES: Mapping[str, Table] = {
 }  # fmt: skip
 """Every table by name, in publication order."""
 
-FACTS = (FOCUS, GPU_HOURLY, POWER_HOURLY, INFERENCE_HOURLY, EDGE_DAILY, API_USAGE)
+FACTS = (FOCUS, CONTRACT_COMMITMENT, GPU_HOURLY, POWER_HOURLY, INFERENCE_HOURLY, EDGE_DAILY, API_USAGE)
 """Tables that are views over Parquet facts; all others are tables in the warehouse file."""

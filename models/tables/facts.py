@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models import focus
+from models import focus, focus_contracts
 from models.tables.base import Column, Table, c, n
 
 OWNER = (
@@ -42,6 +42,24 @@ FOCUS = Table(
 HOUR = (
     "Start of the hour, UTC. Hours are those of the site's clock: in India they start at half past. "
     "One that a change of clocks by half an hour cuts short is shorter"
+)
+
+CONTRACT_COMMITMENT = Table(
+    "focus.contract_commitment",
+    "One commitment of a contract, as the newest FOCUS ContractCommitment files of the source say.",
+    ("x_source", "ContractId", "ContractCommitmentId"),
+    (
+        *(
+            Column(
+                c.name,
+                c.type,
+                f"FOCUS column since {c.since}" + (f", one of {', '.join(c.allowed)}" if c.allowed else ""),
+                nullable=not c.required,
+            )
+            for c in focus_contracts.CONTRACT_COMMITMENT
+        ),
+        n("x_source", "text", "Name of the source in the configuration"),
+    ),
 )
 
 GPU_HOURLY = Table(

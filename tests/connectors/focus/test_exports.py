@@ -99,14 +99,10 @@ def test_runs_of_different_exports_or_months_are_all_counted(tmp_path: Path) -> 
     assert [loaded[m].totals["USD"] for m in sorted(loaded)] == [Decimal(3), Decimal(4)]
 
 
-def test_contract_commitments_are_no_cost_rows(tmp_path: Path) -> None:
+def test_contract_commitments_alone_are_no_bill(tmp_path: Path) -> None:
     write(tmp_path / "b" / "commitments.csv", [{"ContractCommitmentId": "c", "BillingCurrency": "USD"}])
     with pytest.raises(SourceError, match="only other datasets of FOCUS"):
         reader("focus", tmp_path / "b", tmp_path).slices(WINDOW)
-    write(tmp_path / "b" / "costs.csv", [focus()])
-    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
-    assert loaded.totals == {"USD": Decimal("1.5")}
-    assert "no cost rows, not read: commitments.csv (ContractCommitment)" in loaded.note
 
 
 def test_1_4_without_provider_name_and_with_allocation(tmp_path: Path) -> None:
@@ -117,7 +113,7 @@ def test_1_4_without_provider_name_and_with_allocation(tmp_path: Path) -> None:
         AllocatedResourceId="pod/a",
         AllocatedTags='{"pod": "a"}',
         InvoiceDetailId="d",
-        AllocatedMethodDetails='{"Elements":[{"AllocatedRatio":0.05,"UsageUnit":"CPU","UsageQuantity":0.5}]}',
+        AllocatedMethodDetails='{"Elements":[{"AllocatedRatio":1,"UsageUnit":"CPU","UsageQuantity":0.5}]}',
     )
     del row["ProviderName"]
     write(tmp_path / "b" / "a.csv", [row])
@@ -128,7 +124,7 @@ def test_1_4_without_provider_name_and_with_allocation(tmp_path: Path) -> None:
         "pod/a",
         "d",
     )
-    assert json.loads(found["AllocatedMethodDetails"])["Elements"][0]["AllocatedRatio"] == 0.05
+    assert json.loads(found["AllocatedMethodDetails"])["Elements"][0]["AllocatedRatio"] == 1
     assert loaded.issues.is_empty()
 
 

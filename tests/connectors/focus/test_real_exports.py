@@ -48,7 +48,14 @@ def test_generated_months_of_three_providers(folder: str, tmp_path: Path) -> Non
     assert frame.height == rows
     assert frame["BilledCost"].sum() == sum(expected.values())
     if folder == "fdt_focus_1_3":
-        assert all("ContractCommitment" in r.note for r in loaded.values())
+        contracts = [r for p in (BILLING / folder).glob("*contract*.csv") for r in raw(p)]
+        (newest,) = loaded.values()
+        table = pl.read_parquet(newest.facts["focus.contract_commitment"])
+        assert table.height == len(contracts) == 117
+        assert table["ContractCommitmentCost"].sum() == sum(
+            Decimal(r["ContractCommitmentCost"] or 0) for r in contracts
+        )
+        assert set(newest.issues["rule"]) == {"repeated_tags"}  # every commitment that is applied is there
         assert frame["AllocatedMethodId"].null_count() < rows
 
 

@@ -1,0 +1,129 @@
+"""FOCUS ContractCommitment files: what was contracted, and whether the charges that name a contract agree.
+
+A file has no billing month: the files of a location are the state at its newest month, and belong to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from connectors.base import Engine, SourceError
+from connectors.bills.files import BillFile, Shape, shapes
+from connectors.bills.rules import is_null_text
+from connectors.sql import files as sql_files
+from connectors.sql import identifier, literal
+from models import tables
+from models.focus_contracts import CONTRACT_COMMITMENT
+
+KEY = ("ContractId", "ContractCommitmentId")
+NEEDED = (*KEY, "ContractCommitmentPeriodStart", "ContractCommitmentPeriodEnd")
+"""Without one of these values a commitment has no meaning."""
+
+
+def load_contracts(
+    source: str, bills: Sequence[BillFile], path: Path, engine: Engine
+) -> tuple[int, int, list[dict[str, Any]]]:
+    """Writes the commitments of some files.
+
+    Args:
+        source: Name of the source.
+        bills: The files.
+        path: Where the Parquet file goes.
+        engine: Runs the SQL.
+
+    Returns:
+        Rows read, rows written, and issues. A commitment that is there twice in equal words counts once; in
+        different words, none of them counts.
+
+    Raises:
+        SourceError: A file lacks a mandatory column.
+    """
+    from duckdb import Error
+
+    try:
+        return _load(source, bills, path, engine)
+    except Error as error:
+        reason = str(error).strip().split("\n", maxsplit=1)[0]
+        msg = f"{', '.join(b.uri for b in bills)} cannot be read as commitments of contracts: {reason}"
+        raise SourceError(msg) from error
+
+
+def _load(
+    source: str, bills: Sequence[BillFile], path: Path, engine: Engine
+) -> tuple[int, int, list[dict[str, Any]]]:
+    natives = " UNION ALL ".join(_native(shape) for shape in shapes(bills, engine))
+    needed = " AND ".join(f"{identifier(c)} IS NOT NULL" for c in NEEDED)
+    starts, ends = "ContractCommitmentPeriodStart", "ContractCommitmentPeriodEnd"
+    key = ", ".join(map(identifier, KEY))
+    checked = (
+        f"SELECT *, CASE WHEN NOT ({needed}) THEN 'missing_value' WHEN {ends} < {starts} THEN 'period_ends_before_start' "
+        f"WHEN count(*) OVER (PARTITION BY {key}) > 1 THEN 'repeated_commitment' END AS __reject "
+        f"FROM (SELECT DISTINCT * FROM ({natives}))"
+    )
+    columns = ", ".join(identifier(c.name) for c in CONTRACT_COMMITMENT)
+    written = engine.copy(
+        f"SELECT {columns}, {literal(source)} AS x_source FROM ({checked}) WHERE __reject IS NULL ORDER BY {key}",
+        path,
+    )
+    read = engine.query(f"SELECT count(*) AS n FROM ({natives})").item()
+    found = engine.query(
+        f"SELECT __reject AS rule, min(ContractCommitmentId) AS value, count(*) AS n FROM ({checked}) "
+        "WHERE __reject IS NOT NULL GROUP BY 1 ORDER BY 1"
+    )
+    where = ", ".join(b.uri for b in bills)
+    return read, written, [
+        {"action": "rejected", "rule": rule, "column_name": "ContractCommitmentId", "value": value, "rows": n, "location": where}
+        for rule, value, n in found.iter_rows()
+    ]  # fmt: skip
+
+
+def _native(shape: Shape) -> str:
+    by_name = {column.lower(): text for column, text in shape.text.items()}
+    for name in NEEDED:
+        if name.lower() not in by_name:
+            msg = (
+                f"{shape.files[0].uri}: a ContractCommitment file without the mandatory column {name!r}; it has: "
+                f"{', '.join(sorted(shape.text))}. Put the column back into the export"
+            )
+            raise SourceError(msg)
+    selected = []
+    for column in CONTRACT_COMMITMENT:
+        text = f"CAST({by_name.get(column.name.lower(), 'NULL')} AS VARCHAR)"
+        clean = f"CASE WHEN NOT {is_null_text(text)} THEN {text} END"
+        type_ = {"timestamp": "TIMESTAMPTZ", "json": "VARCHAR"}.get(column.type, tables.TYPES[column.type][0])
+        value = f"TRY_CAST({clean} AS {type_})"
+        if column.type == "timestamp":
+            value = f"CAST({value} AS TIMESTAMP)"
+        selected.append(f"{value} AS {identifier(column.name)}")
+    return f"SELECT {', '.join(selected)} FROM {shape.scan}"
+
+
+def disagreements(facts: Path, contracts: Path, engine: Engine) -> Iterator[dict[str, Any]]:
+    """Issues of charges whose ContractApplied does not agree with the commitments: one entry for each rule.
+
+    - unknown_commitment: it names a commitment that the files do not have
+    - other_currency: the charge is billed in another currency than the commitment
+    - applied_exceeds_commitment: what is applied in the month alone is more than the whole commitment
+    """
+    rows = f"read_parquet({sql_files([facts])}, hive_partitioning=false)"
+    known = f"read_parquet({sql_files([contracts])}, hive_partitioning=false)"
+    applied = f"""SELECT BillingCurrency AS currency, json_extract_string(e, '$.ContractCommitmentId') AS id,
+        TRY_CAST(json_extract_string(e, '$.ContractCommitmentAppliedCost') AS DECIMAL(38,12)) AS cost
+        FROM (SELECT BillingCurrency, unnest(CAST(json_extract(CAST(ContractApplied AS JSON), '$.Elements[*]') AS JSON[])) AS e
+              FROM {rows} WHERE ContractApplied IS NOT NULL)"""
+    joined = f"""SELECT a.*, c.ContractCommitmentId AS known, c.BillingCurrency AS committed_in,
+        c.ContractCommitmentCost AS committed FROM ({applied}) AS a
+        LEFT JOIN {known} AS c ON c.ContractCommitmentId = a.id"""
+    found = engine.query(f"""
+        SELECT 'unknown_commitment' AS rule, min(id) AS value, count(*) AS n FROM ({joined}) WHERE known IS NULL
+        UNION ALL SELECT 'other_currency', min(id), count(*) FROM ({joined}) WHERE committed_in <> currency
+        UNION ALL SELECT 'applied_exceeds_commitment', min(id), count(*) FROM (
+            SELECT id FROM ({joined}) WHERE committed_in = currency
+            GROUP BY id, committed HAVING sum(cost) > committed)""")
+    for rule, value, n in found.iter_rows():
+        if n:
+            yield {
+                "action": "flagged", "rule": rule, "column_name": "ContractApplied", "value": value, "rows": n,
+            }  # fmt: skip

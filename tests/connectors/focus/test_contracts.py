@@ -1,0 +1,164 @@
+"""ContractCommitment files: a table beside the charges, checked against them; other datasets are no cost rows."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from connectors.base import Loaded, SourceError
+from tests.connectors.bills.helpers import WINDOW, counted, focus, load, reader, write
+
+SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
+TABLE = "focus.contract_commitment"
+
+CONTRACT = {
+    "ContractCommitmentId": "c-1",
+    "ContractCommitmentType": "Savings Plan",
+    "ContractCommitmentCategory": "Spend",
+    "ContractCommitmentCost": "1000.5",
+    "ContractCommitmentQuantity": "",
+    "ContractCommitmentUnit": "NULL",
+    "ContractCommitmentDescription": "1 year",
+    "ContractCommitmentPeriodStart": "2026-09-01T00:00:00Z",
+    "ContractCommitmentPeriodEnd": "2027-09-01T00:00:00Z",
+    "ContractId": "k-1",
+    "ContractPeriodStart": "2026-01-01T00:00:00Z",
+    "ContractPeriodEnd": "2029-01-01T00:00:00Z",
+    "BillingCurrency": "USD",
+}
+
+
+def applied(cost: str, commitment: str = "c-1", **more: str) -> dict[str, str]:
+    """A charge that draws on a commitment."""
+    element = {
+        "ContractId": "k-1",
+        "ContractCommitmentId": commitment,
+        "ContractCommitmentAppliedCost": float(cost),
+    }
+    return focus(ContractApplied=json.dumps({"Elements": [element]}), **more)
+
+
+def both(tmp: Path, charges: list[dict[str, str]], contracts: list[dict[str, str]]) -> Loaded:
+    write(tmp / "b" / "costs.csv", charges)
+    write(tmp / "b" / "contracts.csv", contracts)
+    return load("focus", tmp / "b", tmp)[SEPTEMBER]
+
+
+def test_commitments_are_a_table_and_add_nothing_to_costs(tmp_path: Path) -> None:
+    loaded = both(tmp_path, [applied("1.5")], [CONTRACT])
+    assert loaded.totals == {"USD": Decimal("1.5")}
+    assert (loaded.rows_read, loaded.rows_loaded) == (1, 1)
+    row = {k: v for k, v in pl.read_parquet(loaded.facts[TABLE]).row(0, named=True).items() if v is not None}
+    assert row == {
+        "ContractCommitmentId": "c-1",
+        "ContractCommitmentType": "Savings Plan",
+        "ContractCommitmentCategory": "Spend",
+        "ContractCommitmentCost": Decimal("1000.5"),
+        "ContractCommitmentDescription": "1 year",
+        "ContractCommitmentPeriodStart": datetime.fromisoformat("2026-09-01"),
+        "ContractCommitmentPeriodEnd": datetime.fromisoformat("2027-09-01"),
+        "ContractId": "k-1",
+        "ContractPeriodStart": datetime.fromisoformat("2026-01-01"),
+        "ContractPeriodEnd": datetime.fromisoformat("2029-01-01"),
+        "BillingCurrency": "USD",
+        "x_source": "bills",
+    }
+    assert loaded.issues.is_empty()
+    assert "commitments of contracts: 1 of 1 rows" in loaded.note
+
+
+def test_they_belong_to_the_newest_month_and_reopen_only_that(tmp_path: Path) -> None:
+    october = {"BillingPeriodStart": "2026-10-01", "BillingPeriodEnd": "2026-11-01"}
+    write(tmp_path / "b" / "costs.csv", [focus(), focus(**october)])
+    write(tmp_path / "b" / "contracts.csv", [CONTRACT])
+    loaded = load("focus", tmp_path / "b", tmp_path)
+    assert [TABLE in loaded[m].facts for m in (SEPTEMBER, OCTOBER)] == [False, True]
+    before = [s.fingerprint for s in reader("focus", tmp_path / "b", tmp_path).slices(WINDOW)]
+    write(tmp_path / "b" / "contracts.csv", [CONTRACT, CONTRACT | {"ContractCommitmentId": "c-2"}])
+    after = [s.fingerprint for s in reader("focus", tmp_path / "b", tmp_path).slices(WINDOW)]
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+
+
+# (charges, commitment, rule, rows)
+FAULTS = [
+    ([applied("1", "c-9"), applied("1")], CONTRACT, "unknown_commitment", 1),
+    ([applied("1", BillingCurrency="EUR")], CONTRACT, "other_currency", 1),
+    ([applied("600"), applied("400.6")], CONTRACT, "applied_exceeds_commitment", 1),
+]
+
+
+@pytest.mark.parametrize(("charges", "contract", "rule", "rows"), FAULTS)
+def test_charges_that_disagree_with_the_contract_are_flagged(
+    charges: list[dict[str, str]], contract: dict[str, str], rule: str, rows: int, tmp_path: Path
+) -> None:
+    loaded = both(tmp_path, charges, [contract])
+    assert counted(loaded) == {("flagged", rule, "ContractApplied"): rows}
+    assert loaded.rows_loaded == len(charges)
+
+
+# (further commitments, rule, rows rejected, rows written)
+BAD = [
+    ([CONTRACT], "", 0, 1),  # the same words twice are one commitment
+    ([CONTRACT | {"ContractCommitmentCost": "7"}], "repeated_commitment", 2, 0),
+    ([CONTRACT | {"ContractCommitmentId": ""}], "missing_value", 1, 1),
+    (
+        [CONTRACT | {"ContractCommitmentId": "c-2", "ContractCommitmentPeriodEnd": "soon"}],
+        "missing_value",
+        1,
+        1,
+    ),
+    (
+        [CONTRACT | {"ContractCommitmentId": "c-2", "ContractCommitmentPeriodEnd": "2026-08-01T00:00:00Z"}],
+        "period_ends_before_start",
+        1,
+        1,
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "rule", "rejected", "written"), BAD)
+def test_commitments_without_meaning_are_set_aside_and_counted(
+    more: list[dict[str, str]], rule: str, rejected: int, written: int, tmp_path: Path
+) -> None:
+    loaded = both(tmp_path, [focus()], [CONTRACT, *more])
+    expected = {("rejected", rule, "ContractCommitmentId"): rejected} if rule else {}
+    assert counted(loaded) == expected
+    assert pl.read_parquet(loaded.facts[TABLE]).height == written
+    assert loaded.totals == {"USD": Decimal("1.5")}
+
+
+def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
+    row = {k: v for k, v in CONTRACT.items() if k != "ContractId"}
+    with pytest.raises(
+        SourceError, match=r"contracts\.csv: a ContractCommitment file without .* 'ContractId'"
+    ):
+        both(tmp_path, [focus()], [row])
+
+
+OTHERS = {
+    "InvoiceDetail": {
+        "InvoiceDetailId": "d", "InvoiceId": "i", "BilledCost": "99", "BillingCurrency": "USD",
+        "ChargeCategory": "Usage", "BillingPeriodStart": "2026-09-01", "BillingPeriodEnd": "2026-10-01",
+    },
+    "BillingPeriod": {
+        "BillingPeriodStart": "2026-09-01", "BillingPeriodEnd": "2026-10-01", "BillingPeriodStatus": "Closed",
+        "InvoiceIssuerName": "Acme",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dataset", OTHERS)
+def test_invoices_and_periods_of_1_4_are_never_taken_for_charges(dataset: str, tmp_path: Path) -> None:
+    write(tmp_path / "b" / "other.csv", [OTHERS[dataset]])
+    with pytest.raises(SourceError, match=f"only other datasets of FOCUS \\({dataset}\\)"):
+        reader("focus", tmp_path / "b", tmp_path).slices(WINDOW)
+    write(tmp_path / "b" / "costs.csv", [focus(InvoiceDetailId="d")])
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal("1.5")}
+    assert f"no cost rows, not read: other.csv ({dataset})" in loaded.note
