@@ -27,7 +27,7 @@ from pipelines.warehouse import STATEMENTS, WAREHOUSE, build, read_only
 
 STAGE = "stage"
 KEPT_RUNS = 4
-KEPT = ("kept", "stale")
+KEPT = ("kept", "stale", "not_ready")
 """States of slices whose earlier figures stand although their source did not offer them to this run."""
 Metadata = Mapping[str, int | float | str]
 
@@ -100,13 +100,15 @@ def source_states(run: Run) -> list[dict[str, Any]]:
     for source in run.config.sources.values():
         kept = run.read_json(f"slices/{source.name}")
         slices = kept["slices"]
-        read_at = [datetime.fromisoformat(s["read_at"]) for s in slices]
+        read_at = [
+            datetime.fromisoformat(s["read_at"]) for s in slices if s["status"] in ("stale", "not_ready")
+        ]
         status = "stale" if kept["error"] else "ok" if slices else "empty"
         states.append(
             {
                 "source": source.name, "kind": source.kind, "required": source.required, "status": status,
                 "stale_since": max(read_at, default=None) if status == "stale" else None,
-                "last_day": kept.get("last_day"), "error": kept["error"],
+                "last_day": kept.get("last_day"), "error": kept["error"], "months_not_ready": kept["not_ready"],
             }
         )  # fmt: skip
     return states

@@ -72,8 +72,10 @@ class FocusReader:
         return self._slices()
 
     def _slices(self) -> list[Slice]:
-        self._files.objects()
-        costs, others = self._datasets.split(counting(self._store, self._store.list()))
+        counted, told = counting(self._store, self._store.list())
+        if not counted and not told.empty and not told.not_ready:
+            self._files.objects()  # says what is missing
+        costs, others = self._datasets.split(counted)
         if others and not costs:
             msg = (
                 f"{self._store.uri('')} holds no cost and usage rows, only other datasets of FOCUS "
@@ -84,7 +86,7 @@ class FocusReader:
             f"no cost rows, not read: {', '.join(f'{k} ({d})' for k, d in others.items())}" if others else ""
         )
         currency = self.options.currency or ""
-        slices = self._files.slices(self.options.tier, currency, note=note, objects=costs)
+        slices = self._files.slices(self.options.tier, currency, note=note, objects=costs, told=told)
         refuse_runs(self._store, slices)
         return slices
 
@@ -102,8 +104,9 @@ class FocusReader:
             is_number,
             is_moment,
         )
+        yield from (Loaded(s, {}, 0, 0, note=s.detail["note"]) for s in slices if not s.objects)
         files = self._files.open(slices)
-        for loaded in load_bill(bill, slices, files, work, engine):
+        for loaded in load_bill(bill, [s for s in slices if s.objects], files, work, engine):
             yield replace(loaded, note="; ".join(filter(None, [loaded.note, *self._remarks(loaded, files)])))
 
     def _remarks(self, loaded: Loaded, files: Sequence[BillFile]) -> Iterator[str]:

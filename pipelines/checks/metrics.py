@@ -66,6 +66,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="see ops.quarantine for the rows and reasons; mend the source or raise gates.quarantine_max_share",
         ),
         Gate(
+            "not_ready_months", "months of required sources whose delivery cannot be read yet", maximum=bounds.not_ready_max_months,
+            advice="run again when the delivery is complete, or have it delivered again; required: false on the source, or gates.not_ready_max_months, lets earlier figures stand meanwhile",
+        ),
+        Gate(
             "untagged_share", "effective cost without an owner / all effective cost", maximum=bounds.untagged_max_share,
             advice="tag the resources, add ownership.aliases or ownership.accounts, or raise gates.untagged_max_share",
         ),
@@ -90,7 +94,7 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             maximum=0, blocking=False, advice="add the node or device to the asset register: its cost is not in the ledger",
         ),
         Gate(
-            "stale_sources", "sources that failed and whose earlier figures stand", maximum=0, blocking=False,
+            "stale_sources", "sources that failed, or have a month that is not ready, and whose earlier figures stand", maximum=0, blocking=False,
             advice="see ops.sources.error",
         ),
         Gate(
@@ -179,6 +183,9 @@ def metrics_sql(unregistered: int, contradictions: int = 0, first_contradiction:
             (SELECT max(share) FROM rejected) AS quarantine_share,
             (SELECT max_by(source || ': ' || rejected || ' rows', share) FROM rejected WHERE rejected > 0)
                 || coalesce('; ' || (SELECT text FROM first_reason), '') AS quarantine_share_detail,
+            (SELECT CAST(coalesce(sum(months_not_ready), 0) AS DOUBLE) FROM ops.sources WHERE required) AS not_ready_months,
+            (SELECT string_agg(source || ' ' || error, '; ' ORDER BY source) FROM ops.sources WHERE required AND months_not_ready > 0)
+                AS not_ready_months_detail,
             (SELECT max(share) FROM untagged) AS untagged_share,
             (SELECT max_by(currency || ' ' || cost, share) FROM untagged WHERE share > 0) AS untagged_share_detail,
             CAST((SELECT count(*) FROM twice) AS DOUBLE) AS api_charged_twice,
