@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from models import tables
-from models.restatement import changes
+from models.restatement import changes, moved
 from pipelines import metrics_file
 from pipelines.checks.metrics import Gate, Verdict, gates, metrics_sql
 from pipelines.engines.duckdb import DuckDBEngine
@@ -241,7 +241,9 @@ def check(run: Run) -> list[Verdict]:
     try:
         row = (
             connection.sql(
-                metrics_sql(owned["unregistered"], owned["contradictions"], owned["first_contradiction"])
+                metrics_sql(
+                    owned["unregistered"], owned["contradictions"], owned["first_contradiction"], _moved(run)
+                )
             )
             .pl()
             .row(0, named=True)
@@ -264,6 +266,18 @@ def check(run: Run) -> list[Verdict]:
         },
     )
     return found
+
+
+def _moved(run: Run) -> str:
+    """Charges of kept months that are billed in another month of their source now, in words."""
+    months = [(s.source, s.period) for s in run.slices() if s.status == "kept" and s.grain == "month"]
+    if not months:
+        return ""
+    kept = pl.DataFrame(months, schema={"source": pl.String, "billing_month": pl.Date}, orient="row")
+    return "; ".join(
+        f"of {source} {month:%Y-%m}, {currency} {billed:.2f} is billed in another month, too"
+        for source, month, currency, billed in moved(run.read_frame("daily_costs"), kept).iter_rows()
+    )
 
 
 def _stored(run: Run, known: tuple[Gate, ...]) -> list[Verdict]:

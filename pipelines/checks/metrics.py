@@ -114,16 +114,23 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             maximum=bounds.api_variance_max_share, blocking=False,
             advice="see ops.api_reconciliation: requests beside the gateway, a log that loses rows, or prices that are out of date",
         ),
+        Gate(
+            "repeated_rows", "rows that two files of one source and month both hold", maximum=0, blocking=False,
+            advice="the same bill may be there twice, in another order or form: remove one of the files, or it counts twice",
+        ),
     )  # fmt: skip
 
 
-def metrics_sql(unregistered: int, contradictions: int = 0, first_contradiction: str = "") -> str:
+def metrics_sql(
+    unregistered: int, contradictions: int = 0, first_contradiction: str = "", moved: str = ""
+) -> str:
     """The one query that gives every metric, one column a gate and `<gate>_detail` where words help.
 
     Args:
         unregistered: Cards and devices without an asset; known only while their costs are computed.
         contradictions: Cards whose telemetry contradicts the register or itself; known only then, too.
         first_contradiction: The first of them in words.
+        moved: Charges of kept months that are billed in another month now, in words.
     """
     variances = " UNION ALL ".join(
         f"SELECT month, provider || ' ' || model || ' ' || token_kind || ': {a} - {b}, {what}' AS name, abs({a}_{b}_{what}_share) AS share "
@@ -202,7 +209,13 @@ def metrics_sql(unregistered: int, contradictions: int = 0, first_contradiction:
             CAST({int(contradictions)} AS DOUBLE) AS contradicting_telemetry,
             {literal(first_contradiction)} AS contradicting_telemetry_detail,
             CAST((SELECT count(*) FROM kept) AS DOUBLE) AS kept_months,
-            (SELECT string_agg(name, ', ' ORDER BY name) FROM kept) AS kept_months_detail,
+            (SELECT string_agg(name, ', ' ORDER BY name) FROM kept) || {literal(f"; {moved}" if moved else "")} AS kept_months_detail,
+            (SELECT CAST(coalesce(sum(rows), 0) AS DOUBLE) FROM ops.quarantine WHERE action = 'flagged' AND rule = 'repeated_rows')
+                AS repeated_rows,
+            (SELECT string_agg(text, '; ' ORDER BY text) FROM (
+                SELECT source || ' ' || strftime(period, '%Y-%m') || ': ' || value || ', ' || rows || ' rows, ' || currency || ' '
+                       || billed_cost AS text
+                FROM ops.quarantine WHERE action = 'flagged' AND rule = 'repeated_rows' ORDER BY text LIMIT 3)) AS repeated_rows_detail,
             CAST((SELECT count(*) FROM repeated) AS DOUBLE) AS repeated_files,
             (SELECT min(name || ' and ' || other) FROM repeated) AS repeated_files_detail,
             CAST((SELECT count(*) FROM ops.sources WHERE status = 'stale') AS DOUBLE) AS stale_sources,
