@@ -8,7 +8,7 @@ changes when its content does, and turns the slices it is asked for into Parquet
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -75,6 +75,8 @@ class Slice:
         objects: The files it consists of, as far as it consists of files.
         detail: What the connector needs to know again when it loads the slice.
         rows_hint: Rows to expect, for progress; None if unknown.
+        not_ready: Why the delivery cannot be read yet (a file that its manifest names is not there, say); such a
+            slice is not loaded, and earlier figures of its period stand. Empty when it can be read.
     """
 
     period: date
@@ -83,6 +85,18 @@ class Slice:
     objects: tuple[Object, ...] = ()
     detail: Mapping[str, str] = field(default_factory=dict)
     rows_hint: int | None = None
+    not_ready: str = ""
+
+
+def require_ready(slices: Iterable[Slice]) -> None:
+    """Checks that all slices can be read.
+
+    Raises:
+        SourceError: One is not ready; the first reason.
+    """
+    for item in slices:
+        if item.not_ready:
+            raise SourceError(item.not_ready)
 
 
 @dataclass(frozen=True)
@@ -174,8 +188,10 @@ class Reader(Protocol):
     def slices(self, window: Window) -> Sequence[Slice]:
         """What the source offers now, in order of period. Cheap: lists and manifests, no bill is read.
 
+        A period whose delivery is damaged or not complete is offered as not ready, so that the others can be read.
+
         Raises:
-            SourceError: The source cannot be listed, or a delivery is damaged.
+            SourceError: The source cannot be listed, or a delivery of unknown period is damaged.
         """
         ...
 

@@ -40,6 +40,33 @@ class ChangedError(SourceError):
         super().__init__(f"{uri}: the object changed while it was being read; run again")
 
 
+def retrying() -> Retrying:
+    """Asks again, after a while each time, where a connection broke."""
+    return Retrying(
+        retry=retry_if_exception_type(BrokenDownloadError),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_exponential(multiplier=0.5, max=8),
+        reraise=True,
+    )
+
+
+def read_whole(uri: str, content: Callable[[], Iterator[bytes]]) -> bytes:
+    """A small object, in memory; asked for again from its start where the connection broke.
+
+    Args:
+        uri: How to name it to a person.
+        content: Gives its bytes; raises `BrokenDownloadError` when it may be asked again.
+
+    Raises:
+        SourceError: The connection broke each time.
+    """
+    try:
+        return retrying()(lambda: b"".join(content()))
+    except BrokenDownloadError as error:
+        msg = f"{uri}: the download broke off, {ATTEMPTS} times ({error}); run again"
+        raise SourceError(msg) from error
+
+
 class Downloads:
     """Copies of the objects of one location.
 
@@ -87,12 +114,7 @@ class Downloads:
     def _download(self, wanted: Object, uri: str, path: Path, content: Content, md5: str | None) -> None:
         part = path.with_name(f"{path.name}.part")
         try:
-            for attempt in Retrying(
-                retry=retry_if_exception_type(BrokenDownloadError),
-                stop=stop_after_attempt(ATTEMPTS),
-                wait=wait_exponential(multiplier=0.5, max=8),
-                reraise=True,
-            ):
+            for attempt in retrying():
                 with attempt:
                     _continue(part, wanted, content, md5)
         except ChangedError:

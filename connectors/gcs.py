@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from connectors.base import Object, SourceError
-from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads
+from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads, read_whole
 from connectors.objects import LocationOptions, hidden
 
 if TYPE_CHECKING:
@@ -173,14 +173,14 @@ class GCSStore:
             SourceError: It cannot be read.
         """
         what = self.uri(key)
-        response = self._get(what, self._path(key), {"alt": "media"}, {}, stream=True)
-        if response.status_code != HTTPStatus.OK:
-            raise _refused(what, response)
-        try:
-            return b"".join(_chunks(response))
-        except BrokenDownloadError as error:
-            msg = f"{what}: the download broke off ({error}); run again"
-            raise SourceError(msg) from error
+
+        def content() -> Iterator[bytes]:
+            response = self._get(what, self._path(key), {"alt": "media"}, {}, stream=True)
+            if response.status_code != HTTPStatus.OK:
+                raise _refused(what, response)
+            return _chunks(response)
+
+        return read_whole(what, content)
 
     def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
         """Local copies, downloaded once a version; a broken download is continued, superseded copies are pruned.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base import Object, SourceError
-from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads
+from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads, read_whole
 from connectors.objects import LocationOptions, hidden
 
 _DENIED = (
@@ -160,10 +160,14 @@ class S3Store:
         Raises:
             SourceError: It cannot be read.
         """
-        with self._explained(self.uri(key)):
-            response = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **self._payer)
-            body: bytes = response["Body"].read()
-            return body
+        uri = self.uri(key)
+
+        def content() -> Iterator[bytes]:
+            with self._explained(uri):
+                response = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **self._payer)
+            return _chunks(response["Body"])
+
+        return read_whole(uri, content)
 
     def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
         """Local copies, downloaded once a version; a broken download is continued, superseded copies are pruned.

@@ -364,6 +364,7 @@ class Gates(Frozen):
         api_charged_twice_max: Providers and months of model APIs whose money both a gateway and a bill put into the ledger.
         api_variance_max_share: Difference between gateway, provider's usage and bill by the latter, of the worst month
             that is over, model and kind of token; a warning.
+        not_ready_max_months: Months of required sources whose delivery cannot be read yet.
     """
 
     reconciliation_max_difference: Money = Decimal(0)
@@ -373,6 +374,7 @@ class Gates(Frozen):
     untagged_max_share: Share | None = None
     api_charged_twice_max: Annotated[int, Field(ge=0)] = 0
     api_variance_max_share: Share | None = None
+    not_ready_max_months: Annotated[int, Field(ge=0)] = 0
 
 
 class Publish(Frozen):

@@ -1,4 +1,4 @@
-"""What a new delivery changed in a month that had been read before: rows and money by service and account."""
+"""What deliveries changed in months read before: rows and money by service and account, and charges that moved."""
 
 from __future__ import annotations
 
@@ -32,6 +32,26 @@ def changes(before: pl.DataFrame, after: pl.DataFrame) -> list[dict[str, Any]]:
         {k: f"{v:f}" if k.startswith(("billed", "effective")) else v for k, v in row.items()}
         for row in ordered.iter_rows(named=True)
     ]
+
+
+def moved(costs: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
+    """Of months that a source no longer offers, the charges that another month of it bills now.
+
+    A charge is the same if its day, provider, service, account, tags, rows and cost to the last decimal are.
+
+    Args:
+        costs: Daily costs: source, billing_month, day, ... , billed_cost, effective_cost, rows.
+        kept: source, billing_month of the months that are no longer offered.
+
+    Returns:
+        source, billing_month (the kept one), currency, billed_cost, in this order; only what is not 0.
+    """
+    same = [c for c in costs.columns if c != "billing_month"]
+    old = costs.join(kept, on=["source", "billing_month"], how="semi")
+    others = costs.join(kept, on=["source", "billing_month"], how="anti")
+    again = old.join(others, on=same, how="semi", nulls_equal=True)
+    sums = again.group_by("source", "billing_month", "currency").agg(pl.col("billed_cost").sum())
+    return sums.filter(pl.col("billed_cost") != 0).sort("source", "billing_month", "currency")
 
 
 def _sums(frame: pl.DataFrame, side: str) -> pl.DataFrame:

@@ -194,8 +194,14 @@ def sql(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; needed for parquet.")
     ] = None,
+    publication: Annotated[
+        str | None,
+        typer.Option(
+            help="An earlier publication that is kept: a run_id of ops.publications; the latest if absent."
+        ),
+    ] = None,
 ) -> None:
-    """Runs a query on the published warehouse."""
+    """Runs a query on the published warehouse, or on an earlier one."""
     from pipelines.query import QueryError, run_query, write_result
 
     if format_ is TableFormat.parquet and output is None:
@@ -203,7 +209,7 @@ def sql(
         raise typer.BadParameter(msg)
     settings = _config(config)
     try:
-        write_result(run_query(settings, query), format_.value, output, console)
+        write_result(run_query(settings, query, publication), format_.value, output, console)
     except QueryError as error:
         raise _fail(str(error), 1) from error
 

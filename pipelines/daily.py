@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -67,9 +70,9 @@ def run_daily(
     Returns:
         How it ended. Errors of the job are in it, not raised.
     """
-    config.data_dir.mkdir(parents=True, exist_ok=True)
     before = Warehouse(config.data_dir).publication is not None
     try:
+        _writable(config.data_dir)
         with (
             FileLock(config.data_dir / ".lock", timeout=0),
             _progress(console, len(config.sources)) as (report, step),
@@ -81,11 +84,14 @@ def run_daily(
                     instance=instance, tags=tags, run_config=_QUIET, raise_on_error=False
                 )
                 step()
+    except _UnwritableError as error:
+        return Outcome(False, (str(error),), before)
     except Timeout:
         msg = f"another run is using {config.data_dir}; wait for it to end, or give this one its own data_dir"
         return Outcome(False, (msg,), before)
     if not result.success:
-        return Outcome(False, tuple(map(config.hide, _failures(result))), before)
+        failures = (_explained(config.hide(f), config.data_dir) for f in _failures(result))
+        return Outcome(False, tuple(failures), before)
     told = {
         e.asset_key: {k: v.value for k, v in e.materialization.metadata.items()}
         for e in result.get_asset_materialization_events()
@@ -95,11 +101,30 @@ def run_daily(
     return Outcome(True, (), before, bool(plan["unchanged"]), int(str(plan["slices_read"])), warnings)
 
 
+class _UnwritableError(Exception):
+    """The data folder cannot be written."""
+
+
+def _writable(data_dir: Path) -> None:
+    """Makes the data folder, and checks that it can be written before anything is read."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with (data_dir / ".lock").open("a"):
+            pass
+    except OSError as error:
+        msg = f"{data_dir} cannot be written ({error.strerror}); allow it, or set data_dir to a folder that can be"
+        raise _UnwritableError(msg) from error
+
+
+def _explained(failure: str, data_dir: Path) -> str:
+    """A failure for want of room, whatever part of the run met it, with what to do."""
+    full = any(os.strerror(code) in failure for code in (errno.ENOSPC, errno.EDQUOT))
+    return f"{failure}: the disk is full; make room for {data_dir} and run again" if full else failure
+
+
 @contextmanager
 def _instance() -> Iterator[dg.DagsterInstance]:
     """The instance of $DAGSTER_HOME, so that the run shows in the UI; else one that lasts for this run."""
-    import os
-
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     if os.environ.get("DAGSTER_HOME"):
         with dg.DagsterInstance.get() as instance:

@@ -43,7 +43,8 @@ class SliceFacts:
         objects: Files it was read from.
         read_at: When, UTC.
         note: The reader's remark.
-        status: loaded (by this run), unchanged, kept (no longer listed), stale (the source failed).
+        status: loaded (by this run), unchanged, kept (no longer listed), stale (the source failed), not_ready (a new
+            delivery cannot be read yet).
     """
 
     source: str

@@ -33,37 +33,47 @@ def ingest(run: Run, source: Source) -> list[SliceFacts]:
             read before the failure stay as facts, so that the next run need not read them again.
     """
     earlier = {s.period: s for s in run.warehouse.current_slices(source.name)}
+    not_ready: dict[date, str] = {}
     try:
-        slices = _current(run, source, earlier)
+        slices = _current(run, source, earlier, not_ready)
     except SourceError as error:
         reason = run.config.hide(str(error))
         if source.required:
             msg = f"source {source.name!r} ({source.kind}): {reason}"
             raise RequiredSourceError(msg) from error
         kept = [replace(s, status="stale") for s in earlier.values()]
-        run.write_slices(source.name, kept, error=reason)
+        run.write_slices(source.name, kept, error=reason, not_ready=0)
         run.report(f"{source.name}: failed, {len(kept)} earlier slices stand: {reason}")
         return kept
-    run.write_slices(source.name, slices, error=None)
+    reasons = [f"{period:%Y-%m}: {run.config.hide(not_ready[period])}" for period in sorted(not_ready)]
+    for reason in reasons:
+        run.report(f"{source.name}: not ready: {reason}")
+    run.write_slices(source.name, slices, error="; ".join(reasons) or None, not_ready=len(reasons))
     return slices
 
 
-def _current(run: Run, source: Source, earlier: dict[date, SliceFacts]) -> list[SliceFacts]:
+def _current(
+    run: Run, source: Source, earlier: dict[date, SliceFacts], not_ready: dict[date, str]
+) -> list[SliceFacts]:
+    """The slices of a source; periods that cannot be read yet are noted in `not_ready`."""
     run.report(f"{source.name}: looking for what changed")
     offered = source.reader.slices(run.window)
     found: dict[date, SliceFacts] = {}
     changed: list[Slice] = []
     for piece in offered:
+        if piece.not_ready:
+            not_ready[piece.period] = piece.not_ready
+            continue
         facts = run.facts.find(source.name, piece.period, piece.fingerprint)
         if facts is not None:
             found[piece.period] = facts
         elif _may_read(run, piece.period, piece.grain):
             changed.append(piece)
-    for facts in load(run, source, changed):
+    for facts in load(run, source, changed, not_ready):
         found[facts.period] = facts
     for period, facts in earlier.items():
         if period not in found and facts.folder.is_dir():
-            found[period] = replace(facts, status="kept")
+            found[period] = replace(facts, status="not_ready" if period in not_ready else "kept")
     return [found[p] for p in sorted(found)]
 
 
@@ -74,27 +84,48 @@ def _may_read(run: Run, period: date, grain: str) -> bool:
     return first.replace(day=1) <= period <= last if grain == "month" else first <= period <= last
 
 
-def load(run: Run, source: Source, changed: Sequence[Slice]) -> list[SliceFacts]:
+def load(run: Run, source: Source, changed: Sequence[Slice], not_ready: dict[date, str]) -> list[SliceFacts]:
     """Reads slices of a source into facts.
 
+    Bills are read together. Where one of them turns out to be damaged, those that are left are read one by one, and
+    what cannot be read is noted in `not_ready`.
+
     Raises:
-        SourceError: Something cannot be read.
+        SourceError: Something cannot be read, and it is no bill.
     """
+    committed: dict[date, SliceFacts] = {}
+    try:
+        _load(run, source, changed, committed)
+    except SourceError as error:
+        left = [s for s in changed if s.period not in committed]
+        if any(s.grain != "month" for s in left):
+            raise
+        if len(left) == 1:
+            not_ready[left[0].period] = str(error)
+            left = []
+        for piece in left:
+            try:
+                _load(run, source, [piece], committed)
+            except SourceError as one:
+                not_ready[piece.period] = str(one)
+    return list(committed.values())
+
+
+def _load(run: Run, source: Source, changed: Sequence[Slice], committed: dict[date, SliceFacts]) -> None:
+    """Reads slices together, and notes each that is committed."""
     if not changed:
-        return []
+        return
     work = run.folder / "work" / source.name
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    committed = []
     try:
         with DuckDBEngine(temp=work / "spill") as engine:
             for loaded in source.reader.load(changed, work, engine):
-                if not loaded.rows_read and not loaded.slice.objects:
+                if not loaded.rows_read and not loaded.slice.objects and loaded.slice.grain == "day":
                     continue  # a server that had nothing yet is asked again by the next run
                 at = datetime.now(UTC).replace(tzinfo=None)
-                committed.append(run.facts.commit(source.name, source.kind, loaded, at))
-                piece, done = loaded.slice.period, f"{len(committed)} of {len(changed)}"
-                run.report(f"{source.name}: {piece} read, {loaded.rows_read:,} rows ({done})")
+                piece = loaded.slice.period
+                committed[piece] = run.facts.commit(source.name, source.kind, loaded, at)
+                run.report(f"{source.name}: {piece} read, {loaded.rows_read:,} rows ({len(committed)} read)")
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return committed

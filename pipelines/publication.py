@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from models import tables
-from models.restatement import changes
+from models.restatement import changes, moved
 from pipelines import metrics_file
 from pipelines.checks.metrics import Gate, Verdict, gates, metrics_sql
 from pipelines.engines.duckdb import DuckDBEngine
@@ -27,7 +27,7 @@ from pipelines.warehouse import STATEMENTS, WAREHOUSE, build, read_only
 
 STAGE = "stage"
 KEPT_RUNS = 4
-KEPT = ("kept", "stale")
+KEPT = ("kept", "stale", "not_ready")
 """States of slices whose earlier figures stand although their source did not offer them to this run."""
 Metadata = Mapping[str, int | float | str]
 
@@ -100,13 +100,15 @@ def source_states(run: Run) -> list[dict[str, Any]]:
     for source in run.config.sources.values():
         kept = run.read_json(f"slices/{source.name}")
         slices = kept["slices"]
-        read_at = [datetime.fromisoformat(s["read_at"]) for s in slices]
+        read_at = [
+            datetime.fromisoformat(s["read_at"]) for s in slices if s["status"] in ("stale", "not_ready")
+        ]
         status = "stale" if kept["error"] else "ok" if slices else "empty"
         states.append(
             {
                 "source": source.name, "kind": source.kind, "required": source.required, "status": status,
                 "stale_since": max(read_at, default=None) if status == "stale" else None,
-                "last_day": kept.get("last_day"), "error": kept["error"],
+                "last_day": kept.get("last_day"), "error": kept["error"], "months_not_ready": kept["not_ready"],
             }
         )  # fmt: skip
     return states
@@ -239,7 +241,9 @@ def check(run: Run) -> list[Verdict]:
     try:
         row = (
             connection.sql(
-                metrics_sql(owned["unregistered"], owned["contradictions"], owned["first_contradiction"])
+                metrics_sql(
+                    owned["unregistered"], owned["contradictions"], owned["first_contradiction"], _moved(run)
+                )
             )
             .pl()
             .row(0, named=True)
@@ -262,6 +266,18 @@ def check(run: Run) -> list[Verdict]:
         },
     )
     return found
+
+
+def _moved(run: Run) -> str:
+    """Charges of kept months that are billed in another month of their source now, in words."""
+    months = [(s.source, s.period) for s in run.slices() if s.status == "kept" and s.grain == "month"]
+    if not months:
+        return ""
+    kept = pl.DataFrame(months, schema={"source": pl.String, "billing_month": pl.Date}, orient="row")
+    return "; ".join(
+        f"of {source} {month:%Y-%m}, {currency} {billed:.2f} is billed in another month, too"
+        for source, month, currency, billed in moved(run.read_frame("daily_costs"), kept).iter_rows()
+    )
 
 
 def _stored(run: Run, known: tuple[Gate, ...]) -> list[Verdict]:

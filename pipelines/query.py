@@ -23,22 +23,26 @@ class QueryError(Exception):
     """A query or a report cannot be answered; the message says why and what to do."""
 
 
-def _published(config: Config) -> Path:
-    path = Warehouse(config.data_dir).path
-    if not path.is_file():
-        msg = f"{path}: nothing is published yet; run `tierwise run` first"
+def _published(config: Config, run_id: str | None = None) -> Path:
+    warehouse = Warehouse(config.data_dir)
+    if not warehouse.path.is_file():
+        msg = f"{warehouse.path}: nothing is published yet; run `tierwise run` first"
         raise QueryError(msg)
-    return path
+    kept = warehouse.kept()
+    if run_id is not None and run_id not in kept:
+        msg = f"publication {run_id!r} is not kept; there are {', '.join(kept)} (publish.keep says how many stay)"
+        raise QueryError(msg)
+    return warehouse.path if run_id is None else kept[run_id]
 
 
-def run_query(config: Config, query: str) -> pl.DataFrame:
-    """The result of a query on the published warehouse.
+def run_query(config: Config, query: str, run_id: str | None = None) -> pl.DataFrame:
+    """The result of a query on the published warehouse, or on an earlier publication that is kept.
 
     Raises:
-        QueryError: Nothing is published, or the query is wrong or not one SELECT: the facts' folder can be
+        QueryError: Nothing is published, that publication is not kept, or the query is wrong or not one SELECT: the facts' folder can be
             read, so a COPY could write to it.
     """
-    connection = read_only(_published(config), config.data_dir)
+    connection = read_only(_published(config, run_id), config.data_dir)
     try:
         statements = connection.extract_statements(query)
         if [s.type for s in statements] != [duckdb.StatementType.SELECT]:

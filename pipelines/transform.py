@@ -128,7 +128,7 @@ def _commit_site(run: Run, source: str, rows: pl.DataFrame, totals: pl.DataFrame
             datetime.now(UTC).replace(tzinfo=None),
         )
         slices.append(facts)
-    run.write_slices(source, slices, error=None)
+    run.write_slices(source, slices, error=None, not_ready=0)
 
 
 def chargeback(run: Run) -> Metadata:

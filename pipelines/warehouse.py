@@ -98,6 +98,11 @@ class Warehouse:
             if folder.resolve() != live:
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def kept(self) -> dict[str, Path]:
+        """Run id -> warehouse file of the publications that are kept, oldest first."""
+        files = (self.data_dir / "publications").glob(f"*/{WAREHOUSE}")
+        return {f.parent.name: f for f in sorted(files, key=lambda f: f.parent.stat().st_mtime)}
+
     def referenced(self) -> set[Path]:
         """Fact folders that a kept publication refers to."""
         found: set[Path] = set()

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
-from connectors.aws.manifests import SUFFIX, Delivery, locate
+from connectors.aws.manifests import SUFFIX, Delivery, incomplete, locate
 from connectors.base import Object, SourceError
 from connectors.bills.months import parse_month
 from connectors.objects import Store
@@ -69,8 +69,7 @@ def exports(store: Store, objects: Sequence[Object], name: str | None, wanted: W
         wanted: Picks the exports of the kind that is read, by their columns.
 
     Raises:
-        SourceError: A manifest is damaged or names a file that is not there, two exports bill the same, or there
-            is no export of the kind or name.
+        SourceError: Two exports bill the same, or there is no export of the kind or name.
     """
     keys = {o.key: o for o in objects}
     result: list[Delivery] = []
@@ -78,14 +77,24 @@ def exports(store: Store, objects: Sequence[Object], name: str | None, wanted: W
     there = set()
     for key in current_manifests(keys):
         export = key.rsplit("/", 1)[-1].removesuffix(SUFFIX)
-        manifest = _read(store, key)
+        month = _month(store, key)
+        try:
+            manifest = _read(store, key)
+        except SourceError as error:
+            if name in (None, export):
+                there.add(export)
+                result.append(Delivery(export, "", month, key, (), str(error)))
+            continue
         columns = frozenset(_columns(manifest))
         if columns and not wanted(columns):
             continue
         there.add(export)
         if name is not None and export != name:
             continue
-        delivery = _delivery(store, key, export, manifest, keys)
+        delivery = _delivery(store.uri(key), key, export, month=month, manifest=manifest, keys=keys)
+        if delivery.not_ready:
+            result.append(delivery)
+            continue
         same = seen.setdefault((delivery.account, delivery.month), delivery)
         if same is not delivery:
             whose = f"account {delivery.account}" if delivery.account else "an account that they do not name"
@@ -124,34 +133,34 @@ def _columns(manifest: Mapping[str, object]) -> list[str]:
     return [str(n).lower() for n in names if n]
 
 
-def _delivery(
-    store: Store, key: str, export: str, manifest: Mapping[str, object], keys: Mapping[str, Object]
-) -> Delivery:
-    uri = store.uri(key)
-    files = manifest["dataFiles"]
-    names = [re.sub(r"^s3://[^/]*/", "", str(f)) for f in files] if isinstance(files, list) else []
+def _month(store: Store, key: str) -> date:
     period = next(m[1] for m in map(PARTITION.fullmatch, key.split("/")) if m)
     month = parse_month(f"{period}-01")
     if month is None:
         msg = (
-            f"manifest {uri} lies in {period!r}, which is no month such as BILLING_PERIOD=2026-09; correct it"
+            f"manifest {store.uri(key)} lies in {period!r}, which is no month such as BILLING_PERIOD=2026-09; "
+            "correct it"
         )
         raise SourceError(msg)
-    if not names:
-        msg = f"delivery not ready: manifest {uri} names no file; run again when the delivery is complete"
-        raise SourceError(msg)
-    elsewhere = [n for n in names if set(PARTITION.findall(n)) - {period}]
+    return month
+
+
+def _delivery(
+    uri: str,
+    key: str,
+    export: str,
+    *,
+    month: date,
+    manifest: Mapping[str, object],
+    keys: Mapping[str, Object],
+) -> Delivery:
+    files = manifest["dataFiles"]
+    names = [re.sub(r"^s3://[^/]*/", "", str(f)) for f in files] if isinstance(files, list) else []
+    elsewhere = [n for n in names if set(PARTITION.findall(n)) - {f"{month:%Y-%m}"}]
+    found, missing = locate(key, names, keys)
+    reason = incomplete(uri, names, missing)
     if elsewhere or len(set(names)) < len(names):
         what = f"names {elsewhere[0]}, a file of another month" if elsewhere else "names a file twice"
-        msg = f"manifest {uri} {what}; have the export delivered again"
-        raise SourceError(msg)
-    found, missing = locate(key, names, keys)
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        msg = (
-            f"delivery not ready: manifest {uri} names {missing[0]}{more}, which is not there yet; "
-            "run again when the delivery is complete, or restore the file"
-        )
-        raise SourceError(msg)
+        reason = f"manifest {uri} {what}; have the export delivered again"
     account = ACCOUNT.match(str(manifest.get("exportArn", "")))
-    return Delivery(export, account[1] if account else "", month, key, tuple(found))
+    return Delivery(export, account[1] if account else "", month, key, tuple(found), reason)

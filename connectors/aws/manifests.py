@@ -31,6 +31,7 @@ class Delivery:
         month: First day of the billing month.
         manifest: Key of the top manifest.
         objects: Its files.
+        not_ready: Why it cannot be read yet; empty when it can.
     """
 
     report: str
@@ -38,6 +39,7 @@ class Delivery:
     month: date
     manifest: str
     objects: tuple[Object, ...]
+    not_ready: str = ""
 
 
 def top_manifests(keys: Iterable[str]) -> list[str]:
@@ -86,7 +88,7 @@ def deliveries(store: Store, objects: Sequence[Object], report: str | None) -> l
         report: Only this report; None for all.
 
     Raises:
-        SourceError: A manifest is damaged or names a file that is not there, or two reports bill the same.
+        SourceError: A manifest of an unknown month is damaged, or two reports bill the same.
     """
     keys = {o.key: o for o in objects}
     result = []
@@ -95,6 +97,9 @@ def deliveries(store: Store, objects: Sequence[Object], report: str | None) -> l
         if report is not None and key.rsplit("/", 1)[-1] != f"{report}{SUFFIX}":
             continue
         delivery = _delivery(store, key, keys)
+        if delivery.not_ready:
+            result.append(delivery)
+            continue
         same = seen.setdefault((delivery.account, delivery.month), delivery)
         if same is not delivery:
             msg = (
@@ -121,27 +126,39 @@ def _delivery(store: Store, key: str, keys: Mapping[str, Object]) -> Delivery:
         account, report = str(manifest.get("account", "")), str(manifest.get("reportName", ""))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"manifest {uri} is damaged ({type(error).__name__}: {error}); have the report delivered again"
-        raise SourceError(msg) from error
+        month = month_above(key)
+        if month is None:
+            raise SourceError(msg) from error
+        return Delivery(key.rsplit("/", 1)[-1].removesuffix(SUFFIX), "", month, key, (), msg)
     month = parse_month(f"{start[:4]}-{start[4:6]}-{start[6:8]}" if start[:8].isdigit() else start)
     if month is None:
         msg = f"manifest {uri}: billingPeriod.start {start!r} is no date such as 20260901T000000.000Z"
         raise SourceError(msg)
     folders = key.split("/")[:-1]
     if assembly and folders and folders[-1] == assembly:
-        msg = (
+        reason = (
             f"{uri} belongs to one delivery, and the month's top manifest is not there, so which delivery "
             "counts cannot be known; delivery not ready: run again later, or restore the top manifest"
         )
-        raise SourceError(msg)
-    if not names:
-        msg = f"delivery not ready: manifest {uri} names no file; run again when the delivery is complete"
-        raise SourceError(msg)
+        return Delivery(report, account, month, key, (), reason)
     found, missing = locate(key, names, keys)
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        msg = (
-            f"delivery not ready: manifest {uri} names {missing[0]}{more}, which is not there yet; "
-            "run again when the delivery is complete, or restore the file"
-        )
-        raise SourceError(msg)
-    return Delivery(report, account, month, key, tuple(found))
+    return Delivery(report, account, month, key, tuple(found), incomplete(uri, names, missing))
+
+
+def incomplete(uri: str, names: Sequence[str], missing: Sequence[str]) -> str:
+    """Why a delivery cannot be read yet: its manifest names nothing, or what is not there; empty when it can."""
+    if not names:
+        return f"delivery not ready: manifest {uri} names no file; run again when the delivery is complete"
+    if not missing:
+        return ""
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return (
+        f"delivery not ready: manifest {uri} names {missing[0]}{more}, which is not there yet; "
+        "run again when the delivery is complete, or restore the file"
+    )
+
+
+def month_above(key: str) -> date | None:
+    """The month of the period folder that a file lies in; None if it lies in none."""
+    period = next((part for part in key.split("/")[:-1] if PERIOD.fullmatch(part)), None)
+    return parse_month(f"{period[:4]}-{period[4:6]}-{period[6:8]}") if period else None

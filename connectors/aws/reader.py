@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, cast
 from connectors.aws.manifests import SUFFIX, Delivery, deliveries
 from connectors.aws.mapping import is_moment, is_number, period_column, to_focus
 from connectors.aws.state import with_state
-from connectors.base import Context, Engine, Loaded, Object, Slice, SourceOptions, Window
+from connectors.base import Context, Engine, Loaded, Object, Slice, SourceOptions, Window, require_ready
 from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles, fingerprint
@@ -58,7 +58,7 @@ class CurReader:
         """The billing months, from the top manifests alone; from the files where there is no manifest.
 
         Raises:
-            SourceError: The location cannot be read, or a delivery is damaged or not complete.
+            SourceError: The location cannot be read, or a delivery of unknown month is damaged.
         """
         del window
         return self._slices()
@@ -89,6 +89,7 @@ class CurReader:
             fingerprint=fingerprint(self.version, [self.options.tier], objects),
             objects=tuple(objects),
             detail={"manifests": ", ".join(d.manifest for d in parts)},
+            not_ready="; ".join(d.not_ready for d in parts if d.not_ready),
         )
 
     def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
@@ -97,6 +98,7 @@ class CurReader:
         Raises:
             SourceError: A file cannot be read.
         """
+        require_ready(slices)
         bill = Bill(self.context.name, self.options.tier, to_focus, is_number, is_moment)
         delivered = [s for s in slices if "manifests" in s.detail]
         for item in delivered:

@@ -11,8 +11,11 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 from connectors.base import Object, SourceError
+from connectors.bills.months import parse_month
+from connectors.bills.plain import Told
 from connectors.objects import Store
 
 NAME = "manifest.json"
@@ -36,6 +39,8 @@ class Run:
         at: When it ran, as digits from the year on; empty if unknown.
         dataset: actual or amortized; None if the manifest does not say.
         names: Names of its blobs.
+        months: First days of the months that it is for; empty if nothing tells.
+        not_ready: Why it cannot be read yet; empty when it can.
     """
 
     manifest: str
@@ -44,6 +49,21 @@ class Run:
     at: str
     dataset: str | None
     names: tuple[str, ...]
+    months: tuple[date, ...] = ()
+    not_ready: str = ""
+
+
+@dataclass(frozen=True)
+class Current:
+    """The newest runs at a location.
+
+    Attributes:
+        datasets: Blob -> dataset, None where nothing tells.
+        told: What their manifests say of months.
+    """
+
+    datasets: Mapping[Object, str | None]
+    told: Told
 
 
 def is_manifest(key: str) -> bool:
@@ -56,10 +76,8 @@ def dataset_of_name(key: str) -> str | None:
     return next((dataset for dataset, name in NAMED.items() if name.search(key)), None)
 
 
-def current(
-    store: Store, objects: Sequence[Object], datasets: Mapping[str, str] = DATASETS
-) -> dict[Object, str | None]:
-    """The blobs of the newest run of each export and month -> dataset, None where nothing tells.
+def current(store: Store, objects: Sequence[Object], datasets: Mapping[str, str] = DATASETS) -> Current:
+    """The blobs of the newest run of each export and month.
 
     Args:
         store: For reading the manifests.
@@ -67,8 +85,8 @@ def current(
         datasets: Types of export (lower case) that are read -> dataset.
 
     Raises:
-        SourceError: A manifest is damaged, names a blob that is not there, is of a FOCUS export, two runs cannot
-            be told apart, or two exports bill the same.
+        SourceError: A run of an unknown month is not ready, a manifest is of a FOCUS export, two runs cannot be told
+            apart, or two exports bill the same.
     """
     keys = {o.key: o for o in objects}
     groups: dict[str, list[Run]] = defaultdict(list)
@@ -77,40 +95,48 @@ def current(
         groups[run.export].append(run)
     newest = [_newest(store, group) for group in groups.values()]
     _refuse_same_scope(store, newest)
-    result: dict[Object, str | None] = {}
+    of: dict[Object, str | None] = {}
+    months: dict[Object, tuple[date, ...]] = {}
+    waiting: dict[date, str] = {}
     for run in newest:
-        for blob in _blobs(store, run, keys):
-            result[blob] = run.dataset or dataset_of_name(blob.key)
-    return result
+        blobs, reason = _blobs(store, run, keys)
+        if reason and not run.months:
+            raise SourceError(reason)
+        waiting |= dict.fromkeys(run.months if reason else (), reason)
+        of |= {blob: run.dataset or dataset_of_name(blob.key) for blob in blobs}
+        months |= dict.fromkeys(blobs, run.months)
+    empty = {month for run in newest if not run.names and not run.not_ready for month in run.months}
+    return Current(of, Told(months, frozenset(empty), waiting))
 
 
 def _run(store: Store, key: str, datasets: Mapping[str, str]) -> Run:
     uri = store.uri(key)
+    folders = key.split("/")[:-1]
+    depth = next((i for i, part in enumerate(folders) if PERIOD.fullmatch(part)), None)
+    stamp = next((part for part in reversed(folders) if STAMP.fullmatch(part)), "")
     try:
         manifest = json.loads(store.read(key).decode("utf-8-sig"))
         names = tuple(str(blob["blobName"]) for blob in manifest["blobs"])
         config, info = manifest.get("exportConfig") or {}, manifest.get("runInfo") or {}
         type_ = str(config.get("type") or "").lower()
         submitted, resource = str(info.get("submittedTime") or ""), str(config.get("resourceId") or "")
-        span = f"{info.get('startDate') or ''}".strip()[:10]
+        span, until = (f"{info.get(k) or ''}".strip()[:10] for k in ("startDate", "endDate"))
         rows = manifest.get("dataRowCount")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"manifest {uri} is damaged ({type(error).__name__}: {error}); have the export run again"
-        raise SourceError(msg) from error
+        months = _months(*_period(folders)) if depth is not None else ()
+        return Run(key, "/".join(folders[: (depth or 0) + 1]), "", stamp, None, (), months, msg)
     if type_.startswith("focus") and type_ not in datasets:
         msg = f"manifest {uri} is of a FOCUS export; read this location with kind `focus`"
         raise SourceError(msg)
     if type_ and type_ not in datasets:
         msg = f"manifest {uri} is of an export of type {type_!r}; only {', '.join(sorted(datasets))} are read here: move it elsewhere"
         raise SourceError(msg)
+    reason = ""
     if not names and rows != 0:
-        msg = f"delivery not ready: manifest {uri} names no blob; run again when the export is complete"
-        raise SourceError(msg)
-    folders = key.split("/")[:-1]
-    depth = next((i for i, part in enumerate(folders) if PERIOD.fullmatch(part)), None)
+        reason = f"delivery not ready: manifest {uri} names no blob; run again when the export is complete"
     period = folders[depth] if depth is not None else span
     above = folders[: depth + 1] if depth is not None else [*folders[:-1], span]
-    stamp = next((part for part in reversed(folders) if STAMP.fullmatch(part)), "")
     scope = resource.lower().partition("/providers/microsoft.costmanagement")[0]
     return Run(
         manifest=key,
@@ -119,12 +145,35 @@ def _run(store: Store, key: str, datasets: Mapping[str, str]) -> Run:
         at=re.sub(r"\D", "", submitted) or stamp,
         dataset=datasets.get(type_),
         names=names,
+        months=_months(*_period(folders)) if depth is not None else _months(span, until),
+        not_ready=reason,
     )
+
+
+def _period(folders: Sequence[str]) -> tuple[str, str]:
+    """First and last day, as text, of the period folder among these."""
+    days = next(part for part in folders if PERIOD.fullmatch(part)).split("-")
+    first, last = (f"{d[:4]}-{d[4:6]}-{d[6:]}" for d in days)
+    return first, last
+
+
+def _months(first: str, last: str) -> tuple[date, ...]:
+    """The months from the first to the last day; only the first one's where the last is no date or too far off."""
+    start, end = parse_month(first), parse_month(last)
+    if start is None:
+        return ()
+    months = [start]
+    while end is not None and months[-1] < end and len(months) < 24:
+        months.append((months[-1] + timedelta(days=31)).replace(day=1))
+    return tuple(months)
 
 
 def _newest(store: Store, runs: Sequence[Run]) -> Run:
     if len(runs) == 1:
         return runs[0]
+    unknown = next((r for r in runs if r.not_ready and not r.at), None)
+    if unknown is not None:  # it may be the newest
+        return unknown
     length = min(len(r.at) for r in runs)
     ordered = sorted(runs, key=lambda r: r.at[:length])
     if length < 8 or ordered[-1].at[:length] == ordered[-2].at[:length]:
@@ -149,18 +198,19 @@ def _refuse_same_scope(store: Store, runs: Sequence[Run]) -> None:
             raise SourceError(msg)
 
 
-def _blobs(store: Store, run: Run, keys: Mapping[str, Object]) -> list[Object]:
+def _blobs(store: Store, run: Run, keys: Mapping[str, Object]) -> tuple[list[Object], str]:
+    """The blobs of a run that are there, and why it cannot be read yet."""
     folder = run.manifest.rpartition("/")[0]
-    result = []
+    result, reason = [], run.not_ready
     for name in run.names:
         base = name.rsplit("/", 1)[-1]
         beside = f"{folder}/{base}" if folder else base
         found = keys.get(beside) or keys.get(name)
-        if found is None:
-            msg = (
+        if found is not None:
+            result.append(found)
+        elif not reason:
+            reason = (
                 f"delivery not ready: manifest {store.uri(run.manifest)} names {name}, which is not there yet; "
                 "run again when the export is complete, or restore the blob"
             )
-            raise SourceError(msg)
-        result.append(found)
-    return result
+    return result, reason

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, cast
 import polars as pl
 
 from connectors.azure.columns import parse_azure_month, period_columns
-from connectors.azure.manifests import PERIOD, current, dataset_of_name, is_manifest
+from connectors.azure.manifests import PERIOD, Current, current, dataset_of_name, is_manifest
 from connectors.azure.mapping import Exports, disagreement, to_focus
 from connectors.base import (
     ISSUES_SCHEMA,
@@ -25,10 +25,11 @@ from connectors.base import (
     SourceError,
     SourceOptions,
     Window,
+    require_ready,
 )
 from connectors.bills.files import shapes
 from connectors.bills.load import load_bill
-from connectors.bills.plain import PlainFiles
+from connectors.bills.plain import NOTHING_TOLD, PlainFiles
 from connectors.bills.runs import refuse_runs
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions, open_store
@@ -87,13 +88,14 @@ class AzureReader:
         listed = self._store.list()
         with_manifest = any(is_manifest(o.key) for o in listed)
         if with_manifest:
-            datasets = current(self._store, listed)
+            runs = current(self._store, listed)
         else:
-            datasets = {o: dataset_of_name(o.key) for o in self._files.objects()}
+            runs = Current({o: dataset_of_name(o.key) for o in self._files.objects()}, NOTHING_TOLD)
+        datasets, told = runs.datasets, runs.told
         chosen = self.options.dataset
         if chosen:
             datasets = {o: chosen for o, d in datasets.items() if d in (chosen, None)}
-        if not datasets:
+        if not datasets and not told.empty and not told.not_ready:
             msg = (
                 f"{self._store.uri('')} holds no file of dataset {chosen!r}; correct `dataset` or `location`"
             )
@@ -103,6 +105,7 @@ class AzureReader:
             *(sorted(f"{o.key}:{d}" for o, d in datasets.items() if d)),
             note="" if with_manifest else WITHOUT_MANIFEST,
             objects=sorted(datasets, key=lambda o: o.key),
+            told=told,
         )
         slices = [self._described(s, datasets) for s in slices]
         if not with_manifest:
@@ -153,7 +156,9 @@ class AzureReader:
         Raises:
             SourceError: A file cannot be read.
         """
-        single = [s for s in slices if not s.detail.get("both")]
+        require_ready(slices)
+        yield from (Loaded(s, {}, 0, 0, note=s.detail["note"]) for s in slices if not s.objects)
+        single = [s for s in slices if s.objects and not s.detail.get("both")]
         if single:
             yield from self._load(single, work, engine)
         for item in slices:

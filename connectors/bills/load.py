@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from connectors.base import ISSUES_SCHEMA, Engine, Loaded, Slice, SourceError
+from connectors.bills.copies import repeated
 from connectors.bills.direct import own_types, view
 from connectors.bills.files import BillFile, shapes, verify
 from connectors.bills.issues import REJECTED, effective_cost, noted, rejected, totals
@@ -115,6 +116,8 @@ def _loaded(item: Slice, stage: Stage, work: Path, engine: Engine) -> Loaded:
     ).row(0, named=True)
     issues = [*rejected(stage, mine, engine)] if counts["rejected"] else []
     issues += found
+    if "manifests" not in item.detail:  # a manifest names each file once
+        issues += repeated(stage, kept, engine)
     if counts["skipped"]:
         issues.append(
             {

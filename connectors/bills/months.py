@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +27,11 @@ Column = Callable[[BillFile], str | Sequence[str]]
 `a.b` is the field b of the nested column a, unless there is a column of that name. Raises SourceError if there
 is none.
 """
+
+READABLE_ROWS = 1_000_000
+"""Rows of a damaged file that are looked at for its months."""
+
+NAMED_MONTH = re.compile(r"(?<!\d)(20\d\d)[-_]?(0[1-9]|1[0-2])(?:-?[0-3]\d)?(?!\d)")
 
 Parse = Callable[[str | None], date | None]
 """First day of the month that a value of such a column names; None if it names none."""
@@ -68,35 +79,99 @@ class MonthIndex:
         self._parse = parse
         self._prepare = prepare
 
-    def months(
-        self, objects: Sequence[Object], column: Column, *, forget: bool = False
-    ) -> dict[str, tuple[date, ...]]:
+    def months(self, objects: Sequence[Object], column: Column) -> dict[str, tuple[date, ...]]:
         """Key -> months, in order; no month for a file without rows.
 
         Args:
             objects: The files.
             column: Finds the column to look at.
-            forget: These are all files there are; what is known of others is dropped.
 
         Raises:
             SourceError: A file cannot be read, lacks the column, or has rows and not one readable month.
         """
+        months, damaged = self._look(objects, column, forget=False)
+        for _, error in damaged.values():
+            raise error
+        return months
+
+    def look(
+        self, objects: Sequence[Object], column: Column
+    ) -> tuple[dict[str, tuple[date, ...]], dict[str, tuple[tuple[date, ...], str]]]:
+        """The same for all files there are; what is known of others is dropped.
+
+        Returns:
+            Months of the files that can be read, and of the others the months and what is wrong. The months of a
+            damaged file are those of its earlier version, else of the part that can be read, else the one that its
+            name says.
+
+        Raises:
+            SourceError: A file cannot be fetched, or is damaged and nothing tells of which month.
+        """
+        months, damaged = self._look(objects, column, forget=True)
+        for of, error in damaged.values():
+            if not of:
+                raise error
+        return months, {key: (of, str(error)) for key, (of, error) in damaged.items()}
+
+    def _look(
+        self, objects: Sequence[Object], column: Column, *, forget: bool
+    ) -> tuple[dict[str, tuple[date, ...]], dict[str, tuple[tuple[date, ...], SourceError]]]:
         known = read_json(self._cache)
         entries = {} if forget else dict(known)
+        damaged = {}
         for item in objects:
             name = self._name(item)
             if name in known:
                 entries[name] = known[name]
                 continue
             path = self._store.fetch([item])[0]
-            bill = self._prepare(open_bill(item, self._store.uri(item.key), path))
-            entries[name] = [m.isoformat() for m in _scan(bill, column(bill), self._parse)]
+            opened = partial(self._open, item, path)
+            try:
+                bill = opened()
+                entries[name] = [m.isoformat() for m in _scan(bill, column(bill), self._parse)]
+            except SourceError as error:
+                earlier = {n: v for n, v in known.items() if n.rpartition(":")[0] == name.rpartition(":")[0]}
+                entries |= earlier
+                found = {date.fromisoformat(m) for v in earlier.values() for m in v}
+                found = found or _readable(opened, column, self._parse) or _named(item.key)
+                damaged[item.key] = (tuple(sorted(found)), error)
         if entries != known:
             write_json(self._cache, entries)
-        return {item.key: tuple(map(date.fromisoformat, entries[self._name(item)])) for item in objects}
+        whole = [item for item in objects if item.key not in damaged]
+        return {o.key: tuple(map(date.fromisoformat, entries[self._name(o)])) for o in whole}, damaged
+
+    def _open(self, item: Object, path: Path) -> BillFile:
+        return self._prepare(open_bill(item, self._store.uri(item.key), path))
 
     def _name(self, item: Object) -> str:
         return f"{self._version}:{item.key}:{item.version}"
+
+
+def _readable(opened: Callable[[], BillFile], column: Column, parse: Parse) -> set[date]:
+    """Months of the rows of a damaged CSV or JSON lines file before the place where it is damaged."""
+    found = set()
+    with suppress(SourceError, OSError, EOFError, zlib.error, ValueError, csv.Error), ExitStack() as stack:
+        bill = opened()
+        columns = column(bill)
+        rows: Iterable[dict[str, Any]]
+        if bill.form in JSON_FORMS:
+            rows = json_lines(bill.path, bill.form)
+        elif bill.form == "parquet":
+            return set()
+        else:
+            opener = gzip.open if bill.form == "gzip" else open
+            file = stack.enter_context(opener(bill.path, "rt", encoding="utf-8-sig", errors="replace", newline=""))
+            rows = csv.DictReader(file)
+        for row in islice(rows, READABLE_ROWS):
+            text = _first(row, [columns] if isinstance(columns, str) else columns)
+            found.add(parse(iso(text, bill.dates)))
+    return {month for month in found if month}
+
+
+def _named(key: str) -> set[date]:
+    """The one month that the name of a file speaks of, as 2026-09, 202609 or 20260901; none where it names several."""
+    found = {date(int(year), int(month), 1) for year, month in NAMED_MONTH.findall(key)}
+    return found if len(found) == 1 else set()
 
 
 def _scan(bill: BillFile, column: str | Sequence[str], parse: Parse) -> list[date]:
@@ -136,11 +211,12 @@ def _table_texts(bill: BillFile, columns: Sequence[str]) -> list[str | None]:
 
 def _json_texts(bill: BillFile, columns: Sequence[str]) -> list[str | None]:
     """The same of a JSON file."""
-    found: dict[str | None, None] = {}
-    for row in json_lines(bill.path, bill.form):
-        values = (_field(row, name) for name in columns)
-        found[next((str(v) for v in values if v not in (None, "")), None)] = None
-    return list(found)
+    return list(dict.fromkeys(_first(row, columns) for row in json_lines(bill.path, bill.form)))
+
+
+def _first(row: dict[str, Any], columns: Sequence[str]) -> str | None:
+    values = (_field(row, name) for name in columns)
+    return next((str(v) for v in values if v not in (None, "")), None)
 
 
 def _field(row: dict[str, Any], name: str) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
-from connectors.base import Context, Object, Slice, SourceError
+from connectors.base import Context, Object, Slice, SourceError, require_ready
 from connectors.bills.files import SUFFIXES, BillFile, is_bill, open_bill
 from connectors.bills.months import Column, MonthIndex, Parse, Prepare, parse_month
 from connectors.objects import Store
@@ -18,6 +19,24 @@ def fingerprint(version: str, options: Sequence[str], objects: Sequence[Object])
     """Hex text that changes when the reader's version, its options, or a file does."""
     content = [version, list(options), sorted((o.key, o.version) for o in objects)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Told:
+    """What manifests say of months.
+
+    Attributes:
+        months: File -> the months it was delivered for: a file without rows says that they are empty.
+        empty: Months that were delivered without a file.
+        not_ready: Month -> why its delivery cannot be read yet.
+    """
+
+    months: Mapping[Object, tuple[date, ...]] = field(default_factory=dict)
+    empty: frozenset[date] = frozenset()
+    not_ready: Mapping[date, str] = field(default_factory=dict)
+
+
+NOTHING_TOLD = Told()
 
 
 class PlainFiles:
@@ -68,25 +87,33 @@ class PlainFiles:
             raise SourceError(msg)
         return objects
 
-    def slices(self, *options: str, note: str = "", objects: Sequence[Object] | None = None) -> list[Slice]:
+    def slices(
+        self,
+        *options: str,
+        note: str = "",
+        objects: Sequence[Object] | None = None,
+        told: Told = NOTHING_TOLD,
+    ) -> list[Slice]:
         """One slice for each billing month.
 
         Args:
             options: Settings that change what the facts hold.
             note: Remark for every slice.
             objects: The files that count; None for all.
+            told: What manifests say.
 
         Raises:
-            SourceError: There is no bill file, or one is damaged or there twice.
+            SourceError: There is no bill file, one is there twice, or one of an unknown month is damaged.
         """
         objects = self.objects() if objects is None else objects
-        months = self._index.months(objects, self._column, forget=True)
-        self._refuse_copies([o for o in objects if months[o.key]])
+        months, damaged = self._index.look(objects, self._column)
+        self._refuse_copies([o for o in objects if months.get(o.key)])
         by_month: dict[date, list[Object]] = defaultdict(list)
         for item in objects:
-            for month in months[item.key]:
+            for month in self._months(item, months, damaged, told):
                 by_month[month].append(item)
-        hollow = [o.key for o in objects if not months[o.key]]
+        not_ready = {m: reason for of, reason in reversed(damaged.values()) for m in of} | {**told.not_ready}
+        hollow = [o.key for o in objects if months.get(o.key) == () and not told.months.get(o)]
         notes = [note] if note else []
         if hollow:
             notes.append(f"files with a header and no rows: {', '.join(hollow)}")
@@ -97,9 +124,22 @@ class PlainFiles:
                 fingerprint=fingerprint(self._version, options, by_month[month]),
                 objects=tuple(by_month[month]),
                 detail={"note": "; ".join(notes)},
+                not_ready=not_ready.get(month, ""),
             )
-            for month in sorted(by_month)
+            for month in sorted({*by_month, *not_ready, *told.empty})
         ]
+
+    @staticmethod
+    def _months(
+        item: Object,
+        months: Mapping[str, tuple[date, ...]],
+        damaged: Mapping[str, tuple[tuple[date, ...], str]],
+        told: Told,
+    ) -> tuple[date, ...]:
+        """The months that a file counts in: those of its rows, or where it has none those it was delivered for."""
+        if item.key in damaged:
+            return damaged[item.key][0]
+        return months[item.key] or told.months.get(item, ())
 
     def _refuse_copies(self, objects: Sequence[Object]) -> None:
         seen: dict[str, str] = {}
@@ -118,8 +158,11 @@ class PlainFiles:
         Raises:
             SourceError: A file cannot be read.
         """
+        require_ready(slices)
         objects = sorted({o for s in slices for o in s.objects}, key=lambda o: o.key)
         months = self._index.months(objects, self._column)
+        for item in slices:
+            months |= {o.key: (item.period,) for o in item.objects if not months[o.key]}
         paths = self._store.fetch(objects)
         return [
             self._prepare(open_bill(o, self._store.uri(o.key), path, months[o.key], self._optional))
@@ -127,7 +170,12 @@ class PlainFiles:
         ]
 
     def describe(self, slices: Sequence[Slice], kind: str) -> str:
-        """One line: files, size, months."""
+        """One line: files, size, months.
+
+        Raises:
+            SourceError: A month is not ready.
+        """
+        require_ready(slices)
         objects = {o for s in slices for o in s.objects}
         if not slices:
             return f"{self._store.uri('')}: {kind} files with a header and no rows"

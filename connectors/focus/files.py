@@ -19,31 +19,38 @@ from connectors.azure.manifests import current, is_manifest
 from connectors.base import Object, SourceError
 from connectors.bills.dates import WORDS, is_written, proven
 from connectors.bills.files import BillFile, is_bill, open_bill
+from connectors.bills.plain import NOTHING_TOLD, Told
 from connectors.focus.mapping import is_moment, other_dataset
 from connectors.objects import Store, read_json, write_json
 
 AZURE = {"focuscost": "focus"}
 
 
-def counting(store: Store, objects: Sequence[Object]) -> list[Object]:
-    """The files that count, by their manifests; all bill files where there is none.
+def counting(store: Store, objects: Sequence[Object]) -> tuple[list[Object], Told]:
+    """The files that count, by their manifests, and what these say of months; all bill files where there is none.
 
     A location may hold both: manifests stand for the files below the folder they lie in.
 
     Raises:
-        SourceError: A manifest is damaged or names a file that is not there, or two exports bill the same.
+        SourceError: A manifest of an unknown month is damaged, or two exports bill the same.
     """
     if any(is_export_manifest(o.key) for o in objects):
         delivered = exports(store, objects, None, lambda columns: "billedcost" in columns)
-        return _whole(store, objects, {o for d in delivered for o in d.objects}, "data exports")
+        told = Told(
+            {o: (d.month,) for d in delivered for o in d.objects},
+            not_ready={d.month: d.not_ready for d in delivered if d.not_ready},
+        )
+        return _whole(store, objects, {*told.months}, "data exports"), told
     if any(is_manifest(o.key) for o in objects):
-        return _whole(store, objects, set(current(store, objects, AZURE)), "export manifests")
-    return [o for o in objects if is_bill(o.key)]
+        runs = current(store, objects, AZURE)
+        return _whole(store, objects, {*runs.datasets}, "export manifests"), runs.told
+    return [o for o in objects if is_bill(o.key)], NOTHING_TOLD
 
 
 def _whole(store: Store, objects: Sequence[Object], named: set[Object], kind: str) -> list[Object]:
     """The named files, if no other bill file lies outside the folders of exports."""
-    tops = {o.key.split("/")[0] if "/" in o.key else "" for o in named}
+    manifests = {o for o in objects if is_export_manifest(o.key) or is_manifest(o.key)}
+    tops = {o.key.split("/")[0] if "/" in o.key else "" for o in named | manifests}
     loose = [
         o.key for o in objects if is_bill(o.key) and (o.key.split("/")[0] if "/" in o.key else "") not in tops
     ]
@@ -72,7 +79,7 @@ class Datasets:
         """The files with cost rows, and key -> dataset of the others.
 
         Raises:
-            SourceError: A file cannot be read.
+            SourceError: A file cannot be fetched.
         """
         known = read_json(self._cache)
         found = {}
@@ -80,13 +87,16 @@ class Datasets:
             name = f"{item.key}:{item.version}"
             if name not in known:
                 path = self._store.fetch([item])[0]
-                dataset = other_dataset(open_bill(item, self._store.uri(item.key), path).columns)
+                try:
+                    dataset = other_dataset(open_bill(item, self._store.uri(item.key), path).columns)
+                except SourceError:
+                    continue  # a damaged file counts until it can be read: its months are not ready
                 found[name] = [dataset] if dataset else []
             else:
                 found[name] = known[name]
         if found != known:
             write_json(self._cache, found)
-        others = {o.key: found[f"{o.key}:{o.version}"] for o in objects}
+        others = {o.key: found.get(f"{o.key}:{o.version}", []) for o in objects}
         return [o for o in objects if not others[o.key]], {k: v[0] for k, v in others.items() if v}
 
 

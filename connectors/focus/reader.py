@@ -90,8 +90,10 @@ class FocusReader:
         return self._slices()
 
     def _slices(self) -> list[Slice]:
-        self._files.objects()
-        costs, others = self._datasets.split(counting(self._store, self._store.list()))
+        counted, told = counting(self._store, self._store.list())
+        if not counted and not told.empty and not told.not_ready:
+            self._files.objects()  # says what is missing
+        costs, others = self._datasets.split(counted)
         if others and not costs:
             msg = (
                 f"{self._store.uri('')} holds no cost and usage rows, only other datasets of FOCUS "
@@ -102,9 +104,12 @@ class FocusReader:
         unread = [f"{k} ({d})" for k, d in others.items() if d != CONTRACTS]
         note = f"no cost rows, not read: {', '.join(unread)}" if unread else ""
         currency = self.options.currency or ""
-        slices = self._files.slices(self.options.tier, currency, note=note, objects=costs)
+        slices = self._files.slices(self.options.tier, currency, note=note, objects=costs, told=told)
         refuse_runs(self._store, slices)
-        return [*slices[:-1], _with_contracts(slices[-1], contracts)] if slices and contracts else slices
+        newest = max((s.period for s in slices if s.objects), default=None)
+        if not contracts:
+            return slices
+        return [_with_contracts(s, contracts) if s.period == newest else s for s in slices]
 
     def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
         """Reads all files of the slices in one scan.
@@ -120,6 +125,8 @@ class FocusReader:
             is_number,
             is_moment,
         )
+        yield from (Loaded(s, {}, 0, 0, note=s.detail["note"]) for s in slices if not s.objects)
+        slices = [s for s in slices if s.objects]
         contracts = {k for s in slices for k in json.loads(s.detail.get(CONTRACTS, "[]"))}
         costs = [replace(s, objects=tuple(o for o in s.objects if o.key not in contracts)) for s in slices]
         files = self._files.open(costs)

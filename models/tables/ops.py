@@ -83,7 +83,7 @@ INGESTS = Table(
         n(
             "status",
             "text",
-            "loaded (new or changed), kept (the source no longer lists it), stale (the source failed)",
+            "loaded (new or changed), kept (the source no longer lists it), stale (the source failed), not_ready (a new delivery cannot be read yet)",
         ),
         n("current", "bool", "The published tables hold this version of the slice"),
         c("fingerprint", "text", "Changes when the content does"),
@@ -111,10 +111,15 @@ SOURCES = Table(
         n("source", "text", "Source"),
         n("kind", "text", "Kind"),
         n("required", "bool", "Its failure blocks publication"),
-        n("status", "text", "ok, stale (it failed and earlier figures stand), empty (nothing read so far)"),
+        n(
+            "status",
+            "text",
+            "ok, stale (it failed, or a month of it is not ready: earlier figures stand), empty (nothing read so far)",
+        ),
         c("stale_since", "timestamp", "When it was last read well, if it is stale; UTC"),
         c("last_day", "date", "Last day for which it has data"),
-        c("error", "text", "Why it failed"),
+        c("error", "text", "Why it failed, or which months are not ready and why"),
+        c("months_not_ready", "int", "Billing months whose delivery cannot be read yet"),
     ),
 )
 

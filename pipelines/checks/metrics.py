@@ -66,6 +66,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="see ops.quarantine for the rows and reasons; mend the source or raise gates.quarantine_max_share",
         ),
         Gate(
+            "not_ready_months", "months of required sources whose delivery cannot be read yet", maximum=bounds.not_ready_max_months,
+            advice="run again when the delivery is complete, or have it delivered again; required: false on the source, or gates.not_ready_max_months, lets earlier figures stand meanwhile",
+        ),
+        Gate(
             "untagged_share", "effective cost without an owner / all effective cost", maximum=bounds.untagged_max_share,
             advice="tag the resources, add ownership.aliases or ownership.accounts, or raise gates.untagged_max_share",
         ),
@@ -90,7 +94,7 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             maximum=0, blocking=False, advice="add the node or device to the asset register: its cost is not in the ledger",
         ),
         Gate(
-            "stale_sources", "sources that failed and whose earlier figures stand", maximum=0, blocking=False,
+            "stale_sources", "sources that failed, or have a month that is not ready, and whose earlier figures stand", maximum=0, blocking=False,
             advice="see ops.sources.error",
         ),
         Gate(
@@ -110,16 +114,23 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             maximum=bounds.api_variance_max_share, blocking=False,
             advice="see ops.api_reconciliation: requests beside the gateway, a log that loses rows, or prices that are out of date",
         ),
+        Gate(
+            "repeated_rows", "rows that two files of one source and month both hold", maximum=0, blocking=False,
+            advice="the same bill may be there twice, in another order or form: remove one of the files, or it counts twice",
+        ),
     )  # fmt: skip
 
 
-def metrics_sql(unregistered: int, contradictions: int = 0, first_contradiction: str = "") -> str:
+def metrics_sql(
+    unregistered: int, contradictions: int = 0, first_contradiction: str = "", moved: str = ""
+) -> str:
     """The one query that gives every metric, one column a gate and `<gate>_detail` where words help.
 
     Args:
         unregistered: Cards and devices without an asset; known only while their costs are computed.
         contradictions: Cards whose telemetry contradicts the register or itself; known only then, too.
         first_contradiction: The first of them in words.
+        moved: Charges of kept months that are billed in another month now, in words.
     """
     variances = " UNION ALL ".join(
         f"SELECT month, provider || ' ' || model || ' ' || token_kind || ': {a} - {b}, {what}' AS name, abs({a}_{b}_{what}_share) AS share "
@@ -179,6 +190,9 @@ def metrics_sql(unregistered: int, contradictions: int = 0, first_contradiction:
             (SELECT max(share) FROM rejected) AS quarantine_share,
             (SELECT max_by(source || ': ' || rejected || ' rows', share) FROM rejected WHERE rejected > 0)
                 || coalesce('; ' || (SELECT text FROM first_reason), '') AS quarantine_share_detail,
+            (SELECT CAST(coalesce(sum(months_not_ready), 0) AS DOUBLE) FROM ops.sources WHERE required) AS not_ready_months,
+            (SELECT string_agg(source || ' ' || error, '; ' ORDER BY source) FROM ops.sources WHERE required AND months_not_ready > 0)
+                AS not_ready_months_detail,
             (SELECT max(share) FROM untagged) AS untagged_share,
             (SELECT max_by(currency || ' ' || cost, share) FROM untagged WHERE share > 0) AS untagged_share_detail,
             CAST((SELECT count(*) FROM twice) AS DOUBLE) AS api_charged_twice,
@@ -195,7 +209,13 @@ def metrics_sql(unregistered: int, contradictions: int = 0, first_contradiction:
             CAST({int(contradictions)} AS DOUBLE) AS contradicting_telemetry,
             {literal(first_contradiction)} AS contradicting_telemetry_detail,
             CAST((SELECT count(*) FROM kept) AS DOUBLE) AS kept_months,
-            (SELECT string_agg(name, ', ' ORDER BY name) FROM kept) AS kept_months_detail,
+            (SELECT string_agg(name, ', ' ORDER BY name) FROM kept) || {literal(f"; {moved}" if moved else "")} AS kept_months_detail,
+            (SELECT CAST(coalesce(sum(rows), 0) AS DOUBLE) FROM ops.quarantine WHERE action = 'flagged' AND rule = 'repeated_rows')
+                AS repeated_rows,
+            (SELECT string_agg(text, '; ' ORDER BY text) FROM (
+                SELECT source || ' ' || strftime(period, '%Y-%m') || ': ' || value || ', ' || rows || ' rows, ' || currency || ' '
+                       || billed_cost AS text
+                FROM ops.quarantine WHERE action = 'flagged' AND rule = 'repeated_rows' ORDER BY text LIMIT 3)) AS repeated_rows_detail,
             CAST((SELECT count(*) FROM repeated) AS DOUBLE) AS repeated_files,
             (SELECT min(name || ' and ' || other) FROM repeated) AS repeated_files_detail,
             CAST((SELECT count(*) FROM ops.sources WHERE status = 'stale') AS DOUBLE) AS stale_sources,

@@ -131,6 +131,43 @@ def test_download_broken_for_good_is_continued_by_the_next_run(
     assert b"Range: bytes=1" in last
 
 
+def test_manifest_that_is_cut_is_read_again(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(bucket, "export/m.json", BIG)
+    with wire(bucket) as proxy:
+        proxy.marker, proxy.cut = b"GET /bills/export/m.json", [2_000_000, 1_000]
+        assert remote(proxy.url, tmp_path).read("m.json") == BIG
+        assert len(proxy.requests(proxy.marker)) == 3
+        monkeypatch.setattr("connectors.downloads.ATTEMPTS", 1)
+        proxy.cut = [2_000_000]
+        with pytest.raises(SourceError, match=r"m\.json: the download broke off, 1 times .*run again"):
+            remote(proxy.url, tmp_path).read("m.json")
+
+
+def test_listing_whose_connection_breaks_is_asked_again(bucket: str, tmp_path: Path) -> None:
+    for n in range(3):
+        put(bucket, f"export/{n}.csv", b"x")
+    with wire(bucket) as proxy:
+        proxy.marker, proxy.cut = b"list-type=2", [0, 0]
+        assert len(remote(proxy.url, tmp_path).list()) == 3
+        assert len(proxy.requests(proxy.marker)) == 3
+
+
+def test_a_page_holds_a_thousand_objects_and_all_pages_count(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service's own page size, not one that a test has set: 1,001 objects are two requests."""
+    monkeypatch.delenv("MOTO_S3_DEFAULT_MAX_KEYS", raising=False)
+    client = boto3.client("s3", endpoint_url=bucket, region_name="us-east-1")
+    for n in range(1001):
+        client.put_object(Bucket="bills", Key=f"export/{n:04}.csv", Body=b"x")
+    client.close()
+    with wire(bucket) as proxy:
+        assert [o.key for o in remote(proxy.url, tmp_path).list()] == [f"{n:04}.csv" for n in range(1001)]
+        assert len(proxy.requests(b"list-type=2")) == 2
+
+
 def test_begun_download_of_a_changed_object_is_not_continued(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,8 @@ GOOD: dict[str, Any] = {
     "repeated_files": 0.0,
     "api_charged_twice": 0.0,
     "api_variance_share": 0.04,
+    "repeated_rows": 0.0,
+    "not_ready_months": 0.0,
 }
 BOUNDS = Gates(
     api_variance_max_share=0.05, freshness_max_days=3, gpu_coverage_min=0.9, untagged_max_share=0.25
@@ -54,6 +56,7 @@ def test_all_pass_and_data_docs_are_written(tmp_path: Path) -> None:
         ("unknown_currency_rows", 1.0, "at most 0"),
         ("negative_idle_rows", 1.0, "at most 0"),
         ("quarantine_share", 0.001, "is 0.001; allowed: at most 0"),
+        ("not_ready_months", 1.0, "is 1; allowed: at most 0"),
         ("untagged_share", 0.26, "is 0.26; allowed: at most 0.25"),
         ("api_charged_twice", 1.0, "counts twice"),
         ("api_variance_share", 0.06, "is 0.06; allowed: at most 0.05"),

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.base import SourceError
+from connectors.base import SourceError, require_ready
 from tests.connectors.aws.exports import csv, export, parquet, row
 from tests.connectors.bills.helpers import WINDOW, counted, cur, facts, load, reader, write
 
@@ -272,7 +272,7 @@ def test_not_ready_and_damaged_manifests(tmp_path: Path) -> None:
     for words, content in cases.items():
         path.write_text(content)
         with pytest.raises(SourceError, match=words):
-            reader("aws_cur2", root, tmp_path).slices(WINDOW)
+            require_ready(reader("aws_cur2", root, tmp_path).slices(WINDOW))
 
 
 def test_files_without_manifest_count_unless_they_are_of_two_executions(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.base import SourceError
+from connectors.base import SourceError, require_ready
 from tests.connectors.bills.helpers import WINDOW, counted, cur, deliver, facts, load, reader, write
 
 SEPTEMBER = date(2026, 9, 1)
@@ -112,7 +112,7 @@ def test_a_named_file_that_is_not_there_means_not_ready(tmp_path: Path) -> None:
     source = reader("aws_cur", tmp_path / "bucket", tmp_path)
     words = rf"delivery not ready: manifest .*{PERIOD}/gpu-Manifest.json names {PERIOD}/a3/gpu-2.csv.gz, which is not there yet"
     with pytest.raises(SourceError, match=words):
-        source.slices(WINDOW)
+        require_ready(source.slices(WINDOW))
     with pytest.raises(SourceError, match=words):
         source.check()
 
@@ -121,7 +121,7 @@ def test_no_top_manifest_means_not_known(tmp_path: Path) -> None:
     three_deliveries(tmp_path / "bucket")
     (tmp_path / "bucket" / PERIOD / "gpu-Manifest.json").unlink()
     with pytest.raises(SourceError, match="top manifest is not there"):
-        reader("aws_cur", tmp_path / "bucket", tmp_path).slices(WINDOW)
+        require_ready(reader("aws_cur", tmp_path / "bucket", tmp_path).slices(WINDOW))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_damaged_manifest(content: str, words: str, tmp_path: Path) -> None:
     three_deliveries(tmp_path / "bucket")
     (tmp_path / "bucket" / PERIOD / "gpu-Manifest.json").write_text(content)
     with pytest.raises(SourceError, match=words):
-        reader("aws_cur", tmp_path / "bucket", tmp_path).slices(WINDOW)
+        require_ready(reader("aws_cur", tmp_path / "bucket", tmp_path).slices(WINDOW))
 
 
 def test_damaged_files_of_a_delivery_are_refused_whole(tmp_path: Path) -> None:

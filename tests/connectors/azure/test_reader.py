@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from connectors.azure.columns import parse_azure_month
-from connectors.base import SourceError
+from connectors.base import SourceError, require_ready
 from tests.connectors.azure.rows import row, run_export
 from tests.connectors.bills.helpers import WINDOW, counted, csv_bytes, facts, focus, load, reader, write
 
@@ -115,7 +115,7 @@ def test_two_scopes_are_one_month(tmp_path: Path) -> None:
 def test_damaged_manifests_and_runs_not_ready(content: str, words: str, tmp_path: Path) -> None:
     run_export(tmp_path / "bills", f"{MONTH}/202609080100/x", {"a.csv": [row()]}).write_text(content)
     with pytest.raises(SourceError, match=words):
-        reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)
+        require_ready(reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW))
     with pytest.raises(SourceError, match=words):
         reader(KIND, tmp_path / "bills", tmp_path).check()
 

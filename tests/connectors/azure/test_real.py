@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.base import SourceError
+from connectors.base import SourceError, require_ready
 from tests.connectors.bills.helpers import WINDOW, facts, load, reader
 
 KIND = "azure_export"
@@ -90,4 +90,4 @@ def test_real_actual_beside_amortized_are_never_added(tmp_path: Path) -> None:
 
 def test_real_manifest_without_its_blob_is_not_ready(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"delivery not ready: .*000001\.csv, which is not there yet"):
-        reader(KIND, BILLING / "koku" / "azure", tmp_path).slices(WINDOW)
+        require_ready(reader(KIND, BILLING / "koku" / "azure", tmp_path).slices(WINDOW))

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from connectors.base import SourceError
+from connectors.base import SourceError, require_ready
 from tests.connectors.bills.helpers import WINDOW, facts, focus, load, reader, write
 
 SEPTEMBER = date(2026, 9, 1)
@@ -56,7 +56,7 @@ def test_aws_focus_export_counts_what_its_manifest_names(tmp_path: Path) -> None
     assert loaded.totals == {"USD": Decimal(3)}
     aws_export(tmp_path / "b", ["1"], extra="gpu-3.snappy.parquet")
     with pytest.raises(SourceError, match=r"not ready.*gpu-3"):
-        reader("focus", tmp_path / "b", tmp_path).slices(WINDOW)
+        require_ready(reader("focus", tmp_path / "b", tmp_path).slices(WINDOW))
 
 
 def test_azure_focus_export_counts_the_newest_run_only(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""Rows that two files of one month both hold: the same bill exported twice, in another order, form or packing.
+
+Files with the same bytes are refused before they are read (`connectors/bills/plain.py`). Here the rows are compared,
+so it may be chance: it is flagged, with the money at stake, not left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from connectors.base import Engine
+from connectors.bills.stage import Stage
+from connectors.sql import identifier, literals
+from models import tables
+
+RULE = "repeated_rows"
+
+LEAST_SHARE = 0.5
+"""Part of the smaller file's rows that must be in the other one, too: single rows may be alike by chance."""
+
+SHOWN = 20
+"""Pairs of files that are named."""
+
+GROUP = ("ChargePeriodStart", "ServiceName", "BillingCurrency")
+
+
+def repeated(stage: Stage, kept: str, engine: Engine) -> list[dict[str, Any]]:
+    """Pairs of files of which one repeats rows of the other: one issue a pair and currency.
+
+    Rows are compared in groups (start, service, currency). Only groups of two files with the same count and cost
+    are looked at closely, so a month without copies costs one aggregate over three columns.
+
+    Args:
+        stage: The rows.
+        kept: SQL condition of the rows of the slice.
+        engine: Runs the SQL.
+    """
+    uris = {str(f.path): f.uri for shape in stage.shapes for f in shape.files}
+    if len(uris) < 2:
+        return []
+    group = ", ".join(map(identifier, GROUP))
+    asked = f"SELECT __file AS file, {group}, count(*) AS rows, SUM(BilledCost) AS billed"
+    counts = engine.query(f"{asked} FROM {stage.rows} WHERE {kept} GROUP BY ALL")
+    suspects = _shared(counts.filter(pl.col("billed") != 0), ["rows", "billed"])
+    if suspects.is_empty():
+        return []
+    files = sorted({*suspects["file"], *suspects["file_other"]})
+    whole = ", ".join(identifier(c.name) for c in tables.FOCUS.columns)
+    contents = engine.query(
+        f"{asked}, SUM(CAST(hash({whole}) AS HUGEINT)) AS content FROM {stage.rows} "
+        f"WHERE {kept} AND list_contains({literals(files)}, __file) GROUP BY ALL HAVING SUM(BilledCost) <> 0"
+    )
+    size = dict(counts.group_by("file").agg(pl.col("rows").sum()).iter_rows())
+    pairs = _shared(contents, ["rows", "billed", "content"])
+    found = pairs.group_by("file", "file_other", "BillingCurrency").agg(pl.col("rows", "billed").sum())
+    return [
+        {
+            "action": "flagged",
+            "rule": RULE,
+            "column_name": "BilledCost",
+            "value": f"{uris[one]} and {uris[other]} hold the same rows",
+            "rows": rows,
+            "billed_cost": billed,
+            "currency": currency,
+        }
+        for one, other, currency, rows, billed in found.sort(
+            "file", "file_other", "BillingCurrency"
+        ).iter_rows()
+        if rows >= LEAST_SHARE * min(size[one], size[other])
+    ][:SHOWN]
+
+
+def _shared(groups: pl.DataFrame, same: list[str]) -> pl.DataFrame:
+    """The groups that two files have alike, once a pair."""
+    both = groups.join(groups, on=[*GROUP, *same], suffix="_other", nulls_equal=True)
+    return both.filter(pl.col("file") < pl.col("file_other"))
