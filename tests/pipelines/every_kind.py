@@ -231,7 +231,10 @@ def oci_cost_report(folder: Path) -> None:
 
 def litellm(folder: Path) -> None:
     """A gateway's log as the bill."""
-    llm.write_lines(folder / "log.jsonl", [llm.request(n) for n in range(3)])
+    llm.write_lines(
+        folder / "log.jsonl",
+        [llm.request(n, model="mistral/mistral-large", custom_llm_provider="mistral") for n in range(3)],
+    )
 
 
 def openai(folder: Path) -> None:
