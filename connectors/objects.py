@@ -61,8 +61,8 @@ class LocationOptions(SourceOptions):
 
 
 _ONLY = {
-    "endpoint_url": ("s3", "gs"),
-    "anonymous": ("s3", "gs"),
+    "endpoint_url": ("s3", "gs", "bigquery"),
+    "anonymous": ("s3", "gs", "bigquery"),
     "region": ("s3",),
     "role_arn": ("s3",),
     "external_id": ("s3",),

@@ -33,8 +33,14 @@ TIME_UNITS: Mapping[str, str] = {
 }
 """Spellings of a unit of time in bills, as a regular expression -> the one that FOCUS allows."""
 
-THOUSANDS: Mapping[str, str] = {"K": "000", "M": "000000"}
-"""`1K tokens` in bills is `1000 tokens` in FOCUS."""
+SPELLINGS: Mapping[str, str] = {
+    "^([0-9]+)K\\b": "\\1000",
+    "^([0-9]+)M\\b": "\\1000000",
+    "^([0-9]+)(/|$)": "\\1 Units\\2",
+    "^1 ": "",
+}
+"""How bills write a quantity before a unit, as a regular expression -> how FOCUS does: `1K tokens`, `10K`, `1/Month`
+and `1 Hour` are `1000 tokens`, `10000 Units`, `Units/Month` and `Hours`."""
 
 RECEIVERS_TAGS = (
     "CASE WHEN AllocatedTags IS NULL THEN Tags ELSE json_merge_patch(coalesce(Tags, '{}'), AllocatedTags) END"
@@ -89,7 +95,7 @@ def export_focus(config: Config, version: Version, to: Path) -> list[Exported]:
         for source in sorted({s.source for s in slices}):
             own = facts_query(FOCUS, [s for s in slices if s.source == source])
             engine.execute(f"CREATE OR REPLACE TEMP VIEW charges AS {_charges(own, version)}")
-            found = findings(engine, "charges")
+            found = findings(engine, f"({own})")
             columns = _columns(engine, version)
             months = engine.query("SELECT DISTINCT x_billing_month AS month FROM charges ORDER BY month")
             for month in months["month"]:
@@ -112,9 +118,20 @@ def _charges(facts: str, version: Version) -> str:
     - a charge without a subcategory is in the `Other` one of its category
     - units of time are spelt as FOCUS spells them, thousands in digits; the quantity stays
     - in 1.2, which has no allocation columns, the tags of the receiver of a split cost are among `Tags`
-    - a meter is left out where there is no SKU that it could be of; in 1.4, a price's id where there is no price
+    - a unit is left out where there is no quantity
+    - a tax has no SKU; a meter and a price's id are left out where there is no SKU that they could be of
+    - in 1.4, a unit price is left out where quantity x price is not the cost; a price's id, where there is no price
+    - FOCUS allows no null in list and contracted cost. Where a bill does not say them, they are unit price x quantity,
+      and where these are not known either, what was paid: then the file claims no discount that nobody knows of
     """
-    price_id = "CASE WHEN ListUnitPrice IS NOT NULL AND ContractedUnitPrice IS NOT NULL THEN SkuPriceId END"
+    if version == "1.4":  # which allows no difference, not even one of rounding
+        facts = f"SELECT * REPLACE ({_fitting('List')}, {_fitting('Contracted')}) FROM ({facts})"
+    sku = "CASE WHEN ChargeCategory <> 'Tax' THEN SkuId END"
+    price_id = f"{sku} IS NOT NULL"
+    if version == "1.4":
+        price_id += " AND ListUnitPrice IS NOT NULL AND ContractedUnitPrice IS NOT NULL"
+    paid = "CASE WHEN BilledCost = 0 THEN EffectiveCost ELSE BilledCost END"
+    contracted = f"coalesce(ContractedCost, {_times_quantity('ContractedUnitPrice')}, {paid})"
     same = "(PricingCurrency IS NULL OR PricingCurrency = BillingCurrency)"
 
     def priced(column: str, in_billing: str) -> str:
@@ -129,23 +146,41 @@ def _charges(facts: str, version: Version) -> str:
             {priced("PricingCurrencyListUnitPrice", "ListUnitPrice")},
             {priced("PricingCurrencyContractedUnitPrice", "ContractedUnitPrice")},
             coalesce(ServiceSubcategory, 'Other (' || ServiceCategory || ')') AS ServiceSubcategory,
-            {_unit("ConsumedUnit")} AS ConsumedUnit,
-            {_unit("PricingUnit")} AS PricingUnit,
-            CASE WHEN SkuId IS NOT NULL THEN SkuMeter END AS SkuMeter,
-            {price_id if version == "1.4" else "SkuPriceId"} AS SkuPriceId,
+            CASE WHEN ConsumedQuantity IS NOT NULL THEN {_unit("ConsumedUnit")} END AS ConsumedUnit,
+            CASE WHEN PricingQuantity IS NOT NULL THEN {_unit("PricingUnit")} END AS PricingUnit,
+            {contracted} AS ContractedCost,
+            coalesce(ListCost, {_times_quantity("ListUnitPrice")}, {contracted}) AS ListCost,
+            {sku} AS SkuId,
+            CASE WHEN {sku} IS NOT NULL THEN SkuMeter END AS SkuMeter,
+            CASE WHEN {price_id} THEN SkuPriceId END AS SkuPriceId,
+            CASE WHEN {price_id} AND SkuPriceId IS NOT NULL THEN SkuPriceDetails END AS SkuPriceDetails,
             coalesce(ProviderName, ServiceProviderName) AS ProviderName,
             coalesce(HostProviderName, ServiceProviderName) AS HostProviderName
         ), coalesce(ServiceProviderName, ProviderName) AS PublisherName
         FROM ({facts})"""
 
 
+def _times_quantity(price: str) -> str:
+    """SQL: price x quantity, in doubles: both have 12 decimals, and no decimal has room for 24."""
+    product = f"CAST({price} AS DOUBLE) * CAST(PricingQuantity AS DOUBLE)"
+    return f"TRY_CAST({product} AS DECIMAL(38,12))"
+
+
+def _fitting(kind: str) -> str:
+    """SQL: the unit price, if its product with the quantity is the cost, 1e-9 of it or of 1 apart."""
+    price, cost = f"{kind}UnitPrice", f"CAST({kind}Cost AS DOUBLE)"
+    product = f"CAST({price} AS DOUBLE) * CAST(PricingQuantity AS DOUBLE)"
+    off = f"abs({product} - {cost}) > 1e-9 * greatest(abs({cost}), 1)"
+    return f"CASE WHEN {off} THEN NULL ELSE {price} END AS {price}"
+
+
 def _unit(column: str) -> str:
     """SQL: the unit as FOCUS spells it: `Hrs`, `GB-Mo`, `1K tokens` -> `Hours`, `GB-Months`, `1000 tokens`."""
     unit = column
+    for spelling, written in SPELLINGS.items():
+        unit = f"regexp_replace({unit}, {literal(spelling)}, {literal(written)})"
     for spelling, name in TIME_UNITS.items():
         unit = f"regexp_replace({unit}, '(^|-)(?i:{spelling})$', '\\1{name}')"
-    for letter, zeros in THOUSANDS.items():
-        unit = f"regexp_replace({unit}, '^([0-9]+){letter} ', '\\1{zeros} ')"
     return unit
 
 

@@ -97,6 +97,12 @@ def _plan(f: Fields) -> str:
     return f"({_model(f)} = 'savingsplan' OR {_kind(f)} = 'unusedsavingsplan')"
 
 
+def _type_of(resource_id: str) -> str:
+    """The type that an id names: `/subscriptions/s/.../providers/Microsoft.Sql/servers/a/databases/b` is of `microsoft.sql/servers/databases`."""
+    path = f"nullif(regexp_extract(lower({resource_id}), '^.*/providers/(.+)$', 1), '')"
+    return f"regexp_replace({path}, '(/[^/]+)/[^/]+', '\\1', 'g')"
+
+
 def _start(f: Fields) -> str:
     """Start of the billing period; where the export does not say, of the month of the date."""
     month = f"CAST(date_trunc('month', TRY_CAST({iso(f['Date'])} AS TIMESTAMP)) AS VARCHAR)"
@@ -152,9 +158,13 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
     frequencies = " ".join(f"WHEN {literal(k)} THEN {literal(c)}" for k, c in FREQUENCIES.items())
     unit, quantity = f["UnitOfMeasure"], f["Quantity"]
     single = f"regexp_matches({unit}, '^1[ /]')"
-    list_price, price = _positive(f["PayGPrice"]), _positive(f["UnitPrice"])
+    priced = f"({usage} OR {kind} = 'purchase')"
+    list_price = f"CASE WHEN {priced} THEN {_positive(f['PayGPrice'])} END"
+    price = f"CASE WHEN {priced} THEN {_positive(f['UnitPrice'])} END"
     same = f"TRY_CAST({list_price} AS DECIMAL(38,12)) = TRY_CAST({f['EffectivePrice']} AS DECIMAL(38,12))"
-    list_cost = f"CASE WHEN {usage} THEN COALESCE({_positive(f['PayGCost'])}, CASE WHEN {same} THEN {cost} END) ELSE {cost} END"
+    at_list = f"COALESCE({_positive(f['PayGCost'])}, CASE WHEN {same} THEN {cost} END)"
+    unlisted = f"({kind} = 'purchase' AND {list_price} IS NULL)"
+    list_cost = f"CASE WHEN {priced} AND NOT {unlisted} THEN {at_list} ELSE {cost} END"
     place = f"CASE WHEN lower({f['ResourceLocation']}) NOT IN ('unassigned', 'unknown') THEN {f['ResourceLocation']} END"
     seller = f"CASE WHEN {f['PublisherType']} = 'Marketplace' THEN {f['PublisherName']} END"
 
@@ -199,7 +209,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "RegionName": place,
         "ResourceId": f"lower({f['ResourceId']})",
         "ResourceName": f["ResourceName"],
-        "ResourceType": f["ResourceType"],
+        "ResourceType": f"COALESCE({f['ResourceType']}, {_type_of(f['ResourceId'])})",
         "ServiceCategory": f"COALESCE({_case(f['MeterCategory'], dict(METERS))}, {_case(f['ServiceFamily'], dict(FAMILIES))}, 'Other')",
         "ServiceName": f["MeterCategory"],
         "ServiceProviderName": f"COALESCE({seller}, 'Microsoft')",

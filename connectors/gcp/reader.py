@@ -1,4 +1,4 @@
-"""Source kind `gcp_billing_export`: files of the BigQuery billing export, JSON lines, Parquet or CSV."""
+"""Source kind `gcp_billing_export`: the BigQuery billing export, from its table or as JSON lines, Parquet or CSV."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceO
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles
 from connectors.bills.stage import Bill
+from connectors.gcp.bigquery import SCHEME, TableStore
 from connectors.gcp.columns import OPTIONAL, parse_invoice_month, period_column
 from connectors.gcp.mapping import to_focus
-from connectors.objects import LocationOptions, open_store
+from connectors.objects import LocationOptions, Store, open_store
 
 VERSION = "gcp-billing-export-1"
 """Changes whenever the same file would give other facts."""
@@ -56,7 +57,11 @@ class GcpReader:
     def __init__(self, options: SourceOptions, context: Context) -> None:
         self.options = cast("Options", options)
         self.context = context
-        self._store = open_store(self.options, context.base, context.cache)
+        self._store: Store = (
+            TableStore(self.options, context.cache)
+            if self.options.location.startswith(SCHEME)
+            else open_store(self.options, context.base, context.cache)
+        )
         self._files = PlainFiles(
             self._store,
             context,

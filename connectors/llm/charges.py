@@ -78,7 +78,7 @@ def to_focus(charges: pl.DataFrame, context: Context) -> pl.DataFrame:
         ServiceName="service",
         ServiceSubcategory=pl.lit("Generative AI"),
         SkuId=pl.concat_str("service", "meter", separator="/", ignore_nulls=True),
-        SkuMeter="meter",
+        SkuMeter=pl.coalesce("meter", "service"),
         SubAccountId="sub_account",
         SubAccountName="sub_account_name",
         SubAccountType=pl.when(pl.col("sub_account").is_not_null()).then(pl.lit("Project")),

@@ -25,7 +25,7 @@ from connectors.telemetry import fingerprint, write_days
 from connectors.telemetry_index import Indexed, days, index, settings, within
 from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY, Table
 
-VERSION = "openai-2"
+VERSION = "openai-3"
 """Changes whenever the same files would give other facts."""
 
 UTC_ZONE = ZoneInfo("UTC")

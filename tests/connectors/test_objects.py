@@ -124,8 +124,8 @@ ROLE = "arn:aws:iam::123456789012:role/bills"
 @pytest.mark.parametrize(
     ("location", "options", "reason"),
     [
-        ("./bills", {"endpoint_url": "http://x"}, "endpoint_url is for s3:// or gs:// only"),
-        ("./bills", {"anonymous": True}, "anonymous is for s3:// or gs:// only"),
+        ("./bills", {"endpoint_url": "http://x"}, "endpoint_url is for s3:// or gs:// or bigquery:// only"),
+        ("./bills", {"anonymous": True}, "anonymous is for s3:// or gs:// or bigquery:// only"),
         ("./bills", {"region": "eu-west-1"}, "region is for s3:// only"),
         ("gs://bucket", {"role_arn": ROLE}, "remove role_arn and impersonate a service account"),
         ("gs://bucket", {"requester_pays": True}, "set GOOGLE_CLOUD_QUOTA_PROJECT to the project that pays"),

@@ -14,6 +14,8 @@ import polars as pl
 import pytest
 
 from models import focus
+from tests.connectors.bills.helpers import focus as focus_row
+from tests.connectors.bills.helpers import write
 from tests.pipelines import small
 
 SOURCE = "sites"
@@ -32,6 +34,9 @@ UNITS = {
     "1K tokens": "1000 tokens",
     "kWh": "kWh",
     "vCPU-hours": "vCPU-Hours",
+    "10K": "10000 Units",
+    "1/Month": "Units/Month",
+    "1 Hour": "Hours",
 }
 
 
@@ -109,12 +114,12 @@ def text(value: object) -> str:
 
 
 def test_sums_are_those_of_the_ledger(exported: tuple[Path, small.Done], site: Path) -> None:
-    """October: 30.300000000001 + hostile 7 + five units of 1 + the repeated 10.10; November: 5 - 1.5."""
+    """October: 30.300000000001 + hostile 7 + eight units of 1 + the repeated 10.10; November: 5 - 1.5."""
     billed = {
         month: sum(Decimal(row["BilledCost"]) for row in read(exported[0] / f"{month}.csv"))
         for month in ("2026-10", "2026-11")
     }
-    assert billed == {"2026-10": Decimal("52.400000000001"), "2026-11": Decimal("3.5")}
+    assert billed == {"2026-10": Decimal("55.400000000001"), "2026-11": Decimal("3.5")}
     totals = small.query(site, "SELECT strftime(month, '%Y-%m'), focus_total FROM ops.reconciliation")
     assert dict(totals) == billed
 
@@ -140,8 +145,38 @@ def test_unknown_stays_empty_and_the_billing_currency_prices(exported: tuple[Pat
 
 def test_warns_with_counts(exported: tuple[Path, small.Done]) -> None:
     assert exported[1].stderr == (
-        f"warning {SOURCE} 2026-10: 1 of 10 rows: the row is the same as another one in every column\n"
+        f"warning {SOURCE} 2026-10: 1 of 13 rows: the row is the same as another one in every column\n"
     )
+
+
+def test_what_focus_demands_and_a_bill_does_not_say(tmp_path: Path) -> None:
+    """List and contracted cost are price x quantity, else what was paid; a tax has no SKU, no quantity no unit."""
+    used = {
+        "ContractedCost": "",
+        "ListCost": "",
+        "SkuId": "s",
+        "SkuPriceId": "p",
+        "SkuMeter": "m",
+        "PricingUnit": "Hours",
+    }
+    priced = {"PricingQuantity": "3", "ListUnitPrice": "2", "ContractedUnitPrice": "0.7"}
+    tax = {"ChargeCategory": "Tax", "PricingQuantity": "", "ListUnitPrice": "", "ContractedUnitPrice": ""}
+    covered = {"BilledCost": "0", "EffectiveCost": "1.25"} | dict.fromkeys(priced, "")
+    write(tmp_path / "bills" / "a.csv", [focus_row(**used | more) for more in (priced, tax, covered)])
+    (tmp_path / "tierwise.yaml").write_text(small.CONFIG)
+    assert small.tierwise("run", "--config", tmp_path / "tierwise.yaml").returncode == 0
+    done = export(tmp_path, "1.4", tmp_path / "out")
+    names = ("ContractedCost", "ListCost", "SkuId", "SkuMeter", "SkuPriceId", "PricingUnit")
+    rows = [[r[n] for n in names] for r in read(tmp_path / "out" / "bills" / "2026-09.csv")]
+    assert sorted(rows) == [
+        ["1.250000000000", "1.250000000000", "s", "m", "", ""],
+        ["1.500000000000", "1.500000000000", "", "", "", ""],
+        ["2.100000000000", "6.000000000000", "s", "m", "p", "Hours"],
+    ]
+    for column in ("ListCost", "ContractedCost"):
+        assert f"3 of 3 rows: {column} is mandatory and not known" in done.stderr
+    unknown = small.query(tmp_path, "SELECT count(ListCost), count(ContractedCost) FROM focus.cost_and_usage")
+    assert unknown == [(0, 0)]
 
 
 def test_same_publication_same_bytes(exported: tuple[Path, small.Done], site: Path, version: str) -> None:
@@ -177,7 +212,7 @@ def test_carried_warehouse_needs_no_facts(carried: duckdb.DuckDBPyConnection, si
     with pytest.raises(duckdb.IOException):
         small.query(site, "SELECT count(*) FROM focus.cost_and_usage")
     assert carried.execute("SELECT count(*), sum(BilledCost)::TEXT FROM focus.cost_and_usage").fetchall() == [
-        (12, "55.900000000001")  # the two sums above
+        (15, "58.900000000001")  # the two sums above
     ]
     assert carried.execute("SELECT count(*) FROM duckdb_views() WHERE NOT internal").fetchall() == [(0,)]
 

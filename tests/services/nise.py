@@ -4,14 +4,12 @@ koku-nise has no option for a seed. What it generates is drawn from a seeded `ra
 a static report file; the rest (ids, accounts, regions) it draws itself, from Python's `random` and `uuid4`, which a
 `sitecustomize` on its path seeds before it starts. So a seed always gives the same files.
 
-The environment is kept in `$TIERWISE_TEST_CACHE`, or `.cache/` of the repository. Where it cannot be had, tests are
-skipped with the reason; with `$CI` set they fail. Sums over what was generated belong to the tests.
+Sums over what was generated belong to the tests.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,11 +17,10 @@ from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 
-import pytest
 import yaml
-from filelock import FileLock
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.services.environments import environment
+
 PACKAGE = "koku-nise==5.4.4"
 CURRENCIES = ("USD", "USD", "EUR", "JPY", "GBP")
 WORDS = ("vision", "assist", 'say "hi", you', "größe", "a:b;c", "{}", "null", "x" * 200)
@@ -40,29 +37,9 @@ uuid.uuid4 = lambda: uuid.UUID(int=random.getrandbits(128), version=4)
 Generator = dict[str, dict[str, object]]
 
 
-def _unavailable(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 def binary() -> Path:
     """The tool; its environment is made on first use."""
-    cache = Path(os.environ.get("TIERWISE_TEST_CACHE") or ROOT / ".cache") / "nise"
-    cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / PACKAGE.replace("==", "-")
-    ready = folder / ".ready"
-    with FileLock(cache / "lock"):
-        if not ready.is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            python = str(folder / "bin" / "python")
-            pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGE]
-            for command in ([sys.executable, "-m", "venv", str(folder)], pip):
-                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-                if done.returncode:
-                    _unavailable(f"{PACKAGE} cannot be had: {done.stderr.strip()[-300:]}")
-            ready.touch()
-    return folder / "bin" / "nise"
+    return environment(PACKAGE.replace("==", "-"), sys.executable, (PACKAGE,)) / "bin" / "nise"
 
 
 def report(provider: str, seed: str, work: Path, spec: Mapping[str, object], *arguments: str | Path) -> None:

@@ -59,6 +59,7 @@ def test_usage(tmp_path: Path) -> None:
         "RegionName": "EastUS2",
         "ResourceId": "/subscriptions/aaaa-bbbb/resourcegroups/gpu/providers/microsoft.compute/virtualmachines/vm1",
         "ResourceName": "Vm1",
+        "ResourceType": "microsoft.compute/virtualmachines",
         "ServiceCategory": "Compute",
         "ServiceName": "Virtual Machines",
         "ServiceProviderName": "Microsoft",
@@ -241,3 +242,18 @@ def test_parquet_gives_the_same_rows(tmp_path: Path) -> None:
     as_parquet = load(KIND, tmp_path / "y", tmp_path / "2")[SEPTEMBER]
     assert facts(as_parquet).equals(facts(as_csv))
     assert as_parquet.totals == as_csv.totals == {"USD": Decimal("10.0999998")}
+
+
+def test_prices_are_those_of_usage_and_purchases_and_a_type_is_read_from_the_id(tmp_path: Path) -> None:
+    database = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Sql/servers/a/databases/b"
+    bought = row(ChargeType="Purchase", Frequency="Recurring", PayGPrice="0", ResourceId=database)
+    listed = row(ChargeType="Purchase", Frequency="Recurring", PayGPrice="7", ResourceId="odd")
+    refund = row(ChargeType="Refund", Frequency="OneTime", Cost="-4", ResourceId="")
+    write(tmp_path / "bills" / "a.csv", [bought, listed, refund])
+    (loaded,) = load(KIND, tmp_path / "bills", tmp_path).values()
+    columns = ("ListCost", "ListUnitPrice", "ContractedUnitPrice", "ResourceType")
+    assert facts(loaded).select(columns).rows() == [
+        (Decimal(10), None, Decimal(5), "microsoft.sql/servers/databases"),  # no list price: what it cost
+        (None, Decimal(7), Decimal(5), None),  # 7 x 2, which is not stored
+        (Decimal(-4), None, None, None),  # 5 x 2 is not what is given back
+    ]
