@@ -65,9 +65,8 @@ def rows(
         .pipe(with_allocation, ORIGIN)
     )
     money, quantity = pl.col("cost"), pl.col("quantity")
-    price = pl.when(quantity.sum().over(ORIGIN) > 0).then(
-        money.sum().over(ORIGIN) / quantity.sum().over(ORIGIN)
-    )
+    whole = quantity.sum().over(ORIGIN)
+    price = money.sum().over(ORIGIN) / pl.when(whole > 0).then(whole)
     exact = pl.when(price * quantity == money).then(price)
     month = pl.col("day").dt.truncate("1mo")
     reserved = pl.col("sku").is_in(["gpu-hour", "device-hour", "contract-gpu-hour"])
