@@ -24,7 +24,8 @@ from pydantic import (
 )
 
 from models.fields import Currency as Currency  # noqa: PLC0414 - others import it from here
-from models.fields import Name, TimeZone
+from models.fields import Name
+from models.fields import TimeZone as TimeZone  # noqa: PLC0414 - others import it from here
 from models.placement.settings import Workload
 from models.register import Asset as Asset  # noqa: PLC0414 - others import it from here
 from models.register import Contract, Staff
