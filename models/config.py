@@ -10,9 +10,8 @@ import re
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from babel.numbers import list_currencies
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -24,29 +23,16 @@ from pydantic import (
     model_validator,
 )
 
+from models.fields import Currency as Currency  # noqa: PLC0414 - others import it from here
+from models.fields import Name
+from models.fields import TimeZone as TimeZone  # noqa: PLC0414 - others import it from here
 from models.placement.settings import Workload
+from models.register import Asset as Asset  # noqa: PLC0414 - others import it from here
+from models.register import Contract, Staff
 from models.tariffs.settings import Money, Share, Tariff
 
 DIMENSIONS = ("team", "project", "environment", "workload_type", "workload")
 """What ownership resolves for every charge."""
-
-
-def _zone(name: str) -> str:
-    if name not in available_timezones():
-        msg = f"{name!r} is not an IANA time zone; write one such as Europe/Athens, Asia/Kolkata or UTC"
-        raise ValueError(msg)
-    return name
-
-
-def _currency(code: str) -> str:
-    if code not in list_currencies():
-        msg = f"{code!r} is not an ISO 4217 currency code; write one such as USD or EUR"
-        raise ValueError(msg)
-    return code
-
-
-TimeZone = Annotated[str, AfterValidator(_zone)]
-Currency = Annotated[str, AfterValidator(_currency)]
 
 
 def _pue(value: float | dict[str, float]) -> float | dict[str, float]:
@@ -63,7 +49,6 @@ def _pue(value: float | dict[str, float]) -> float | dict[str, float]:
 
 
 Pue = Annotated[float | dict[str, float], AfterValidator(_pue)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 
 
 class Frozen(BaseModel):
@@ -111,52 +96,6 @@ class Site(Frozen):
             msg = f"pue: no value for {day:%Y-%m}, the first is for {min(self.pue)}; add that month"
             raise ValueError(msg)
         return self.pue[first]
-
-
-class Asset(Frozen):
-    """One line of the owned-hardware register.
-
-    Attributes:
-        asset: Unique name.
-        site: A key of `sites`.
-        node: Host name as telemetry reports it (a GPU server), or the device id (an edge device).
-        kind: gpu_server or edge_device.
-        units: GPUs in the server; 1 for a device.
-        meter: Power meter that measures it together with others, such as a rack's; empty: the node's own.
-        model: Hardware model.
-        capex: Price of the whole asset, network and installation included.
-        currency: Of capex, salvage and opex_month.
-        in_service: First day of depreciation.
-        retired: First day out of service; empty while in service.
-        life_months: Depreciation period.
-        salvage: Value at the end of life.
-        opex_month: Fixed operating cost of the whole asset a calendar month: support, space, network, labour.
-    """
-
-    asset: str = Field(min_length=1)
-    site: str
-    node: str = Field(min_length=1)
-    kind: Literal["gpu_server", "edge_device"]
-    units: Annotated[int, Field(ge=1, le=1024)] = 1
-    meter: str | None = None
-    model: str = ""
-    capex: Money
-    currency: Currency
-    in_service: date
-    retired: date | None = None
-    life_months: Annotated[int, Field(ge=1, le=240)]
-    salvage: Money = Decimal(0)
-    opex_month: Money = Decimal(0)
-
-    @model_validator(mode="after")
-    def _order(self) -> Asset:
-        if self.salvage > self.capex:
-            msg = f"salvage {self.salvage} is more than capex {self.capex}"
-            raise ValueError(msg)
-        if self.retired is not None and self.retired < self.in_service:
-            msg = f"retired {self.retired} is before in_service {self.in_service}"
-            raise ValueError(msg)
-        return self
 
 
 class Price(Frozen):
@@ -407,6 +346,8 @@ class Settings(Frozen):
     sources: dict[Name, dict[str, Any]] = Field(min_length=1)
     sites: dict[Name, Site] = {}
     assets: str | tuple[Asset, ...] = ()
+    staff: tuple[Staff, ...] = ()
+    contracts: dict[Name, Contract] = {}
     prices: Annotated[
         Annotated[PriceFile, Tag("file")] | Annotated[tuple[Price, ...], Tag("list")],
         Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "file"),

@@ -15,6 +15,7 @@ from models.energy import cost_by_site, with_capacity
 from models.money import split
 from models.ownership import label
 from models.ratecard import Days, asset_days, currencies, is_asked
+from models.register import Staff
 from models.tables import MONEY
 
 DEVICE = ("site", "device", "day")
@@ -41,6 +42,8 @@ def daily_costs(
     sites: Mapping[str, Site],
     ownership: Ownership,
     days: Days,
+    *,
+    staff: Sequence[Staff] = (),
 ) -> pl.DataFrame:
     """The cost of every registered device and day, in parts that add up to it exactly.
 
@@ -55,6 +58,7 @@ def daily_costs(
         sites: The configuration's sites.
         ownership: The `ownership` settings.
         days: Site -> first and last day to compute.
+        staff: Who looks after the devices.
 
     Returns:
         `COSTS`, sorted: one row a device, day and owner. device_hours are this row's part of the hours of the
@@ -66,7 +70,7 @@ def daily_costs(
             hour, or hours are negative.
     """
     currencies(assets, sites)
-    devices = _devices(assets, days)
+    devices = _devices(assets, days, staff)
     reported = cost_by_site(edge_daily.join(devices, on=DEVICE, how="inner"), sites).with_columns(
         cost_kind=pl.lit("direct"), reported=pl.lit(value=True), weight="online_hours"
     )
@@ -106,8 +110,8 @@ def unregistered(edge_daily: pl.DataFrame, assets: Sequence[Asset], days: Days) 
     )
 
 
-def _devices(assets: Sequence[Asset], days: Days) -> pl.DataFrame:
-    devices = asset_days([a for a in assets if a.kind == "edge_device"], days)
+def _devices(assets: Sequence[Asset], days: Days, staff: Sequence[Staff] = ()) -> pl.DataFrame:
+    devices = asset_days([a for a in assets if a.kind == "edge_device"], days, staff)
     return devices.select(
         "site",
         "day",

@@ -7,15 +7,18 @@ Hours belong to `models/gpu_hours.py`, the fixed cost of a node to `models/ratec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import polars as pl
 
 from models.config import DIMENSIONS, Asset, Ownership, Site
+from models.contracts import with_contract_cost
 from models.energy import with_capacity
 from models.gpu_hours import CARD, SUMS, card_hours
 from models.money import split
 from models.ownership import NOBODY, platform_team
 from models.ratecard import Days, asset_days, currencies
+from models.register import Contract, Staff
 from models.tables import GPU_DAILY, MONEY
 
 PARTS = pl.Schema(
@@ -30,13 +33,19 @@ PARTS = pl.Schema(
     }
     | {"energy_known": pl.Boolean()}
     | {"energy_kwh": pl.Float64(), "energy_estimated_kwh": pl.Float64()}
-    | {"fixed_cost": MONEY, "energy_cost": MONEY, "energy_estimated_cost": MONEY}
+    | {"fixed_cost": MONEY, "energy_cost": MONEY, "energy_estimated_cost": MONEY, "contract_cost": MONEY}
 )
 """Columns of `daily_parts`."""
 
 
 def daily_parts(
-    hourly: pl.DataFrame, assets: Sequence[Asset], sites: Mapping[str, Site], days: Days
+    hourly: pl.DataFrame,
+    assets: Sequence[Asset],
+    sites: Mapping[str, Site],
+    days: Days,
+    *,
+    staff: Sequence[Staff] = (),
+    contracts: Mapping[str, Contract] = MappingProxyType({}),
 ) -> pl.DataFrame:
     """The cost of every card and day, in parts that add up to it exactly.
 
@@ -51,6 +60,8 @@ def daily_parts(
         sites: The configuration's sites.
         days: Site -> first and last day to compute. Sites without assets belong in it too, so that
             `anomalies` can name them.
+        staff: Who looks after the assets.
+        contracts: Terms of assets that are paid by use; their GPU-hours cost `contract_cost`.
 
     Returns:
         `PARTS`, sorted: one row a card, day, mig_profile, holder and cost_kind (direct, idle, unallocated).
@@ -62,7 +73,7 @@ def daily_parts(
             or hours or energy are negative.
     """
     currencies(assets, sites)
-    servers = _servers(assets, days)
+    servers = _servers(assets, days, staff)
     hours = card_hours(hourly, servers, sites, days).holders
     held = pl.col("state") == "allocated"
     kinds = [
@@ -85,7 +96,9 @@ def daily_parts(
     rows = rows.sort(*CARD, "cost_kind", "state", "mig_profile", *DIMENSIONS).join(
         cards.select(*CARD, "card_cost", "asset", "currency"), on=CARD, how="left", maintain_order="left"
     )
-    parts = split(rows, CARD, "card_cost", "gpu_hours", "fixed_cost")
+    parts = split(rows, CARD, "card_cost", "gpu_hours", "fixed_cost").pipe(
+        with_contract_cost, assets, contracts
+    )
     return parts.select(pl.col(name).cast(dtype) for name, dtype in PARTS.items())
 
 
@@ -124,7 +137,7 @@ def from_parts(parts: pl.DataFrame, ownership: Ownership) -> pl.DataFrame:
     """
     key = list(GPU_DAILY.key)
     held, unknown = pl.col("state") == "allocated", pl.col("state") == "unknown"
-    energy = pl.col("energy_cost") + pl.col("energy_estimated_cost")
+    cost = pl.sum_horizontal("fixed_cost", "energy_cost", "energy_estimated_cost", "contract_cost")
     nothing = pl.lit(0).cast(MONEY)
     seen = held & ~pl.col("blind")
     known_use = pl.when(seen & (pl.col("cost_kind") == "direct")).then("gpu_hours").otherwise(0.0)
@@ -139,15 +152,9 @@ def from_parts(parts: pl.DataFrame, ownership: Ownership) -> pl.DataFrame:
             used=known_use,
             held_hours=pl.when(held).then("gpu_hours").otherwise(0.0),
             blind_hours=pl.when("blind").then("gpu_hours").otherwise(0.0),
-            cost_used=pl.when(pl.col("cost_kind") == "direct")
-            .then(pl.col("fixed_cost") + energy)
-            .otherwise(nothing),
-            cost_idle=pl.when(pl.col("cost_kind") == "idle")
-            .then(pl.col("fixed_cost") + energy)
-            .otherwise(nothing),
-            cost_unallocated=pl.when(pl.col("cost_kind") == "unallocated")
-            .then(pl.col("fixed_cost") + energy)
-            .otherwise(nothing),
+            cost_used=pl.when(pl.col("cost_kind") == "direct").then(cost).otherwise(nothing),
+            cost_idle=pl.when(pl.col("cost_kind") == "idle").then(cost).otherwise(nothing),
+            cost_unallocated=pl.when(pl.col("cost_kind") == "unallocated").then(cost).otherwise(nothing),
         )
         .group_by(key)
         .agg(
@@ -173,8 +180,8 @@ def from_parts(parts: pl.DataFrame, ownership: Ownership) -> pl.DataFrame:
     ).sort(key)
 
 
-def _servers(assets: Sequence[Asset], days: Days) -> pl.DataFrame:
-    servers = asset_days([a for a in assets if a.kind == "gpu_server"], days)
+def _servers(assets: Sequence[Asset], days: Days, staff: Sequence[Staff] = ()) -> pl.DataFrame:
+    servers = asset_days([a for a in assets if a.kind == "gpu_server"], days, staff)
     return servers.with_columns(node_cost=pl.col("depreciation") + pl.col("opex"))
 
 

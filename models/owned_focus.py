@@ -6,13 +6,17 @@ What a card or device costs belongs to `models/gpu.py` and `models/edge.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import polars as pl
 
 from models.allocation import with_allocation
 from models.config import DIMENSIONS, Asset, Site
+from models.contracts import total
 from models.energy import cost_by_site, local_day
-from models.ratecard import Days, asset_days, currencies, is_asked
+from models.owned_lines import UNUSED_COMMITMENT, WRITE_OFF
+from models.ratecard import Days, asset_days, currencies, is_asked, write_offs
+from models.register import Contract, Staff
 from models.tables import FOCUS, MONEY
 
 PROVIDER = "Owned hardware"
@@ -22,8 +26,19 @@ SOURCE = "site:"
 ORIGIN = ("site", "node", "resource", "day", "sku")
 """What one charge is before it is split: the fixed cost or the energy of a card or device and day."""
 
+KEPT = (
+    *("day", "site", "tier", "asset", "node", "resource", "resource_type", "category", "service"),
+    *("cost_kind", "currency", "held", "slice", *DIMENSIONS),
+)
+"""Columns that every charge has beside its cost, quantity, SKU and detail."""
 
-def rows(gpu_parts: pl.DataFrame, edge_costs: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
+
+def rows(
+    gpu_parts: pl.DataFrame,
+    edge_costs: pl.DataFrame,
+    sites: Mapping[str, Site],
+    more: Sequence[pl.DataFrame] = (),
+) -> pl.DataFrame:
     """One row for the fixed cost and one for the energy of each card or device, day, owner and cost kind.
 
     Energy is apart because its quantity is kWh (before PUE); measured and estimated energy are one row. All
@@ -36,6 +51,7 @@ def rows(gpu_parts: pl.DataFrame, edge_costs: pl.DataFrame, sites: Mapping[str, 
         gpu_parts: `gpu.daily_parts`.
         edge_costs: `edge.daily_costs`.
         sites: The configuration's sites.
+        more: `owned_lines.lines`.
 
     Returns:
         `focus.cost_and_usage`, sorted; parts without quantity and cost give no row.
@@ -43,20 +59,25 @@ def rows(gpu_parts: pl.DataFrame, edge_costs: pl.DataFrame, sites: Mapping[str, 
     charges = (
         pl.concat([*_gpu_charges(gpu_parts), *_edge_charges(edge_costs)], how="diagonal")
         .with_columns(pl.col("quantity").round(12).cast(MONEY))
+        .pipe(lambda charges: pl.concat([charges, *more], how="diagonal"))
         .filter((pl.col("quantity") != 0) | (pl.col("cost") != 0))
         .sort("site", "day", "resource", "node", "sku", "cost_kind", *DIMENSIONS, "detail", nulls_last=True)
         .pipe(with_allocation, ORIGIN)
     )
     money, quantity = pl.col("cost"), pl.col("quantity")
-    price = pl.when(quantity.sum().over(ORIGIN) > 0).then(
-        money.sum().over(ORIGIN) / quantity.sum().over(ORIGIN)
-    )
+    whole = quantity.sum().over(ORIGIN)
+    price = money.sum().over(ORIGIN) / pl.when(whole > 0).then(whole)
     exact = pl.when(price * quantity == money).then(price)
     month = pl.col("day").dt.truncate("1mo")
-    reserved = pl.col("sku").is_in(["gpu-hour", "device-hour"])
-    status = pl.when(reserved).then(
-        pl.col("cost_kind").replace_strict({"direct": "Used", "idle": "Unused"}, default=None)
+    reserved = pl.col("sku").is_in(["gpu-hour", "device-hour", "contract-gpu-hour"])
+    status = (
+        pl.when(reserved)
+        .then(pl.col("cost_kind").replace_strict({"direct": "Used", "idle": "Unused"}, default=None))
+        .when(pl.col("sku") == UNUSED_COMMITMENT)
+        .then(pl.lit("Unused"))
     )
+    written_off = pl.col("sku") == WRITE_OFF
+    usage = pl.when(reserved).then(pl.lit("Recurring")).otherwise(pl.lit("Usage-Based"))
     provider, site = pl.lit(PROVIDER), pl.col("site")
     return FOCUS.conform(
         charges.join(_periods(charges, sites), on=["site", "day"], how="left", maintain_order="left")
@@ -83,11 +104,11 @@ def rows(gpu_parts: pl.DataFrame, edge_costs: pl.DataFrame, sites: Mapping[str, 
             BillingPeriodEnd=month.dt.offset_by("1mo"),
             CapacityReservationId=pl.when(status.is_not_null()).then("node"),
             CapacityReservationStatus=status,
-            ChargeCategory=pl.lit("Usage"),
+            ChargeCategory=pl.when(written_off).then(pl.lit("Adjustment")).otherwise(pl.lit("Usage")),
             ChargeDescription="detail",
-            ChargeFrequency=pl.when(reserved).then(pl.lit("Recurring")).otherwise(pl.lit("Usage-Based")),
+            ChargeFrequency=pl.when(written_off).then(pl.lit("One-Time")).otherwise(usage),
             HostProviderName=site,
-            PricingCategory=pl.lit("Standard"),
+            PricingCategory=pl.when(~written_off).then(pl.lit("Standard")),
             RegionName="RegionId",
             ResourceId="resource",
             ResourceName="node",
@@ -115,8 +136,12 @@ def totals(
     assets: Sequence[Asset],
     sites: Mapping[str, Site],
     days: Days,
+    *,
+    staff: Sequence[Staff] = (),
+    contracts: Mapping[str, Contract] = MappingProxyType({}),
+    gpu_parts: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """What owned hardware costs by site and month, without splitting: fixed cost of assets plus energy.
+    """What owned hardware costs by site and month, without splitting: assets, energy, contracts.
 
     Args:
         gpu_hourly: `telemetry.gpu_hourly`.
@@ -124,6 +149,9 @@ def totals(
         assets: The register.
         sites: The configuration's sites.
         days: Site -> first and last day.
+        staff: Who looks after the assets.
+        contracts: Terms of assets that are paid by use.
+        gpu_parts: `gpu.daily_parts`, whose hours contracts count; needed only with contracts.
 
     Returns:
         source, month, currency, total (MONEY); sorted.
@@ -132,8 +160,13 @@ def totals(
         ValueError: As `gpu.daily_parts`.
     """
     currency = currencies(assets, sites)
-    fixed = asset_days(assets, days)
-    amounts = [fixed.select("site", "day", total=pl.col("depreciation") + pl.col("opex"))]
+    fixed = asset_days(assets, days, staff)
+    amounts = [
+        fixed.select("site", "day", total=pl.col("depreciation") + pl.col("opex")),
+        write_offs(assets, days).select("site", "day", total="cost"),
+    ]
+    if contracts and gpu_parts is not None:
+        amounts.append(total(gpu_parts, assets, contracts, days))
     for measured, kind, name in ((gpu_hourly, "gpu_server", "node"), (edge_daily, "edge_device", "device")):
         registered = fixed.filter(pl.col("kind") == kind).select("site", "day", pl.col("node").alias(name))
         energy = measured.filter(is_asked(days)).join(registered, on=["site", "day", name], how="semi")
@@ -170,7 +203,17 @@ def _gpu_charges(parts: pl.DataFrame) -> list[pl.DataFrame]:
             ignore_nulls=True,
         ),
     )
-    return _charges(common, hours="gpu_hours", sku="gpu-hour", meter="GPU-hours")
+    metered = pl.col("contract_cost") > 0
+    contract = common.filter(metered).select(
+        *KEPT,
+        cost="contract_cost",
+        quantity="gpu_hours",
+        unit=pl.lit("Hours"),
+        sku=pl.lit("contract-gpu-hour"),
+        meter=pl.lit("GPU-hours"),
+        detail=pl.format("Paid by use: {}", "what"),
+    )
+    return [*_charges(common, hours="gpu_hours", sku="gpu-hour", meter="GPU-hours"), contract]
 
 
 def _edge_charges(costs: pl.DataFrame) -> list[pl.DataFrame]:
@@ -193,10 +236,8 @@ def _edge_charges(costs: pl.DataFrame) -> list[pl.DataFrame]:
 
 
 def _charges(common: pl.DataFrame, hours: str, sku: str, meter: str) -> list[pl.DataFrame]:
-    kept = ["day", "site", "tier", "asset", "node", "resource", "resource_type", "category", "service"]
-    kept += ["cost_kind", "currency", "held", "slice", *DIMENSIONS]
     fixed = common.select(
-        *kept,
+        *KEPT,
         cost="fixed_cost",
         quantity=hours,
         unit=pl.lit("Hours"),
@@ -205,7 +246,7 @@ def _charges(common: pl.DataFrame, hours: str, sku: str, meter: str) -> list[pl.
         detail=pl.format("Depreciation and fixed operation: {}", "what"),
     )
     energy = common.select(
-        *kept,
+        *KEPT,
         cost=_known("energy_cost") + _known("energy_estimated_cost"),
         quantity=_known("energy_kwh") + _known("energy_estimated_kwh"),
         unit=pl.lit("kWh"),

@@ -1,4 +1,4 @@
-"""What owned hardware costs a day before energy: straight-line depreciation and fixed operating cost.
+"""What owned hardware costs a day before energy: recovery of capital, running costs, and what early retirement leaves.
 
 Energy belongs to `models/energy.py`; who bears the cost of a card or device, to `models/gpu.py` and
 `models/edge.py`.
@@ -13,15 +13,20 @@ from decimal import Decimal
 
 import polars as pl
 
+from models.capital import part_of, recoverable, unrecovered
 from models.config import Asset, Site
-from models.money import SCALE
+from models.money import SCALE, split
+from models.register import Staff
 from models.tables import MONEY
-
-UNIT = Decimal(1).scaleb(-SCALE)
-"""The smallest amount of money that is kept."""
 
 Days = Mapping[str, tuple[date, date]]
 """Site -> first and last local day (inclusive) to compute."""
+
+CAPEX = ("hardware", "network", "cooling", "build_out", "installation")
+"""Parts of the capex basis, whose sum is the column depreciation."""
+
+OPEX = ("other_opex", "maintenance", "space", "software", "staff")
+"""Running costs, whose sum is the column opex."""
 
 SCHEMA = pl.Schema(
     {
@@ -36,21 +41,39 @@ SCHEMA = pl.Schema(
         "depreciation": MONEY,
         "opex": MONEY,
     }
+    | dict.fromkeys((*CAPEX, *OPEX), MONEY)
+)
+
+WRITE_OFFS = pl.Schema(
+    {
+        "asset": pl.String(),
+        "site": pl.String(),
+        "node": pl.String(),
+        "kind": pl.String(),
+        "model": pl.String(),
+        "day": pl.Date(),
+        "currency": pl.String(),
+        "cost": MONEY,
+    }
 )
 
 
-def asset_days(assets: Sequence[Asset], days: Days) -> pl.DataFrame:
+def asset_days(assets: Sequence[Asset], days: Days, staff: Sequence[Staff] = ()) -> pl.DataFrame:
     """The fixed cost of every asset for every day on which it is in service.
 
-    Depreciation is straight-line by service month (from `in_service` to the same day of the next month, or
-    that month's last day): each of `life_months` carries an equal part of capex - salvage, spread evenly over
-    its days; nothing after the last. A day costs what the running total, rounded to 12 decimals, grows by, so
-    the whole life sums to capex - salvage exactly. `opex_month` is spread over the days of the calendar month
-    in the same way. From `retired` on there are no rows: what is not yet depreciated then is not charged.
+    Each part of the capex is recovered in equal service months (from `in_service` to the same day of the next
+    month, or that month's last day), each spread evenly over its days; nothing after the last of `life_months`.
+    What there is to recover is in `models/capital.py`. A day costs what the running total, rounded to 12
+    decimals, grows by, so that the whole life sums to it exactly. Monthly costs are spread over the days of the
+    calendar month in the same way. From `retired` on there are no rows: see `write_offs`.
+
+    Staff are counted by day: as many as the assets in service need, in whole steps. What they cost that day is shared
+    over those assets by nodes or GPUs, also those of sites that are not asked for; the parts sum to it exactly.
 
     Args:
         assets: The register.
         days: Site -> first and last day; assets of other sites give no rows.
+        staff: Who looks after the assets.
 
     Returns:
         One row an asset and day in `SCHEMA`, in the order of the register.
@@ -59,7 +82,9 @@ def asset_days(assets: Sequence[Asset], days: Days) -> pl.DataFrame:
         ValueError: Two assets of one kind share a node on one day.
     """
     rows = [row for asset in assets if asset.site in days for row in _rows(asset, *days[asset.site])]
-    frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    computed = ("depreciation", "opex", "staff")
+    schema = pl.Schema({name: dtype for name, dtype in SCHEMA.items() if name not in computed})
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
     shared = frame.filter(pl.struct("site", "node", "kind", "day").is_duplicated()).sort(
         "day", "node", "asset"
     )
@@ -71,7 +96,67 @@ def asset_days(assets: Sequence[Asset], days: Days) -> pl.DataFrame:
             "node, or set `retired` of the earlier one"
         )
         raise ValueError(msg)
-    return frame
+    return (
+        frame.join(_staff_days(assets, days, staff), on=["asset", "day"], how="left", maintain_order="left")
+        .with_columns(pl.col("staff").fill_null(pl.lit(0).cast(MONEY)))
+        .with_columns(depreciation=_sum(CAPEX), opex=_sum(OPEX))
+        .select(SCHEMA.names())
+    )
+
+
+def write_offs(assets: Sequence[Asset], days: Days) -> pl.DataFrame:
+    """What is not yet recovered of assets that retire before the end of their life: a cost of the day `retired`.
+
+    The salvage value is taken to be earned, also by an asset that retires early. A retired asset costs nothing after
+    that day (IAS 16.67-71: what is left of the carrying amount is an expense when the asset is derecognised).
+
+    Args:
+        assets: The register.
+        days: Site -> first and last day.
+
+    Returns:
+        One row an asset in `WRITE_OFFS`, without those that are fully recovered.
+    """
+    rows = [
+        (a.asset, a.site, a.node, a.kind, a.model, a.retired, a.currency, left)
+        for a in assets
+        if a.retired is not None
+        and a.site in days
+        and days[a.site][0] <= a.retired <= days[a.site][1]
+        and (left := unrecovered(a, *_elapsed(a, a.retired - timedelta(days=1))))
+    ]
+    return pl.DataFrame(rows, schema=WRITE_OFFS, orient="row")
+
+
+def _sum(columns: Sequence[str]) -> pl.Expr:
+    return sum((pl.col(name) for name in columns[1:]), start=pl.col(columns[0])).cast(MONEY)
+
+
+def _staff_days(assets: Sequence[Asset], days: Days, staff: Sequence[Staff]) -> pl.DataFrame:
+    """Columns asset, day, staff."""
+    asked = sorted(
+        {first + timedelta(days=n) for first, last in days.values() for n in range((last - first).days + 1)}
+    )
+    rows = []
+    for number, people in enumerate(staff):
+        covered = [a for a in assets if people.covers(a)]
+        for day in asked:
+            there = [
+                (a.asset, 1 if people.of == "nodes" else a.units)
+                for a in covered
+                if a.in_service <= day and (a.retired is None or day < a.retired)
+            ]
+            steps = -(-sum(size for _, size in there) // people.per)
+            rows += [
+                (number, name, day, float(size), steps * _opex(people.cost_month, day))
+                for name, size in there
+            ]
+    schema = pl.Schema(
+        {"number": pl.Int64(), "asset": pl.String(), "day": pl.Date(), "size": pl.Float64(), "cost": MONEY}
+    )
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    parts = split(frame, ["number", "day"], "cost", "size", "staff")
+    return parts.group_by("asset", "day").agg(pl.col("staff").sum())
 
 
 def currencies(
@@ -122,9 +207,10 @@ def _rows(asset: Asset, first: date, last: date) -> Iterator[tuple[object, ...]]
     end = last if asset.retired is None else min(last, asset.retired - timedelta(days=1))
     if day > end:
         return
-    before = _depreciated(asset, day - timedelta(days=1))
+    bases, months = tuple(recoverable(asset).values()), tuple(_month_costs(asset))
+    before = _recovered(asset, bases, day - timedelta(days=1))
     while day <= end:
-        until = _depreciated(asset, day)
+        until = _recovered(asset, bases, day)
         yield (
             asset.asset,
             asset.site,
@@ -134,25 +220,49 @@ def _rows(asset: Asset, first: date, last: date) -> Iterator[tuple[object, ...]]
             asset.model,
             day,
             asset.currency,
-            until - before,
-            _opex(asset.opex_month, day),
+            *(u - b for u, b in zip(until, before, strict=True)),
+            *(_opex(amount, day) for amount in months),
         )
         before, day = until, day + timedelta(days=1)
 
 
-def _depreciated(asset: Asset, day: date) -> Decimal:
-    """Depreciation from the first day of service to the end of the given day."""
+def _month_costs(asset: Asset) -> Iterator[Decimal]:
+    """Running costs of a calendar month, in the order of `OPEX`, without staff."""
+    yield asset.opex_month
+    yield asset.maintenance_month + round(
+        asset.capex * Decimal(str(asset.maintenance_year_share)) / 12, SCALE
+    )
+    yield (
+        asset.space_month
+        + round(asset.rated_kw * asset.space_kw_month, SCALE)
+        + round(asset.rack_units * asset.space_rack_unit_month, SCALE)
+    )
+    yield asset.software_month + asset.units * asset.software_unit_month
+
+
+def _recovered(asset: Asset, bases: Sequence[Decimal], day: date) -> tuple[Decimal, ...]:
+    """What of each part is recovered from the first day of service to the end of the given day."""
+    done, whole = _elapsed(asset, day)
+    return tuple(part_of(base, done, whole) if base else base for base in bases)
+
+
+def _elapsed(asset: Asset, day: date) -> tuple[int, int]:
+    """The part of its life that an asset has behind it at the end of a day, as a fraction."""
     if day < asset.in_service:
-        return Decimal(0)
+        return 0, 1
     month = (day.year - asset.in_service.year) * 12 + day.month - asset.in_service.month
     if day < _service_month(asset.in_service, month):
         month -= 1
-    base = asset.capex - asset.salvage
     if month >= asset.life_months:
-        return base
+        return 1, 1
     start, end = (_service_month(asset.in_service, month + k) for k in (0, 1))
     length = (end - start).days
-    return _part(base, month * length + (day - start).days + 1, asset.life_months * length)
+    return month * length + (day - start).days + 1, asset.life_months * length
+
+
+def month_length(day: date) -> int:
+    """Days of the calendar month of a day."""
+    return monthrange(day.year, day.month)[1]
 
 
 def _service_month(start: date, months: int) -> date:
@@ -161,11 +271,7 @@ def _service_month(start: date, months: int) -> date:
 
 
 def _opex(month: Decimal, day: date) -> Decimal:
-    length = monthrange(day.year, day.month)[1]
-    return _part(month, day.day, length) - _part(month, day.day - 1, length)
-
-
-def _part(total: Decimal, numerator: int, denominator: int) -> Decimal:
-    """Total x numerator / denominator, in whole units of 1e-12, half up."""
-    units = int(total.scaleb(SCALE))
-    return (2 * units * numerator + denominator) // (2 * denominator) * UNIT
+    if not month:
+        return month
+    length = month_length(day)
+    return part_of(month, day.day, length) - part_of(month, day.day - 1, length)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,10 +38,38 @@ def assets_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[
         elif asset.currency != (tariff := site.currency or settings.currency):
             allowed = f"must be {tariff}, the currency of the tariff of {asset.site}"
             problems.append(Problem(f"{path}.currency", repr(asset.currency), allowed))
+        if asset.contract is not None and asset.contract not in settings.contracts:
+            known = ", ".join(settings.contracts) or "none is defined"
+            problems.append(
+                Problem(f"{path}.contract", repr(asset.contract), f"must be a key of `contracts` ({known})")
+            )
         seen.add(asset.asset)
         if asset.retired is None:
             nodes.add(node)
+    problems.extend(_other_currencies(settings, assets))
     return assets, text
+
+
+def _other_currencies(settings: Settings, assets: Sequence[Asset]) -> Iterator[Problem]:
+    """Staff and contracts are charged with the assets, so they must be in their currency."""
+    for number, people in enumerate(settings.staff):
+        for site in people.sites:
+            if site not in settings.sites:
+                known = ", ".join(settings.sites) or "none is defined"
+                yield Problem(f"staff.{number}.sites", repr(site), f"must be keys of `sites` ({known})")
+        found = sorted({a.currency for a in assets if people.covers(a)} - {people.currency})
+        if found:
+            allowed = f"must be {found[0]}, the currency of the assets; name `sites` of one currency"
+            yield Problem(f"staff.{number}.currency", repr(people.currency), allowed)
+    for name, contract in settings.contracts.items():
+        found = sorted({a.currency for a in assets if a.contract == name} - {contract.currency})
+        if found:
+            allowed = f"must be {found[0]}, the currency of its assets"
+            yield Problem(f"contracts.{name}.currency", repr(contract.currency), allowed)
+        sites = sorted({a.site for a in assets if a.contract == name})
+        if len(sites) > 1:
+            allowed = "its assets must be of one site; make one contract a site"
+            yield Problem(f"contracts.{name}", ", ".join(sites), allowed)
 
 
 def prices_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[tuple[Price, ...], str]:

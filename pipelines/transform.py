@@ -19,6 +19,7 @@ from models import (
     edge,
     gpu,
     gpu_hours,
+    gpu_rate,
     model_cost,
     owned_focus,
     ownership,
@@ -30,9 +31,12 @@ from models import (
 )
 from models import unit_cost as unit_cost_model
 from models.config import DIMENSIONS
+from models.contracts import unused
 from models.currency import convert
+from models.owned_lines import lines
 from models.placement.measured import measure
 from models.placement.recommend import recommend
+from models.ratecard import write_offs
 from pipelines.facts import SliceFacts
 from pipelines.list_prices import priced_workloads
 from pipelines.reduce import SITE, daily_costs
@@ -54,12 +58,17 @@ def owned_hardware(run: Run) -> Metadata:
     days = site_days(run)
     hourly = ownership.label(read_facts(run, tables.GPU_HOURLY), settings.ownership)
     edge_daily = ownership.label(read_facts(run, tables.EDGE_DAILY), settings.ownership)
-    parts = gpu.daily_parts(hourly, assets, settings.sites, days)
-    devices = edge.daily_costs(edge_daily, assets, settings.sites, settings.ownership, days)
-    rows = owned_focus.rows(parts, devices, settings.sites)
-    totals = owned_focus.totals(hourly, edge_daily, assets, settings.sites, days)
+    staff, contracts = settings.staff, settings.contracts
+    parts = gpu.daily_parts(hourly, assets, settings.sites, days, staff=staff, contracts=contracts)
+    devices = edge.daily_costs(edge_daily, assets, settings.sites, settings.ownership, days, staff=staff)
+    more = lines(write_offs(assets, days), unused(parts, assets, contracts, days))
+    rows = owned_focus.rows(parts, devices, settings.sites, more)
+    totals = owned_focus.totals(
+        hourly, edge_daily, assets, settings.sites, days, staff=staff, contracts=contracts, gpu_parts=parts
+    )
     anomalies = gpu.anomalies(hourly, assets, settings.sites, days)
     run.write_frame(tables.GPU_DAILY.name, gpu.from_parts(parts, settings.ownership))
+    run.write_frame(tables.GPU_RATE_DAILY.name, gpu_rate.daily(parts, assets, settings.sites, days, staff))
     run.write_frame("gpu_parts", parts)
     run.write_frame("edge_costs", devices)
     for site in settings.sites:

@@ -112,6 +112,49 @@ GPU_DAILY = Table(
     ),
 )
 
+GPU_RATE_DAILY = Table(
+    "marts.gpu_rate_daily",
+    "What an available GPU-hour of one owned server costs on one local day.",
+    ("day", "site", "asset"),
+    (
+        n("day", "date", "Local calendar day of the site"),
+        n("site", "text", "Name of the site"),
+        n("asset", "text", "Asset of the register"),
+        n("node", "text", "Host"),
+        c("model", "text", "Hardware model"),
+        n("units", "int", "GPUs registered"),
+        n("currency", "text", "Currency of the asset register"),
+        n("gpu_hours_capacity", "double", "Hours of the day x units", "GPU-h"),
+        n("gpu_hours_available", "double", "gpu_hours_capacity x planned availability", "GPU-h"),
+        n("coverage", "double", "Observed part of gpu_hours_capacity", "0-1"),
+        *(
+            n(name, "decimal", meaning, "currency")
+            for name, meaning in (
+                ("hardware", "Recovery of the hardware's price, less salvage"),
+                ("network", "Recovery of its part of the network"),
+                ("cooling", "Recovery of its part of the cooling plant"),
+                ("build_out", "Recovery of its part of rooms, racks and power feeds"),
+                ("installation", "Recovery of installation"),
+                ("maintenance", "Maintenance"),
+                ("space", "Space"),
+                ("software", "Subscriptions"),
+                ("staff", "Its part of the people who look after it"),
+                ("other_opex", "Fixed operating cost that is not given apart"),
+                ("fixed_cost", "Sum of the parts above"),
+            )
+        ),
+        c(
+            "variable_cost",
+            "decimal",
+            "Energy, and hours paid by use; NULL where the energy of some observed hour is unknown",
+            "currency",
+        ),
+        c("fixed_rate", "decimal", "fixed_cost / gpu_hours_available", "currency"),
+        c("variable_rate", "decimal", "variable_cost / gpu_hours_available", "currency"),
+        c("total_rate", "decimal", "fixed_rate + variable_rate", "currency"),
+    ),
+)
+
 UNIT_COST_DAILY = Table(
     "marts.unit_cost_daily",
     "What one workload's work cost per unit on one day, on one basis.",

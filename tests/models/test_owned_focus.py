@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import edge, focus, gpu, owned_focus
+from models import contracts, edge, focus, gpu, owned_focus
 from models.config import Ownership, Site
+from models.owned_lines import lines
+from models.ratecard import write_offs
 from models.tables import FOCUS, GPU_DAILY
 from tests.models.owned import (
     DAYS,
@@ -190,6 +192,21 @@ def test_energy_that_is_not_measured_is_not_in_the_ledger() -> None:
     ]
     got = owned_focus.totals(gpu_hourly(*some, *none), edge_daily(), ASSETS, SITES, DAYS)
     assert got["total"].to_list() == [Decimal("101.60")]
+
+
+def test_a_write_off_is_a_charge_of_its_day() -> None:
+    # 3000 over September, retired on the 11th: 10 days are recovered, 2000 are left
+    window = {"dc1": (date(2026, 9, 11), date(2026, 9, 11))}
+    left = write_offs([server(retired="2026-09-11")], window)
+    got = owned_focus.rows(
+        gpu.PARTS.to_frame(), edge.COSTS.to_frame(), SITES, lines(left, contracts.UNUSED.to_frame())
+    )
+    assert got.select(
+        "SkuId", "ChargeCategory", "ChargeFrequency", "x_cost_kind", "ConsumedQuantity"
+    ).rows() == [("write-off", "Adjustment", "One-Time", "unallocated", None)]
+    assert got.select(COSTS).row(0) == (2000, 2000, 2000, 2000)
+    total = owned_focus.totals(gpu_hourly(), edge_daily(), [server(retired="2026-09-11")], SITES, window)
+    assert total["total"].to_list() == [2000]
 
 
 def test_nothing_owned() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from models.config import Asset, Site
 from models.ratecard import SCHEMA, asset_days, currencies
+from models.register import Staff
 
 
 def asset(**changes: Any) -> Asset:
@@ -123,3 +124,64 @@ def test_the_whole_life_sums_to_capex_less_salvage(
     got = asset_days([item], days(start, start + timedelta(days=32 * life)))
     assert sum(got["depreciation"].to_list()) == capex - item.salvage
     assert min(got["depreciation"].to_list()) >= 0
+
+
+def test_running_costs_come_from_their_drivers() -> None:
+    item = asset(
+        in_service="2025-01-01",
+        opex_month=30,
+        maintenance_month=10,
+        maintenance_year_share=0.1,
+        space_month=5,
+        rated_kw="6.5",
+        space_kw_month=150,
+        rack_units=8,
+        space_rack_unit_month="2.5",
+        software_month=7,
+        software_unit_month=100,
+    )
+    got = asset_days([item], days(date(2026, 2, 1), date(2026, 2, 28)))
+    # 10 + 3600 x 0.1 / 12 = 40; 5 + 6.5 x 150 + 8 x 2.5 = 1000; 7 + 4 GPUs x 100 = 407
+    names = ("other_opex", "maintenance", "space", "software", "staff", "opex")
+    assert [got[n].sum() for n in names] == [30, 40, 1000, 407, 0, 1477]
+
+
+def staff(**changes: Any) -> Staff:
+    return Staff.model_validate(
+        {"name": "engineers", "cost_month": 3000, "currency": "EUR", "per": 2} | changes
+    )
+
+
+def test_staff_are_hired_in_whole_steps_and_shared_by_nodes() -> None:
+    servers = [asset(asset=f"a{n}", node=f"n{n}", in_service="2026-01-01") for n in range(3)]
+    camera = asset(asset="c", node="c", kind="edge_device", units=1, in_service="2026-01-01")
+    june = days(date(2026, 6, 1), date(2026, 6, 1))
+    got = asset_days([*servers, camera], june, [staff()])
+    # three nodes need 2 engineers: 6000 / 30 days = 200 a day, a third each; cameras need none
+    assert [f"{c:.12f}" for c in got["staff"]] == [
+        "66.666666666668", "66.666666666666", "66.666666666666", "0.000000000000"
+    ]  # fmt: skip
+    assert got["staff"].sum() == 200
+    # two nodes need 1: 100 a day
+    assert asset_days(servers[:2], june, [staff()])["staff"].to_list() == [50, 50]
+
+
+def test_staff_may_be_counted_and_shared_by_gpus_over_sites() -> None:
+    here = asset(units=4, in_service="2026-01-01")
+    there = asset(asset="a2", site="dc2", units=12, in_service="2026-01-01")
+    people = [staff(per=8, of="gpus")]
+    # 16 GPUs need 2 engineers: 200 a day; a quarter is here, also where the other site is not asked for
+    assert asset_days([here, there], days(date(2026, 6, 1), date(2026, 6, 1)), people)["staff"].to_list() == [
+        50
+    ]
+    here_only = [staff(per=8, of="gpus", sites=["dc1"])]
+    assert asset_days([here, there], days(date(2026, 6, 1), date(2026, 6, 1)), here_only)[
+        "staff"
+    ].to_list() == [100]
+
+
+def test_staff_follow_what_is_in_service() -> None:
+    first = asset(in_service="2026-01-01", retired="2026-06-02")
+    second = asset(asset="a2", node="n2", in_service="2026-06-02")
+    got = asset_days([first, second], days(date(2026, 6, 1), date(2026, 6, 2)), [staff(per=1)])
+    assert got.select("asset", "staff").rows() == [("a1", 100), ("a2", 100)]

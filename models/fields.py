@@ -1,0 +1,28 @@
+"""Types that several settings share: names, currencies, time zones."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from zoneinfo import available_timezones
+
+from babel.numbers import list_currencies
+from pydantic import AfterValidator, Field
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        msg = f"{name!r} is not an IANA time zone; write one such as Europe/Athens, Asia/Kolkata or UTC"
+        raise ValueError(msg)
+    return name
+
+
+def _currency(code: str) -> str:
+    if code not in list_currencies():
+        msg = f"{code!r} is not an ISO 4217 currency code; write one such as USD or EUR"
+        raise ValueError(msg)
+    return code
+
+
+TimeZone = Annotated[str, AfterValidator(_zone)]
+Currency = Annotated[str, AfterValidator(_currency)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
