@@ -160,7 +160,9 @@ def _readable(opened: Callable[[], BillFile], column: Column, parse: Parse) -> s
             return set()
         else:
             opener = gzip.open if bill.form == "gzip" else open
-            file = stack.enter_context(opener(bill.path, "rt", encoding="utf-8-sig", errors="replace", newline=""))
+            file = stack.enter_context(
+                opener(bill.path, "rt", encoding="utf-8-sig", errors="replace", newline="")
+            )
             rows = csv.DictReader(file)
         for row in islice(rows, READABLE_ROWS):
             text = _first(row, [columns] if isinstance(columns, str) else columns)
