@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.base import Loaded, Slice
-from models import chargeback as chargeback_model
 from models import (
+    attribution,
     edge,
+    energy,
     gpu,
     gpu_hours,
     model_cost,
@@ -28,11 +29,13 @@ from models import (
     training,
     waste,
 )
+from models import chargeback as chargeback_model
 from models import unit_cost as unit_cost_model
 from models.config import DIMENSIONS
 from models.currency import convert
 from models.placement.measured import measure
 from models.placement.recommend import recommend
+from models.ratecard import is_asked
 from pipelines.facts import SliceFacts
 from pipelines.list_prices import priced_workloads
 from pipelines.reduce import SITE, daily_costs
@@ -54,12 +57,17 @@ def owned_hardware(run: Run) -> Metadata:
     days = site_days(run)
     hourly = ownership.label(read_facts(run, tables.GPU_HOURLY), settings.ownership)
     edge_daily = ownership.label(read_facts(run, tables.EDGE_DAILY), settings.ownership)
+    attributed = attribution.attribute(
+        hourly, read_facts(run, tables.POWER_HOURLY), assets, settings.sites, days
+    )
+    hourly, edge_daily = energy.with_tiers([attributed.hourly, edge_daily], settings.sites, is_asked(days))
     parts = gpu.daily_parts(hourly, assets, settings.sites, days)
     devices = edge.daily_costs(edge_daily, assets, settings.sites, settings.ownership, days)
     rows = owned_focus.rows(parts, devices, settings.sites)
     totals = owned_focus.totals(hourly, edge_daily, assets, settings.sites, days)
-    anomalies = gpu.anomalies(hourly, assets, settings.sites, days)
+    anomalies = pl.concat([gpu.anomalies(hourly, assets, settings.sites, days), attributed.anomalies])
     run.write_frame(tables.GPU_DAILY.name, gpu.from_parts(parts, settings.ownership))
+    run.write_frame(tables.ENERGY_BALANCE.name, attributed.balance)
     run.write_frame("gpu_parts", parts)
     run.write_frame("edge_costs", devices)
     for site in settings.sites:

@@ -62,6 +62,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="see marts.gpu_daily: telemetry and asset register contradict each other",
         ),
         Gate(
+            "energy_balance_kwh", "energy given to holders = energy of the wall meters, worst meter and day", maximum=0.001,
+            advice="see ops.energy_balance: energy was lost or made on the way; report it as a defect",
+        ),
+        Gate(
             "quarantine_share", "rejected rows / rows read, worst source", maximum=bounds.quarantine_max_share,
             advice="see ops.quarantine for the rows and reasons; mend the source or raise gates.quarantine_max_share",
         ),
@@ -95,7 +99,7 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
         ),
         Gate(
             "contradicting_telemetry", "cards whose telemetry contradicts the asset register or itself", maximum=0, blocking=False,
-            advice="more cards than units: correct the register; overlapping holders: two sources measure one card, and its energy counts twice",
+            advice="more cards than units: correct the register; cards above their wall meter: the meter does not see all that they draw, or they are of another node; overlapping holders: two sources measure one card, and its energy counts twice",
         ),
         Gate(
             "kept_months", "months of bills that their source no longer offers and whose earlier figures stand", maximum=0,
@@ -176,6 +180,8 @@ def metrics_sql(unregistered: int, contradictions: int = 0, first_contradiction:
             CAST((SELECT count(*) FROM marts.gpu_daily WHERE cost_idle < 0 OR cost_unallocated < 0 OR cost_used < 0
                     OR gpu_hours_allocated > gpu_hours_capacity + 1e-6 OR gpu_hours_used > gpu_hours_allocated + 1e-6)
                 AS DOUBLE) AS negative_idle_rows,
+            CAST((SELECT max(difference_kwh) FROM ops.energy_balance) AS DOUBLE) AS energy_balance_kwh,
+            (SELECT max_by(site || ', ' || meter || ', ' || day, difference_kwh) FROM ops.energy_balance WHERE difference_kwh > 0) AS energy_balance_kwh_detail,
             (SELECT max(share) FROM rejected) AS quarantine_share,
             (SELECT max_by(source || ': ' || rejected || ' rows', share) FROM rejected WHERE rejected > 0)
                 || coalesce('; ' || (SELECT text FROM first_reason), '') AS quarantine_share_detail,
