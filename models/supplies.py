@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from models.config import Asset, Site
+from models.energy import with_pue
 from models.ratecard import Days, asset_days
 
 NODE = ("day", "site", "node")
 SUPPLY = ("site", "supply", "hour")
+QUARTERS = ("kw_q1", "kw_q2", "kw_q3", "kw_q4")
 
 
 def supplied_nodes(assets: Sequence[Asset], days: Days) -> pl.DataFrame:
@@ -69,27 +71,10 @@ def supply_hours(power_hourly: pl.DataFrame, nodes: pl.DataFrame, sites: Mapping
                 f"{first['source']!r}, meter {first['meter']!r}, hour {first['hour']}; it must be a number >= 0"
             )
             raise ValueError(msg)
-    own = nodes.filter(pl.col("meter").is_null()).select(*NODE, "supply")
-    shared = nodes.filter(pl.col("meter").is_not_null()).select("day", "site", "meter", "supply").unique()
-    whole = power_hourly.filter((pl.col("scope") == "wall") & pl.col("counts"))
-    rows = pl.concat(
-        [whole.join(own, on=NODE), power_hourly.join(shared, on=["day", "site", "meter"])], how="diagonal"
-    )
-    facility = [
-        (pl.col("site") == name) & pl.col("meter").is_in(site.facility_meters) for name, site in sites.items()
-    ]
-    day = ["site", "supply", "day"]
-    best = (
-        rows.group_by(*day, "source", "method")
-        .agg(pl.col("coverage").sum(), meters=pl.col("meter").n_unique())
-        .sort("coverage", "source", "method", descending=[True, False, False])
-        .unique(day, keep="first", maintain_order=True)
-        .drop("coverage")
-    )
+    rows = _meters(power_hourly, nodes)
     known = pl.when(pl.col("energy_estimated_kwh") > 0).then(1.0).otherwise("coverage")
     return (
-        rows.join(best, on=[*day, "source", "method"])
-        .with_columns(facility=pl.any_horizontal(pl.lit(value=False), *facility), known=known)
+        rows.with_columns(facility=_sees_facility(sites), known=known)
         .group_by("day", *SUPPLY)
         .agg(
             kwh=pl.col("energy_kwh").sort().sum(),
@@ -99,4 +84,98 @@ def supply_hours(power_hourly: pl.DataFrame, nodes: pl.DataFrame, sites: Mapping
         )
         .filter(pl.col("covered") > 0)
         .sort("day", *SUPPLY)
+    )
+
+
+def quarter_loads(power_hourly: pl.DataFrame, nodes: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
+    """The power that each site's supplier bills demand by, in quarters of an hour.
+
+    That of the tariff's `meter`; where none is named, of all supplies of the site's servers added up, with PUE but
+    for facility meters: known only where every meter of every supply is.
+
+    Args:
+        power_hourly: `telemetry.power_hourly`.
+        nodes: From `supplied_nodes`.
+        sites: The configuration's sites.
+
+    Returns:
+        site, day, start (UTC without a zone), kw (Float64); only quarters that are known; sorted.
+    """
+    named = [
+        power_hourly.filter((pl.col("site") == name) & (pl.col("meter") == site.tariff.meter))
+        .sort("source", "method")
+        .unique(["site", "hour"], keep="first", maintain_order=True)
+        .with_columns(expected=pl.lit(1, dtype=pl.UInt32), factor=pl.lit(1.0))
+        for name, site in sites.items()
+        if site.tariff.meter is not None
+    ]
+    every = pl.col("site").is_in([name for name, site in sites.items() if site.tariff.meter is None])
+    rows = _meters(power_hourly.filter(every), nodes.filter(every))
+    day = ["site", "day"]
+    counts = (
+        rows.select(*day, "supply", "meters")
+        .unique()
+        .group_by(day)
+        .agg(metered=pl.len(), expected=pl.col("meters").sum().cast(pl.UInt32))
+    )
+    complete = (
+        nodes.select(*day, "supply").unique().group_by(day).agg(supplies=pl.len()).join(counts, on=day)
+        .filter(pl.col("supplies") == pl.col("metered")).select(*day, "expected")
+    )  # fmt: skip
+    parts = [
+        with_pue(part, sites[str(site)]).with_columns(
+            factor=pl.when(_sees_facility(sites)).then(1.0).otherwise("site_pue")
+        )
+        for (site,), part in rows.join(complete, on=day).group_by("site", maintain_order=True)
+    ]
+    columns = [*day, "hour", "expected", "factor", *QUARTERS]
+    found = [frame.select(columns) for frame in (*named, *parts)]
+    if not found:
+        return pl.DataFrame(
+            schema={"site": pl.String, "day": pl.Date, "start": pl.Datetime("us"), "kw": pl.Float64}
+        )
+    minutes = {name: 15 * place for place, name in enumerate(QUARTERS)}
+    return (
+        pl.concat(found)
+        .unpivot(QUARTERS, index=columns[:5], variable_name="quarter", value_name="kw")
+        .with_columns(
+            start=pl.col("hour")
+            + pl.duration(minutes=pl.col("quarter").replace_strict(minutes, return_dtype=pl.Int64)),
+            kw=pl.col("kw") * pl.col("factor"),
+        )
+        .group_by(*day, "start")
+        .agg(
+            pl.col("kw").drop_nulls().sort().sum(),
+            known=pl.col("kw").count(),
+            expected=pl.col("expected").first(),
+        )
+        .filter(pl.col("known") == pl.col("expected"))
+        .select(*day, "start", "kw")
+        .sort("site", "start")
+    )
+
+
+def _meters(power_hourly: pl.DataFrame, nodes: pl.DataFrame) -> pl.DataFrame:
+    """The rows that count for a supply, and meters: how many meters it has that day."""
+    own = nodes.filter(pl.col("meter").is_null()).select(*NODE, "supply")
+    shared = nodes.filter(pl.col("meter").is_not_null()).select("day", "site", "meter", "supply").unique()
+    whole = power_hourly.filter((pl.col("scope") == "wall") & pl.col("counts"))
+    rows = pl.concat(
+        [whole.join(own, on=NODE), power_hourly.join(shared, on=["day", "site", "meter"])], how="diagonal"
+    )
+    day = ["site", "supply", "day"]
+    best = (
+        rows.group_by(*day, "source", "method")
+        .agg(pl.col("coverage").sum(), meters=pl.col("meter").n_unique())
+        .sort("coverage", "source", "method", descending=[True, False, False])
+        .unique(day, keep="first", maintain_order=True)
+        .drop("coverage")
+    )
+    return rows.join(best, on=[*day, "source", "method"], maintain_order="left")
+
+
+def _sees_facility(sites: Mapping[str, Site]) -> pl.Expr:
+    return pl.any_horizontal(
+        pl.lit(value=False),
+        *((pl.col("site") == n) & pl.col("meter").is_in(s.facility_meters) for n, s in sites.items()),
     )

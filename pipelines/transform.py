@@ -23,6 +23,7 @@ from models import (
     model_cost,
     owned_focus,
     ownership,
+    site_charges,
     tables,
     tags,
     targets,
@@ -57,17 +58,18 @@ def owned_hardware(run: Run) -> Metadata:
     days = site_days(run)
     hourly = ownership.label(read_facts(run, tables.GPU_HOURLY), settings.ownership)
     edge_daily = ownership.label(read_facts(run, tables.EDGE_DAILY), settings.ownership)
-    attributed = attribution.attribute(
-        hourly, read_facts(run, tables.POWER_HOURLY), assets, settings.sites, days
-    )
+    power = read_facts(run, tables.POWER_HOURLY)
+    attributed = attribution.attribute(hourly, power, assets, settings.sites, days)
     hourly, edge_daily = energy.with_tiers([attributed.hourly, edge_daily], settings.sites, is_asked(days))
     parts = gpu.daily_parts(hourly, assets, settings.sites, days)
     devices = edge.daily_costs(edge_daily, assets, settings.sites, settings.ownership, days)
-    rows = owned_focus.rows(parts, devices, settings.sites)
-    totals = owned_focus.totals(hourly, edge_daily, assets, settings.sites, days)
+    charges = site_charges.site_charges(hourly, devices, power, assets, settings.sites, days=days)
+    rows = owned_focus.rows(parts, devices, settings.sites, charges.parts)
+    totals = owned_focus.totals(hourly, edge_daily, assets, settings.sites, days, site_bills=charges.bills)
     anomalies = pl.concat([gpu.anomalies(hourly, assets, settings.sites, days), attributed.anomalies])
     run.write_frame(tables.GPU_DAILY.name, gpu.from_parts(parts, settings.ownership))
     run.write_frame(tables.ENERGY_BALANCE.name, attributed.balance)
+    run.write_frame(tables.DEMAND_MONTHLY.name, charges.demand)
     run.write_frame("gpu_parts", parts)
     run.write_frame("edge_costs", devices)
     for site in settings.sites:

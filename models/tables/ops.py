@@ -67,6 +67,9 @@ API_RECONCILIATION = Table(
         ),
         c("charged", "text", "Whose money is in the ledger: gateway, invoice, or `gateway, invoice`"),
         c("names", "text", "The spellings of the model that were put together"),
+    ),
+)
+
 ENERGY_BALANCE = Table(
     "ops.energy_balance",
     "One local day of one wall meter (of a node, or of a rack that assets name): energy in and energy out.",

@@ -90,6 +90,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             blocking=False, advice="see marts.gpu_daily where energy_kwh is NULL: that energy is not in the ledger; collect the cards' energy counter or power",
         ),
         Gate(
+            "demand_unknown", "months of demand charges without a known quarter of an hour of power", maximum=0, blocking=False,
+            advice="see marts.demand_monthly where cost is NULL: that demand is not in the ledger; collect the power of every node, or name the supplier's meter in tariff.meter",
+        ),
+        Gate(
             "unregistered_hardware", "cards and devices that telemetry names and the asset register does not",
             maximum=0, blocking=False, advice="add the node or device to the asset register: its cost is not in the ledger",
         ),
@@ -197,6 +201,8 @@ def metrics_sql(unregistered: int, contradictions: int = 0, first_contradiction:
             (SELECT min_by(site, share) FROM coverage) AS gpu_coverage_detail,
             (SELECT max(share) FROM energy) AS energy_unknown_share,
             (SELECT max_by(site || ': ' || round(hours, 1) || ' GPU-hours', share) FROM energy WHERE share > 0) AS energy_unknown_share_detail,
+            CAST((SELECT count(*) FROM marts.demand_monthly WHERE cost IS NULL) AS DOUBLE) AS demand_unknown,
+            (SELECT min(site || ' ' || strftime(month, '%Y-%m') || ' ' || charge) FROM marts.demand_monthly WHERE cost IS NULL) AS demand_unknown_detail,
             CAST({int(unregistered)} AS DOUBLE) AS unregistered_hardware,
             CAST({int(contradictions)} AS DOUBLE) AS contradicting_telemetry,
             {literal(first_contradiction)} AS contradicting_telemetry_detail,

@@ -25,6 +25,7 @@ GOOD: dict[str, Any] = {
     "freshness_days": 2.0,
     "gpu_coverage": 0.95,
     "energy_unknown_share": 0.0,
+    "demand_unknown": 0.0,
     "unregistered_hardware": 0.0,
     "stale_sources": 0.0,
     "contradicting_telemetry": 0.0,
