@@ -190,7 +190,8 @@ def _dark(cards: pl.DataFrame, meters: pl.DataFrame, nodes: pl.DataFrame) -> pl.
 def _shared(rows: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
     """Energy of metered hours by row: the meter's for the part it covers, the card's own for the rest."""
     own = pl.col("energy_kwh").fill_null(0.0) + pl.col("energy_estimated_kwh")
-    known = pl.col("energy_kwh").is_not_null() & ((pl.col("hours") > 0) | (own > 0))
+    blind_row = ~pl.col("sampled").fill_null(value=True)
+    known = (own > 0) | (pl.col("energy_kwh").is_not_null() & (pl.col("hours") > 0) & ~blind_row)
     rows = rows.with_columns(own=own, known=known, cards=own.sum().over(SUPPLY) * pl.col("covered"))
     wall = pl.col("kwh") + pl.col("estimated_kwh")
     beyond = wall - pl.col("cards")

@@ -81,6 +81,15 @@ def test_a_card_without_energy_takes_its_hours_of_what_is_beyond() -> None:
     assert energy(attributed(rows, power(meter(0, 1.0)))) == {("g1", "vision"): 0.7, ("g2", "search"): 0.3}
 
 
+def test_a_card_held_in_a_gap_of_its_samples_takes_its_hours() -> None:
+    # g2 is held as its pod requested it, without a sample: the 0 kWh of its row is not measured.
+    rows = gpu_hourly(
+        hour(0, gpu="g1", energy_kwh=0.4),
+        hour(0, gpu="g2", team="search", energy_kwh=0.0, used_hours=None, sampled=False),
+    )
+    assert energy(attributed(rows, power(meter(0, 1.0)))) == {("g1", "vision"): 0.7, ("g2", "search"): 0.3}
+
+
 def test_cards_above_the_meter_are_billed_the_meter_and_reported() -> None:
     rows = gpu_hourly(hour(0, gpu="g1", energy_kwh=0.9), hour(0, gpu="g2", team="search", energy_kwh=0.3))
     found = attributed(rows, power(meter(0, 1.0)))
