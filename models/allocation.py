@@ -19,6 +19,9 @@ METHODS = {
     "contract-gpu-hour": "gpu-hours",
     "device-hour": "online-hours",
     "energy": "energy-cost",
+    "demand": "peak-hour-energy",
+    "demand-by-energy": "month-energy",
+    "site-month": "day-energy",
 }
 """SKU -> AllocatedMethodId; `docs/metrics.md` says what each method is."""
 

@@ -158,7 +158,9 @@ def cost(frame: pl.DataFrame, site: Site, prices: pl.DataFrame | None = None) ->
 def cost_by_site(
     frame: pl.DataFrame, sites: Mapping[str, Site], prices: Mapping[str, pl.DataFrame] | None = None
 ) -> pl.DataFrame:
-    """The same as `cost` for a frame with a column site; rows are grouped by site."""
+    """The same as `cost` for a frame with a column site; rows are grouped by site. A priced frame stays as it is."""
+    if "energy_cost" in frame.columns:
+        return frame
     prices = prices or {}
     parts = [
         cost(part, sites[str(site)], prices.get(str(site)))
@@ -168,6 +170,56 @@ def cost_by_site(
     return (
         pl.concat(parts) if parts else frame.with_columns(energy_cost=nothing, energy_estimated_cost=nothing)
     )
+
+
+def with_tiers(
+    frames: Sequence[pl.DataFrame], sites: Mapping[str, Site], asked: pl.Expr
+) -> list[pl.DataFrame]:
+    """Prices frames together where a tariff has tiers, since what one uses makes another dearer.
+
+    Args:
+        frames: As for `cost_by_site`; energy known by day is spread evenly over the hours of its day.
+        sites: The configuration's sites.
+        asked: Which rows count and have a cost; the others have NULL.
+
+    Returns:
+        The frames with their costs; as they are, if no tariff of a site has tiers.
+
+    Raises:
+        ValueError: No period of a tariff matches an hour, or there is no PUE for its month.
+    """
+    tiered = [name for name, site in sites.items() if len(site.tariff.tiers) > 1]
+    if not tiered:
+        return list(frames)
+    counted = [frame.filter(asked) for frame in frames]
+    prices = {}
+    for name in tiered:
+        used = [_used(frame.filter(pl.col("site") == name), sites[name]) for frame in counted]
+        prices[name] = tier_prices(pl.concat(used), sites[name])
+    return [
+        pl.concat([cost_by_site(part, sites, prices), frame.filter(~asked)], how="diagonal")
+        for part, frame in zip(counted, frames, strict=True)
+    ]
+
+
+def _used(frame: pl.DataFrame, site: Site) -> pl.DataFrame:
+    """Hour and kwh after PUE of one site's rows."""
+    pue = pl.coalesce("pue", "site_pue") if "pue" in frame.columns else pl.col("site_pue")
+    kwh = (pl.col("energy_kwh").fill_null(0.0) + pl.col("energy_estimated_kwh")) * pue
+    found = with_pue(frame, site).with_columns(kwh=kwh)
+    if "hour" not in found.columns:
+        hours = {day: _hours(*local_day(day, site)) for day in found["day"].unique()}
+        found = found.with_columns(
+            hour=pl.col("day").replace_strict(hours, return_dtype=pl.List(pl.Datetime("us")))
+        ).with_columns(kwh=pl.col("kwh") / pl.col("hour").list.len())
+        found = found.explode("hour")
+    return found.select(pl.col("hour").cast(pl.Datetime("us")), "kwh").drop_nulls("hour")
+
+
+def _hours(start: datetime, end: datetime) -> list[datetime]:
+    """The UTC hours that start inside a local day."""
+    first = start.replace(minute=0) + timedelta(hours=bool(start.minute))
+    return [first + timedelta(hours=k) for k in range(25) if first + timedelta(hours=k) < end]
 
 
 def with_pue(frame: pl.DataFrame, site: Site) -> pl.DataFrame:

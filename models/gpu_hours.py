@@ -74,7 +74,7 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
     Raises:
         ValueError: Hours or energy are negative or not finite, or no period of a tariff matches an hour.
     """
-    _refuse_impossible(hourly)
+    refuse_impossible(hourly)
     asked = hourly.filter(is_asked(days))
     registered = servers.select("site", "node", "day", "units").unique()
     in_register = asked.join(registered, on=["site", "node", "day"], how="inner", maintain_order="left")
@@ -112,7 +112,12 @@ def _above_noise(hours: pl.Expr) -> pl.Expr:
     return pl.when(hours > TOLERANCE).then(hours).otherwise(0.0)
 
 
-def _refuse_impossible(hourly: pl.DataFrame) -> None:
+def refuse_impossible(hourly: pl.DataFrame) -> None:
+    """Refuses hours and energy of `telemetry.gpu_hourly` that are negative or not finite.
+
+    Raises:
+        ValueError: There are such values.
+    """
     for column in ("observed_hours", "energy_kwh", "energy_estimated_kwh"):
         value = pl.col(column)
         absent = value.is_null() if column != "energy_kwh" else pl.lit(value=False)
@@ -149,7 +154,7 @@ def rented_hours(hourly: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFram
 
 
 def weighted(rows: pl.DataFrame) -> pl.DataFrame:
-    """Adds weight (share of the card; NULL for a profile unknown), state, and `impossible` use."""
+    """Adds whole_card, weight (share of the card; NULL for a profile unknown), state, and `impossible` use."""
     whole: pl.Expr = pl.lit(7)
     for model, count in SLICES.items():
         whole = pl.when(pl.col("gpu_model").str.contains(model)).then(pl.lit(count)).otherwise(whole)

@@ -38,8 +38,11 @@ def rows(
     edge_costs: pl.DataFrame,
     sites: Mapping[str, Site],
     more: Sequence[pl.DataFrame] = (),
+    site_parts: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """One row for the fixed cost and one for the energy of each card or device, day, owner and cost kind.
+
+    Demand and fixed charges of a site's tariff are rows of their own, of no card.
 
     Energy is apart because its quantity is kWh (before PUE); measured and estimated energy are one row. All
     four FOCUS costs are equal: there are no discounts. The rows of one card, day and SKU replace its charge, and
@@ -52,13 +55,14 @@ def rows(
         edge_costs: `edge.daily_costs`.
         sites: The configuration's sites.
         more: `owned_lines.lines`.
+        site_parts: `site_charges.SiteCharges.parts`.
 
     Returns:
         `focus.cost_and_usage`, sorted; parts without quantity and cost give no row.
     """
+    parts = [*_gpu_charges(gpu_parts), *_edge_charges(edge_costs), *_site_charges(site_parts)]
     charges = (
-        pl.concat([*_gpu_charges(gpu_parts), *_edge_charges(edge_costs)], how="diagonal")
-        .with_columns(pl.col("quantity").round(12).cast(MONEY))
+        pl.concat([p.with_columns(pl.col("quantity").round(12).cast(MONEY)) for p in parts], how="diagonal")
         .pipe(lambda charges: pl.concat([charges, *more], how="diagonal"))
         .filter((pl.col("quantity") != 0) | (pl.col("cost") != 0))
         .sort("site", "day", "resource", "node", "sku", "cost_kind", *DIMENSIONS, "detail", nulls_last=True)
@@ -140,8 +144,9 @@ def totals(
     staff: Sequence[Staff] = (),
     contracts: Mapping[str, Contract] = MappingProxyType({}),
     gpu_parts: pl.DataFrame | None = None,
+    site_bills: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """What owned hardware costs by site and month, without splitting: assets, energy, contracts.
+    """What owned hardware costs by site and month, without splitting: assets, energy, contracts, site charges.
 
     Args:
         gpu_hourly: `telemetry.gpu_hourly`.
@@ -152,6 +157,7 @@ def totals(
         staff: Who looks after the assets.
         contracts: Terms of assets that are paid by use.
         gpu_parts: `gpu.daily_parts`, whose hours contracts count; needed only with contracts.
+        site_bills: `site_charges.SiteCharges.bills`.
 
     Returns:
         source, month, currency, total (MONEY); sorted.
@@ -174,6 +180,8 @@ def totals(
         amounts += [
             priced.select("site", "day", total=column) for column in ("energy_cost", "energy_estimated_cost")
         ]
+    if site_bills is not None:
+        amounts.append(site_bills.select("site", day="month", total="cost"))
     return (
         pl.concat(amounts)
         .group_by(
@@ -233,6 +241,35 @@ def _edge_charges(costs: pl.DataFrame) -> list[pl.DataFrame]:
         ),
     )
     return _charges(common, hours="device_hours", sku="device-hour", meter="Device-hours")
+
+
+def _site_charges(parts: pl.DataFrame | None) -> list[pl.DataFrame]:
+    if parts is None:
+        return []
+    what = (
+        pl.when("provisional")
+        .then(pl.format("{}, provisional until the month ends", "charge"))
+        .otherwise("charge")
+    )
+    return [
+        parts.with_columns(
+            tier=pl.lit("onprem"),
+            asset="site",
+            node="site",
+            resource=pl.format("{}/{}", "site", "charge"),
+            resource_type=pl.lit("Site"),
+            category=pl.lit("AI and Machine Learning"),
+            service=pl.lit("Site electricity"),
+            cost_kind=pl.when("held").then(pl.lit("direct")).otherwise(pl.lit("unallocated")),
+            slice=pl.lit(None, dtype=pl.String),
+            meter=pl.when(pl.col("unit") == "kW").then(pl.lit("Demand")).otherwise(pl.lit("Fixed charge")),
+            detail=pl.format(
+                "{}: {}",
+                pl.when(pl.col("unit") == "kW").then(pl.lit("Demand")).otherwise(pl.lit("Electricity")),
+                what,
+            ),
+        ).drop("month", "charge", "provisional")
+    ]
 
 
 def _charges(common: pl.DataFrame, hours: str, sku: str, meter: str) -> list[pl.DataFrame]:

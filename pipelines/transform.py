@@ -14,21 +14,24 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.base import Loaded, Slice
-from models import chargeback as chargeback_model
 from models import (
+    attribution,
     edge,
+    energy,
     gpu,
     gpu_hours,
     gpu_rate,
     model_cost,
     owned_focus,
     ownership,
+    site_charges,
     tables,
     tags,
     targets,
     training,
     waste,
 )
+from models import chargeback as chargeback_model
 from models import unit_cost as unit_cost_model
 from models.config import DIMENSIONS
 from models.contracts import unused
@@ -36,7 +39,7 @@ from models.currency import convert
 from models.owned_lines import lines
 from models.placement.measured import measure
 from models.placement.recommend import recommend
-from models.ratecard import write_offs
+from models.ratecard import is_asked, write_offs
 from pipelines.facts import SliceFacts
 from pipelines.list_prices import priced_workloads
 from pipelines.reduce import SITE, daily_costs
@@ -58,17 +61,24 @@ def owned_hardware(run: Run) -> Metadata:
     days = site_days(run)
     hourly = ownership.label(read_facts(run, tables.GPU_HOURLY), settings.ownership)
     edge_daily = ownership.label(read_facts(run, tables.EDGE_DAILY), settings.ownership)
+    power = read_facts(run, tables.POWER_HOURLY)
+    attributed = attribution.attribute(hourly, power, assets, settings.sites, days)
+    hourly, edge_daily = energy.with_tiers([attributed.hourly, edge_daily], settings.sites, is_asked(days))
     staff, contracts = settings.staff, settings.contracts
     parts = gpu.daily_parts(hourly, assets, settings.sites, days, staff=staff, contracts=contracts)
     devices = edge.daily_costs(edge_daily, assets, settings.sites, settings.ownership, days, staff=staff)
+    charges = site_charges.site_charges(hourly, devices, power, assets, settings.sites, days=days)
     more = lines(write_offs(assets, days), unused(parts, assets, contracts, days))
-    rows = owned_focus.rows(parts, devices, settings.sites, more)
+    rows = owned_focus.rows(parts, devices, settings.sites, more, charges.parts)
     totals = owned_focus.totals(
-        hourly, edge_daily, assets, settings.sites, days, staff=staff, contracts=contracts, gpu_parts=parts
-    )
-    anomalies = gpu.anomalies(hourly, assets, settings.sites, days)
+        hourly, edge_daily, assets, settings.sites, days, staff=staff, contracts=contracts, gpu_parts=parts,
+        site_bills=charges.bills,
+    )  # fmt: skip
+    anomalies = pl.concat([gpu.anomalies(hourly, assets, settings.sites, days), attributed.anomalies])
     run.write_frame(tables.GPU_DAILY.name, gpu.from_parts(parts, settings.ownership))
     run.write_frame(tables.GPU_RATE_DAILY.name, gpu_rate.daily(parts, assets, settings.sites, days, staff))
+    run.write_frame(tables.ENERGY_BALANCE.name, attributed.balance)
+    run.write_frame(tables.DEMAND_MONTHLY.name, charges.demand)
     run.write_frame("gpu_parts", parts)
     run.write_frame("edge_costs", devices)
     for site in settings.sites:

@@ -25,7 +25,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Truth
     truth = write(folder, END, DAYS, 11)
     done = small.tierwise("run", "--config", folder / "tierwise.yaml", "--date", END.isoformat())
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "16 of 16 passed" in done.stdout
+    assert "18 of 18 passed" in done.stdout
     connection = duckdb.connect(str((folder / "data" / "warehouse.duckdb").resolve()), read_only=True)
     yield folder, truth, connection
     connection.close()

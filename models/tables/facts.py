@@ -141,6 +141,15 @@ POWER_HOURLY = Table(
         n("energy_kwh", "double", "Measured energy", "kWh"),
         n("energy_estimated_kwh", "double", "Energy in gaps, by estimate", "kWh"),
         n("coverage", "double", "Part of the hour with samples", "0-1"),
+        *(
+            c(
+                f"kw_q{k}",
+                "double",
+                f"Mean power in quarter {k} of the hour; NULL unless all of it is measured",
+                "kW",
+            )
+            for k in (1, 2, 3, 4)
+        ),
     ),
 )
 

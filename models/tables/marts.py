@@ -155,6 +155,36 @@ GPU_RATE_DAILY = Table(
     ),
 )
 
+DEMAND_MONTHLY = Table(
+    "marts.demand_monthly",
+    "What one demand charge of one site's tariff bills for one calendar month.",
+    ("month", "site", "charge"),
+    (
+        n("month", "date", "Local calendar month, its first day"),
+        n("site", "text", "Name of the site"),
+        n("charge", "text", "Name of the demand charge"),
+        c(
+            "peak_kw",
+            "double",
+            "Greatest mean power of a quarter of an hour so far; NULL where none is known",
+            "kW",
+        ),
+        c("peak_at", "timestamp", "Start of that quarter, UTC"),
+        n("ratchet_kw", "double", "What the eleven months before bind the month to; 0 without ratchet", "kW"),
+        c("billed_kw", "double", "The greater of both; of a charge by day, the sum of its days", "kW"),
+        n("price", "decimal", "Price of a kW", "currency"),
+        c(
+            "cost",
+            "decimal",
+            "billed_kw x price; NULL where no power is known, and then not in the ledger",
+            "currency",
+        ),
+        n("currency", "text", "Currency of the site"),
+        n("coverage", "double", "Known quarters of an hour / those of the month so far", "0-1"),
+        n("provisional", "bool", "The month has not ended: a greater peak may come"),
+    ),
+)
+
 UNIT_COST_DAILY = Table(
     "marts.unit_cost_daily",
     "What one workload's work cost per unit on one day, on one basis.",

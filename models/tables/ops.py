@@ -70,6 +70,23 @@ API_RECONCILIATION = Table(
     ),
 )
 
+ENERGY_BALANCE = Table(
+    "ops.energy_balance",
+    "One local day of one wall meter (of a node, or of a rack that assets name): energy in and energy out.",
+    ("day", "site", "meter"),
+    (
+        n("day", "date", "Local calendar day of the site"),
+        n("site", "text", "Name of the site"),
+        n("meter", "text", "Node whose meters these are, or the meter that assets name"),
+        n("covered_hours", "double", "Hours that the meter covers", "h"),
+        n("metered_kwh", "double", "What it measured, bridged gaps included, before PUE", "kWh"),
+        n("attributed_kwh", "double", "What of it holders and nobody were given", "kWh"),
+        n("cards_kwh", "double", "What the cards measured in those hours", "kWh"),
+        n("difference_kwh", "double", "|metered_kwh - attributed_kwh|; 0 or the gate fails", "kWh"),
+        n("contradicting_hours", "int", "Hours in which the cards measured more than the meter"),
+    ),
+)
+
 INGESTS = Table(
     "ops.ingests",
     "What was read: one slice (billing month or local day) of one source, one row a change.",

@@ -62,6 +62,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="see marts.gpu_daily: telemetry and asset register contradict each other",
         ),
         Gate(
+            "energy_balance_kwh", "energy given to holders = energy of the wall meters, worst meter and day", maximum=0.001,
+            advice="see ops.energy_balance: energy was lost or made on the way; report it as a defect",
+        ),
+        Gate(
             "quarantine_share", "rejected rows / rows read, worst source", maximum=bounds.quarantine_max_share,
             advice="see ops.quarantine for the rows and reasons; mend the source or raise gates.quarantine_max_share",
         ),
@@ -90,6 +94,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             blocking=False, advice="see marts.gpu_daily where energy_kwh is NULL: that energy is not in the ledger; collect the cards' energy counter or power",
         ),
         Gate(
+            "demand_unknown", "months of demand charges without a known quarter of an hour of power", maximum=0, blocking=False,
+            advice="see marts.demand_monthly where cost is NULL: that demand is not in the ledger; collect the power of every node, or name the supplier's meter in tariff.meter",
+        ),
+        Gate(
             "unregistered_hardware", "cards and devices that telemetry names and the asset register does not",
             maximum=0, blocking=False, advice="add the node or device to the asset register: its cost is not in the ledger",
         ),
@@ -99,7 +107,7 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
         ),
         Gate(
             "contradicting_telemetry", "cards whose telemetry contradicts the asset register or itself", maximum=0, blocking=False,
-            advice="more cards than units: correct the register; overlapping holders: two sources measure one card, and its energy counts twice",
+            advice="more cards than units: correct the register; cards above their wall meter: the meter does not see all that they draw, or they are of another node; overlapping holders: two sources measure one card, and its energy counts twice",
         ),
         Gate(
             "kept_months", "months of bills that their source no longer offers and whose earlier figures stand", maximum=0,
@@ -187,6 +195,8 @@ def metrics_sql(
             CAST((SELECT count(*) FROM marts.gpu_daily WHERE cost_idle < 0 OR cost_unallocated < 0 OR cost_used < 0
                     OR gpu_hours_allocated > gpu_hours_capacity + 1e-6 OR gpu_hours_used > gpu_hours_allocated + 1e-6)
                 AS DOUBLE) AS negative_idle_rows,
+            CAST((SELECT max(difference_kwh) FROM ops.energy_balance) AS DOUBLE) AS energy_balance_kwh,
+            (SELECT max_by(site || ', ' || meter || ', ' || day, difference_kwh) FROM ops.energy_balance WHERE difference_kwh > 0) AS energy_balance_kwh_detail,
             (SELECT max(share) FROM rejected) AS quarantine_share,
             (SELECT max_by(source || ': ' || rejected || ' rows', share) FROM rejected WHERE rejected > 0)
                 || coalesce('; ' || (SELECT text FROM first_reason), '') AS quarantine_share_detail,
@@ -205,6 +215,8 @@ def metrics_sql(
             (SELECT min_by(site, share) FROM coverage) AS gpu_coverage_detail,
             (SELECT max(share) FROM energy) AS energy_unknown_share,
             (SELECT max_by(site || ': ' || round(hours, 1) || ' GPU-hours', share) FROM energy WHERE share > 0) AS energy_unknown_share_detail,
+            CAST((SELECT count(*) FROM marts.demand_monthly WHERE cost IS NULL) AS DOUBLE) AS demand_unknown,
+            (SELECT min(site || ' ' || strftime(month, '%Y-%m') || ' ' || charge) FROM marts.demand_monthly WHERE cost IS NULL) AS demand_unknown_detail,
             CAST({int(unregistered)} AS DOUBLE) AS unregistered_hardware,
             CAST({int(contradictions)} AS DOUBLE) AS contradicting_telemetry,
             {literal(first_contradiction)} AS contradicting_telemetry_detail,
