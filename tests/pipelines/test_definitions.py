@@ -66,9 +66,9 @@ def test_graph_by_layer(site: Path) -> None:
     checks = {k.name for k in graph.asset_check_keys}
     assert checks == {
         "facts_rows", "reconciliation_difference", "unknown_currency_rows", "negative_idle_rows", "quarantine_share",
-        "untagged_share", "freshness_days", "gpu_coverage", "demand_unknown", "energy_balance_kwh", "energy_unknown_share", "unregistered_hardware", "stale_sources",
-            "contradicting_telemetry", "kept_months", "repeated_files", "api_charged_twice",
-        "api_variance_share",
+        "untagged_share", "freshness_days", "gpu_coverage", "demand_unknown", "energy_balance_kwh",
+        "energy_unknown_share", "unregistered_hardware", "stale_sources", "contradicting_telemetry", "kept_months",
+        "not_ready_months", "repeated_files", "repeated_rows", "api_charged_twice", "api_variance_share",
     }  # fmt: skip
 
 
