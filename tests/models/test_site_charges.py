@@ -170,7 +170,7 @@ def test_the_ledger_holds_every_charge_to_the_last_decimal(
     peak = max(Decimal(str(kw)) for row in hours for kw in row[:4])
     due = round(Decimal("12.34") / 30, 12) + peak * Decimal("1.5") * 10
     assert abs(found.bills["cost"].sum() - due) < Decimal("1e-6")
-    ledger = owned_focus.rows(parts, edge.COSTS.to_frame(), sites, found.parts)
+    ledger = owned_focus.rows(parts, edge.COSTS.to_frame(), sites, site_parts=found.parts)
     charges = ledger.filter(pl.col("ServiceName") == "Site electricity")
     assert charges["BilledCost"].sum() == found.bills["cost"].sum()
     assert (ledger["BilledCost"] >= 0).all()

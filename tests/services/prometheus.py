@@ -19,6 +19,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,12 +36,17 @@ def unpacked(package: str, *commands: str) -> Path:
     if found and all(shutil.which(c) for c in commands):
         return Path(found).parent
     cache = Path(os.environ.get("TIERWISE_TEST_CACHE") or ROOT / ".cache") / package
-    folder = cache / "x" / "usr" / "bin"
-    if (folder / commands[-1]).is_file():
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / ".lock"):  # other workers want it at the same time
+        return _fetched(package, cache)
+
+
+def _fetched(package: str, cache: Path) -> Path:
+    folder, ready = cache / "x" / "usr" / "bin", cache / ".ready"
+    if ready.is_file():
         return folder
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
         _unavailable(f"{package} cannot be had: it is not on the PATH, and there is no apt-get and dpkg")
-    cache.mkdir(parents=True, exist_ok=True)
     got = subprocess.run(
         ["apt-get", "download", "-qq", package], cwd=cache, capture_output=True, text=True, check=False
     )
@@ -49,6 +55,7 @@ def unpacked(package: str, *commands: str) -> Path:
         _unavailable(f"{package} cannot be had: apt-get download {package}: {got.stderr.strip()[-300:]}")
     subprocess.run(["dpkg", "-x", packages[-1].name, "x"], cwd=cache, check=True, capture_output=True)
     packages[-1].unlink()
+    ready.touch()
     return folder
 
 

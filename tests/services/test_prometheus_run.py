@@ -41,12 +41,12 @@ assets: ./assets.csv
 
 
 def test_money_of_the_site_is_capex_and_energy(published: Path, site: tuple[str, Truth]) -> None:
-    """Four servers of 36,500 over 12 months: in October 36,500 / 12 / 31 a server and day; energy at 1.5 x 0.20."""
+    """Four servers of 36,500 over 12 months: in October 36,500 / 12 / 31 a server and day; wall energy at 1.5 x 0.20."""
     total = Decimal(
         str(small.query(published, "SELECT sum(effective_cost) FROM marts.chargeback_daily")[0][0])
     )
     fixed = Decimal(4 * 4 * 36500) / 12 / 31
-    energy = sum(kwh for (card, day), kwh in site[1].kwh.items() if card.startswith("GPU") and day in DAYS)
+    energy = sum(kwh for (meter, day), kwh in site[1].kwh.items() if meter.startswith("bmc") and day in DAYS)
     assert float(total) == pytest.approx(float(fixed) + energy * 1.5 * 0.2, rel=0.001)
     assert small.query(published, "SELECT max(difference)::DOUBLE FROM ops.reconciliation") == [(0.0,)]
 
@@ -54,17 +54,35 @@ def test_money_of_the_site_is_capex_and_energy(published: Path, site: tuple[str,
 def test_energy_of_every_card_and_day_and_the_gap_is_estimated(
     published: Path, site: tuple[str, Truth]
 ) -> None:
+    found, estimated = summed(
+        published, "SELECT gpu, day, energy_kwh, energy_estimated_kwh FROM telemetry.gpu_hourly"
+    )
+    wanted = {k: kwh for k, kwh in site[1].kwh.items() if k[0].startswith("GPU") and k[1] in DAYS}
+    assert found == pytest.approx(wanted, rel=0.005)
+    assert estimated > 0
+
+
+def test_cards_of_a_node_are_billed_what_its_wall_meter_measured(
+    published: Path, site: tuple[str, Truth]
+) -> None:
+    found, _ = summed(
+        published, "SELECT 'bmc-' || node, day, energy_kwh, energy_estimated_kwh FROM marts.gpu_daily"
+    )
+    wanted = {k: kwh for k, kwh in site[1].kwh.items() if k[0].startswith("bmc") and k[1] in DAYS}
+    assert found == pytest.approx(wanted, rel=0.005)
+    days = small.query(published, "SELECT count(*), max(difference_kwh) < 1e-6 FROM ops.energy_balance")
+    assert days == [(len(wanted), True)]
+
+
+def summed(published: Path, sql: str) -> tuple[dict[tuple[str, date], float], float]:
+    """(name, day) -> measured and estimated energy, and all that is estimated."""
     found: dict[tuple[str, date], float] = defaultdict(float)
     estimated = 0.0
-    for gpu, day, measured, guess in small.query(
-        published, "SELECT gpu, day, energy_kwh, energy_estimated_kwh FROM marts.gpu_daily"
-    ):
+    for name, day, measured, guess in small.query(published, sql):
         assert isinstance(day, date)
-        found[str(gpu), day] += float(str(measured)) + float(str(guess))
+        found[str(name), day] += float(str(measured or 0)) + float(str(guess))
         estimated += float(str(guess))
-    wanted = {k: kwh for k, kwh in site[1].kwh.items() if k[0].startswith("GPU") and k[1] in DAYS}
-    assert dict(found) == pytest.approx(wanted, rel=0.005)
-    assert estimated > 0
+    return dict(found), estimated
 
 
 def test_the_long_day_has_25_hours(published: Path) -> None:
