@@ -126,7 +126,7 @@ def test_days_after_the_day_of_the_run_are_not_offered(tmp_path: Path) -> None:
         ("gpu.parquet", b"PAR1 and no more", "is damaged"),
         (
             "gpu.csv.gz",
-            gzip.compress(b"ts,node,gpu\n" + b"2026-09-01T00:00:00Z,n,g\n" * 5000)[:100],
+            gzip.compress(b"ts,node,gpu\n" + b"2026-09-01T00:00:00Z,n,g\n" * 5000, mtime=0)[:100],
             "is damaged",
         ),
         ("gpu.csv", b"ts,node,energy_mj\n2026-09-01T00:00:00Z,n,1\n", "column 'gpu' is missing"),
