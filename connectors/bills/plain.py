@@ -16,9 +16,19 @@ from connectors.objects import Store
 
 
 def fingerprint(version: str, options: Sequence[str], objects: Sequence[Object]) -> str:
-    """Hex text that changes when the reader's version, its options, or a file does."""
-    content = [version, list(options), sorted((o.key, o.version) for o in objects)]
+    """Hex text that changes when the reader's version, its options, or the content of the files does.
+
+    A file counts by its content (`Object.version`) and form, not by its name: a month that is delivered again with
+    the same bytes in another folder is not read again.
+    """
+    content = [version, list(options), sorted((o.version, _form(o.key)) for o in objects)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _form(key: str) -> str:
+    """The ending of the name, which says how to read the file."""
+    name = key.lower().rpartition("/")[2].removesuffix(".gz")
+    return name.rpartition(".")[2] if "." in name else ""
 
 
 @dataclass(frozen=True)
