@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from connectors.parts import Earlier, Part, current_rows
 from models import tables
 from models.config import Price, Site
 
@@ -77,6 +78,8 @@ class Slice:
         rows_hint: Rows to expect, for progress; None if unknown.
         not_ready: Why the delivery cannot be read yet (a file that its manifest names is not there, say); such a
             slice is not loaded, and earlier figures of its period stand. Empty when it can be read.
+        earlier: What the version that was read last left, where the pipeline knows one; a reader may build on it, or
+            read everything again.
     """
 
     period: date
@@ -86,6 +89,7 @@ class Slice:
     detail: Mapping[str, str] = field(default_factory=dict)
     rows_hint: int | None = None
     not_ready: str = ""
+    earlier: Earlier | None = field(default=None, compare=False, repr=False)
 
 
 def require_ready(slices: Iterable[Slice]) -> None:
@@ -112,6 +116,8 @@ class Loaded:
             row whose amount can be read, rejected ones included. Empty for telemetry.
         issues: Rows rejected, values repaired or flagged, in `ISSUES_SCHEMA`.
         note: A remark for `ops.ingests`.
+        kept: Files of the earlier version whose FOCUS rows go on counting, beside those in `facts`.
+        memory: What the reader wants to know again when the slice is delivered anew; JSON.
     """
 
     slice: Slice
@@ -121,6 +127,14 @@ class Loaded:
     totals: Mapping[str, Decimal] = field(default_factory=dict)
     issues: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ISSUES_SCHEMA))
     note: str = ""
+    kept: tuple[Part, ...] = ()
+    memory: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> str:
+        """SQL table expression of the FOCUS rows."""
+        new = [Part(path) for name, path in self.facts.items() if name == tables.FOCUS.name]
+        return current_rows([*self.kept, *new])
 
 
 class Engine(Protocol):

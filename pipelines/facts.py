@@ -1,7 +1,8 @@
 """Immutable Parquet facts on disk: one folder for each version of each slice, committed by one rename.
 
-`facts/<source>/<period>/<version>/` holds a Parquet file a table, `issues.parquet` and `slice.json`. A folder
-that exists is complete; nothing in it ever changes. Which versions are current is decided by a publication
+`facts/<source>/<period>/<version>/` holds a Parquet file a table, `issues.parquet` and `slice.json`; beside new FOCUS
+rows there may be files of an earlier version that go on counting in part (hard links: either folder may be removed),
+and `memory.json`, what the reader wants to know again. A folder that exists is complete; nothing in it ever changes. Which versions are current is decided by a publication
 (`pipelines/warehouse.py`), not here.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,9 +23,12 @@ from uuid import uuid4
 import polars as pl
 
 from connectors.base import Loaded
+from connectors.parts import Earlier, Part
+from models.tables import FOCUS
 
 ISSUES = "issues.parquet"
 RECORD = "slice.json"
+MEMORY = "memory.json"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class SliceFacts:
         fingerprint: As the reader gave it.
         folder: Where its files lie.
         tables: Table names with a Parquet file in the folder.
+        kept: File of an earlier version, in the folder -> its days (UTC) whose rows no longer count.
         totals: Currency -> native total.
         rows: rows_read, rows_loaded, rows_rejected, rows_repaired.
         objects: Files it was read from.
@@ -59,11 +65,23 @@ class SliceFacts:
     objects: tuple[Mapping[str, Any], ...]
     read_at: datetime
     note: str = ""
+    kept: Mapping[str, tuple[date, ...]] = field(default_factory=dict)
     status: str = field(default="unchanged", compare=False)
 
-    def path(self, table: str) -> Path:
-        """The Parquet file of a table."""
-        return self.folder / f"{table}.parquet"
+    def parts(self, table: str) -> tuple[Part, ...]:
+        """The Parquet files of a table, and what of them counts; none if the slice has no such table."""
+        if table not in self.tables:
+            return ()
+        of_earlier = self.kept if table == FOCUS.name else {}
+        new = self.folder / f"{table}.parquet"
+        parts = [Part(self.folder / name, without) for name, without in of_earlier.items()]
+        return (*parts, *([Part(new)] if not parts or new.is_file() else []))
+
+    @property
+    def earlier(self) -> Earlier:
+        """What a reader may build on when the slice is delivered again."""
+        memory = self.folder / MEMORY
+        return Earlier(self.parts(FOCUS.name), json.loads(memory.read_text()) if memory.is_file() else {})
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able form that `from_json` reads back."""
@@ -72,6 +90,7 @@ class SliceFacts:
             "fingerprint": self.fingerprint, "folder": str(self.folder), "tables": list(self.tables),
             "totals": {k: str(v) for k, v in self.totals.items()}, "rows": dict(self.rows),
             "objects": list(self.objects), "read_at": self.read_at.isoformat(), "note": self.note, "status": self.status,
+            "kept": {name: [d.isoformat() for d in without] for name, without in self.kept.items()},
         }  # fmt: skip
 
     @staticmethod
@@ -82,6 +101,7 @@ class SliceFacts:
             fingerprint=data["fingerprint"], folder=Path(data["folder"]), tables=tuple(data["tables"]),
             totals={k: Decimal(v) for k, v in data["totals"].items()}, rows=data["rows"],
             objects=tuple(data["objects"]), read_at=datetime.fromisoformat(data["read_at"]), note=data["note"],
+            kept={name: tuple(map(date.fromisoformat, without)) for name, without in data.get("kept", {}).items()},
             status=status or data["status"],
         )  # fmt: skip
 
@@ -108,7 +128,7 @@ class FactStore:
         Args:
             source: Source name.
             kind: Its kind.
-            loaded: What the reader gave; its files are moved.
+            loaded: What the reader gave; its new files are moved, those it keeps are linked.
             read_at: When it was read, UTC.
 
         Returns:
@@ -120,16 +140,22 @@ class FactStore:
         building.mkdir(parents=True)
         for table, file in loaded.facts.items():
             shutil.move(file, building / f"{table}.parquet")
+        kept = {f"{FOCUS.name}.kept-{n}.parquet": part for n, part in enumerate(loaded.kept, 1)}
+        for name, part in kept.items():
+            _link(part.file, building / name)
+        if loaded.memory:
+            (building / MEMORY).write_text(json.dumps(loaded.memory))
         if not loaded.issues.is_empty():
             loaded.issues.write_parquet(building / ISSUES)
         rejected = loaded.issues.filter(pl.col("action") == "rejected")["rows"].sum()
         repaired = loaded.issues.filter(pl.col("action") == "repaired")["rows"].sum()
         facts = SliceFacts(
             source=source, kind=kind, period=piece.period, grain=piece.grain, fingerprint=piece.fingerprint,
-            folder=final, tables=tuple(sorted(loaded.facts)), totals=dict(loaded.totals),
+            folder=final, tables=tuple(sorted({*loaded.facts, *([FOCUS.name] if kept else [])})), totals=dict(loaded.totals),
             rows={"read": loaded.rows_read, "loaded": loaded.rows_loaded, "rejected": int(rejected), "repaired": int(repaired)},
             objects=tuple({"key": o.key, "size": o.size, "version": o.version} for o in piece.objects),
-            read_at=read_at, note=loaded.note, status="loaded",
+            read_at=read_at, note=loaded.note,
+            kept={name: part.without for name, part in kept.items()}, status="loaded",
         )  # fmt: skip
         (building / RECORD).write_text(json.dumps(facts.to_json(), indent=1))
         if final.exists():  # another run committed the same content first
@@ -151,3 +177,11 @@ class FactStore:
                 shutil.rmtree(version, ignore_errors=True)
                 removed += 1
         return removed
+
+
+def _link(file: Path, to: Path) -> None:
+    """The same file under another name; a copy where the disk has no links."""
+    try:
+        os.link(file, to)
+    except OSError:
+        shutil.copy2(file, to)

@@ -68,7 +68,9 @@ def _current(
         if facts is not None:
             found[piece.period] = facts
         elif _may_read(run, piece.period, piece.grain):
-            changed.append(piece)
+            known = earlier.get(piece.period)
+            there = known is not None and known.folder.is_dir()
+            changed.append(replace(piece, earlier=known.earlier) if known and there else piece)
     for facts in load(run, source, changed, not_ready):
         found[facts.period] = facts
     for period, facts in earlier.items():

@@ -170,7 +170,7 @@ def _ingests(run: Run) -> pl.DataFrame:
             "status": "loaded" if s.status == "unchanged" else s.status, "current": True, "fingerprint": s.fingerprint,
             "rows_read": s.rows["read"], "rows_loaded": s.rows["loaded"], "rows_rejected": s.rows["rejected"],
             "rows_repaired": s.rows["repaired"], "objects": json.dumps(s.objects),
-            "facts": json.dumps({t: str(s.path(t)) for t in s.tables}), "read_at": s.read_at.replace(tzinfo=None), "note": s.note,
+            "facts": json.dumps({t: [str(p.file) for p in s.parts(t)] for t in s.tables}), "read_at": s.read_at.replace(tzinfo=None), "note": s.note,
             "changes": _changes(run, s),
         }
         for s in slices

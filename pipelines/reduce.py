@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from connectors.parts import current_rows
 from connectors.sql import literal
 from models import tables
 from models.api_reconciliation import BILL
@@ -18,11 +19,11 @@ SITE = "site:"
 """Prefix of the source name of a site's own hardware."""
 
 
-def daily_costs_sql(file: Path, zone: str) -> str:
-    """Daily costs of one file of FOCUS rows, by everything that ownership and statements look at.
+def daily_costs_sql(focus_rows: str, zone: str) -> str:
+    """Daily costs of FOCUS rows, by everything that ownership and statements look at.
 
     Args:
-        file: Parquet file of `focus.cost_and_usage`.
+        focus_rows: SQL table expression of rows of `focus.cost_and_usage`.
         zone: Time zone whose calendar day counts: UTC for providers, the site's for owned hardware.
     """
     day = (
@@ -36,15 +37,15 @@ def daily_costs_sql(file: Path, zone: str) -> str:
                x_cost_kind AS cost_kind, BillingCurrency AS currency, CAST(Tags AS VARCHAR) AS tags,
                CAST(AllocatedTags AS VARCHAR) AS allocated_tags,
                SUM(BilledCost) AS billed_cost, SUM(EffectiveCost) AS effective_cost, COUNT(*) AS rows
-        FROM read_parquet({literal(file)})
+        FROM {focus_rows}
         GROUP BY ALL"""
 
 
-def api_lines_sql(file: Path) -> str:
-    """Lines of model APIs of one file of FOCUS rows, added up by day; quantity is NULL where one row has none.
+def api_lines_sql(focus_rows: str) -> str:
+    """Lines of model APIs of FOCUS rows, added up by day; quantity is NULL where one row has none.
 
     Args:
-        file: Parquet file of `focus.cost_and_usage`.
+        focus_rows: SQL table expression of rows of `focus.cost_and_usage`.
     """
     consumed = "ConsumedQuantity IS NOT NULL AND ConsumedUnit IS NOT NULL"
     quantity = f"CASE WHEN {consumed} THEN ConsumedQuantity ELSE PricingQuantity END"
@@ -54,7 +55,7 @@ def api_lines_sql(file: Path) -> str:
                CASE WHEN {consumed} THEN ConsumedUnit ELSE PricingUnit END AS unit, ChargeCategory AS category,
                BillingCurrency AS currency, SUM(BilledCost) AS billed_cost,
                CASE WHEN COUNT({quantity}) = COUNT(*) THEN SUM({quantity}) END AS quantity
-        FROM read_parquet({literal(file)}) WHERE x_tier = 'api'
+        FROM {focus_rows} WHERE x_tier = 'api'
         GROUP BY ALL"""
 
 
@@ -71,7 +72,7 @@ def daily_costs(slices: Iterable[SliceFacts], zones: dict[str, str], cache: Path
         allocated_tags, billed_cost, effective_cost (MONEY), rows.
     """
     return _reduced(
-        slices, lambda s, file: daily_costs_sql(file, zones.get(s.source, "UTC")), cache, EMPTY.schema
+        slices, lambda s, rows: daily_costs_sql(rows, zones.get(s.source, "UTC")), cache, EMPTY.schema
     )
 
 
@@ -87,18 +88,18 @@ def api_lines(slices: Iterable[SliceFacts], cache: Path) -> pl.DataFrame:
     """
     bills = [s for s in slices if not s.source.startswith(SITE)]
     schema = pl.Schema({"source": pl.String(), **BILL})
-    return _reduced(bills, lambda _, file: api_lines_sql(file), cache, schema)
+    return _reduced(bills, lambda _, rows: api_lines_sql(rows), cache, schema)
 
 
 def _reduced(
-    slices: Iterable[SliceFacts], sql_of: Callable[[SliceFacts, Path], str], cache: Path, schema: pl.Schema
+    slices: Iterable[SliceFacts], sql_of: Callable[[SliceFacts, str], str], cache: Path, schema: pl.Schema
 ) -> pl.DataFrame:
     files = []
     with DuckDBEngine() as engine:
         for facts in slices:
             if tables.FOCUS.name not in facts.tables:
                 continue
-            sql = sql_of(facts, facts.path(tables.FOCUS.name))
+            sql = sql_of(facts, current_rows(facts.parts(tables.FOCUS.name)))
             reduced = cache / f"{hashlib.sha256(sql.encode()).hexdigest()[:32]}.parquet"
             if not reduced.is_file():
                 building = reduced.with_suffix(".building")

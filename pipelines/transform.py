@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.base import Loaded, Slice
+from connectors.parts import current_rows
 from models import (
     attribution,
     edge,
@@ -40,6 +41,7 @@ from models.owned_lines import lines
 from models.placement.measured import measure
 from models.placement.recommend import recommend
 from models.ratecard import is_asked, write_offs
+from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import SliceFacts
 from pipelines.list_prices import priced_workloads
 from pipelines.reduce import SITE, daily_costs
@@ -50,8 +52,11 @@ Metadata = Mapping[str, int | float | str]
 
 def read_facts(run: Run, table: tables.Table) -> pl.DataFrame:
     """All current rows of a fact table."""
-    files = [s.path(table.name) for s in run.slices() if table.name in s.tables]
-    return table.conform(pl.read_parquet(files)) if files else table.empty()
+    parts = [part for s in run.slices() for part in s.parts(table.name)]
+    if not parts:
+        return table.empty()
+    with DuckDBEngine() as engine:
+        return table.conform(engine.query(f"SELECT * FROM {current_rows(parts)}"))
 
 
 def owned_hardware(run: Run) -> Metadata:

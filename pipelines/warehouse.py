@@ -20,6 +20,7 @@ from typing import Any
 
 import polars as pl
 
+from connectors.parts import current_rows
 from connectors.sql import identifier, literal, literals
 from models import tables
 from pipelines.engines.duckdb import DuckDBEngine
@@ -144,14 +145,14 @@ def build(file: Path, frames: Mapping[str, pl.DataFrame], slices: Sequence[Slice
 
 
 def facts_query(table: tables.Table, slices: Iterable[SliceFacts]) -> str:
-    """The SELECT over the Parquet files of a fact table, by absolute path; no rows where there is no file."""
-    files = [s.path(table.name) for s in slices if table.name in s.tables]
+    """The SELECT over the current rows of a fact table, by absolute path; no rows where there is no file."""
+    parts = [part for s in slices for part in s.parts(table.name)]
     columns = ", ".join(
         f"CAST({identifier(c.name)} AS {tables.TYPES[c.type][0]}) AS {identifier(c.name)}"
         for c in table.columns
     )
-    if files:
-        return f"SELECT {columns} FROM read_parquet({literals(files)}, union_by_name=true)"
+    if parts:
+        return f"SELECT {columns} FROM {current_rows(parts)}"
     nulls = ", ".join(
         f"CAST(NULL AS {tables.TYPES[c.type][0]}) AS {identifier(c.name)}" for c in table.columns
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from connectors.base import Engine, Loaded
-from connectors.sql import files
-from models import tables
 
 
 def with_state(loaded: Loaded, engine: Engine) -> Loaded:
@@ -21,10 +19,9 @@ def with_state(loaded: Loaded, engine: Engine) -> Loaded:
     """
     if not loaded.rows_loaded:
         return loaded
-    facts = files([loaded.facts[tables.FOCUS.name]])
     found = engine.query(
         'SELECT "BillingAccountId" AS payer, count(*) AS n, count("InvoiceId") AS invoiced '
-        f"FROM read_parquet({facts}, hive_partitioning=false) GROUP BY 1 ORDER BY 1"
+        f"FROM {loaded.rows} GROUP BY 1 ORDER BY 1"
     )
     rows, invoiced = int(found["n"].sum()), int(found["invoiced"].sum())
     state = (

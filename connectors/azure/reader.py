@@ -172,7 +172,9 @@ class AzureReader:
         for file in files:
             paths[of.get(f"dataset:{file.key}", "")].append(str(file.path))
         exports = Exports(paths["actual"], paths["amortized"], both=bool(slices[0].detail.get("both")))
-        bill = Bill(self.context.name, self.options.tier, partial(to_focus, exports=exports))
+        bill = Bill(
+            self.context.name, self.options.tier, partial(to_focus, exports=exports), by_row=not exports.both
+        )
         for loaded in load_bill(bill, slices, files, work, engine):
             if not exports.both:
                 yield loaded

@@ -15,7 +15,7 @@ from typing import Any
 from connectors.base import Engine
 from connectors.bills.files import NESTED, Shape
 from connectors.bills.rules import NULL_TEXTS, is_null_text
-from connectors.bills.stage import NAMES, Bill, Native, Stage, native_sql, present, stage_sql, sure
+from connectors.bills.stage import NAMES, Bill, Native, Stage, native_sql, present, row_hash, stage_sql, sure
 from connectors.sql import identifier
 
 NUMERIC = ("DOUBLE", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT")
@@ -32,14 +32,14 @@ class Part:
         shape: Its expressions as text, for describing rejected rows.
         native: FOCUS columns as text, likewise.
         own: The FOCUS columns in their own types.
-        sql: Result of `native_sql` in these types.
+        own_shape: The expressions in these types.
         plain: FOCUS columns whose text never stands for null.
     """
 
     shape: Shape
     native: Native
     own: Native
-    sql: str
+    own_shape: Shape
     plain: frozenset[str]
 
 
@@ -78,7 +78,7 @@ def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part 
         shape,
         native,
         typed_native,
-        native_sql(typed_shape, typed_native),
+        typed_shape,
         frozenset(c for c in NAMES if not any(d in native.focus.get(c, "") for d in doubtful)),
     )
 
@@ -108,11 +108,14 @@ def _unreadable(column: str, type_: str) -> str:
     return f"{column} IS NOT NULL AND TRY_CAST({column} AS DECIMAL(38,12)) IS NULL"
 
 
-def view(bill: Bill, month: date, parts: Sequence[Part], engine: Engine) -> Stage:
-    """The stage of a month as a query straight over its files."""
+def view(bill: Bill, month: date, parts: Sequence[Part], engine: Engine, days: Sequence[str] = ()) -> Stage:
+    """The stage of a month, or of days of it, as a query straight over its files."""
     mine = [part for part in parts if month in part.shape.months]
     natives = [part.native for part in mine]
-    sqls = [part.sql for part in mine]
+    sqls = [
+        native_sql(part.own_shape, part.own, hashed=row_hash(part.shape, part.native), days=days)
+        for part in mine
+    ]
     plain = frozenset.intersection(*(part.plain for part in mine))
     types = {
         c: type_

@@ -1,4 +1,4 @@
-"""What was found about the rows of a stage: totals, rejected rows, and values repaired or flagged.
+"""What was found about the rows of a stage: rejected rows, and values repaired or flagged.
 
 The rules belong to `connectors/bills/rules.py`.
 """
@@ -6,9 +6,8 @@ The rules belong to `connectors/bills/rules.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 from connectors.base import Engine
@@ -40,15 +39,11 @@ CURRENCY = (
     f"THEN '{NO_CURRENCY}' ELSE __currency END"
 )
 REJECTED = "__reject IS NOT NULL AND NOT __skip"
+KEPT = "__reject IS NULL AND NOT __skip"
 
-
-def totals(stage: Stage, mine: str, engine: Engine) -> dict[str, Decimal]:
-    """Currency -> sum of the native amounts as they were written, apart from the mapping to FOCUS."""
-    frame = engine.query(
-        f"SELECT {CURRENCY} AS currency, CAST(SUM({COST}) AS DECIMAL(38,12)) AS total "
-        f"FROM {stage.rows} WHERE {mine} AND NOT __skip AND {COST} IS NOT NULL GROUP BY 1 ORDER BY 1"
-    )
-    return dict(frame.iter_rows())
+Note = tuple[str, str, str]
+"""What was found about rows that were kept: action, rule and column."""
+ORDER: Mapping[Note, int] = {(c.action, c.rule, c.column): i for i, c in enumerate(CHECKS)}
 
 
 MARK_NOT_STATED = mark_name(next(i for i, c in enumerate(CHECKS) if c.rule == NOT_STATED))
@@ -71,35 +66,57 @@ def effective_cost(stage: Stage, kept: str) -> str:
     )
 
 
-def noted(stage: Stage, kept: str, engine: Engine) -> list[dict[str, Any]]:
-    """Values repaired or flagged in the rows that were kept: one entry for each rule and column."""
-    checks = marking(stage.present, stage.sure, stage.types)
-    texts = stage.texts
-    counted = [f"count(*) FILTER ({mark_name(i)})" for i, _ in checks]
-    counted += [f"count(*) FILTER ({null_name(c)})" for c in texts]
-    counts = engine.query(
-        f"SELECT {', '.join(f'{c} AS c{i}' for i, c in enumerate(counted))} FROM {stage.rows} WHERE {kept}"
-    ).row(0)
-    found = {i: n for (i, _), n in zip(checks, counts, strict=False) if n}
-    shown = [i for i in found if has_value(CHECKS[i], stage.present)]
-    examples: dict[str, Any] = {}
-    if shown:
-        values = ", ".join(f"MIN({value_name(i)}) AS {value_name(i)}" for i in shown)
-        examples = engine.query(f"SELECT {values} FROM {stage.rows} WHERE {kept}").row(0, named=True)
-    result = [
-        {
-            "action": CHECKS[i].action,
-            "rule": CHECKS[i].rule,
-            "column_name": CHECKS[i].column,
-            "value": examples.get(value_name(i)),
-            "rows": n,
-        }
-        for i, n in found.items()
+def counters(stage: Stage) -> Sequence[tuple[Note, str]]:
+    """What may be repaired or flagged in the rows of a stage, and the SQL condition under which it was."""
+    checks: list[tuple[Note, str]] = [
+        ((c.action, c.rule, c.column), mark_name(i))
+        for i, c in marking(stage.present, stage.sure, stage.types)
     ]
-    return result + [
-        {"action": "repaired", "rule": "null_text", "column_name": column, "rows": n}
-        for column, n in sorted(zip(texts, counts[len(checks) :], strict=True))
-        if n
+    return checks + [(("repaired", "null_text", c), null_name(c)) for c in sorted(stage.texts)]
+
+
+def examples(
+    stage: Stage, where: str, notes: Collection[Note], engine: Engine
+) -> dict[tuple[str, Note], str]:
+    """Day and what was found -> the least of the texts that it was found in, where there is one."""
+    shown = {
+        (c.action, c.rule, c.column): value_name(i)
+        for i, c in enumerate(CHECKS)
+        if (c.action, c.rule, c.column) in notes and has_value(c, stage.present)
+    }
+    if not shown:
+        return {}
+    values = ", ".join(f"MIN({value}) AS {value}" for value in shown.values())
+    found = engine.query(
+        f"SELECT CAST(__day AS VARCHAR) AS day, {values} FROM {stage.rows} WHERE {where} GROUP BY ALL"
+    )
+    return {
+        (row["day"], note): row[value] for row in found.iter_rows(named=True) for note, value in shown.items()
+    }
+
+
+def gathered(days: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Values repaired or flagged in the rows of all days: one entry for each rule and column.
+
+    Args:
+        days: Of each, `noted`: [action, rule, column, rows, example or None] a list.
+    """
+    found: dict[Note, tuple[int, list[str]]] = {}
+    for day in days:
+        for action, rule, column, rows, example in day["noted"]:
+            n, texts = found.get((action, rule, column), (0, []))
+            found[action, rule, column] = n + rows, [*texts, *([] if example is None else [example])]
+    return [
+        {
+            "action": note[0],
+            "rule": note[1],
+            "column_name": note[2],
+            "value": min(texts, default=None),
+            "rows": rows,
+        }
+        for note, (rows, texts) in sorted(
+            found.items(), key=lambda item: (ORDER.get(item[0], len(CHECKS)), item[0])
+        )
     ]
 
 

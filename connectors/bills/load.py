@@ -1,25 +1,27 @@
-"""Reads the files of a bill in one scan and writes each month's FOCUS facts, with totals and issues beside them.
+"""Reads the files of a bill and writes each month's FOCUS facts, with totals and issues beside them.
 
-The statement belongs to `connectors/bills/stage.py`, the rules to `rules.py`, what native columns mean to the
-formats.
+Where the pipeline knows an earlier version of a month, only the days that differ are read (`days.py`). The statement
+belongs to `connectors/bills/stage.py`, the rules to `rules.py`, what native columns mean to the formats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from connectors.base import ISSUES_SCHEMA, Engine, Loaded, Slice, SourceError
 from connectors.bills.copies import repeated
+from connectors.bills.days import EVERYTHING, SURVEY, Plan, Survey, mapping_key, memory, plan, survey
 from connectors.bills.direct import own_types, view
 from connectors.bills.files import BillFile, shapes, verify
-from connectors.bills.issues import REJECTED, effective_cost, noted, rejected, totals
+from connectors.bills.issues import KEPT, REJECTED, counters, effective_cost, examples, gathered, rejected
 from connectors.bills.rules import NOT_STATED
-from connectors.bills.stage import Bill, Stage, native_sql, stage_sql
+from connectors.bills.stage import Bill, Stage, native_sql, row_hash, stage_sql
 from connectors.sql import identifier, literals
 from models import tables
 
@@ -47,44 +49,55 @@ def load_bill(
     try:
         groups = tuple(shapes(files, engine))
         natives = tuple(bill.to_focus(shape) for shape in groups)
+        text = Stage("", bill, groups, natives)
+        text = replace(text, rows=f"({_statement(text)})")
         parts = [
             own_types(bill, shape, native, engine) for shape, native in zip(groups, natives, strict=True)
         ]
         direct = [part for part in parts if part is not None]
+        stages = {s.period: text for s in slices}
         if len(direct) == len(groups):
-            for item in slices:
-                yield _loaded(item, view(bill, item.period, direct, engine), work, engine)
-        else:
+            stages = {s.period: view(bill, s.period, direct, engine) for s in slices}
+        key = mapping_key(text, engine)
+        with ThreadPoolExecutor(1) as threads:
+            intact = threads.submit(verify, files)
+            months = [_month(s, stages[s.period], key, files, engine) for s in slices]
             path = work / f"stage-{slices[0].period}-{slices[-1].period}.parquet"
             try:
-                staged = _stage(Stage("", bill, groups, natives), slices, files, path, engine)
-                for item in slices:
-                    yield _loaded(item, staged, work, engine)
+                if len(direct) < len(groups):
+                    # a file, since reading CSV and text again for each question would cost more
+                    engine.copy(
+                        f"SELECT * FROM {text.rows} WHERE {' OR '.join(m.where for m in months)}", path
+                    )
+                    rows = f"read_parquet({literals([path])}, hive_partitioning=false)"
+                    stages = {s.period: replace(text, rows=rows) for s in slices}
+                else:
+                    stages |= {
+                        m.item.period: view(bill, m.item.period, direct, engine, m.plan.days)
+                        for m in months
+                        if m.plan.days
+                    }
+                intact.result()
+                for month in months:
+                    loaded = _loaded(month, stages[month.item.period], key, work, engine)
+                    if loaded is None:
+                        afresh = [replace(month.item, earlier=None)]
+                        yield from load_bill(bill, afresh, files, work / "afresh", engine)
+                    else:
+                        yield loaded
             finally:
                 path.unlink(missing_ok=True)
     except Error as error:
         raise SourceError(_explain(error, files)) from error
 
 
-def _stage(
-    stage: Stage, slices: Sequence[Slice], files: Sequence[BillFile], path: Path, engine: Engine
-) -> Stage:
-    """The stage as a file, since reading CSV and text again for each question would cost more."""
-    months = ", ".join(f"DATE '{s.period}'" for s in slices)
-    sql = stage_sql(
-        [native_sql(s, n) for s, n in zip(stage.shapes, stage.natives, strict=True)],
-        stage.present,
-        stage.bill.source,
-        stage.bill.tier,
-        sure=stage.sure,
-    )
-    with ThreadPoolExecutor(1) as threads:
-        intact = threads.submit(verify, files)
-        try:
-            engine.copy(f"SELECT * FROM ({sql}) WHERE __month IN ({months})", path)
-        finally:
-            intact.result()
-    return replace(stage, rows=f"read_parquet({literals([path])}, hive_partitioning=false)")
+def _statement(stage: Stage, days: Sequence[str] = ()) -> str:
+    """The statement over all files as text, for all rows or only those of some days."""
+    natives = [
+        native_sql(shape, native, hashed=row_hash(shape, native), days=days)
+        for shape, native in zip(stage.shapes, stage.natives, strict=True)
+    ]
+    return stage_sql(natives, stage.present, stage.bill.source, stage.bill.tier, sure=stage.sure)
 
 
 def _explain(error: Exception, files: Sequence[BillFile]) -> str:
@@ -100,41 +113,108 @@ def _explain(error: Exception, files: Sequence[BillFile]) -> str:
     )
 
 
-def _loaded(item: Slice, stage: Stage, work: Path, engine: Engine) -> Loaded:
-    mine = f"__month = DATE '{item.period}'"
-    kept = f"{mine} AND __reject IS NULL AND NOT __skip"
-    found = noted(stage, kept, engine)
+@dataclass(frozen=True)
+class _Month:
+    """One slice to be read: how much of it, and what the delivery holds where that has been looked at."""
+
+    item: Slice
+    plan: Plan = EVERYTHING
+    found: Survey | None = None
+
+    @property
+    def where(self) -> str:
+        """SQL condition of the rows to read."""
+        return f"(__month = DATE '{self.item.period}' AND {self.plan.condition})"
+
+
+def _month(item: Slice, stage: Stage, key: str, files: Sequence[BillFile], engine: Engine) -> _Month:
+    """How to read a slice. Rows that two files repeat are looked for in all rows, so there nothing is left out."""
+    earlier = item.earlier
+    if earlier is None or earlier.memory.get("key") != key or not _named_once(item, files):
+        return _Month(item)
+    rows = engine.query(
+        f"SELECT {SURVEY} FROM {stage.rows} WHERE __month = DATE '{item.period}' GROUP BY day, currency"
+    )
+    found = survey(rows.rows(named=True))
+    return _Month(item, plan(earlier, found), found)
+
+
+def _named_once(item: Slice, files: Sequence[BillFile]) -> bool:
+    """No file can repeat another: a manifest names each once, or there is one only."""
+    return "manifests" in item.detail or sum(item.period in f.months for f in files) == 1
+
+
+def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -> Loaded | None:
+    """A slice; None where it turns out that all its rows must be read: what a commitment cost may depend on them."""
+    item, chosen = month.item, month.plan
+    looked, read = _read(month, stage, engine)
+    if chosen.kept and any(rule == NOT_STATED for d in read.values() for _, rule, *_ in d["noted"]):
+        return None
+    found = month.found or looked
+    where = f"{month.where} AND {KEPT}"
     columns = {c.name: identifier(c.name) for c in tables.FOCUS.columns}
-    if any(i["rule"] == NOT_STATED for i in found):
-        columns["EffectiveCost"] = f"CAST({effective_cost(stage, kept)} AS DECIMAL(38,12))"
+    remembered = memory(key, found, chosen, read)
+    days = remembered["days"].values()
+    issues = [*rejected(stage, month.where, engine)] if any(d["rejected"] for d in days) else []
+    issues += gathered(days)
+    if any(i["rule"] == NOT_STATED for i in issues):
+        columns["EffectiveCost"] = f"CAST({effective_cost(stage, where)} AS DECIMAL(38,12))"
+        remembered = {}
     selected = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in columns.items())
     facts = work / f"cost-and-usage-{item.period}.parquet"
-    loaded = engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {kept}", facts)
-    counts = engine.query(
-        f"SELECT count(*) FILTER (NOT __is_part) AS read, count(*) FILTER (__skip) AS skipped, "
-        f"count(*) FILTER ({REJECTED}) AS rejected FROM {stage.rows} WHERE {mine}"
-    ).row(0, named=True)
-    issues = [*rejected(stage, mine, engine)] if counts["rejected"] else []
-    issues += found
-    if "manifests" not in item.detail:  # a manifest names each file once
-        issues += repeated(stage, kept, engine)
-    if counts["skipped"]:
+    new = {}
+    if chosen.fresh is None or chosen.fresh:
+        engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {where}", facts)
+        new = {tables.FOCUS.name: facts}
+    if "manifests" not in item.detail:
+        issues += repeated(stage, where, engine)
+    skipped = sum(d.skipped for d in found.days.values())
+    if skipped:
         issues.append(
             {
                 "action": "flagged",
                 "rule": next(n.skip_rule for n in stage.natives if n.skip != "FALSE"),
                 "column_name": "BilledCost",
-                "rows": counts["skipped"],
+                "rows": skipped,
             }
         )
     ignored = sorted({c for n in stage.natives for c in n.ignored})
     notes = [item.detail.get("note", ""), f"columns not used: {', '.join(ignored)}" if ignored else ""]
     return Loaded(
         slice=item,
-        facts={tables.FOCUS.name: facts},
-        rows_read=counts["read"],
-        rows_loaded=loaded,
-        totals=totals(stage, mine, engine),
+        facts=new,
+        rows_read=sum(d.read for d in found.days.values()),
+        rows_loaded=sum(d["loaded"] for d in days),
+        totals=found.totals,
         issues=pl.DataFrame(issues, schema=ISSUES_SCHEMA, orient="row"),
         note="; ".join(n for n in notes if n),
+        kept=chosen.parts,
+        memory=remembered if stage.bill.by_row else {},
     )
+
+
+def _read(month: _Month, stage: Stage, engine: Engine) -> tuple[Survey, Mapping[str, Mapping[str, Any]]]:
+    """What the rows to read hold, in one scan, and day -> loaded, rejected, noted."""
+    if month.plan.fresh == ():
+        return Survey(), {}
+    counted = counters(stage)
+    counts = "".join(
+        f", count(*) FILTER ({KEPT} AND {condition}) AS n{i}" for i, (_, condition) in enumerate(counted)
+    )
+    rows = engine.query(
+        f"SELECT {SURVEY}, count(*) FILTER ({KEPT}) AS loaded, count(*) FILTER ({REJECTED}) AS rejected{counts} "
+        f"FROM {stage.rows} WHERE {month.where} GROUP BY day, currency"
+    ).rows(named=True)
+    there = {note for i, (note, _) in enumerate(counted) if any(row[f"n{i}"] for row in rows)}
+    shown = examples(stage, f"{month.where} AND {KEPT}", there, engine)
+    result: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        of = result.setdefault(row["day"], {"loaded": 0, "rejected": 0, "noted": []})
+        of["loaded"] += row["loaded"]
+        of["rejected"] += row["rejected"]
+        of["noted"] += [
+            [*note, row[f"n{i}"], shown.get((row["day"], note))]
+            for i, (note, _) in enumerate(counted)
+            if row[f"n{i}"]
+        ]
+    return survey(rows), result

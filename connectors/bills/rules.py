@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from connectors.sql import identifier, literal, literals
+from connectors.sql import identifier, literal
 from models import focus
 
 MISSING = "missing_mandatory"
@@ -49,7 +49,7 @@ def amount(text: str, currency: str) -> str:
     as_text = f"CAST({text} AS VARCHAR)"
     bare = f"regexp_replace({as_text}, '[-$,()\\s]', '', 'g')"
     negative = f"regexp_matches({as_text}, '[-(]')"
-    meant = f"regexp_full_match({as_text}, {literal(WRITTEN)}) AND ({as_text} NOT LIKE '%$%' OR list_contains({literals(DOLLARS)}, trim({currency})))"
+    meant = f"regexp_full_match({as_text}, {literal(WRITTEN)}) AND ({as_text} NOT LIKE '%$%' OR regexp_full_match(trim({currency}), {literal('|'.join(DOLLARS))}))"
     return (
         f"COALESCE(TRY_CAST({text} AS DECIMAL(38,12)), CASE WHEN {meant} THEN "
         f"TRY_CAST(CASE WHEN {negative} THEN '-' ELSE '' END || {bare} AS DECIMAL(38,12)) END)"

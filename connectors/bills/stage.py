@@ -6,8 +6,10 @@ What is wrong with a row is decided in `connectors/bills/rules.py`; running the 
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from connectors.base import SourceError
 from connectors.bills.files import Shape
@@ -80,6 +82,7 @@ class Bill:
         to_focus: The format.
         numbers: The native column holds numbers: in Parquet it may be read in its own type.
         moments: The native column holds moments, likewise.
+        by_row: What a row means does not depend on the other rows.
     """
 
     source: str
@@ -87,6 +90,7 @@ class Bill:
     to_focus: Format
     numbers: Callable[[str], bool] = lambda _: False
     moments: Callable[[str], bool] = lambda _: False
+    by_row: bool = True
 
 
 @dataclass(frozen=True)
@@ -150,11 +154,38 @@ def require(columns: Mapping[str, str], needed: Sequence[str], shape: Shape) -> 
             raise SourceError(msg)
 
 
-def native_sql(shape: Shape, native: Native, *, numbered: bool = False) -> str:
-    """The rows of a shape as FOCUS text columns, with `__row` (from 1 within the scan) if numbered."""
+def row_hash(shape: Shape, native: Native) -> str:
+    """SQL of a hash of a native row: of the columns that the mapping uses, as they are in the file."""
+    sql = native_sql(replace(shape, scan="bill"), native)
+    names = [
+        text if re.fullmatch(r"c\d+", text) else identifier(column) for column, text in shape.text.items()
+    ]
+    used = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql)]
+    return f"hash({', '.join([literal(hashlib.sha256(sql.encode()).hexdigest()), *used])})"
+
+
+def native_sql(
+    shape: Shape,
+    native: Native,
+    *,
+    numbered: bool = False,
+    hashed: str = "CAST(NULL AS UBIGINT)",
+    days: Sequence[str] = (),
+) -> str:
+    """The rows of a shape as FOCUS columns.
+
+    Args:
+        shape: The files.
+        native: What a format makes of them.
+        numbered: With `__row`, from 1 within the scan.
+        hashed: SQL of `__hash`: `row_hash` of the shape as text.
+        days: Only charges that start on these days (ISO dates, UTC) are wanted; others may be left out.
+    """
     columns = [f"{native.focus.get(c, 'CAST(NULL AS VARCHAR)')} AS {identifier(c)}" for c in NAMES]
     months = ", ".join(f"DATE '{m}'" for m in shape.months)
     scan = f"(SELECT *, row_number() OVER () AS __row FROM {shape.scan})" if numbered else shape.scan
+    if days:
+        scan = f"(SELECT * FROM {scan} WHERE {_starts_on(days, shape, native)})"
     if native.parts:
         parts = f"list_concat([CAST(NULL AS VARCHAR)], {native.parts})"
         scan = f"(SELECT *, unnest({parts}) AS __part FROM {scan})"
@@ -170,8 +201,23 @@ def native_sql(shape: Shape, native: Native, *, numbered: bool = False) -> str:
         f"DATE '{shape.default_month}' AS __default_month",
         f"[{months}] AS __months",
         f"{'__row' if numbered else 'CAST(NULL AS BIGINT)'} AS __row",
+        f"{hashed} AS __hash",
     ]
     return f"SELECT {', '.join(columns)} FROM {scan}"
+
+
+def _starts_on(days: Sequence[str], shape: Shape, native: Native) -> str:
+    """SQL condition over native columns, so that whole row groups of Parquet can be passed over."""
+    start = native.focus["ChargePeriodStart"]
+    types = {identifier(column): type_ for column, type_ in shape.types.items()}
+    moment = (
+        start if types.get(start) == "TIMESTAMP" else f"CAST(TRY_CAST({start} AS TIMESTAMPTZ) AS TIMESTAMP)"
+    )
+    ways = (f"({moment} >= DATE '{day}' AND {moment} < DATE '{day}' + INTERVAL 1 DAY)" for day in days)
+    first, last = min(days), max(days)
+    return (
+        f"{moment} >= DATE '{first}' AND {moment} < DATE '{last}' + INTERVAL 1 DAY AND ({' OR '.join(ways)})"
+    )
 
 
 def stage_sql(
@@ -196,9 +242,9 @@ def stage_sql(
         types: FOCUS column -> DuckDB type of its value; where it is not here, a text that may stand for null.
 
     Returns:
-        SQL whose extra columns are `__month` (the slice), `__reject` (number of the first rejecting check that
+        SQL whose extra columns are `__month` (the slice), `__day` (of the charge, UTC), `__reject` (number of the first rejecting check that
         holds), `__mark_N` (check N holds, of the others), `__null_X` (column X had a text for null), `__value_N`
-        (the text that check N found), `__cost`, `__currency` (native texts), `__skip`, `__file` and `__row`.
+        (the text that check N found), `__cost`, `__currency` (native texts), `__skip`, `__file`, `__row` and `__hash`.
     """
     own = types or {}
     texts = texts_for_null(present, sure, own)
@@ -221,15 +267,15 @@ def stage_sql(
     return (
         f"WITH native AS ({' UNION ALL '.join(natives)}), "
         f"clean AS (SELECT {', '.join([*clean, *nulls])}, "
-        "__cost, __currency, __skip, __cost_kind, __model_api, __not_stated, __is_part, __file, __default_month, __months, __row "
-        "FROM native), "
+        "__cost, __currency, __skip, __cost_kind, __model_api, __not_stated, __is_part, __file, __default_month, __months, __row, "
+        "__hash FROM native), "
         f"typed AS (SELECT *, {', '.join(values_typed)} FROM clean), "
         f"dated AS (SELECT *, {named} AS __named FROM typed), "
         "placed AS (SELECT *, CASE WHEN len(__months) > 1 AND list_contains(__months, __named) THEN __named "
         "ELSE __default_month END AS __month FROM dated) "
-        f"SELECT {', '.join(_output(source, tier))}, __month, CASE {rejects} END AS __reject, "
+        f"SELECT {', '.join(_output(source, tier))}, __month, CAST({t('ChargePeriodStart')} AS DATE) AS __day, CASE {rejects} END AS __reject, "
         f"{', '.join([*marks, *map(null_name, texts), *values])}, "
-        "__cost, __currency, __skip, __is_part, __file, __row FROM placed"
+        "__cost, __currency, __skip, __is_part, __file, __row, __hash FROM placed"
     )
 
 

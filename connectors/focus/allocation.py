@@ -6,11 +6,9 @@ What a row means for its owner belongs to `models/tags.py`: AllocatedTags count 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from connectors.base import Engine
-from connectors.sql import files
 
 TOLERANCE = "0.0001"
 """By how much ratios of one origin, which are rounded, may miss 1."""
@@ -22,14 +20,13 @@ ORIGIN = (
 """Rows that agree in these columns were one charge: FOCUS has no id for it."""
 
 
-def faults(facts: Path, engine: Engine) -> Iterator[dict[str, Any]]:
-    """Issues of the split rows of a month: one entry for each rule, with the number of rows.
+def faults(rows: str, engine: Engine) -> Iterator[dict[str, Any]]:
+    """Issues of the split rows of a month (SQL table expression): one entry for each rule, with the number of rows.
 
     - allocation_ratios: the ratios of one origin sum to 1 neither in total nor for each unit; nor can they be read
     - allocation_without_method: an allocated resource or its tags on a row that names no method
     - repeated_tags: a tag that is in Tags and, with the same value, in AllocatedTags
     """
-    rows = f"read_parquet({files([facts])}, hive_partitioning=false)"
     ratio = "TRY_CAST(json_extract_string(e, '$.AllocatedRatio') AS DECIMAL(24,12))"
     elements = "CAST(json_extract(CAST(AllocatedMethodDetails AS JSON), '$.Elements[*]') AS JSON[])"
     units = f"""

@@ -100,14 +100,13 @@ def _native(shape: Shape) -> str:
     return f"SELECT {', '.join(selected)} FROM {shape.scan}"
 
 
-def disagreements(facts: Path, contracts: Path, engine: Engine) -> Iterator[dict[str, Any]]:
-    """Issues of charges whose ContractApplied does not agree with the commitments: one entry for each rule.
+def disagreements(rows: str, contracts: Path, engine: Engine) -> Iterator[dict[str, Any]]:
+    """Issues of charges (SQL table expression) whose ContractApplied does not agree with the commitments, by rule.
 
     - unknown_commitment: it names a commitment that the files do not have
     - other_currency: the charge is billed in another currency than the commitment
     - applied_exceeds_commitment: what is applied in the month alone is more than the whole commitment
     """
-    rows = f"read_parquet({sql_files([facts])}, hive_partitioning=false)"
     known = f"read_parquet({sql_files([contracts])}, hive_partitioning=false)"
     applied = f"""SELECT BillingCurrency AS currency, json_extract_string(e, '$.ContractCommitmentId') AS id,
         TRY_CAST(json_extract_string(e, '$.ContractCommitmentAppliedCost') AS DECIMAL(38,12)) AS cost

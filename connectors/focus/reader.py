@@ -138,8 +138,7 @@ class FocusReader:
 
     def _checked(self, loaded: Loaded, files: Sequence[BillFile], work: Path, engine: Engine) -> Loaded:
         """With what later versions of FOCUS add: checks of split costs, and the commitments of contracts."""
-        facts = loaded.facts[tables.FOCUS.name]
-        issues = list(faults(facts, engine)) if any(map(_splits, files)) else []
+        issues = list(faults(loaded.rows, engine)) if any(map(_splits, files)) else []
         keys = json.loads(loaded.slice.detail.get(CONTRACTS, "[]"))
         if not keys:
             return _noted(loaded, issues)
@@ -151,7 +150,7 @@ class FocusReader:
         ]
         path = work / f"contract-commitment-{loaded.slice.period}.parquet"
         read, written, found = load_contracts(self.context.name, bills, path, engine)
-        issues += [*found, *disagreements(facts, path, engine)]
+        issues += [*found, *disagreements(loaded.rows, path, engine)]
         return replace(
             _noted(loaded, issues),
             facts={**loaded.facts, tables.CONTRACT_COMMITMENT.name: path},

@@ -109,7 +109,7 @@ INGESTS = Table(
         n("rows_rejected", "int", "Rows in ops.quarantine with action `rejected`"),
         n("rows_repaired", "int", "Values repaired"),
         c("objects", "json", "Files read: name, size, etag or hash"),
-        c("facts", "json", "Fact files written: table -> file"),
+        c("facts", "json", "Fact files: table -> files"),
         c("read_at", "timestamp", "When it was read, UTC"),
         c("note", "text", "What the reader remarked"),
         c(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +22,7 @@ from connectors.sql import identifier, literal
 from pipelines.bench.generate import SEPTEMBER, deliver
 from pipelines.bench.measure import Work
 from pipelines.engines.duckdb import DuckDBEngine
-from pipelines.facts import FactStore
+from pipelines.facts import FactStore, SliceFacts
 from pipelines.reduce import daily_costs
 
 KIND = "aws_cur2"
@@ -52,6 +53,7 @@ def update(root: Path, data: Path, *, reduce: bool = True, listed: bool = True) 
     window = Window(DONE.date(), DONE)
     store, reduced, work_folder = FactStore(data / "facts"), data / "reduced", data / "work"
     reduced.mkdir(parents=True, exist_ok=True)
+    current = data / "current.json"
     options = Cur2Reader.Options.model_validate({"kind": KIND, "location": str(root)})
     if listed:
         Cur2Reader(options, context).slices(window)
@@ -60,7 +62,16 @@ def update(root: Path, data: Path, *, reduce: bool = True, listed: bool = True) 
         reader = Cur2Reader(options, context)
         offered = reader.slices(window)
         found = {s.period: store.find("bench", s.period, s.fingerprint) for s in offered}
-        changed = [s for s in offered if found[s.period] is None]
+        known = (
+            {f.period: f for f in map(SliceFacts.from_json, json.loads(current.read_text()))}
+            if current.is_file()
+            else {}
+        )
+        changed = [
+            replace(s, earlier=known[s.period].earlier if s.period in known else None)
+            for s in offered
+            if found[s.period] is None
+        ]
         if changed:
             with DuckDBEngine(temp=work_folder / "spill") as engine:
                 for loaded in reader.load(changed, work_folder, engine):
@@ -68,6 +79,7 @@ def update(root: Path, data: Path, *, reduce: bool = True, listed: bool = True) 
                         "bench", KIND, loaded, DONE.replace(tzinfo=None)
                     )
         facts = [f for f in found.values() if f is not None]
+        current.write_text(json.dumps([f.to_json() for f in facts]))
         costs = daily_costs(facts, {}, reduced) if reduce else None
         return {
             "read": len(changed),

@@ -38,7 +38,8 @@ def test_commit_and_find(tmp_path: Path) -> None:
     assert found.status == "unchanged"
     assert found.totals == {"USD": Decimal("1.10")}
     assert found.rows == {"read": 5, "loaded": 2, "rejected": 3, "repaired": 0}
-    assert pl.read_parquet(found.path("focus.cost_and_usage")).height == 2
+    (part,) = found.parts("focus.cost_and_usage")
+    assert pl.read_parquet(part.file).height == 2
     issues = store.issues(found)
     assert issues is not None
     assert issues["rows"].to_list() == [3]

@@ -20,6 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.base import Window
+from connectors.parts import current_rows
+from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import SliceFacts
 from pipelines.ingest import RequiredSourceError, ingest
 from pipelines.run import Run
@@ -92,7 +94,8 @@ def state(site: Site, slices: list[SliceFacts]) -> dict[date, tuple[Any, ...]]:
     for facts in slices:
         rows: Counter[str] = Counter()
         for table in facts.tables:
-            frame = pl.read_parquet(facts.path(table))
+            with DuckDBEngine() as engine:
+                frame = engine.query(f"SELECT * FROM {current_rows(facts.parts(table))}")
             rows.update(f"{table} {row}" for row in frame.iter_rows())
         issues = facts.folder / "issues.parquet"
         noted: Counter[str] = Counter()

@@ -1,0 +1,58 @@
+"""FOCUS rows that lie in several Parquet files, some of which hold days that were delivered again since.
+
+This is the one place that says which rows count; whoever reads facts asks `current_rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from connectors.sql import files
+
+DAY = 'CAST("ChargePeriodStart" AS DATE)'
+"""SQL: the day (UTC) that decides whether a row of a part still counts."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A Parquet file with rows of a table.
+
+    Attributes:
+        file: The file.
+        without: Days (UTC) whose rows in this file no longer count: they are in a later part, or gone.
+    """
+
+    file: Path
+    without: tuple[date, ...] = ()
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What the version of a month that was read last left, for a reader to build on.
+
+    Attributes:
+        parts: Its files of FOCUS rows.
+        memory: What the reader wanted to know again.
+    """
+
+    parts: tuple[Part, ...] = ()
+    memory: Mapping[str, Any] = field(default_factory=dict)
+
+
+def current_rows(parts: Sequence[Part]) -> str:
+    """SQL table expression of the rows of all parts that count; there must be a part."""
+    whole = [p.file for p in parts if not p.without]
+    selects = [f"SELECT * FROM {_scan(whole)}"] if whole else []
+    for part in parts:
+        if part.without:
+            days = ", ".join(f"DATE '{day}'" for day in part.without)
+            selects.append(f"SELECT * FROM {_scan([part.file])} WHERE {DAY} NOT IN ({days})")
+    return f"({' UNION ALL BY NAME '.join(selects)})"
+
+
+def _scan(paths: Sequence[Path]) -> str:
+    return f"read_parquet({files(paths)}, union_by_name=true, hive_partitioning=false)"
