@@ -84,7 +84,7 @@ def test_rows_of_a_card() -> None:
         datetime.fromisoformat("2026-09-02"),
     )
     assert (first["ServiceProviderName"], first["RegionName"]) == ("Owned hardware", "dc1")
-    assert (first["ServiceCategory"], first["AvailabilityZone"]) == ("Compute", None)
+    assert (first["ServiceCategory"], first["AvailabilityZone"]) == ("AI and Machine Learning", None)
     assert first["BillingPeriodEnd"] == datetime.fromisoformat("2026-10-01")
 
 
