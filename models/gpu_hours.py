@@ -5,7 +5,7 @@ What the hours cost belongs to `models/gpu.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -18,6 +18,9 @@ CARD = ("day", "site", "node", "gpu")
 SUMS = ("energy_kwh", "energy_estimated_kwh", "energy_cost", "energy_estimated_cost")
 TOLERANCE = 1e-6
 """Hours (3.6 ms) and shares that are only noise of floating point."""
+
+BESIDE = 0.1
+"""Hours for which a card that replaces another may be seen beside it in one hour: samples and clocks are not exact."""
 
 SLICES = {r"\bA30\b": 4, r"RTX PRO 6000": 4}
 """Model of a card -> compute slices of a whole card, where they are not 7 (NVIDIA MIG user guide)."""
@@ -60,7 +63,8 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
     A MIG slice counts as its compute slices by those of the card; slices that do not exist while others are
     observed are unallocated. What no row covers is unknown. Rows of one card that cover more than the day
     (overlapping holders in one hour) are scaled down in proportion, and reported. More use than time held is
-    impossible: it counts as unknown use, and is reported.
+    impossible: it counts as unknown use, and is reported. A node has the cards that were seen in it at once
+    (`slots`): cards that follow each other (replaced, moved here or away) have one day between them.
 
     Args:
         hourly: `telemetry.gpu_hourly` with owners from `ownership.label`.
@@ -87,14 +91,23 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
     observed = pl.concat(
         [rows.filter(pl.col("state") != "unknown").select(*CARD, "hours"), absent.select(*CARD, "hours")]
     )
+    at_once = pl.concat(
+        [rows.filter(pl.col("state") != "unknown").select(*CARD, "hour", "hours"), absent.drop("gpu_model")]
+    )
+    node = ["day", "site", "node"]
+    dark = (pl.col("capacity") - pl.col("hours")).clip(lower_bound=0.0)
     cards = (
         rows.group_by(CARD)
         .agg(pl.col("gpu_model").max(), pl.col("units").max())
         .join(observed.group_by(CARD).agg(pl.col("hours").sort().sum()), on=CARD, how="left")
         .with_columns(pl.col("hours").fill_null(0.0))
         .pipe(with_capacity, sites)
+        .join(slots(at_once), on=node, how="left", nulls_equal=True)
+        .with_columns(slots=pl.max_horizontal("units", pl.col("slots").fill_null(0)))
         .with_columns(
-            unknown=_above_noise(pl.col("capacity") - pl.col("hours")),
+            unknown=_above_noise(
+                dark * unseen_share(dark, pl.min_horizontal("slots", pl.len().over(node)), node, "capacity")
+            ),
             excess=_above_noise(pl.col("hours") - pl.col("capacity")),
         )
         .with_columns(
@@ -106,6 +119,40 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
         registered, on=["site", "node", "day"], how="anti"
     )
     return Hours(_holders(rows, absent, cards), _anomalies(rows, cards, unregistered))
+
+
+def slots(seen: pl.DataFrame) -> pl.DataFrame:
+    """How many cards a node had at once: the greatest sum of card hours in any of its hours, less BESIDE, rounded up.
+
+    Args:
+        seen: CARD, hour and hours (of a whole card).
+
+    Returns:
+        day, site, node, slots (Int64).
+    """
+    card = seen.group_by(*CARD, "hour").agg(pl.col("hours").sum().clip(upper_bound=1.0))
+    return (
+        card.group_by("day", "site", "node", "hour")
+        .agg(pl.col("hours").sum())
+        .group_by("day", "site", "node")
+        .agg(slots=(pl.col("hours").max() - BESIDE).ceil().cast(pl.Int64))
+    )
+
+
+def unseen_share(dark: pl.Expr, slots_: pl.Expr, over: Sequence[str], capacity: str | float) -> pl.Expr:
+    """The part of each card's time without samples in which its node had it: 1 unless cards followed each other.
+
+    Args:
+        dark: Time of the card without samples.
+        slots_: Cards that the node has.
+        over: Columns of what the cards share.
+        capacity: Time of a card.
+    """
+    whole = pl.col(capacity) if isinstance(capacity, str) else pl.lit(capacity)
+    taken = (whole - dark).sum().over(over)
+    missing = (slots_ * whole - taken).clip(lower_bound=0.0)
+    total = dark.sum().over(over)
+    return pl.when(total > TOLERANCE).then((missing / total).clip(upper_bound=1.0)).otherwise(1.0)
 
 
 def _above_noise(hours: pl.Expr) -> pl.Expr:
@@ -258,7 +305,6 @@ def _holders(rows: pl.DataFrame, absent: pl.DataFrame, cards: pl.DataFrame) -> p
 
 
 def _anomalies(rows: pl.DataFrame, cards: pl.DataFrame, unregistered: pl.DataFrame) -> pl.DataFrame:
-    crowded = cards.with_columns(seen=pl.len().over("day", "site", "node"))
     found = {
         "no asset": (
             unregistered,
@@ -267,8 +313,8 @@ def _anomalies(rows: pl.DataFrame, cards: pl.DataFrame, unregistered: pl.DataFra
             .otherwise(pl.lit("energy not measured")),
         ),
         "more cards than units": (
-            crowded.filter(pl.col("seen") > pl.col("units")),
-            pl.format("{} cards seen, {} registered", pl.col("seen").max(), pl.col("units").min()),
+            cards.filter(pl.col("slots") > pl.col("units")),
+            pl.format("{} cards seen, {} registered", pl.col("slots").max(), pl.col("units").min()),
         ),
         "overlapping holders": (
             cards.filter(pl.col("excess") > 0),

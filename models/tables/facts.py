@@ -69,7 +69,19 @@ CONTRACT_COMMITMENT = Table(
 GPU_HOURLY = Table(
     "telemetry.gpu_hourly",
     "One hour of one GPU or MIG slice under one holder, reduced from samples.",
-    ("source", "gpu", "mig_id", "hour", "namespace", "pod", "team", "workload", "allocated", "sampled"),
+    (
+        "source",
+        "gpu",
+        "mig_id",
+        "node",
+        "hour",
+        "namespace",
+        "pod",
+        "team",
+        "workload",
+        "allocated",
+        "sampled",
+    ),
     (
         n("hour", "timestamp", HOUR),
         n("day", "date", "Local calendar day of the site in which the hour starts"),
