@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from models import mig
 from models.config import DIMENSIONS, Site
 from models.energy import cost_by_site, with_capacity
 from models.ratecard import Days, is_asked
@@ -21,9 +22,6 @@ TOLERANCE = 1e-6
 
 BESIDE = 0.1
 """Hours for which a card that replaces another may be seen beside it in one hour: samples and clocks are not exact."""
-
-SLICES = {r"\bA30\b": 4, r"RTX PRO 6000": 4}
-"""Model of a card -> compute slices of a whole card, where they are not 7 (NVIDIA MIG user guide)."""
 
 ANOMALIES = pl.Schema(
     {
@@ -201,27 +199,64 @@ def rented_hours(hourly: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFram
 
 
 def weighted(rows: pl.DataFrame) -> pl.DataFrame:
-    """Adds whole_card, weight (share of the card; NULL for a profile unknown), state, and `impossible` use."""
-    whole: pl.Expr = pl.lit(7)
-    for model, count in SLICES.items():
-        whole = pl.when(pl.col("gpu_model").str.contains(model)).then(pl.lit(count)).otherwise(whole)
-    slices = pl.col("mig_profile").str.extract(r"(?:^|\.)(\d+)g\.").cast(pl.Float64)
+    """Adds whole_card, weight (share of the card), state, `impossible` use, and what is wrong with a slice.
+
+    The weight is NULL, and the time of the row unknown, for a profile that the card has not (`alien` says why), and
+    where the slices that are there at once do not fit the card (`misfit`; `models/mig.py`).
+    """
     whole_card = pl.col("mig_profile").is_null() & pl.col("mig_id").is_null()
     used, observed = pl.col("used_hours"), pl.col("observed_hours")
-    return rows.with_columns(
-        whole_card=whole_card, weight=pl.when(whole_card).then(1.0).when(slices <= whole).then(slices / whole)
-    ).with_columns(
-        state=pl.when(pl.col("weight").is_null() | pl.col("allocated").is_null())
-        .then(pl.lit("unknown"))
-        .when("allocated")
-        .then(pl.lit("allocated"))
-        .otherwise(pl.lit("unallocated")),
-        impossible=(used < 0) | (used > observed * (1 + TOLERANCE) + TOLERANCE) | ~used.is_finite(),
+    kind = ["gpu_model", "mig_profile"]
+    kinds = rows.filter(~whole_card).select(kind).unique()
+    found = [(mig.share(*row), row[0], row[1]) for row in kinds.iter_rows()]
+    kinds = kinds.with_columns(
+        share=pl.Series([s for s, _, _ in found], dtype=pl.Float64),
+        alien=pl.Series(
+            [None if s else mig.misfit(m, (p or "no profile",)) for s, m, p in found], dtype=pl.String
+        ),
     )
+    rows = rows.join(kinds, on=kind, how="left", nulls_equal=True, maintain_order="left").with_columns(
+        share=pl.when(whole_card).then(1.0).otherwise("share"), alien=pl.when(~whole_card).then("alien")
+    )
+    misfits = _misfits(rows.filter(~whole_card & pl.col("alien").is_null()))
+    rows = rows.join(misfits, on=[*CARD, "hour"], how="left", nulls_equal=True, maintain_order="left")
+    return (
+        rows.with_columns(whole_card=whole_card, weight=pl.when(pl.col("misfit").is_null()).then("share"))
+        .with_columns(
+            state=pl.when(pl.col("weight").is_null() | pl.col("allocated").is_null())
+            .then(pl.lit("unknown"))
+            .when("allocated")
+            .then(pl.lit("allocated"))
+            .otherwise(pl.lit("unallocated")),
+            impossible=(used < 0) | (used > observed * (1 + TOLERANCE) + TOLERANCE) | ~used.is_finite(),
+        )
+        .drop("share")
+    )
+
+
+def _misfits(slices: pl.DataFrame) -> pl.DataFrame:
+    """CARD, hour and misfit of hours whose slices do not fit their card together.
+
+    Slices that are each there for more than half of an hour are there at once; of others it is not known.
+    """
+    hour = [*CARD, "hour"]
+    layouts = (
+        slices.group_by(*hour, "mig_id", "mig_profile")
+        .agg(pl.col("gpu_model").drop_nulls().max(), pl.col("observed_hours").sum())
+        .filter(pl.col("observed_hours") > 0.5 + TOLERANCE)
+        .group_by(hour)
+        .agg(pl.col("gpu_model").drop_nulls().max(), layout=pl.col("mig_profile").sort())
+    )
+    kinds = layouts.select("gpu_model", "layout").unique()
+    why = [mig.misfit(model, tuple(layout)) for model, layout in kinds.iter_rows()]
+    kinds = kinds.with_columns(misfit=pl.Series(why, dtype=pl.String)).drop_nulls("misfit")
+    return layouts.join(kinds, on=["gpu_model", "layout"], nulls_equal=True).select(*hour, "misfit")
 
 
 def _placed(rows: pl.DataFrame) -> pl.DataFrame:
     """Adds hours and used in hours of a whole card, and absent: the hours of slices that do not exist.
+
+    Where the profile of a slice cannot be read, what the others leave is not known.
 
     A row of the whole card that nobody holds, beside rows of slices, carries the card's energy; its time is
     that of the slices, so only what it covers beyond them counts.
@@ -235,13 +270,16 @@ def _placed(rows: pl.DataFrame) -> pl.DataFrame:
         .group_by(hour)
         .agg(sliced=pl.col("observed_hours").max(), present=pl.col("weight").sum())
     )
+    unread = pl.col("alien").is_not_null()
     carrier = pl.col("whole_card") & (pl.col("state") == "unallocated") & pl.col("sliced").is_not_null()
     hours = pl.col("observed_hours") * pl.col("weight").fill_null(0.0)
     return (
         rows.join(slices, on=hour, how="left", nulls_equal=True)
         .with_columns(
             hours=pl.when(carrier).then((hours - pl.col("sliced")).clip(lower_bound=0.0)).otherwise(hours),
-            absent=_above_noise(pl.col("sliced") * (1 - pl.col("present"))),
+            absent=pl.when(~unread.any().over(hour)).then(
+                _above_noise(pl.col("sliced") * (1 - pl.col("present")))
+            ),
         )
         .with_columns(
             used=pl.when(~pl.col("impossible")).then(
@@ -329,9 +367,10 @@ def _anomalies(rows: pl.DataFrame, cards: pl.DataFrame, unregistered: pl.DataFra
             ),
         ),
         "unknown MIG profile": (
-            rows.filter(pl.col("weight").is_null()),
-            pl.format("profile {}", pl.col("mig_profile").first().fill_null("missing")),
+            rows.filter(pl.col("alien").is_not_null()),
+            pl.col("alien").first(),
         ),
+        "MIG layout does not fit": (rows.filter(pl.col("misfit").is_not_null()), pl.col("misfit").first()),
     }
     frames = [
         frame.group_by("site", "node", "gpu")

@@ -128,6 +128,8 @@ def stage(run: Run) -> Metadata:
         for s in slices
         if (found := run.facts.issues(s)) is not None
     ]
+    if (contradictions := run.read_frame("contradictions")).height:
+        issues.append(contradictions)
     if issues:
         frames[tables.QUARANTINE.name] = pl.concat([tables.QUARANTINE.conform(i) for i in issues])
     frames[tables.INGESTS.name] = _ingests(run)

@@ -181,7 +181,7 @@ def test_a_slice_that_only_carries_energy_takes_no_hours() -> None:
 @pytest.mark.parametrize(
     ("model", "profile", "share"),
     [
-        ("NVIDIA A100", "1g.10gb+me", 1 / 7),
+        ("NVIDIA A100-SXM4-80GB", "1g.10gb+me", 1 / 7),
         ("NVIDIA A30", "2g.12gb", 2 / 4),
         ("NVIDIA H100", "1c.4g.40gb", 4 / 7),
     ],
@@ -195,7 +195,40 @@ def test_a_profile_that_cannot_be_read_leaves_the_hours_unknown() -> None:
     rows = [hour(h, mig_id="1", mig_profile="big") for h in range(24)]
     got = compute(*rows)
     assert by_state(got, "gpu_hours_capacity", "energy_kwh") == {"unknown": (24, 12)}
-    assert issues(*rows) == [("unknown MIG profile", "n1", "g1", 24, "profile big")]
+    (found,) = issues(*rows)
+    assert found[:4] == ("unknown MIG profile", "n1", "g1", 24)
+    assert found[4].startswith(
+        "big on NVIDIA H100: has profiles that the card has not; allowed are 1g.10gb, 1g.20gb, "
+    )
+
+
+def test_a_layout_that_does_not_fit_its_card_leaves_its_hours_unknown() -> None:
+    model = "NVIDIA H100 80GB HBM3"
+    rows = [
+        hour(h, gpu_model=model, mig_id=i, mig_profile=p, energy_kwh=0.1)
+        for h in range(24)
+        for i, p in (("1", "3g.40gb"), ("2", "3g.40gb"), ("3", "1g.10gb" if h < 6 else "?"))
+    ]
+    got = compute(*rows)
+    # Six hours of 3g + 3g + 1g: 7 compute slices, but 9 of 8 memory slices. After them 2 x 3/7 held, 1/7 unknown.
+    hours = by_state(got.group_by("state").agg(pl.col("gpu_hours_capacity").sum()), "gpu_hours_capacity")
+    assert hours == {"allocated": (pytest.approx(18 * 6 / 7),), "unknown": (pytest.approx(6 + 18 / 7),)}
+    assert got["energy_kwh"].sum() == pytest.approx(7.2)
+    assert got.select(pl.sum_horizontal(COSTS).sum()).item() == Decimal("101.08")  # 100 + 7.2 kWh x 0.15
+    found, alien = issues(*rows)
+    assert alien[:4] == ("unknown MIG profile", "n1", "g1", 18)
+    assert found[:4] == ("MIG layout does not fit", "n1", "g1", 18)
+    assert found[4].startswith(
+        f"1g.10gb + 3g.40gb + 3g.40gb on {model}: needs 7 compute and 9 memory slices; allowed"
+    )
+
+
+def test_slices_before_and_after_a_card_is_cut_anew_are_no_layout() -> None:
+    half = {"observed_hours": 0.5, "used_hours": 0.25, "energy_kwh": 0.1}
+    rows = [
+        hour(0, mig_id=str(i), mig_profile=p, **half) for i, p in enumerate(["4g.40gb", "3g.40gb", "7g.80gb"])
+    ]
+    assert not issues(*rows)
 
 
 def test_silent_cards_cost_too() -> None:

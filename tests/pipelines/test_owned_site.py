@@ -179,3 +179,12 @@ def test_nothing_is_lost(published: Path) -> None:
     total = small.query(published, "SELECT sum(effective_cost) FROM marts.chargeback_daily")
     assert total == [(Decimal("4020.52"),)]
     assert small.query(published, "SELECT max(difference) FROM ops.reconciliation") == [(0,)]
+
+
+def test_a_card_without_asset_is_told(published: Path) -> None:
+    rows = small.query(
+        published, "SELECT source, period, action, rule, value, rows, location FROM ops.quarantine"
+    )
+    assert [r[1:] for r in rows] == [
+        (SECOND, "flagged", "no_asset", "12.0 kWh without a price", 24, "dc1/n4/g6")
+    ]
