@@ -8,6 +8,7 @@ Rules:
   Every MIG instance repeats the energy of the whole card, so it is shared among the instances sampled at that moment
   by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card.
 - Energy of hours of a holder in which no step has a counter or gauge is NULL; where some have, theirs is the energy.
+- Without a pod the batch job (`hpc_job`) holds the card; it is the pod, and the workload where none is named.
 - `observed_hours` and `used_hours` of a MIG instance are its own hours, not weighted by slices.
 - Samples without utilisation are taken at the mean of the others of the hour under that holder.
 - A gap is bridged where the samples on both sides have a readable counter. What it used belongs to nobody known: rows
@@ -41,7 +42,7 @@ def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock 
     return f"""
         WITH ordered AS (
             SELECT *, LEAD(ts) OVER (PARTITION BY gpu, mig_id ORDER BY ts, {order}) AS t1
-            FROM (SELECT * REPLACE (COALESCE(mig_id, mig_profile) AS mig_id) FROM {samples} WHERE ts IS NOT NULL AND gpu IS NOT NULL)
+            FROM (SELECT * EXCLUDE (hpc_job) REPLACE (COALESCE(mig_id, mig_profile) AS mig_id, COALESCE(pod, hpc_job) AS pod, COALESCE(workload, CASE WHEN pod IS NULL THEN hpc_job END) AS workload) FROM {samples} WHERE ts IS NOT NULL AND gpu IS NOT NULL)
         ), held AS (
             SELECT *, ts AS t0, date_diff('microsecond', ts, t1) AS us, {_SLICES} AS slices,
                    pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated
