@@ -12,7 +12,7 @@ import polars as pl
 
 from models.config import DIMENSIONS, Asset, Site
 from models.energy import with_pue
-from models.gpu_hours import ANOMALIES, refuse_impossible, weighted
+from models.gpu_hours import ANOMALIES, refuse_impossible, slots, unseen_share, weighted
 from models.money import split
 from models.ratecard import Days
 from models.supplies import NODE, SUPPLY, supplied_nodes, supply_hours
@@ -170,12 +170,17 @@ def _dark(cards: pl.DataFrame, meters: pl.DataFrame, nodes: pl.DataFrame) -> pl.
         bridged=(pl.col("energy_estimated_kwh") > 0).any(),
     )
     dark = pl.max_horizontal(1 - pl.col("seen_hours").fill_null(0.0), 0.0)
+    present = cards.select("day", *CARD_HOUR, "hours")
+    there = counts.select(*NODE, "units").join(slots(present), on=NODE, how="left")
+    most = there.select(*NODE, slots=pl.max_horizontal("units", pl.col("slots").fill_null(0)))
     return (
         pl.concat([seen, unseen])
         .join(nodes.select(*NODE, "supply"), on=NODE)
         .join(meters.select("day", *SUPPLY), on=["day", "site", "supply"])
         .join(covered, on=CARD_HOUR, how="left")
-        .with_columns(hours=dark)
+        .join(most, on=NODE, how="left")
+        .with_columns(hours=dark * unseen_share(dark, pl.col("slots"), [*NODE, "hour"], 1.0))
+        .drop("slots")
         .filter((pl.col("hours") > NOISE) & ~pl.col("bridged").fill_null(value=False))
         .drop("seen_hours", "bridged")
         .with_columns(

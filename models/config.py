@@ -301,6 +301,7 @@ class Gates(Frozen):
         gpu_coverage_min: Observed / installed GPU-hours of the worst site.
         untagged_max_share: Effective cost without an owner / all effective cost, of the worst currency.
         api_charged_twice_max: Providers and months of model APIs whose money both a gateway and a bill put into the ledger.
+        accounts_billed_twice_max: Accounts and months that a legacy CUR and a CUR 2.0 both bill.
         api_variance_max_share: Difference between gateway, provider's usage and bill by the latter, of the worst month
             that is over, model and kind of token; a warning.
         not_ready_max_months: Months of required sources whose delivery cannot be read yet.
@@ -312,6 +313,7 @@ class Gates(Frozen):
     gpu_coverage_min: Share | None = None
     untagged_max_share: Share | None = None
     api_charged_twice_max: Annotated[int, Field(ge=0)] = 0
+    accounts_billed_twice_max: Annotated[int, Field(ge=0)] = 0
     api_variance_max_share: Share | None = None
     not_ready_max_months: Annotated[int, Field(ge=0)] = 0
 

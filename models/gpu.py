@@ -50,7 +50,8 @@ def daily_parts(
     """The cost of every card and day, in parts that add up to it exactly.
 
     The fixed cost of a node (depreciation and opex) is split evenly over its cards: as many as are
-    registered, or as were seen if that is more. A card's fixed cost is split over its hours: used (direct)
+    registered, or as were seen at once if that is more; cards that follow each other in a node on one day, by the
+    hours that each was there. A card's fixed cost is split over its hours: used (direct)
     and idle of each holder, unallocated and unknown. Held hours of unknown use are direct. Energy stays with
     the hours in which it was measured or estimated; a holder's is direct. Energy that is not known costs nothing.
 
@@ -89,10 +90,9 @@ def daily_parts(
         ),
     ]
     rows = pl.concat([*kinds, _unseen(servers, hours, sites)], how="diagonal")
-    cards = rows.select(CARD).unique().sort(CARD).join(servers, on=["day", "site", "node"], how="left")
-    cards = split(
-        cards.with_columns(one=pl.lit(1.0)), ["day", "site", "node"], "node_cost", "one", "card_cost"
-    )
+    cards = rows.group_by(CARD).agg(pl.col("gpu_hours").sort().sum().round(6)).sort(CARD)
+    cards = cards.join(servers, on=["day", "site", "node"], how="left")
+    cards = split(cards, ["day", "site", "node"], "node_cost", "gpu_hours", "card_cost")
     rows = rows.sort(*CARD, "cost_kind", "state", "mig_profile", *DIMENSIONS).join(
         cards.select(*CARD, "card_cost", "asset", "currency"), on=CARD, how="left", maintain_order="left"
     )

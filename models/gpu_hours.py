@@ -5,11 +5,12 @@ What the hours cost belongs to `models/gpu.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from models import mig
 from models.config import DIMENSIONS, Site
 from models.energy import cost_by_site, with_capacity
 from models.ratecard import Days, is_asked
@@ -19,8 +20,8 @@ SUMS = ("energy_kwh", "energy_estimated_kwh", "energy_cost", "energy_estimated_c
 TOLERANCE = 1e-6
 """Hours (3.6 ms) and shares that are only noise of floating point."""
 
-SLICES = {r"\bA30\b": 4, r"RTX PRO 6000": 4}
-"""Model of a card -> compute slices of a whole card, where they are not 7 (NVIDIA MIG user guide)."""
+BESIDE = 0.1
+"""Hours for which a card that replaces another may be seen beside it in one hour: samples and clocks are not exact."""
 
 ANOMALIES = pl.Schema(
     {
@@ -60,7 +61,8 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
     A MIG slice counts as its compute slices by those of the card; slices that do not exist while others are
     observed are unallocated. What no row covers is unknown. Rows of one card that cover more than the day
     (overlapping holders in one hour) are scaled down in proportion, and reported. More use than time held is
-    impossible: it counts as unknown use, and is reported.
+    impossible: it counts as unknown use, and is reported. A node has the cards that were seen in it at once
+    (`slots`): cards that follow each other (replaced, moved here or away) have one day between them.
 
     Args:
         hourly: `telemetry.gpu_hourly` with owners from `ownership.label`.
@@ -87,14 +89,23 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
     observed = pl.concat(
         [rows.filter(pl.col("state") != "unknown").select(*CARD, "hours"), absent.select(*CARD, "hours")]
     )
+    at_once = pl.concat(
+        [rows.filter(pl.col("state") != "unknown").select(*CARD, "hour", "hours"), absent.drop("gpu_model")]
+    )
+    node = ["day", "site", "node"]
+    dark = (pl.col("capacity") - pl.col("hours")).clip(lower_bound=0.0)
     cards = (
         rows.group_by(CARD)
         .agg(pl.col("gpu_model").max(), pl.col("units").max())
         .join(observed.group_by(CARD).agg(pl.col("hours").sort().sum()), on=CARD, how="left")
         .with_columns(pl.col("hours").fill_null(0.0))
         .pipe(with_capacity, sites)
+        .join(slots(at_once), on=node, how="left", nulls_equal=True)
+        .with_columns(slots=pl.max_horizontal("units", pl.col("slots").fill_null(0)))
         .with_columns(
-            unknown=_above_noise(pl.col("capacity") - pl.col("hours")),
+            unknown=_above_noise(
+                dark * unseen_share(dark, pl.min_horizontal("slots", pl.len().over(node)), node, "capacity")
+            ),
             excess=_above_noise(pl.col("hours") - pl.col("capacity")),
         )
         .with_columns(
@@ -106,6 +117,40 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
         registered, on=["site", "node", "day"], how="anti"
     )
     return Hours(_holders(rows, absent, cards), _anomalies(rows, cards, unregistered))
+
+
+def slots(seen: pl.DataFrame) -> pl.DataFrame:
+    """How many cards a node had at once: the greatest sum of card hours in any of its hours, less BESIDE, rounded up.
+
+    Args:
+        seen: CARD, hour and hours (of a whole card).
+
+    Returns:
+        day, site, node, slots (Int64).
+    """
+    card = seen.group_by(*CARD, "hour").agg(pl.col("hours").sum().clip(upper_bound=1.0))
+    return (
+        card.group_by("day", "site", "node", "hour")
+        .agg(pl.col("hours").sum())
+        .group_by("day", "site", "node")
+        .agg(slots=(pl.col("hours").max() - BESIDE).ceil().cast(pl.Int64))
+    )
+
+
+def unseen_share(dark: pl.Expr, slots_: pl.Expr, over: Sequence[str], capacity: str | float) -> pl.Expr:
+    """The part of each card's time without samples in which its node had it: 1 unless cards followed each other.
+
+    Args:
+        dark: Time of the card without samples.
+        slots_: Cards that the node has.
+        over: Columns of what the cards share.
+        capacity: Time of a card.
+    """
+    whole = pl.col(capacity) if isinstance(capacity, str) else pl.lit(capacity)
+    taken = (whole - dark).sum().over(over)
+    missing = (slots_ * whole - taken).clip(lower_bound=0.0)
+    total = dark.sum().over(over)
+    return pl.when(total > TOLERANCE).then((missing / total).clip(upper_bound=1.0)).otherwise(1.0)
 
 
 def _above_noise(hours: pl.Expr) -> pl.Expr:
@@ -154,27 +199,64 @@ def rented_hours(hourly: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFram
 
 
 def weighted(rows: pl.DataFrame) -> pl.DataFrame:
-    """Adds whole_card, weight (share of the card; NULL for a profile unknown), state, and `impossible` use."""
-    whole: pl.Expr = pl.lit(7)
-    for model, count in SLICES.items():
-        whole = pl.when(pl.col("gpu_model").str.contains(model)).then(pl.lit(count)).otherwise(whole)
-    slices = pl.col("mig_profile").str.extract(r"(?:^|\.)(\d+)g\.").cast(pl.Float64)
+    """Adds whole_card, weight (share of the card), state, `impossible` use, and what is wrong with a slice.
+
+    The weight is NULL, and the time of the row unknown, for a profile that the card has not (`alien` says why), and
+    where the slices that are there at once do not fit the card (`misfit`; `models/mig.py`).
+    """
     whole_card = pl.col("mig_profile").is_null() & pl.col("mig_id").is_null()
     used, observed = pl.col("used_hours"), pl.col("observed_hours")
-    return rows.with_columns(
-        whole_card=whole_card, weight=pl.when(whole_card).then(1.0).when(slices <= whole).then(slices / whole)
-    ).with_columns(
-        state=pl.when(pl.col("weight").is_null() | pl.col("allocated").is_null())
-        .then(pl.lit("unknown"))
-        .when("allocated")
-        .then(pl.lit("allocated"))
-        .otherwise(pl.lit("unallocated")),
-        impossible=(used < 0) | (used > observed * (1 + TOLERANCE) + TOLERANCE) | ~used.is_finite(),
+    kind = ["gpu_model", "mig_profile"]
+    kinds = rows.filter(~whole_card).select(kind).unique()
+    found = [(mig.share(*row), row[0], row[1]) for row in kinds.iter_rows()]
+    kinds = kinds.with_columns(
+        share=pl.Series([s for s, _, _ in found], dtype=pl.Float64),
+        alien=pl.Series(
+            [None if s else mig.misfit(m, (p or "no profile",)) for s, m, p in found], dtype=pl.String
+        ),
     )
+    rows = rows.join(kinds, on=kind, how="left", nulls_equal=True, maintain_order="left").with_columns(
+        share=pl.when(whole_card).then(1.0).otherwise("share"), alien=pl.when(~whole_card).then("alien")
+    )
+    misfits = _misfits(rows.filter(~whole_card & pl.col("alien").is_null()))
+    rows = rows.join(misfits, on=[*CARD, "hour"], how="left", nulls_equal=True, maintain_order="left")
+    return (
+        rows.with_columns(whole_card=whole_card, weight=pl.when(pl.col("misfit").is_null()).then("share"))
+        .with_columns(
+            state=pl.when(pl.col("weight").is_null() | pl.col("allocated").is_null())
+            .then(pl.lit("unknown"))
+            .when("allocated")
+            .then(pl.lit("allocated"))
+            .otherwise(pl.lit("unallocated")),
+            impossible=(used < 0) | (used > observed * (1 + TOLERANCE) + TOLERANCE) | ~used.is_finite(),
+        )
+        .drop("share")
+    )
+
+
+def _misfits(slices: pl.DataFrame) -> pl.DataFrame:
+    """CARD, hour and misfit of hours whose slices do not fit their card together.
+
+    Slices that are each there for more than half of an hour are there at once; of others it is not known.
+    """
+    hour = [*CARD, "hour"]
+    layouts = (
+        slices.group_by(*hour, "mig_id", "mig_profile")
+        .agg(pl.col("gpu_model").drop_nulls().max(), pl.col("observed_hours").sum())
+        .filter(pl.col("observed_hours") > 0.5 + TOLERANCE)
+        .group_by(hour)
+        .agg(pl.col("gpu_model").drop_nulls().max(), layout=pl.col("mig_profile").sort())
+    )
+    kinds = layouts.select("gpu_model", "layout").unique()
+    why = [mig.misfit(model, tuple(layout)) for model, layout in kinds.iter_rows()]
+    kinds = kinds.with_columns(misfit=pl.Series(why, dtype=pl.String)).drop_nulls("misfit")
+    return layouts.join(kinds, on=["gpu_model", "layout"], nulls_equal=True).select(*hour, "misfit")
 
 
 def _placed(rows: pl.DataFrame) -> pl.DataFrame:
     """Adds hours and used in hours of a whole card, and absent: the hours of slices that do not exist.
+
+    Where the profile of a slice cannot be read, what the others leave is not known.
 
     A row of the whole card that nobody holds, beside rows of slices, carries the card's energy; its time is
     that of the slices, so only what it covers beyond them counts.
@@ -188,13 +270,16 @@ def _placed(rows: pl.DataFrame) -> pl.DataFrame:
         .group_by(hour)
         .agg(sliced=pl.col("observed_hours").max(), present=pl.col("weight").sum())
     )
+    unread = pl.col("alien").is_not_null()
     carrier = pl.col("whole_card") & (pl.col("state") == "unallocated") & pl.col("sliced").is_not_null()
     hours = pl.col("observed_hours") * pl.col("weight").fill_null(0.0)
     return (
         rows.join(slices, on=hour, how="left", nulls_equal=True)
         .with_columns(
             hours=pl.when(carrier).then((hours - pl.col("sliced")).clip(lower_bound=0.0)).otherwise(hours),
-            absent=_above_noise(pl.col("sliced") * (1 - pl.col("present"))),
+            absent=pl.when(~unread.any().over(hour)).then(
+                _above_noise(pl.col("sliced") * (1 - pl.col("present")))
+            ),
         )
         .with_columns(
             used=pl.when(~pl.col("impossible")).then(
@@ -258,7 +343,6 @@ def _holders(rows: pl.DataFrame, absent: pl.DataFrame, cards: pl.DataFrame) -> p
 
 
 def _anomalies(rows: pl.DataFrame, cards: pl.DataFrame, unregistered: pl.DataFrame) -> pl.DataFrame:
-    crowded = cards.with_columns(seen=pl.len().over("day", "site", "node"))
     found = {
         "no asset": (
             unregistered,
@@ -267,8 +351,8 @@ def _anomalies(rows: pl.DataFrame, cards: pl.DataFrame, unregistered: pl.DataFra
             .otherwise(pl.lit("energy not measured")),
         ),
         "more cards than units": (
-            crowded.filter(pl.col("seen") > pl.col("units")),
-            pl.format("{} cards seen, {} registered", pl.col("seen").max(), pl.col("units").min()),
+            cards.filter(pl.col("slots") > pl.col("units")),
+            pl.format("{} cards seen, {} registered", pl.col("slots").max(), pl.col("units").min()),
         ),
         "overlapping holders": (
             cards.filter(pl.col("excess") > 0),
@@ -283,9 +367,10 @@ def _anomalies(rows: pl.DataFrame, cards: pl.DataFrame, unregistered: pl.DataFra
             ),
         ),
         "unknown MIG profile": (
-            rows.filter(pl.col("weight").is_null()),
-            pl.format("profile {}", pl.col("mig_profile").first().fill_null("missing")),
+            rows.filter(pl.col("alien").is_not_null()),
+            pl.col("alien").first(),
         ),
+        "MIG layout does not fit": (rows.filter(pl.col("misfit").is_not_null()), pl.col("misfit").first()),
     }
     frames = [
         frame.group_by("site", "node", "gpu")

@@ -1,7 +1,8 @@
-"""What deliveries changed in months read before: rows and money by service and account, and charges that moved."""
+"""What deliveries changed in months read before: rows and money by service and account, charges that moved, accounts that two reports bill."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import polars as pl
@@ -52,6 +53,29 @@ def moved(costs: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
     again = old.join(others, on=same, how="semi", nulls_equal=True)
     sums = again.group_by("source", "billing_month", "currency").agg(pl.col("billed_cost").sum())
     return sums.filter(pl.col("billed_cost") != 0).sort("source", "billing_month", "currency")
+
+
+def billed_twice(costs: pl.DataFrame, one: Collection[str], other: Collection[str]) -> pl.DataFrame:
+    """Accounts and months that sources of two groups both bill, where each source holds all charges of its accounts.
+
+    Args:
+        costs: Daily costs: source, billing_month, sub_account, currency, billed_cost.
+        one: Names of the sources of one group, such as legacy reports.
+        other: Those of the other group, such as CUR 2.0.
+
+    Returns:
+        billing_month, sub_account, currency, source (of `one`), billed_cost (there), source_other, in this order.
+    """
+    keys = ["billing_month", "sub_account", "currency"]
+    known = costs.filter(pl.col("sub_account").is_not_null())
+    bills = [
+        known.filter(pl.col("source").is_in(list(group)))
+        .group_by(*keys, "source")
+        .agg(pl.col("billed_cost").sum())
+        for group in (one, other)
+    ]
+    both = bills[0].join(bills[1].drop("billed_cost"), on=keys, suffix="_other")
+    return both.select(*keys, "source", "billed_cost", "source_other").sort(*keys, "source", "source_other")
 
 
 def _sums(frame: pl.DataFrame, side: str) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from models import tables
-from models.restatement import changes, moved
+from models.restatement import billed_twice, changes, moved
 from pipelines import metrics_file
 from pipelines.checks.metrics import Gate, Verdict, gates, metrics_sql
 from pipelines.engines.duckdb import DuckDBEngine
@@ -128,6 +128,8 @@ def stage(run: Run) -> Metadata:
         for s in slices
         if (found := run.facts.issues(s)) is not None
     ]
+    if (contradictions := run.read_frame("contradictions")).height:
+        issues.append(contradictions)
     if issues:
         frames[tables.QUARANTINE.name] = pl.concat([tables.QUARANTINE.conform(i) for i in issues])
     frames[tables.INGESTS.name] = _ingests(run)
@@ -242,7 +244,11 @@ def check(run: Run) -> list[Verdict]:
         row = (
             connection.sql(
                 metrics_sql(
-                    owned["unregistered"], owned["contradictions"], owned["first_contradiction"], _moved(run)
+                    owned["unregistered"],
+                    owned["contradictions"],
+                    owned["first_contradiction"],
+                    _moved(run),
+                    _billed_twice(run),
                 )
             )
             .pl()
@@ -278,6 +284,20 @@ def _moved(run: Run) -> str:
         f"of {source} {month:%Y-%m}, {currency} {billed:.2f} is billed in another month, too"
         for source, month, currency, billed in moved(run.read_frame("daily_costs"), kept).iter_rows()
     )
+
+
+def _billed_twice(run: Run) -> list[str]:
+    """Accounts that a legacy CUR and a CUR 2.0 both bill for a month, in words."""
+    legacy, current = (
+        [s.name for s in run.config.sources.values() if s.kind == kind] for kind in ("aws_cur", "aws_cur2")
+    )
+    if not (legacy and current):
+        return []
+    found = billed_twice(run.read_frame("daily_costs"), legacy, current)
+    return [
+        f"account {account} in {month:%Y-%m} by {one} and {other}, {currency} {billed:.2f} in {one}"
+        for month, account, currency, one, billed, other in found.iter_rows()
+    ]
 
 
 def _stored(run: Run, known: tuple[Gate, ...]) -> list[Verdict]:

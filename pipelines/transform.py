@@ -90,6 +90,19 @@ def owned_hardware(run: Run) -> Metadata:
         _commit_site(run, f"{SITE}{site}", rows, totals)
     cards = anomalies.filter(pl.col("issue") == "no asset").select("site", "gpu").unique().height
     contradictions = anomalies.filter(pl.col("issue") != "no asset").select("issue", "site", "gpu", "detail")
+    run.write_frame(
+        "contradictions",
+        anomalies.select(
+            source=pl.concat_str(pl.lit(SITE), "site"),
+            period="first_day",
+            action=pl.lit("flagged"),
+            rule=pl.col("issue").str.replace_all(" ", "_").str.to_lowercase(),
+            column_name=pl.lit("gpu"),
+            value="detail",
+            rows="rows",
+            location=pl.concat_str("site", "node", "gpu", separator="/", ignore_nulls=True),
+        ),
+    )
     run.write_json(
         "owned",
         {

@@ -21,6 +21,7 @@ from connectors.azure.columns import Fields, iso
 from connectors.azure.services import FAMILIES, METERS
 from connectors.bills.files import Shape
 from connectors.bills.stage import Native
+from connectors.bills.tags import json_or_text
 from connectors.sql import literal, literals
 
 CATEGORIES = {
@@ -220,6 +221,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "SubAccountName": f["SubscriptionName"],
         "Tags": _object(f["Tags"]),
     }  # fmt: skip
+    info = _object(f["AdditionalInfo"])
     meter = f"lower(concat_ws(' ', {f['MeterCategory']}, {f['MeterSubCategory']}, {f['MeterName']}))"
     ai = f"lower({f['MeterCategory']}) IN ({', '.join(map(literal, METERS['AI and Machine Learning']))})"
     return Native(
@@ -230,4 +232,5 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         skip_rule="in_both_exports",
         model_api=f"{ai} AND regexp_matches({meter}, {literal(MODELS)})",
         ignored=tuple(f.unused()),
+        extras={"x_additional_info": json_or_text(f"TRY_CAST({info} AS JSON)", f["AdditionalInfo"])},
     )

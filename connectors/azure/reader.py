@@ -34,7 +34,7 @@ from connectors.bills.runs import refuse_runs
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions, open_store
 
-VERSION = "azure-export-2"
+VERSION = "azure-export-3"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"

@@ -35,6 +35,10 @@ MODEL_APIS = ("bedrock", "openai", "anthropic", "claude", "gemini", "mistral", "
 
 NAMES = (*(c.name for c in focus.COLUMNS), "ProviderName")
 
+OWN = ("x_source", "x_tier", "x_billing_month", "x_cost_kind")
+EXTRAS = tuple(c.name for c in tables.FOCUS.columns if c.name.startswith("x_") and c.name not in OWN)
+"""Columns beside FOCUS that one provider fills; no rule looks at them."""
+
 
 @dataclass(frozen=True)
 class Native:
@@ -53,6 +57,7 @@ class Native:
         cost_kind: x_cost_kind where the format knows better than the FOCUS columns; NULL elsewhere.
         ignored: Native columns that are not used.
         sure: FOCUS columns whose values the format makes itself, so that no rule needs to look at them.
+        extras: Column of `EXTRAS` -> its value as text, JSON where the table says so. The others are NULL.
     """
 
     focus: Mapping[str, str]
@@ -66,6 +71,7 @@ class Native:
     cost_kind: str = "CAST(NULL AS VARCHAR)"
     ignored: tuple[str, ...] = ()
     sure: frozenset[str] = frozenset()
+    extras: Mapping[str, str] = field(default_factory=dict)
 
 
 Format = Callable[[Shape], Native]
@@ -181,7 +187,8 @@ def native_sql(
         hashed: SQL of `__hash`: `row_hash` of the shape as text.
         days: Only charges that start on these days (ISO dates, UTC) are wanted; others may be left out.
     """
-    columns = [f"{native.focus.get(c, 'CAST(NULL AS VARCHAR)')} AS {identifier(c)}" for c in NAMES]
+    values = {**native.focus, **native.extras}
+    columns = [f"{values.get(c, 'CAST(NULL AS VARCHAR)')} AS {identifier(c)}" for c in (*NAMES, *EXTRAS)]
     months = ", ".join(f"DATE '{m}'" for m in shape.months)
     scan = f"(SELECT *, row_number() OVER () AS __row FROM {shape.scan})" if numbered else shape.scan
     if days:
@@ -266,7 +273,7 @@ def stage_sql(
     ]
     return (
         f"WITH native AS ({' UNION ALL '.join(natives)}), "
-        f"clean AS (SELECT {', '.join([*clean, *nulls])}, "
+        f"clean AS (SELECT {', '.join([*clean, *nulls, *EXTRAS])}, "
         "__cost, __currency, __skip, __cost_kind, __model_api, __not_stated, __is_part, __file, __default_month, __months, __row, "
         "__hash FROM native), "
         f"typed AS (SELECT *, {', '.join(values_typed)} FROM clean), "
@@ -311,6 +318,7 @@ def _output(source: str, tier: str) -> list[str]:
     )
     own = {
         **{c.name: f"COALESCE({t(c.name)}, {identifier(c.name)})" for c in focus.COLUMNS if c.allowed},
+        **{c: identifier(c) for c in EXTRAS},
         "ServiceProviderName": 'COALESCE("ServiceProviderName", "ProviderName")',
         "ProviderName": 'COALESCE("ProviderName", "ServiceProviderName")',
         "x_source": literal(source),

@@ -1,4 +1,4 @@
-"""Tags that a bill has in columns of their own, as one flat JSON object."""
+"""JSON of a bill: tags that it has in columns of their own, and texts that should be JSON."""
 
 from __future__ import annotations
 
@@ -22,3 +22,13 @@ def flat_json(tags: Mapping[str, str]) -> str:
     )
     joined = f"concat_ws(',', {parts})"
     return f"CASE WHEN {joined} <> '' THEN '{{' || {joined} || '}}' END"
+
+
+def json_or_text(content: str, text: str) -> str:
+    """SQL: JSON as every reader takes it; a text that is none is kept as a JSON string.
+
+    Args:
+        content: The text as JSON; NULL where it is none.
+        text: The text.
+    """
+    return f"COALESCE(CAST(json_extract({content}, '$') AS VARCHAR), CAST(to_json({text}) AS VARCHAR))"

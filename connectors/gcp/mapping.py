@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from connectors.bills.files import Shape
 from connectors.bills.stage import Native
+from connectors.bills.tags import flat_json, json_or_text
 from connectors.gcp.columns import PERIOD, Fields, as_json
 from connectors.gcp.services import SERVICE_CATEGORIES
 from connectors.sql import literal
@@ -25,6 +26,9 @@ COMMITMENTS = {
     "FEE_UTILIZATION_OFFSET": "Spend",
 }
 """credits.type -> CommitmentDiscountCategory."""
+
+ADJUSTMENT = ("id", "description", "mode", "type")
+"""Fields of adjustment_info."""
 
 MODELS = "gemini|claude|mistral|llama|palm|deepseek|qwen|generative|imagen|veo |embedding|tokens?([^a-z]|$)"
 """Parts of names of SKUs of Vertex AI that are calls of a managed model, not rented machines."""
@@ -168,6 +172,12 @@ def to_focus(shape: Shape) -> Native:
         "SubAccountName": f["project.name"],
         "Tags": tags(f),
     }
+    above = f["project.ancestors"]
+    extras = {
+        "x_adjustment_info": flat_json({n: f[f"adjustment_info.{n}"] for n in ADJUSTMENT}),
+        "x_project_ancestors": f"nullif({json_or_text(as_json(above), above)}, '[]')",
+        "x_project_ancestry_numbers": f["project.ancestry_numbers"],
+    }
     return Native(
         focus=columns,
         cost=cost,
@@ -175,4 +185,5 @@ def to_focus(shape: Shape) -> Native:
         parts=credit_parts(f["credits"]),
         model_api=f"{service} = 'Vertex AI' AND regexp_matches(lower({sku}), {literal(MODELS)})",
         ignored=tuple(f.unused()),
+        extras=extras,
     )

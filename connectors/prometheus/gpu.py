@@ -47,7 +47,7 @@ class Cards:
 
     Attributes:
         hours: hour, length, gpu, node, exporter_pod, instance, gpu_model, mig_profile, mig_id, slices, namespace, pod,
-            uid, allocated, observed_hours, used_hours, energy_kwh (NULL unknown).
+            uid, job, allocated, observed_hours, present_hours (others aside), used_hours, energy_kwh (NULL unknown).
         gaps: hour, gpu, estimated: energy of gaps, kWh.
         expected: Samples of a full hour.
         dropped: hour, column_name, value, rows: values that were not believed.
@@ -88,7 +88,7 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     frame = one_replica(_named(frame, exporter_pods), ["gpu"])
     known = pl.col("utilisation").is_not_null()
     merged = frame.group_by(*KEYS).agg(
-        pl.col("node", "exporter_pod", "instance", "gpu_model", "mig_profile").drop_nulls().max(),
+        pl.col("node", "exporter_pod", "instance", "gpu_model", "mig_profile", "job").drop_nulls().max(),
         pl.col("count").sum(),
         utilisation=(pl.col("utilisation") * pl.col("count")).sum() / pl.col("count").filter(known).sum(),
         own=pl.when(pl.col("own").is_not_null().any()).then(pl.col("own").sum()),
@@ -99,6 +99,7 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     expected = expected_samples(merged, instance, interval_s)
     rows = merged.join(hours.drop("index"), on="hour").with_columns(
         observed_hours=observed(expected, instance, pl.col("length")),
+        present_hours=pl.min_horizontal(pl.col("count") / expected, "length"),
         slices=pl.col("mig_profile").str.extract(r"(\d+)g").cast(pl.Float64).fill_null(1.0),
         kw=pl.col("kw").fill_nan(None),
     )

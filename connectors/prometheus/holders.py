@@ -5,6 +5,9 @@ What kube-state-metrics says of pods belongs to `kube.py`.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import polars as pl
 
 from connectors.prometheus.question import first_of
@@ -20,10 +23,11 @@ OWN = ("exported_pod", "pod_name")
 
 
 def holders(frame: pl.DataFrame, exporter_pods: str) -> pl.DataFrame:
-    """Puts the workload's namespace, pod and uid under those names, NULL where nobody holds it.
+    """Puts the workload's namespace, pod and uid under those names, NULL where nobody holds it, and adds job.
 
     With `honorLabels: false` the exporter's own pod takes the plain names and the workload's become `exported_`; a
-    series of a free card then has the exporter's pod alone. Without a pod the job holds it.
+    series of a free card then has the exporter's pod alone. Without a pod the job of a batch system holds it: it is the
+    pod, and the job.
 
     Args:
         frame: With the columns of `PODS`, "" where absent.
@@ -41,4 +45,22 @@ def holders(frame: pl.DataFrame, exporter_pods: str) -> pl.DataFrame:
         .then(first_of(["namespace"]))
         .alias("namespace"),
         first_of(["pod_uid"]).alias("uid"),
+        pl.when(~named & plain.is_null()).then(job).alias("job"),
     ).drop("exported_namespace", "exported_pod", "pod_namespace", "pod_name", "pod_uid", "hpc_job")
+
+
+def with_jobs(rows: pl.DataFrame, pattern: str | None, dimensions: Sequence[str]) -> pl.DataFrame:
+    """Fills dimensions of cards that batch jobs hold: from the named groups in the job's name; its workload is the job.
+
+    Args:
+        rows: With job, NULL where none holds the card, and the dimensions.
+        pattern: Regular expression with dimensions as named groups.
+        dimensions: Names of the dimensions.
+    """
+    found: dict[str, pl.Expr] = {}
+    if pattern is not None:
+        groups = pl.col("job").str.extract_groups(pattern)
+        found = {d: groups.struct.field(d).replace("", None) for d in re.compile(pattern).groupindex}
+    if "workload" in dimensions:
+        found["workload"] = pl.coalesce(found["workload"], "job") if "workload" in found else pl.col("job")
+    return rows.with_columns(pl.coalesce(d, e).alias(d) for d, e in found.items() if d in dimensions)

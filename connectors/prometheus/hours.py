@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.meters import with_counts
-from connectors.prometheus import inference, kube, power, power_metrics, servers
+from connectors.prometheus import inference, kube, nodes, power, power_metrics, servers
 from connectors.prometheus.gpu import gpu_hours
+from connectors.prometheus.holders import with_jobs
 from connectors.prometheus.question import GAP_SAMPLES, Question
 from connectors.prometheus.requests import gap_rows
 from connectors.telemetry import local_day
@@ -44,6 +45,7 @@ class Scrapes:
         methods: Ways to measure power, best first.
         meter_nodes: Meter -> node.
         wrap_joules: Range of RAPL counters, None unknown.
+        job_pattern: Regular expression whose named groups are dimensions in the names of batch jobs, None without.
     """
 
     interval_s: float | None
@@ -53,6 +55,7 @@ class Scrapes:
     methods: Sequence[str]
     meter_nodes: Mapping[str, str]
     wrap_joules: float | None
+    job_pattern: str | None = None
 
 
 def read_hours(question: Question, zone: ZoneInfo, scrapes: Scrapes) -> Hours:
@@ -79,14 +82,16 @@ def read_hours(question: Question, zone: ZoneInfo, scrapes: Scrapes) -> Hours:
     cards = gpu_hours(question, scrapes.interval_s, scrapes.exporter_pods, scrapes.bridge_h)
     dropped = [cards.dropped]
     if cards.hours.height:
-        rows = _placed(cards.hours, places)
+        labels = nodes.node_labels(question, scrapes.pod_labels, there)
+        rows = nodes.with_replicas(_placed(cards.hours, places), labels)
         pods = kube.requests(question, there)
         gaps = gap_rows(rows, cards.gaps, pods, question.hours(), GAP_SAMPLES / cards.expected)
         both = pl.concat(
             [rows.with_columns(energy_estimated_kwh=pl.lit(0.0), sampled=pl.lit(value=True)), gaps],
             how="diagonal",
         )
-        frames[GPU_HOURLY] = _by_day(kube.with_owners(both, owners, dimensions), zone)
+        owned = with_jobs(kube.with_owners(both, owners, dimensions), scrapes.job_pattern, dimensions)
+        frames[GPU_HOURLY] = _by_day(nodes.with_node_owners(owned, labels, dimensions), zone)
     models = inference.inference_hours(question, scrapes.interval_s, scrapes.exporter_pods, there)
     if models.height:
         owned = kube.with_owners(models, owners, dimensions)

@@ -13,8 +13,8 @@ import polars as pl
 from connectors.prometheus.question import Question, blank, expected_samples, first_of
 
 POD = ("namespace", "pod", "exported_namespace", "exported_pod", "uid", "exported_uid")
-METRICS = "kube_(pod|namespace)_(labels|annotations)|kube_pod_(owner|info|status_phase|container_resource_requests)|kube_replicaset_owner"
-GPUS = r"nvidia_com_gpu|amd_com_gpu|gpu_intel_com_.*"
+METRICS = "kube_(pod|namespace|job|node)_(labels|annotations)|kube_pod_(owner|info|status_phase|container_resource_requests)|kube_replicaset_owner"
+GPUS = r"nvidia_com_gpu|nvidia_com_gpu_shared|amd_com_gpu|gpu_intel_com_.*"
 """Resources that are whole cards. Slices (`nvidia_com_mig_...`) are told apart by their instance."""
 
 
@@ -28,8 +28,8 @@ def _pods(frame: pl.DataFrame) -> pl.DataFrame:
 def pod_labels(question: Question, wanted: Mapping[str, Sequence[str]], there: set[str]) -> pl.DataFrame:
     """What labels, annotations and owners of pods say of who they work for.
 
-    A pod's own label comes first, then its annotation, then the label of its namespace; the workload is, where no
-    label names it, the Deployment or other owner of the pod.
+    A pod's own label or annotation comes first, then the label of the Job that it belongs to, then that of its namespace;
+    the workload is, where no label names it, the Deployment or other owner of the pod. Nodes: `nodes.py`.
 
     Args:
         question: The hours.
@@ -57,8 +57,15 @@ def pod_labels(question: Question, wanted: Mapping[str, Sequence[str]], there: s
     space = _info(question, "kube_namespace_labels", labels, there).drop("pod", "uid", "value")
     found = found.join(space, on=["namespace", "hour"], how="left", suffix="_of_namespace")
     found = found.join(_replica_sets(question, there), on=["namespace", "owner_name", "hour"], how="left")
+    job = pl.when(pl.col("owner_kind") == "Job").then("owner_name").alias("job_name")
+    jobs = labels_of(question, "kube_job_labels", ("namespace", "job_name"), labels, there)
+    found = found.with_columns(job).join(
+        jobs, on=["namespace", "job_name", "hour"], how="left", suffix="_of_job"
+    )
     dimensions = {
-        dimension: first_of([*all_, *(f"{n}_of_namespace" for n in all_ if n in labels)])
+        dimension: first_of(
+            [*all_, *(f"{n}_of_{of}" for of in ("job", "namespace") for n in all_ if n in labels)]
+        )
         for dimension, all_ in wanted.items()
     }
     if "workload" in dimensions:
@@ -80,6 +87,26 @@ def _info(question: Question, metric: str, labels: Sequence[str], there: set[str
         found.sort("value", *labels, descending=[True, *(False for _ in labels)])
         .unique(key, keep="first", maintain_order=True)
         .select(*schema, "hour", "value")
+    )
+
+
+def labels_of(
+    question: Question, metric: str, key: Sequence[str], labels: Sequence[str], there: set[str]
+) -> pl.DataFrame:
+    """Labels of a metric's series of jobs or nodes: the key (`exported_` first), hour and the labels, "" where absent.
+
+    Of several series of one key and hour the one with the most samples counts.
+    """
+    schema = pl.Schema({**dict.fromkeys((*key, *labels), pl.String()), "hour": pl.Datetime("us")})
+    if metric not in there or not labels:
+        return schema.to_frame()
+    names = [*key, *(f"exported_{k}" for k in key), *labels]
+    found = question.ask(f"count_over_time({question.gauge(metric)})", names)
+    return (
+        found.with_columns(first_of([f"exported_{k}", k]).alias(k) for k in key)
+        .sort("value", *labels, descending=[True, *(False for _ in labels)])
+        .unique([*key, "hour"], keep="first", maintain_order=True)
+        .select(*schema)
     )
 
 

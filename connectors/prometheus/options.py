@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+import polars as pl
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connectors.base import SourceError, SourceOptions
@@ -40,7 +42,10 @@ class Options(SourceOptions):
         params: More parameters of every question, such as `dedup: "true"` for Thanos.
         tier: Tier of the inference found here.
         scrape_interval_s: Seconds between scrapes; where absent, found from the samples.
-        pod_labels: Dimension -> labels of kube_pod_labels that may hold it, best first; `annotation_` for annotations.
+        pod_labels: Dimension -> labels that may hold it, best first; `annotation_` for annotations. Looked for on the
+            pod, then its Job, its namespace, its node.
+        hpc_job_pattern: Regular expression that finds dimensions in the names of batch jobs (label hpc_job) as named
+            groups, such as `^(?P<team>[a-z]+)-(?P<workload>.+)-[0-9]+$`; a job's workload is else its name.
         exporter_pods: Regular expression of the pods of exporters, which hold no card.
         power_order: Ways to measure a node's power, best first; those left out are not read.
         meter_nodes: Meter or device -> node behind it, where no label of the series says.
@@ -67,6 +72,7 @@ class Options(SourceOptions):
     tier: Literal["cloud", "api", "onprem", "edge"] = "onprem"
     scrape_interval_s: float | None = Field(default=None, gt=0, le=1800)
     pod_labels: dict[Dimension, tuple[str, ...]] = Field(default_factory=lambda: dict(POD_LABELS))
+    hpc_job_pattern: str | None = None
     exporter_pods: str = ".*dcgm-exporter.*"
     power_order: tuple[str, ...] = METHODS
     meter_nodes: dict[str, str] = Field(default_factory=dict)
@@ -103,6 +109,22 @@ class Options(SourceOptions):
             msg = f"{unknown} are no ways to measure power; allowed are {', '.join(METHODS)}"
             raise ValueError(msg)
         return order
+
+    @field_validator("hpc_job_pattern")
+    @classmethod
+    def _named_groups(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            groups = re.compile(value).groupindex
+            pl.Series([""]).str.extract_groups(value)
+        except (re.error, pl.exceptions.PolarsError) as error:
+            msg = f"{value!r} is no regular expression: {error}"
+            raise ValueError(msg) from error
+        if not groups or (wrong := sorted(set(groups) - set(POD_LABELS))):
+            msg = f"{value!r} names {', '.join(wrong) if groups else 'no group'}; allowed are {', '.join(POD_LABELS)}"
+            raise ValueError(msg)
+        return value
 
     @model_validator(mode="after")
     def _one_login(self) -> Options:

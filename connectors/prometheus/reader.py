@@ -20,7 +20,7 @@ from connectors.prometheus.options import Options
 from connectors.prometheus.question import Question, spans
 from connectors.telemetry import day_bounds, fingerprint, issues, site_of, write_days
 
-VERSION = "prometheus-4"
+VERSION = "prometheus-5"
 """Changes whenever the same series would give other facts."""
 
 CHUNK_DAYS = 7
@@ -113,6 +113,7 @@ class PrometheusReader:
             options.power_order,
             options.meter_nodes,
             options.rapl_wrap_joules,
+            options.hpc_job_pattern,
         )
         hours = read_hours(question, self.zone, scrapes)
         frames = {t: hours.of(t, self.context.name, options.site, options.tier) for t in hours.frames}

@@ -80,6 +80,7 @@ GPU = (
     _NAMESPACE,
     _POD,
     *(_text(name) for name in HOLDER[2:]),
+    _text("hpc_job"),
 )
 
 POWER = (

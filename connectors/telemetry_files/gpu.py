@@ -8,10 +8,12 @@ Rules:
   Every MIG instance repeats the energy of the whole card, so it is shared among the instances sampled at that moment
   by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card.
 - Energy of hours of a holder in which no step has a counter or gauge is NULL; where some have, theirs is the energy.
+- Without a pod the batch job (`hpc_job`) holds the card; it is the pod, and the workload where none is named.
 - `observed_hours` and `used_hours` of a MIG instance are its own hours, not weighted by slices.
 - Samples without utilisation are taken at the mean of the others of the hour under that holder.
 - A gap is bridged where the samples on both sides have a readable counter. What it used belongs to nobody known: rows
   with `allocated` NULL, no observed hours and no instance, spread evenly over the time of the gap.
+- A card that moves within an hour has rows of both nodes; a sample that names no node is where the card was that hour.
 - Of several samples of one instance at one moment the last in order of holder counts, one with a holder first.
 """
 
@@ -40,7 +42,7 @@ def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock 
     return f"""
         WITH ordered AS (
             SELECT *, LEAD(ts) OVER (PARTITION BY gpu, mig_id ORDER BY ts, {order}) AS t1
-            FROM (SELECT * REPLACE (COALESCE(mig_id, mig_profile) AS mig_id) FROM {samples} WHERE ts IS NOT NULL AND gpu IS NOT NULL)
+            FROM (SELECT * EXCLUDE (hpc_job) REPLACE (COALESCE(mig_id, mig_profile) AS mig_id, COALESCE(pod, hpc_job) AS pod, COALESCE(workload, CASE WHEN pod IS NULL THEN hpc_job END) AS workload) FROM {samples} WHERE ts IS NOT NULL AND gpu IS NOT NULL)
         ), held AS (
             SELECT *, ts AS t0, date_diff('microsecond', ts, t1) AS us, {_SLICES} AS slices,
                    pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated
@@ -65,14 +67,22 @@ def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock 
             UNION ALL BY NAME
             SELECT hour, gpu, node, gpu_model, 0 AS covered_us, 0.0 AS kwh, kwh * part_us / us AS gap_kwh
             FROM ({by_hour("steps", "NOT observed AND kwh IS NOT NULL", clock)})
+        ), hours AS (
+            SELECT hour, gpu, mig_id, namespace, pod, team, workload, allocated, node,
+                   MAX(gpu_model) AS gpu_model, MAX(mig_profile) AS mig_profile, MAX(project) AS project,
+                   MAX(environment) AS environment, MAX(workload_type) AS workload_type,
+                   SUM(covered_us) AS covered_us, SUM(known_us) AS known_us, SUM(used_us) AS used_us,
+                   SUM(kwh) AS kwh, SUM(gap_kwh) AS gap_kwh
+            FROM parts GROUP BY hour, gpu, mig_id, namespace, pod, team, workload, allocated, node
         )
-        SELECT hour, gpu, mig_id, namespace, pod, team, workload, allocated, MAX(node) AS node,
+        SELECT hour, gpu, mig_id, namespace, pod, team, workload, allocated, place AS node,
                MAX(gpu_model) AS gpu_model, MAX(mig_profile) AS mig_profile, MAX(project) AS project,
                MAX(environment) AS environment, MAX(workload_type) AS workload_type,
                SUM(covered_us) / {HOUR_US} AS observed_hours,
                SUM(used_us) / SUM(known_us) * SUM(covered_us) / {HOUR_US} AS used_hours,
                SUM(kwh) AS energy_kwh, SUM(gap_kwh) AS energy_estimated_kwh
-        FROM parts GROUP BY hour, gpu, mig_id, namespace, pod, team, workload, allocated"""
+        FROM (SELECT *, COALESCE(node, MAX(node) OVER (PARTITION BY hour, gpu)) AS place FROM hours)
+        GROUP BY hour, gpu, mig_id, namespace, pod, team, workload, allocated, place"""
 
 
 def implausible_sql(samples: str, max_step_us: int, bridge_us: int) -> str:

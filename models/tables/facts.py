@@ -32,6 +32,10 @@ FOCUS = Table(
             for c in focus.COLUMNS
         ),
         c("ProviderName", "text", "FOCUS 1.0-1.3 column, kept for queries written for them"),
+        c("x_additional_info", "json", "Azure: AdditionalInfo, such as the size of a machine"),
+        c("x_adjustment_info", "json", "Google Cloud: id, description, mode and type of an adjustment"),
+        c("x_project_ancestors", "json", "Google Cloud: folders and organisation above the project, by name"),
+        c("x_project_ancestry_numbers", "text", "Google Cloud: the same by number, such as `/1/2/`"),
         n("x_source", "text", "Name of the source in the configuration, or `site:NAME` for owned hardware"),
         n("x_tier", "text", "cloud, api, onprem, edge"),
         n("x_billing_month", "date", "First day of the month in which the charge is billed"),
@@ -65,7 +69,19 @@ CONTRACT_COMMITMENT = Table(
 GPU_HOURLY = Table(
     "telemetry.gpu_hourly",
     "One hour of one GPU or MIG slice under one holder, reduced from samples.",
-    ("source", "gpu", "mig_id", "hour", "namespace", "pod", "team", "workload", "allocated", "sampled"),
+    (
+        "source",
+        "gpu",
+        "mig_id",
+        "node",
+        "hour",
+        "namespace",
+        "pod",
+        "team",
+        "workload",
+        "allocated",
+        "sampled",
+    ),
     (
         n("hour", "timestamp", HOUR),
         n("day", "date", "Local calendar day of the site in which the hour starts"),

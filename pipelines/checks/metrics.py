@@ -5,7 +5,7 @@ How bounds are judged (Great Expectations) belongs to `gates.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from babel.numbers import list_currencies
@@ -82,6 +82,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="their money counts twice: take the provider out of the gateway's `bill`; if the two are different contracts, raise gates.api_charged_twice_max",
         ),
         Gate(
+            "accounts_billed_twice", "accounts and months that a legacy CUR and a CUR 2.0 both bill", maximum=bounds.accounts_billed_twice_max,
+            advice="every charge of them counts twice: keep one of the two reports for these months; if CUR 2.0 is filtered so that they share no charge, raise gates.accounts_billed_twice_max",
+        ),
+        Gate(
             "freshness_days", "days since the last day with data, worst source", maximum=bounds.freshness_max_days,
             advice="see ops.sources.last_day: a delivery is late; mend it or raise gates.freshness_max_days",
         ),
@@ -130,7 +134,11 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
 
 
 def metrics_sql(
-    unregistered: int, contradictions: int = 0, first_contradiction: str = "", moved: str = ""
+    unregistered: int,
+    contradictions: int = 0,
+    first_contradiction: str = "",
+    moved: str = "",
+    billed_twice: Sequence[str] = (),
 ) -> str:
     """The one query that gives every metric, one column a gate and `<gate>_detail` where words help.
 
@@ -139,6 +147,7 @@ def metrics_sql(
         contradictions: Cards whose telemetry contradicts the register or itself; known only then, too.
         first_contradiction: The first of them in words.
         moved: Charges of kept months that are billed in another month now, in words.
+        billed_twice: Accounts and months that two kinds of report of one provider bill, each in words.
     """
     variances = " UNION ALL ".join(
         f"SELECT month, provider || ' ' || model || ' ' || token_kind || ': {a} - {b}, {what}' AS name, abs({a}_{b}_{what}_share) AS share "
@@ -209,6 +218,8 @@ def metrics_sql(
             (SELECT string_agg(name, ', ' ORDER BY name) FROM twice) AS api_charged_twice_detail,
             (SELECT max(share) FROM variance) AS api_variance_share,
             (SELECT max_by(name, share) FROM variance) AS api_variance_share_detail,
+            CAST({len(billed_twice)} AS DOUBLE) AS accounts_billed_twice,
+            {literal("; ".join(billed_twice[:3]))} AS accounts_billed_twice_detail,
             CAST((SELECT max(days) FROM fresh) AS DOUBLE) AS freshness_days,
             (SELECT max_by(source, days) FROM fresh) AS freshness_days_detail,
             (SELECT min(share) FROM coverage) AS gpu_coverage,

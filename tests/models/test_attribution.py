@@ -188,6 +188,24 @@ def test_a_facility_meter_takes_no_pue() -> None:
     assert parts["energy_cost"].sum() * 10 == 1  # 1 kWh x 0.10
 
 
+def test_a_card_replaced_under_its_wall_meter_leaves_nothing_to_nobody() -> None:
+    # g1 until noon, g9 after it: each hour one card has 0.5 and the meter shows 0.8.
+    rows = gpu_hourly(
+        *(hour(h) for h in range(12)), *(hour(h, gpu="g9", team="search") for h in range(12, 24))
+    )
+    found = attributed(rows, power(*(meter(h, 0.8) for h in range(24))), server())
+    assert energy(found) == {("g1", "vision"): 9.6, ("g9", "search"): 9.6}
+
+
+def test_nodes_that_exchange_a_card_are_billed_by_their_own_meters() -> None:
+    # g1 leaves n1 for n2 at 01:00. n1 shows 0.8 and then 0.3 of an empty chassis, n2 0.3 and then 0.9.
+    assets = (server(), server(asset="srv-2", node="n2"))
+    rows = gpu_hourly(hour(0), hour(1, node="n2"))
+    other = {"meter": "n2/psu", "node": "n2"}
+    meters = power(meter(0, 0.8), meter(1, 0.3), meter(0, 0.3, **other), meter(1, 0.9, **other))
+    assert energy(attributed(rows, meters, *assets)) == {("g1", "vision"): 1.7, ("g1", None): 0.6}
+
+
 def test_negative_energy_of_a_meter_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"energy_kwh is -1.0 in 1 rows, first: source 'ipmi', meter 'n1/psu'"

@@ -83,6 +83,8 @@ def test_rows_of_a_card() -> None:
         datetime.fromisoformat("2026-09-01"),
         datetime.fromisoformat("2026-09-02"),
     )
+    assert (first["ServiceProviderName"], first["RegionName"]) == ("Owned hardware", "dc1")
+    assert (first["ServiceCategory"], first["AvailabilityZone"]) == ("AI and Machine Learning", None)
     assert first["BillingPeriodEnd"] == datetime.fromisoformat("2026-10-01")
 
 
@@ -98,6 +100,18 @@ def test_rows_of_a_card_say_how_it_was_split() -> None:
     receiver = "team=vision/project=ocr-v2/workload=ocr"
     assert got["AllocatedResourceId"].to_list() == [receiver, None, receiver, receiver, None, None]
     assert got["AllocatedResourceName"].to_list() == ["ocr", None, "ocr", "ocr", None, None]
+
+
+def test_what_a_card_costs_and_draws_sums_to_the_card() -> None:
+    """By hand: a card is 50 a day and drew 12 x 0.5 + 6 x 0.1 = 6.6 kWh at 0.15; 24 hours."""
+    got = ledger(DAY_OF_ONE_CARD, []).filter(pl.col("ResourceId") == "g1")
+    sums = (
+        got.group_by("SkuId").agg(pl.col(*COSTS, "ConsumedQuantity", "PricingQuantity").sum()).sort("SkuId")
+    )
+    assert sums.rows() == [
+        ("energy", *[Decimal("0.99")] * 4, Decimal("6.6"), Decimal("6.6")),
+        ("gpu-hour", *[Decimal(50)] * 4, Decimal(24), Decimal(24)),
+    ]
 
 
 def test_what_nobody_holds_is_not_allocated() -> None:

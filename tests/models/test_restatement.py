@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import polars as pl
 
-from models.restatement import changes
+from models.restatement import billed_twice, changes
 from models.tables import MONEY
 
 SCHEMA = {
@@ -50,3 +51,19 @@ def test_each_group_that_differs_greatest_first() -> None:
 def test_a_group_that_vanished() -> None:
     (found,) = changes(version(("EC2", None, 1, "3")), version())
     assert (found["rows_before"], found["rows_after"], found["billed_cost_after"]) == (1, 0, "0.000000000000")
+
+
+def test_accounts_that_two_groups_of_reports_both_bill() -> None:
+    """Account 1 is in both in September only; account 2 in one each; a charge without account says nothing."""
+    september, october = date(2026, 9, 1), date(2026, 10, 1)
+    rows = [
+        ("old", september, "1", "USD", "2"), ("old", september, "1", "USD", "3"), ("old", october, "1", "USD", "9"),
+        ("new", september, "1", "USD", "5"), ("old", september, "2", "USD", "1"), ("new", october, "2", "USD", "1"),
+        ("old", september, None, "USD", "1"), ("new", september, None, "USD", "1"), ("x", october, "1", "USD", "1"),
+    ]  # fmt: skip
+    schema = {"source": pl.String, "billing_month": pl.Date, "sub_account": pl.String, "currency": pl.String}
+    costs = pl.DataFrame(
+        [(*keys, Decimal(cost)) for *keys, cost in rows], schema=schema | {"billed_cost": MONEY}, orient="row"
+    )
+    found = billed_twice(costs, ["old"], ["new"])
+    assert found.rows() == [(september, "1", "USD", "old", Decimal(5), "new")]

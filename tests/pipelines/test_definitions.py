@@ -69,6 +69,7 @@ def test_graph_by_layer(site: Path) -> None:
         "untagged_share", "freshness_days", "gpu_coverage", "demand_unknown", "energy_balance_kwh",
         "energy_unknown_share", "unregistered_hardware", "stale_sources", "contradicting_telemetry", "kept_months",
         "not_ready_months", "repeated_files", "repeated_rows", "api_charged_twice", "api_variance_share",
+        "accounts_billed_twice",
     }  # fmt: skip
 
 

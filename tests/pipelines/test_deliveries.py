@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.connectors.aws.exports import export, row
 from tests.connectors.bills.deliveries import FORMATS
+from tests.connectors.bills.helpers import cur, deliver
 from tests.pipelines import small
 
 DATE = ("--date", "2026-11-05")
@@ -137,7 +139,7 @@ def test_charges_that_moved_to_another_month_are_warned_of_with_their_money(site
     assert run(site)[0] == 0
     (site / "bills" / "2026-10.csv").unlink()
     billed = [
-        row.replace(",".join(small.OCTOBER), ",".join(small.NOVEMBER)) for row in small.OCTOBER_ROWS[:2]
+        line.replace(",".join(small.OCTOBER), ",".join(small.NOVEMBER)) for line in small.OCTOBER_ROWS[:2]
     ]
     small.write_bill(site, "2026-11", [*small.NOVEMBER_ROWS, *billed])
     code, text = run(site)
@@ -179,3 +181,19 @@ def test_an_earlier_version_of_a_restated_month_can_be_asked_for(site: Path) -> 
         ("Compute Engine", "sub-1", 3, 1, "30.300000000001", "1.000000000000"),
         ("Tax", "sub-1", 0, 1, "0.000000000000", "4.000000000000"),
     ]  # fmt: skip
+
+
+def test_an_account_in_a_legacy_report_and_in_cur_2_blocks_until_one_of_them_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "tierwise.yaml").write_text(
+        "sources:\n  old: {kind: aws_cur, location: ./old}\n  new: {kind: aws_cur2, location: ./new}\n"
+    )
+    deliver(tmp_path / "old", "a1", {"gpu-1.csv.gz": [cur()]})
+    export(tmp_path / "new", {"gpu-1.csv.gz": [row()]})
+    code, text = run(tmp_path)
+    assert code == 1
+    said = "account 000111122224 in 2026-09 by old and new, USD 10.00 in old"
+    assert f"accounts_billed_twice is 1; allowed: at most 0 ({said})" in text
+    assert not (tmp_path / "data" / "warehouse.duckdb").exists()
+    export(tmp_path / "new", {"gpu-1.csv.gz": [row(line_item_usage_account_id="000111122225")]})
+    code, text = run(tmp_path)
+    assert code == 0, text

@@ -87,6 +87,23 @@ def test_tags_of_the_map_whatever_they_contain(form: str, tmp_path: Path) -> Non
     assert loaded.issues.is_empty()
 
 
+def test_maps_are_read_and_only_tags_become_tags(tmp_path: Path) -> None:
+    maps: dict[str, Any] = {
+        "product": {"product_name": "Amazon EC2", "region": "eu-west-1", "capacitystatus": "UnusedCapacityReservation"},
+        "cost_category": {"team": "other"}, "discount": {"edp": "0.1"}, "resource_tags": {"user_team": "vision"},
+    }  # fmt: skip
+    for form in FORMS:
+        export(tmp_path / form / "bucket", {form: [row(product_region_code=None, **maps)]})
+        (loaded,) = load("aws_cur2", tmp_path / form / "bucket", tmp_path / form).values()
+        found = facts(loaded).row(0, named=True)
+        assert (found["ServiceName"], found["RegionId"], found["x_cost_kind"]) == (
+            "Amazon EC2",
+            "eu-west-1",
+            "idle",
+        )
+        assert (found["Tags"], found["BilledCost"]) == ('{"team":"vision"}', Decimal(10))
+
+
 def test_marketplace_is_sold_by_the_seller_and_invoiced_by_aws(tmp_path: Path) -> None:
     sold = row(bill_billing_entity="AWS Marketplace", line_item_legal_entity="Red Hat")
     export(tmp_path / "bucket", {FORMS[0]: [sold]})

@@ -249,3 +249,19 @@ def test_underscore_columns_are_the_same_columns(form: str, tmp_path: Path) -> N
     (legacy,) = load("aws_cur", tmp_path / "b", tmp_path / "y").values()
     assert facts(read).drop("Tags").equals(facts(legacy).drop("Tags"))
     assert json.loads(facts(read)["Tags"][0]) == {"team": "vision", "aws:created_by": "root"}
+
+
+def test_columns_that_change_from_month_to_month_are_one_ledger(tmp_path: Path) -> None:
+    october = {
+        "bill__BillingPeriodStartDate": "2026-10-01T00:00:00Z", "bill__BillingPeriodEndDate": "2026-11-01T00:00:00Z",
+        "lineItem__UsageStartDate": "2026-10-01T00:00:00Z", "lineItem__UsageEndDate": "2026-10-01T01:00:00Z",
+    }  # fmt: skip
+    later = cur(**october, lineItem__UnblendedCost="3") | {"resourceTags/user:owner": "ann"}
+    del later["resourceTags/user:team"], later["product/region"], later["pricing/publicOnDemandCost"]
+    write(tmp_path / "bills" / "a.csv", [cur()])
+    write(tmp_path / "bills" / "b.csv", [later])
+    found = pl.concat(facts(r) for r in load("aws_cur", tmp_path / "bills", tmp_path).values())
+    assert found.select("BilledCost", "Tags", "RegionId", "ListCost").rows() == [
+        (Decimal(10), '{"team":"vision"}', "us-east-1", Decimal(12)),
+        (Decimal(3), '{"owner":"ann"}', None, None),
+    ]

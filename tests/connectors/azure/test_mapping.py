@@ -68,6 +68,7 @@ def test_usage(tmp_path: Path) -> None:
         "SubAccountId": "aaaa-bbbb",
         "SubAccountName": "Vision",
         "Tags": '{"team": "vision","env": "prod"}',
+        "x_additional_info": '{"UsageType":"ComputeHR"}',
         "x_billing_month": SEPTEMBER,
         "x_cost_kind": "direct",
         "x_source": "bills",
@@ -162,6 +163,20 @@ def test_tags_with_and_without_braces(tags: str, expected: dict[str, str] | None
     (found,) = facts(loaded)["Tags"]
     assert (json.loads(found) if found else None) == expected
     assert (("repaired", "malformed_tags", "Tags") in counted(loaded)) == (tags == "team=a")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('"UsageType": "ComputeHR","VCPUs": 96', {"UsageType": "ComputeHR", "VCPUs": 96}),
+        ('{"UsageType": "ComputeHR"}', {"UsageType": "ComputeHR"}),
+        ("no 'JSON'", "no 'JSON'"),
+        ("", None),
+    ],
+)
+def test_additional_info_with_and_without_braces(text: str, expected: object, tmp_path: Path) -> None:
+    found = one(tmp_path, row(AdditionalInfo=text))["x_additional_info"]
+    assert (json.loads(found) if found else None) == expected
 
 
 MCA = {

@@ -54,6 +54,7 @@ def test_only_the_newest_run_of_a_month_counts(by: str, tmp_path: Path) -> None:
     loaded = load(KIND, tmp_path / "bills", tmp_path)
     assert {m: r.totals["USD"] for m, r in loaded.items()} == {SEPTEMBER: Decimal(3), OCTOBER: Decimal(7)}
     assert loaded[SEPTEMBER].rows_read == 1
+    assert "final" not in loaded[SEPTEMBER].note  # Azure marks no month as final
 
 
 def test_a_new_run_changes_the_fingerprint_of_its_month_only(tmp_path: Path) -> None:

@@ -208,6 +208,39 @@ def test_columns_that_come_later_or_only_in_some_rows(tmp_path: Path) -> None:
     assert facts(loaded)["SubAccountId"].drop_nulls().to_list() == ["p-1"]
 
 
+ANCESTORS = [{"resource_name": "folders/7", "display_name": "Vision"}, {"resource_name": "organizations/1"}]
+ADJUSTMENT = {"id": "a-1", "description": "refund", "mode": "COMPLETE_NEGATION", "type": "GENERAL_ADJUSTMENT"}
+
+
+@pytest.mark.parametrize("form", ["a.jsonl", "a.parquet", "a.csv"])
+def test_ancestry_of_the_project_and_adjustments_stay_beside_focus(form: str, tmp_path: Path) -> None:
+    native = row(cost_type="adjustment", adjustment_info=ADJUSTMENT, credits=[FREE])
+    native["project"] |= {"ancestry_numbers": "/1/7/", "ancestors": ANCESTORS}
+    plain = row()
+    plain["project"] |= {"ancestry_numbers": "", "ancestors": []}
+    (tmp_path / "bills").mkdir()
+    if form == "a.parquet":
+        pl.DataFrame([native, plain], infer_schema_length=None).write_parquet(tmp_path / "bills" / form)
+    elif form == "a.csv":
+        names = list(flat(native))
+        write(tmp_path / "bills" / form, [flat(native), dict.fromkeys(names, "") | flat(plain)], header=names)
+    else:
+        write_lines(tmp_path / "bills" / form, [native, plain])
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    adjusted, credit, usage = facts(loaded).sort("ChargeCategory").to_dicts()
+    for found in (adjusted, credit):  # a credit is of the same project
+        assert found["x_project_ancestry_numbers"] == "/1/7/"
+        named = [
+            {k: v for k, v in a.items() if v is not None} for a in json.loads(found["x_project_ancestors"])
+        ]
+        assert named == ANCESTORS
+        assert json.loads(found["x_adjustment_info"]) == ADJUSTMENT
+    beside = ("x_project_ancestors", "x_project_ancestry_numbers", "x_adjustment_info")
+    assert [usage[c] for c in beside] == [None] * 3
+    assert loaded.totals == {"USD": Decimal("20.75")}  # 2 x 10.5 - 0.25
+    assert not [name for name in ("adjustment", "ancest") if name in loaded.note]  # columns not used
+
+
 def test_labels_that_are_no_labels_are_counted(tmp_path: Path) -> None:
     rows = [
         row(labels=x, system_labels=[], project={"id": "p"})

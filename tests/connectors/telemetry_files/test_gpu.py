@@ -168,6 +168,34 @@ def test_holder_changes_within_the_hour(tmp_path: Path) -> None:
     assert day["energy_kwh"].to_list() == pytest.approx([0.1 * 35 / 60, 0.1 * 25 / 60])
 
 
+def test_a_card_that_moves_within_the_hour_has_rows_of_both_nodes(tmp_path: Path) -> None:
+    rows = ramp("2026-09-01 10:00", 61)
+    for n, row in enumerate(rows):
+        row["node"] = "n2" if n >= 45 else "n1"
+    write(tmp_path, "gpu.parquet", rows)
+    day = table(load(tmp_path), GPU).sort("node")
+    assert day.select("node", "observed_hours").rows() == [("n1", 0.75), ("n2", 0.25)]
+    assert day["energy_kwh"].to_list() == pytest.approx([0.075, 0.025])
+
+
+def test_a_sample_without_node_is_where_the_card_was(tmp_path: Path) -> None:
+    rows = ramp("2026-09-01 10:00", 61)
+    rows[20]["node"] = None
+    write(tmp_path, "gpu.parquet", rows)
+    assert table(load(tmp_path), GPU).select("node", "observed_hours").rows() == [("n1", 1.0)]
+
+
+def test_a_batch_job_holds_the_card_where_no_pod_does(tmp_path: Path) -> None:
+    rows = ramp("2026-09-01 10:00", 61, pod=None, team=None, workload=None, hpc_job="4711")
+    rows[30:] = [r | {"pod": "chat-0"} for r in rows[30:]]
+    write(tmp_path, "gpu.parquet", rows)
+    day = table(load(tmp_path), GPU).sort("pod")
+    assert day.select("pod", "workload", "allocated", "observed_hours").rows() == [
+        ("4711", "4711", True, 0.5),
+        ("chat-0", None, True, 0.5),
+    ]
+
+
 def test_daylight_saving_days_have_23_and_25_hours(tmp_path: Path) -> None:
     write(tmp_path, "gpu/a.parquet", ramp("2026-10-24 22:00", 25 * 60 + 1))
     write(tmp_path, "gpu/b.parquet", ramp("2026-03-28 23:00", 23 * 60 + 1))

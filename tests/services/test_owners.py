@@ -1,0 +1,133 @@
+"""Whose a card is, by each label that may say so, and time-sliced cards: against a real Prometheus, by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from connectors.base import Context, Window
+from connectors.prometheus.reader import Options, PrometheusReader
+from models.config import Site
+from pipelines.engines.duckdb import DuckDBEngine
+from tests.services.prometheus import prometheus
+from tests.sites import Text
+
+pytestmark = pytest.mark.service
+
+DAY = date(2026, 9, 1)
+START = int(datetime(2026, 9, 1, tzinfo=UTC).timestamp())
+MINUTES = range(181)
+
+
+def _site(path: Path) -> None:
+    """Three hours; every card draws 600 W: 36 kJ a minute, 0.6 kWh an hour, and works at half."""
+    text = Text()
+
+    def series(metric: str, labels: dict[str, str], value: float, minutes: range = MINUTES) -> None:
+        text.add(metric, labels, ((START + 60 * m, value) for m in minutes))
+
+    def card(gpu: str, node: str, holder: dict[str, str], minutes: range = MINUTES) -> None:
+        labels = {
+            "UUID": gpu,
+            "Hostname": node,
+            "modelName": "NVIDIA H100 80GB HBM3",
+            "instance": f"{node}:9400",
+        }
+        energy = ((START + 60 * m, 1e12 + 36_000_000.0 * m) for m in minutes)
+        text.add("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", labels | holder, energy)
+        series("DCGM_FI_PROF_GR_ENGINE_ACTIVE", labels | holder, 0.5, minutes)
+
+    def pod(name: str, namespace: str = "ml") -> dict[str, str]:
+        return {"namespace": namespace, "pod": name}
+
+    # n1 is labelled infra, the namespace shop is labelled retail, the Job nightly is labelled search.
+    series("kube_node_labels", {"node": "n1", "label_team": "infra", "label_nvidia_com_gpu_replicas": "1"}, 1)
+    series("kube_node_labels", {"node": "n2", "label_nvidia_com_gpu_replicas": "4"}, 1)
+    series("kube_namespace_labels", {"namespace": "shop", "label_team": "retail"}, 1)
+    series("kube_job_labels", {"namespace": "shop", "job_name": "nightly", "label_team": "search"}, 1)
+    card("g-pod", "n1", pod("own", "shop"))
+    series("kube_pod_labels", pod("own", "shop") | {"uid": "u-own", "label_team": "vision"}, 1)
+    card("g-job", "n1", pod("nightly-x1", "shop"))
+    series("kube_pod_labels", pod("nightly-x1", "shop") | {"uid": "u-job"}, 1)
+    series(
+        "kube_pod_owner",
+        pod("nightly-x1", "shop") | {"uid": "u-job", "owner_kind": "Job", "owner_name": "nightly"},
+        1,
+    )
+    card("g-space", "n1", pod("web", "shop"))
+    series("kube_pod_labels", pod("web", "shop") | {"uid": "u-web"}, 1)
+    card("g-node", "n1", pod("bare"))
+    card("g-free", "n1", {})
+    card("g-slurm", "n1", {"hpc_job": "speech-asr-4711"})
+    card("g-slurm2", "n1", {"hpc_job": "4712"})
+    # n2 offers each card four times. g-two: two pods for two hours, one for the third. g-five: five pods.
+    for name, minutes in (("a", MINUTES), ("b", range(120))):
+        card("g-two", "n2", pod(name) | {"vgpu": name}, minutes)
+        series("kube_pod_labels", pod(name) | {"uid": f"u-{name}", "label_team": f"team-{name}"}, 1)
+    for n in range(5):
+        card("g-five", "n2", pod(f"p{n}") | {"vgpu": str(n)})
+    text.write(path)
+
+
+@pytest.fixture(scope="module")
+def hours(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    folder = tmp_path_factory.mktemp("owners")
+    _site(folder / "site.om")
+    with prometheus(folder / "site.om", folder) as url:
+        context = Context("dc1", folder, folder / "cache", {"dc1": Site(time_zone="UTC", tariff="0.1")})
+        pattern = "^(?P<team>[a-z]+)-(?P<workload>.+)-[0-9]+$"
+        settings = {"kind": "prometheus", "url": url, "site": "dc1", "start": DAY, "hpc_job_pattern": pattern}
+        source = PrometheusReader(Options.model_validate(settings), context)
+        slices = source.slices(Window(DAY, datetime(2026, 9, 3, tzinfo=UTC)))
+        with DuckDBEngine() as engine:
+            (loaded,) = source.load(slices, folder / "work", engine)
+    return pl.read_parquet(loaded.facts["telemetry.gpu_hourly"])
+
+
+@pytest.mark.parametrize(
+    ("gpu", "team", "workload", "allocated"),
+    [
+        ("g-pod", "vision", None, True),
+        ("g-job", "search", "nightly", True),
+        ("g-space", "retail", None, True),
+        ("g-node", "infra", None, True),
+        ("g-free", None, None, False),
+        ("g-slurm", "speech", "asr", True),
+        ("g-slurm2", "infra", "4712", True),
+    ],
+)
+def test_owner(
+    hours: pl.DataFrame, gpu: str, team: str | None, workload: str | None, allocated: bool
+) -> None:
+    found = hours.filter(pl.col("gpu") == gpu)
+    assert found.select("team", "workload", "allocated").unique().rows() == [(team, workload, allocated)]
+    assert found["observed_hours"].sum() == pytest.approx(3, abs=0.02)
+
+
+def test_each_replica_of_a_time_sliced_card_has_its_part(hours: pl.DataFrame) -> None:
+    found = hours.filter((pl.col("gpu") == "g-two") & (pl.col("hour") < pl.datetime(2026, 9, 1, 3)))
+    rows = found.select("hour", "team", pl.col("observed_hours", "used_hours").round(6)).sort(
+        "hour", "team", nulls_last=True
+    )
+    # A quarter to each pod, at half use; the replicas that nobody holds are free.
+    assert [(at.hour, *rest) for at, *rest in rows.rows()] == [
+        (0, "team-a", 0.25, 0.125), (0, "team-b", 0.25, 0.125), (0, None, 0.5, 0.0),
+        (1, "team-a", 0.25, 0.125), (1, "team-b", 0.25, 0.125), (1, None, 0.5, 0.0),
+        (2, "team-a", 0.25, 0.125), (2, None, 0.75, 0.0),
+    ]  # fmt: skip
+    # The card's counter is not added up: 0.6 kWh an hour, to those who work.
+    energy = found.group_by(pl.col("hour").dt.hour(), "team").agg(pl.col("energy_kwh").sum())
+    assert {(h, t): round(k, 3) for h, t, k in energy.iter_rows()} == {
+        (0, "team-a"): 0.3, (0, "team-b"): 0.3, (0, None): 0.0,
+        (1, "team-a"): 0.3, (1, "team-b"): 0.3, (1, None): 0.0,
+        (2, "team-a"): 0.6, (2, None): 0.0,
+    }  # fmt: skip
+
+
+def test_more_pods_than_replicas_share_evenly(hours: pl.DataFrame) -> None:
+    found = hours.filter((pl.col("gpu") == "g-five") & (pl.col("hour") == pl.datetime(2026, 9, 1, 1)))
+    assert found["observed_hours"].round(6).to_list() == [0.2] * 5
+    assert found["energy_kwh"].sum() == pytest.approx(0.6, abs=0.001)
