@@ -305,6 +305,7 @@ class Gates(Frozen):
         api_variance_max_share: Difference between gateway, provider's usage and bill by the latter, of the worst month
             that is over, model and kind of token; a warning.
         not_ready_max_months: Months of required sources whose delivery cannot be read yet.
+        focus_max_rows: Charges that break a rule of FOCUS which its validators do not check, of each gate `focus_*`; a warning.
     """
 
     reconciliation_max_difference: Money = Decimal(0)
@@ -316,6 +317,7 @@ class Gates(Frozen):
     accounts_billed_twice_max: Annotated[int, Field(ge=0)] = 0
     api_variance_max_share: Share | None = None
     not_ready_max_months: Annotated[int, Field(ge=0)] = 0
+    focus_max_rows: Annotated[int, Field(ge=0)] | None = 0
 
 
 class Publish(Frozen):

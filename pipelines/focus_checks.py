@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+import polars as pl
+
 from connectors.sql import identifier, literals
 from models import focus
 from models.focus_services import pairs
@@ -67,6 +69,10 @@ def rules() -> Mapping[str, tuple[str, str]]:
         ),
         "ChargePeriod order": ("ChargePeriodEnd <= ChargePeriodStart", "the charge ends when it starts, or before"),
         "BillingPeriod order": ("BillingPeriodEnd <= BillingPeriodStart", "the billing period ends when it starts, or before"),
+        "BillingPeriod month": (
+            "BillingPeriodStart < x_billing_month OR BillingPeriodEnd > x_billing_month + INTERVAL 1 MONTH",
+            "the billing period reaches beyond its month",
+        ),
         "ListCost product": (_product("ListCost", "ListUnitPrice"), "ListCost is not ListUnitPrice x PricingQuantity"),
         "ContractedCost product": (
             _product("ContractedCost", "ContractedUnitPrice"),
@@ -100,18 +106,71 @@ def findings(engine: DuckDBEngine, charges: str) -> tuple[Finding, ...]:
     Returns:
         Rules that rows break, by month and rule; empty where all is well.
     """
-    known = rules()
-    counts = ", ".join(
-        f"count(*) FILTER (WHERE {condition}) AS {identifier(rule)}" for rule, (condition, _) in known.items()
-    )
-    found = engine.query(
-        f"SELECT x_billing_month, {counts}, count(*) - count(DISTINCT hash(c)) AS duplicate "
-        f"FROM {charges} AS c GROUP BY x_billing_month ORDER BY x_billing_month"
-    )
-    meanings = {rule: meaning for rule, (_, meaning) in known.items()} | {"duplicate": DUPLICATE}
     return tuple(
         Finding(row["x_billing_month"], rule, row[rule], meaning)
-        for row in found.iter_rows(named=True)
-        for rule, meaning in meanings.items()
+        for row in engine.query(f"{counts_sql(charges)} ORDER BY x_billing_month").iter_rows(named=True)
+        for rule, meaning in meanings().items()
         if row[rule]
     )
+
+
+def meanings() -> Mapping[str, str]:
+    """Rule -> what is wrong with charges that break it."""
+    return {rule: meaning for rule, (_, meaning) in rules().items()} | {"duplicate": DUPLICATE}
+
+
+def counts_sql(charges: str) -> str:
+    """SQL: x_source, x_billing_month and how many charges break each rule, a column a rule; one scan.
+
+    Args:
+        charges: SQL table expression with the columns of `focus.cost_and_usage`.
+    """
+    counts = ", ".join(
+        f"count(*) FILTER (WHERE {condition}) AS {identifier(rule)}"
+        for rule, (condition, _) in rules().items()
+    )
+    return (
+        f"SELECT x_source, x_billing_month, {counts}, count(*) - count(DISTINCT hash(c)) AS duplicate "
+        f"FROM {charges} AS c GROUP BY x_source, x_billing_month"
+    )
+
+
+COUNTS = pl.Schema(
+    {"x_source": pl.String(), "x_billing_month": pl.Date(), **dict.fromkeys(meanings(), pl.Int64())}
+)
+"""Columns of `counts_sql`."""
+
+GATES: Mapping[str, tuple[str, ...]] = {
+    "focus_period_rows": ("ChargePeriod order", "BillingPeriod order"),
+    "focus_billing_month_rows": ("BillingPeriod month",),
+    "focus_duplicate_rows": ("duplicate",),
+    "focus_price_rows": ("ListCost product", "ContractedCost product"),
+    "focus_category_rows": (*(r for r in rules() if r.endswith(" value")), "ServiceSubcategory pair"),
+    "focus_region_rows": ("RegionName alone",),
+}
+"""Gate -> the rules that it counts. What a provider leaves out of its bill is no gate: nobody could mend it."""
+
+
+def gate_counts(counted: pl.DataFrame) -> dict[str, tuple[int, str]]:
+    """Gate -> rows that break its rules, once for each rule, and the worst source, month and rule in words.
+
+    Args:
+        counted: Columns of `COUNTS`.
+    """
+    words = meanings()
+    result = {}
+    for gate, names in GATES.items():
+        found = (
+            counted.unpivot(
+                names, index=["x_source", "x_billing_month"], variable_name="rule", value_name="rows"
+            )
+            .filter(pl.col("rows") > 0)
+            .sort(["rows", "x_source", "x_billing_month", "rule"], descending=[True, False, False, False])
+        )
+        worst = found.row(0, named=True) if found.height else None
+        detail = (
+            worst
+            and f"{worst['x_source']} {worst['x_billing_month']:%Y-%m}: {words[worst['rule']]}, {worst['rows']} rows"
+        )
+        result[gate] = (int(found["rows"].sum()), detail or "")
+    return result

@@ -20,8 +20,9 @@ from pipelines import metrics_file
 from pipelines.checks.metrics import Gate, Verdict, gates, metrics_sql
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import SliceFacts
+from pipelines.focus_checks import gate_counts
 from pipelines.list_prices import look_up
-from pipelines.reduce import daily_costs
+from pipelines.reduce import daily_costs, focus_counts
 from pipelines.run import Run
 from pipelines.warehouse import STATEMENTS, WAREHOUSE, build, read_only
 
@@ -249,6 +250,9 @@ def check(run: Run) -> list[Verdict]:
                     owned["first_contradiction"],
                     _moved(run),
                     _billed_twice(run),
+                    broken=gate_counts(
+                        focus_counts(run.slices(), run.config.data_dir / "cache" / "focus_checks")
+                    ),
                 )
             )
             .pl()

@@ -14,6 +14,7 @@ from models import tables
 from models.api_reconciliation import BILL
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import SliceFacts
+from pipelines.focus_checks import COUNTS, counts_sql
 
 SITE = "site:"
 """Prefix of the source name of a site's own hardware."""
@@ -91,11 +92,29 @@ def api_lines(slices: Iterable[SliceFacts], cache: Path) -> pl.DataFrame:
     return _reduced(bills, lambda _, rows: api_lines_sql(rows), cache, schema)
 
 
+def focus_counts(slices: Iterable[SliceFacts], cache: Path) -> pl.DataFrame:
+    """How many charges break each of our own rules of FOCUS; a slice counted before is read back.
+
+    Args:
+        slices: Facts; those without FOCUS rows are passed over.
+        cache: Folder of counted slices.
+
+    Returns:
+        Columns of `pipelines.focus_checks.COUNTS`; a row for each source and billing month of a slice.
+    """
+    return _reduced(slices, lambda _, rows: counts_sql(rows), cache, COUNTS, temp=cache / "temp")
+
+
 def _reduced(
-    slices: Iterable[SliceFacts], sql_of: Callable[[SliceFacts, str], str], cache: Path, schema: pl.Schema
+    slices: Iterable[SliceFacts],
+    sql_of: Callable[[SliceFacts, str], str],
+    cache: Path,
+    schema: pl.Schema,
+    *,
+    temp: Path | None = None,
 ) -> pl.DataFrame:
     files = []
-    with DuckDBEngine() as engine:
+    with DuckDBEngine(temp=temp) as engine:
         for facts in slices:
             if tables.FOCUS.name not in facts.tables:
                 continue

@@ -205,10 +205,22 @@ def _table_texts(bill: BillFile, columns: Sequence[str]) -> list[str | None]:
     for name in columns:
         outer, _, inner = name.partition(".")
         nested = name not in bill.columns
+        if nested:
+            _require_field(bill, outer, inner, frame.collect_schema()[outer])
         value = (pl.col(outer).struct.field(inner) if nested else pl.col(name)).cast(pl.String)
         values.append(pl.when(value != "").then(value))
     found = frame.select(pl.coalesce(values).alias("month").unique()).collect(engine="streaming")
     return found["month"].to_list()
+
+
+def _require_field(bill: BillFile, outer: str, inner: str, type_: pl.DataType) -> None:
+    """Raises SourceError if the nested column is not one, or lacks the field."""
+    if not isinstance(type_, pl.Struct) or inner not in {field.name for field in type_.fields}:
+        msg = (
+            f"{bill.uri}: column {outer!r} has the type {type_}, so mandatory column '{outer}.{inner}' is missing; "
+            f"it must be a record with the field {inner!r}: export the column as its table has it"
+        )
+        raise SourceError(msg)
 
 
 def _json_texts(bill: BillFile, columns: Sequence[str]) -> list[str | None]:

@@ -53,20 +53,23 @@ def credit_parts(credits: str) -> str:
 def tags(f: Fields) -> str:
     """SQL: labels as one flat JSON object; those of the project and of Google with a prefix. A valueless key is true.
 
-    Labels that are no array of keys and values are left as they are, to be counted as malformed.
+    Labels that are no array of keys and values, or one without a key, are left as they are, to be counted as malformed.
     """
     prefixes = {"labels": "", "project.labels": "gcp:project.", "tags": "gcp:tag.", "system_labels": "gcp:"}
+    key_value = '[{"key":"VARCHAR","value":"VARCHAR"}]'
     lists = []
     for name, prefix in prefixes.items():
         if name not in f:
             continue
-        found = f'from_json({as_json(f[name])}, \'[{{"key":"VARCHAR","value":"VARCHAR"}}]\')'
+        found = f"from_json({as_json(f[name])}, {literal(key_value)})"
         value = "CASE WHEN COALESCE(p.value, '') = '' THEN 'true' ELSE CAST(to_json(p.value) AS VARCHAR) END"
         pair = f"CAST(to_json({literal(prefix)} || p.key) AS VARCHAR) || ':' || {value}"
         lists.append(f"list_transform(list_filter({found}, lambda p: p.key IS NOT NULL), lambda p: {pair})")
     pairs = f"list_concat({', '.join(['CAST([] AS VARCHAR[])', *lists])})"
     labels = f["labels"]
-    odd = f"{labels} IS NOT NULL AND json_type({as_json(labels)}) IS DISTINCT FROM 'ARRAY'"
+    each = f"from_json({as_json(labels)}, {literal(key_value)})"
+    keyless = f"len({each}) > 0 AND len(list_filter({each}, lambda p: p.key IS NOT NULL)) = 0"
+    odd = f"{labels} IS NOT NULL AND (json_type({as_json(labels)}) IS DISTINCT FROM 'ARRAY' OR {keyless})"
     return f"CASE WHEN {odd} THEN {labels} WHEN len({pairs}) > 0 THEN '{{' || array_to_string({pairs}, ',') || '}}' END"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from babel.numbers import list_currencies
 
@@ -130,6 +131,26 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             "repeated_rows", "rows that two files of one source and month both hold", maximum=0, blocking=False,
             advice="the same bill may be there twice, in another order or form: remove one of the files, or it counts twice",
         ),
+        *_focus_gates(bounds),
+    )  # fmt: skip
+
+
+def _focus_gates(bounds: Gates) -> tuple[Gate, ...]:
+    """Warnings of what FOCUS validators do not see; the rules are in `pipelines/focus_checks.py`."""
+    docs = {
+        "focus_period_rows": ("charges and billing periods that do not end after their start", "what lasts no time has no day of its own"),
+        "focus_billing_month_rows": ("charges whose billing period reaches beyond one month (UTC)", "they count in the month in which it starts"),
+        "focus_duplicate_rows": ("charges that are equal to another one in every column", "they count: if the bill holds them by mistake, have it delivered again"),
+        "focus_price_rows": ("list and contracted costs that are not unit price x quantity", "savings from these costs are as wrong as they are"),
+        "focus_category_rows": ("values outside the closed lists of FOCUS, and subcategories of another category", "reports by these columns miss them"),
+        "focus_region_rows": ("charges with a region name and no region id", "reports by region miss them"),
+    }  # fmt: skip
+    return tuple(
+        Gate(
+            name, doc, maximum=bounds.focus_max_rows, blocking=False,
+            advice=f"{consequence}; `tierwise export focus` lists them by source and month; correct the export at its source, or raise gates.focus_max_rows",
+        )
+        for name, (doc, consequence) in docs.items()
     )  # fmt: skip
 
 
@@ -139,6 +160,8 @@ def metrics_sql(
     first_contradiction: str = "",
     moved: str = "",
     billed_twice: Sequence[str] = (),
+    *,
+    broken: Mapping[str, tuple[int, str]] = MappingProxyType({}),
 ) -> str:
     """The one query that gives every metric, one column a gate and `<gate>_detail` where words help.
 
@@ -148,12 +171,17 @@ def metrics_sql(
         first_contradiction: The first of them in words.
         moved: Charges of kept months that are billed in another month now, in words.
         billed_twice: Accounts and months that two kinds of report of one provider bill, each in words.
+        broken: Gate of `pipelines.focus_checks.GATES` -> rows that break its rules, and the worst in words.
     """
     variances = " UNION ALL ".join(
         f"SELECT month, provider || ' ' || model || ' ' || token_kind || ': {a} - {b}, {what}' AS name, abs({a}_{b}_{what}_share) AS share "
         "FROM ops.api_reconciliation"
         for a, b in PAIRS
         for what in ("tokens", "cost")
+    )
+    focus = "".join(
+        f", CAST({int(rows)} AS DOUBLE) AS {gate}, {literal(detail)} AS {gate}_detail"
+        for gate, (rows, detail) in broken.items()
     )
     return f"""
         WITH fresh AS (
@@ -242,7 +270,8 @@ def metrics_sql(
             CAST((SELECT count(*) FROM repeated) AS DOUBLE) AS repeated_files,
             (SELECT min(name || ' and ' || other) FROM repeated) AS repeated_files_detail,
             CAST((SELECT count(*) FROM ops.sources WHERE status = 'stale') AS DOUBLE) AS stale_sources,
-            (SELECT string_agg(source || ': ' || error, '; ' ORDER BY source) FROM ops.sources WHERE status = 'stale') AS stale_sources_detail"""
+            (SELECT string_agg(source || ': ' || error, '; ' ORDER BY source) FROM ops.sources WHERE status = 'stale') AS stale_sources_detail
+            {focus}"""
 
 
 @dataclass(frozen=True)

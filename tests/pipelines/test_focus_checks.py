@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,7 +15,8 @@ from models import focus
 from models.focus_services import SUBCATEGORIES, pairs
 from models.tables import FOCUS
 from pipelines.engines.duckdb import DuckDBEngine
-from pipelines.focus_checks import findings, rules
+from pipelines.focus_checks import GATES, findings, rules
+from tests.pipelines import small
 
 
 def at(month: int, day: int, hour: int = 0) -> datetime:
@@ -59,6 +61,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("ChargePeriod order", {"ChargePeriodEnd": at(9, 30)}),
     ("ChargePeriod order", {"ChargePeriodEnd": at(10, 1)}),
     ("BillingPeriod order", {"BillingPeriodEnd": at(9, 1)}),
+    ("BillingPeriod month", {"BillingPeriodEnd": at(11, 2)}),
+    ("BillingPeriod month", {"BillingPeriodStart": at(9, 30)}),
     ("ListCost product", {"ListCost": Decimal("0.31")}),
     ("ListCost product", {"ListCost": Decimal("-0.3")}),
     ("ContractedCost product", {"ContractedUnitPrice": Decimal(1)}),
@@ -119,7 +123,11 @@ def test_duplicates_are_rows_beyond_the_first(engine: DuckDBEngine) -> None:
 
 
 def test_counts_by_month(engine: DuckDBEngine) -> None:
-    november = {"x_billing_month": date(2026, 11, 1)}
+    november = {
+        "x_billing_month": date(2026, 11, 1),
+        "BillingPeriodStart": at(11, 1),
+        "BillingPeriodEnd": at(12, 1),
+    }
     wrong = {"RegionId": None}
     assert found(engine, wrong, {**wrong, "ResourceId": "r"}, {**wrong, **november}, november) == [
         (date(2026, 10, 1), "RegionName alone", 2),
@@ -137,3 +145,38 @@ def test_subcategories_have_one_of_the_known_categories() -> None:
     assert set(SUBCATEGORIES) == set(focus.SERVICE_CATEGORIES)
     names = [subcategory for _, subcategory in pairs()]
     assert len(names) == len(set(names)) == 82  # of FOCUS 1.2
+
+
+QUALITY = """SELECT gate, value, passed, severity, maximum, detail FROM ops.quality WHERE gate LIKE 'focus%'
+    AND run_id = (SELECT max_by(run_id, published_at) FROM ops.publications)"""
+CLEAN = dict.fromkeys(GATES, (0.0, True))
+
+
+def judged(site: Path) -> tuple[dict[str, tuple[float, bool]], dict[str, str], str]:
+    """Gates `focus_*` of a run: value and passed, details of the failed ones, what the run said."""
+    done = small.tierwise("run", "--config", site / "tierwise.yaml", "--date", "2026-11-05")
+    assert done.returncode == 0, done.stderr
+    rows = small.query(site, QUALITY)
+    assert {r[3] for r in rows} == {"warning"}
+    return {r[0]: (r[1], r[2]) for r in rows}, {r[0]: r[5] for r in rows if not r[2]}, done.stdout
+
+
+def test_a_run_shows_the_counts_as_gates_that_warn(tmp_path: Path) -> None:
+    """November: a row twice, and one that ends when it starts; then November is mended, and one bound lifted."""
+    small.write_site(tmp_path)
+    assert judged(tmp_path)[0] == CLEAN
+    row = small.row("5", small.NOVEMBER, 3)
+    hollow = small.row("7", small.NOVEMBER, 4).replace("-04T12:", "-04T00:")
+    small.write_bill(tmp_path, "2026-11", [row, row, hollow])
+    values, details, said = judged(tmp_path)
+    assert values == {**CLEAN, "focus_duplicate_rows": (1.0, False), "focus_period_rows": (1.0, False)}
+    assert (
+        "bills 2026-11: the row is the same as another one in every column, 1 rows"
+        in details["focus_duplicate_rows"]
+    )
+    assert "focus_period_rows is 1; allowed: at most 0" in said
+    small.write_site(tmp_path, small.CONFIG + "gates: {focus_max_rows: 1}\n")
+    small.write_bill(tmp_path, "2026-11", [row, row, small.row("7", small.NOVEMBER, 4)])
+    values, details, _ = judged(tmp_path)
+    assert values == {**CLEAN, "focus_duplicate_rows": (1.0, True)}
+    assert details == {}

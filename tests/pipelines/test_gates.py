@@ -13,6 +13,7 @@ from models.config import Gates
 from pipelines.checks.gates import data_docs, judge, quality
 from pipelines.checks.metrics import gates, metrics_sql
 from pipelines.engines.duckdb import DuckDBEngine
+from pipelines.focus_checks import GATES
 
 GOOD: dict[str, Any] = {
     "facts_rows": 10.0,
@@ -36,6 +37,7 @@ GOOD: dict[str, Any] = {
     "api_variance_share": 0.04,
     "repeated_rows": 0.0,
     "not_ready_months": 0.0,
+    **dict.fromkeys(GATES, 0.0),
 }
 BOUNDS = Gates(
     api_variance_max_share=0.05, freshness_max_days=3, gpu_coverage_min=0.9, untagged_max_share=0.25
