@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -155,8 +156,9 @@ def _run(config: Config, tags: dict[str, str]) -> None:
 
 @app.command(epilog="Example: `tierwise check --config tierwise.yaml`")
 def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Validates the configuration and reaches every source: one line each, ok or what to do."""
+    """Validates the configuration and reaches every source and price list: one line each, ok or what to do."""
     from connectors.base import SourceError
+    from pipelines.list_prices import reach
 
     settings = _config(config)
     console.print(
@@ -164,22 +166,20 @@ def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
         highlight=False,
     )
     failed = False
-    for source in settings.sources.values():
+    asked: list[tuple[str, Callable[[], str | None]]] = [
+        (f"{source.name} ({source.kind})", source.reader.check) for source in settings.sources.values()
+    ]
+    for name, ask in [*asked, ("list_prices (google)", lambda: reach(settings))]:
         try:
-            with console.status(f"reaching {source.name}"):
-                found = source.reader.check()
-            console.print(
-                f"[green]ok[/]    {escape(source.name)} ({source.kind}): {escape(settings.hide(found))}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            with console.status(f"reaching {name}"):
+                found = ask()
+            if found is not None:
+                line = f"[green]ok[/]    {escape(name)}: {escape(settings.hide(found))}"
+                console.print(line, highlight=False, soft_wrap=True)
         except SourceError as error:
             failed = True
-            console.print(
-                f"[red]fails[/] {escape(source.name)} ({source.kind}): {escape(settings.hide(str(error)))}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            line = f"[red]fails[/] {escape(name)}: {escape(settings.hide(str(error)))}"
+            console.print(line, highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
 

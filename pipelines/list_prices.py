@@ -6,6 +6,9 @@ Reading a list belongs to `connectors/prices/`; which price an option takes, to 
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from connectors.base import SourceError
 from connectors.prices.google import GpuPrices, catalog_client, gpu_prices
@@ -23,20 +26,35 @@ def wanted(config: Config) -> list[str]:
     return sorted({key.region or region or "" for key, region in keys if key is not None})
 
 
-def _google(run: Run) -> GpuPrices:
+def reach(config: Config) -> str | None:
+    """Asks the catalogue for today's list, whatever is cached.
+
+    Returns:
+        In one line what is there; None where no option asks.
+
+    Raises:
+        SourceError: The catalogue cannot be read.
+    """
+    if not (regions := wanted(config)):
+        return None
+    with TemporaryDirectory() as empty:
+        found = _google(config, Path(empty), datetime.now(UTC).date())
+    return f"{found.frame.height} prices of GPUs in {', '.join(filter(None, regions)) or 'all regions'}"
+
+
+def _google(config: Config, cache: Path, today: date) -> GpuPrices:
     """The prices of today, or the last that are known.
 
     Raises:
         SourceError: The catalogue cannot be read and no earlier list is cached.
     """
-    config = run.config
     where = config.settings.list_prices.google
     return gpu_prices(
         lambda: catalog_client(where.endpoint_url, anonymous=where.anonymous),
         config.settings.currency,
         wanted(config),
-        config.data_dir / "cache" / "list_prices",
-        today=run.window.now.date(),
+        cache,
+        today=today,
     )
 
 
@@ -50,7 +68,10 @@ def look_up(run: Run) -> str | None:
         return None
     run.report("list prices of GPUs")
     try:
-        found, failed = _google(run), ""
+        found, failed = (
+            _google(run.config, run.config.data_dir / "cache" / "list_prices", run.window.now.date()),
+            "",
+        )
     except SourceError as error:
         found, failed = GpuPrices(GPU_PRICES.to_frame()), run.config.hide(str(error))
     for note in found.notes:

@@ -8,8 +8,9 @@ import time
 import pytest
 from hypothesis import settings
 
-settings.register_profile("no_deadline", deadline=None)
-settings.load_profile("no_deadline")
+settings.register_profile("quick", deadline=None, max_examples=12)
+settings.register_profile("thorough", deadline=None, max_examples=100)
+settings.load_profile(os.environ.get("TIERWISE_HYPOTHESIS") or "quick")
 
 os.environ["COLUMNS"] = "200"
 os.environ["NO_COLOR"] = "1"

@@ -252,6 +252,7 @@ def test_a_month_that_moved_and_a_file_in_two_sources_are_warned_of(tmp_path: Pa
 def test_a_day_to_come_does_not_stay_the_day_of_what_is_published(tmp_path: Path) -> None:
     small.write_site(tmp_path)
     for day, expected in (("2099-01-01", True), ("2026-11-05", False)):
-        small.tierwise("run", "--config", tmp_path / "tierwise.yaml", "--date", day)
+        done = small.tierwise("run", "--config", tmp_path / "tierwise.yaml", "--date", day)
+        assert done.returncode == 0, done.stdout + done.stderr
         [(as_of,)] = small.query(tmp_path, "SELECT max_by(as_of, published_at)::TEXT FROM ops.publications")
         assert (as_of == "2099-01-01") is expected

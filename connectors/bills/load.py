@@ -66,9 +66,10 @@ def load_bill(
             try:
                 if len(direct) < len(groups):
                     # a file, since reading CSV and text again for each question would cost more
-                    engine.copy(
-                        f"SELECT * FROM {text.rows} WHERE {' OR '.join(m.where for m in months)}", path
-                    )
+                    days = months[0].plan.days if len(months) == 1 else ()
+                    wanted = " OR ".join(m.where for m in months)
+                    sql = f"SELECT * FROM ({_statement(text, days)}) WHERE {wanted}"
+                    engine.copy(sql, path)
                     rows = f"read_parquet({literals([path])}, hive_partitioning=false)"
                     stages = {s.period: replace(text, rows=rows) for s in slices}
                 else:

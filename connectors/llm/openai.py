@@ -1,4 +1,4 @@
-"""Source kind `openai`: costs and usage of an OpenAI organisation, as saved answers of its API.
+"""Source kind `openai`: costs and usage of an OpenAI organisation, from its API or as saved answers of it.
 
 Files of `/v1/organization/costs` (group by project_id and line_item) are a bill; files of
 `/v1/organization/usage/completions` and `embeddings` (group by project_id and model, bucket_width 1h) are usage. A slice
@@ -8,19 +8,21 @@ is a UTC day. A bucket that several files hold counts once: as the last file, in
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, cast
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from connectors.base import Context, Engine, Loaded, Object, Slice, SourceError, SourceOptions, Window
 from connectors.llm.buckets import Findings, charges, counted, hours, once, totals
 from connectors.llm.charges import to_focus, write_charges
+from connectors.llm.openai_api import OpenAIStore
 from connectors.llm.pages import COSTS, USAGE, Bucket, read_buckets
-from connectors.objects import LocationOptions, open_store
+from connectors.objects import LocationOptions, Store, open_store
 from connectors.telemetry import fingerprint, write_days
 from connectors.telemetry_index import Indexed, days, index, settings, within
 from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY, Table
@@ -48,10 +50,39 @@ class Options(LocationOptions):
         usage: Usage files are telemetry; false where a gateway's log already reports the same requests. They are held
             against log and bill all the same.
         projects: Project id -> its labels. Without a workload it is the model's name.
+        url: The API (`https://api.openai.com/v1`), instead of a location.
+        admin_key: With `url`: `${OPENAI_ADMIN_KEY}`.
+        since: With `url`: first day (UTC) to ask for.
     """
 
+    location: str = ""
     usage: bool = True
     projects: Mapping[str, Project] = Field(default_factory=dict)
+    url: str | None = None
+    admin_key: SecretStr | None = None
+    since: date | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Options:
+        if bool(self.location) == bool(self.url):
+            msg = "give location (saved pages), or url with admin_key and since (the API itself)"
+            raise ValueError(msg)
+        live = [
+            self.admin_key is not None and bool(self.admin_key.get_secret_value()),
+            self.since is not None,
+        ]
+        if any(live) if self.url is None else not all(live):
+            msg = "url, admin_key and since go together; write admin_key: ${OPENAI_ADMIN_KEY} and the first day as since"
+            raise ValueError(msg)
+        parts = urlsplit(self.url or "https://none")
+        if not parts.hostname or (parts.scheme != "https" and (parts.scheme, parts.hostname) not in _PLAIN):
+            msg = f"url {self.url!r}: the key is sent over https only; write https://api.openai.com/v1"
+            raise ValueError(msg)
+        return self
+
+
+_PLAIN = (("http", "127.0.0.1"), ("http", "localhost"))
+"""Where an unencrypted connection does not leave the machine."""
 
 
 class OpenAIReader:
@@ -62,7 +93,14 @@ class OpenAIReader:
     def __init__(self, options: SourceOptions, context: Context) -> None:
         self.options = cast("Options", options)
         self.context = context
-        self.store = open_store(self.options, context.base, context.cache)
+        self.store = self._store()
+
+    def _store(self) -> Store:
+        options, context = self.options, self.context
+        if options.url and options.admin_key and options.since:
+            key = options.admin_key.get_secret_value()
+            return OpenAIStore(options.url, key, options.since, context.cache)
+        return open_store(options, context.base, context.cache)
 
     def check(self) -> str:
         """Says what is there.
@@ -73,13 +111,16 @@ class OpenAIReader:
         files = self._files()
         found = days(files, UTC_ZONE)
         if not found:
-            msg = f"{self.store.uri('')} holds no buckets; save pages of the costs or usage API there"
+            empty = (
+                "save pages of the costs or usage API there" if self.options.location else "is since right?"
+            )
+            msg = f"{self.store.uri('')} holds no buckets; {empty}"
             raise SourceError(msg)
         return f"{len(files)} files of pages, {found[0]} to {found[-1]} (UTC)"
 
     def _files(self) -> list[Indexed]:
         objects = [o for o in self.store.list() if self._is_data(o.key)]
-        name = f"{VERSION}/{self.context.name}/{self.options.location}"
+        name = f"{VERSION}/{self.context.name}/{self.options.location or self.options.url}"
         return index(objects, self._scan, self.context.cache, name)
 
     def _is_data(self, key: str) -> bool:
@@ -104,7 +145,7 @@ class OpenAIReader:
             SourceError: The location cannot be read, or a file is damaged.
         """
         files = self._files()
-        options = settings(self.options.model_dump())
+        options = settings(self.options.model_dump(exclude={"url", "admin_key", "since"}))
         found = []
         for day in days(files, UTC_ZONE):
             if day <= window.day:

@@ -166,19 +166,27 @@ def _against_copy(label: str) -> Callable[[Costs], Figures]:
 
 
 def _pandas(bench: Bench) -> dict[str, Measured]:
-    """The script twice: only what the totals need, and with the rows written as well, as ours writes them."""
+    """The script: only what the totals need; with the rows written as well, as ours does; and exactly, as ours counts."""
     source, data = _files(bench.month()), bench.fresh()
     used = measured(ways.look, source).result["used"]
     costs = {"load and reduce": measured(_update, bench.month(), data, {})}
-    for name, columns in (("pandas, totals only", ()), ("pandas, rows and totals", used)):
+    for name, columns, exact in (
+        ("pandas, totals only", (), False),
+        ("pandas, rows and totals", used, False),
+        ("pandas, rows and exact totals", used, True),
+    ):
         theirs = data / "pandas.parquet"
-        costs[name] = measured(ways.pandas_script, source, theirs, columns)
+        costs[name] = measured(_pandas_script, source, theirs, columns, exact)
         _same("rows", costs["load and reduce"].result["rows"], costs[name].result["rows"])
         gap = measured(ways.compare, data, theirs).result
         if gap["alone"] or not gap["groups"] or gap["greatest"] >= CENT:
             msg = f"our daily costs and those of the pandas script differ: {gap}; report a defect"
             raise BenchError(msg)
     return costs
+
+
+def _pandas_script(source: list[Path], to: Path, columns: list[str], exact: bool) -> Any:
+    return ways.pandas_script(source, to, columns, exact=exact)
 
 
 def _pandas_figures(costs: Costs) -> Figures:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.aws.cur2 import Cur2Reader
-from connectors.aws.mapping import to_focus
+from connectors.aws.mapping import is_number, to_focus
 from connectors.base import Context, Object, Window
 from connectors.bills.files import open_bill, shapes
 from connectors.sql import files as sql_files
@@ -126,13 +126,14 @@ def look(source: Sequence[Path]) -> Work:
     return work
 
 
-def pandas_script(source: Sequence[Path], to: Path, used: Sequence[str] = ()) -> Work:
+def pandas_script(source: Sequence[Path], to: Path, used: Sequence[str] = (), *, exact: bool = False) -> Work:
     """Daily billed and effective cost by account, service and tags, as an analyst would write it.
 
     Args:
         source: The files.
         to: Parquet file of the daily costs.
         used: Columns to keep for each row, written beside them with the effective cost; none for totals only.
+        exact: Count in decimals, as they are written, so that sums are right to the last digit; else in doubles.
     """
     import pandas
 
@@ -145,6 +146,10 @@ def pandas_script(source: Sequence[Path], to: Path, used: Sequence[str] = ()) ->
             "savings_plan_used_commitment",
         ]  # fmt: skip
         bill = pandas.concat([pandas.read_parquet(f, columns=columns) for f in source], ignore_index=True)
+        if exact:
+            for column in filter(is_number, columns):
+                bill[column] = bill[column].map(lambda amount: Decimal(repr(amount)))
+        zero = Decimal(0) if exact else 0.0
         kind, cost = bill["line_item_line_item_type"], bill["line_item_unblended_cost"]
         unused_plan = bill["savings_plan_total_commitment_to_date"] - bill["savings_plan_used_commitment"]
         unused_reservation = (
@@ -155,7 +160,7 @@ def pandas_script(source: Sequence[Path], to: Path, used: Sequence[str] = ()) ->
             [
                 (kind.eq("SavingsPlanCoveredUsage"), bill["savings_plan_savings_plan_effective_cost"]),
                 (kind.eq("DiscountedUsage"), bill["reservation_effective_cost"]),
-                (kind.eq("SavingsPlanNegation"), 0.0),
+                (kind.eq("SavingsPlanNegation"), zero),
                 (kind.eq("SavingsPlanRecurringFee"), unused_plan),
                 (kind.eq("RIFee"), unused_reservation),
             ]
@@ -191,7 +196,7 @@ def compare(data: Path, theirs: Path) -> Work:
             f"SELECT {names}, {sums} FROM {_scan(sorted((data / 'reduced').glob('*.parquet')))} GROUP BY ALL"
         )
         other = f"SELECT {names}, {sums} FROM read_parquet({literal(theirs)}) GROUP BY ALL"
-        gaps = [f"abs(CAST(a.{c} AS DOUBLE) - b.{c})" for c in ("billed", "effective")]
+        gaps = [f"abs(CAST(a.{c} AS DOUBLE) - CAST(b.{c} AS DOUBLE))" for c in ("billed", "effective")]
         with DuckDBEngine() as engine:
             found = engine.query(
                 f"SELECT COUNT(*) AS groups, MAX(greatest({', '.join(gaps)})) AS greatest, "

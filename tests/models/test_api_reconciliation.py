@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.api_reconciliation import BILL, SIDE, gateway_side, invoice_side, provider_side, reconcile
@@ -174,7 +174,6 @@ def test_nothing() -> None:
     ).is_empty()
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

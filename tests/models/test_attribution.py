@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models import gpu
@@ -248,7 +248,6 @@ def rows_of_a_card(draw: st.DrawFn, card: str) -> list[dict[str, Any]]:
     return rows
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     rows_of_a_card("g1"),
     rows_of_a_card("g2"),

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.capital import annual_cost, recoverable, unrecovered
@@ -80,7 +80,6 @@ def test_half_given_terms_are_refused(wrong: dict[str, Any]) -> None:
         asset(**wrong)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     price=st.integers(0, 10**6),
     salvage=st.floats(0, 1),

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models import chargeback, tables
@@ -127,7 +127,6 @@ def by_currency(frame: pl.DataFrame | list[dict[str, Any]], column: str) -> dict
     return found
 
 
-@settings(max_examples=50, deadline=None)
 @given(rows=st.lists(ROWS, max_size=12))
 def test_parts_sum_to_the_whole_for_any_rows_and_tags(rows: list[dict[str, Any]]) -> None:
     daily = ledger(rows)
@@ -144,7 +143,6 @@ def test_parts_sum_to_the_whole_for_any_rows_and_tags(rows: list[dict[str, Any]]
     assert daily.select(pl.struct(tables.CHARGEBACK_DAILY.key).is_unique().all()).item()
 
 
-@settings(max_examples=50, deadline=None)
 @given(rows=st.lists(ROWS, max_size=8), extra=ROWS)
 def test_a_further_row_changes_the_total_by_that_row(
     rows: list[dict[str, Any]], extra: dict[str, Any]

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models import edge, gpu, gpu_rate, owned_focus
@@ -77,7 +77,6 @@ def test_a_part_of_a_month_has_that_part_of_the_commitment() -> None:
     assert by_sku(got)["unused-commitment"] == (Decimal("12.50"), 5)
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     used=st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=20),
     rate=st.decimals(0, 100, places=6),

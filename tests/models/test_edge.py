@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.config import Asset, Ownership
@@ -94,7 +94,6 @@ def test_no_devices() -> None:
     assert compute(assets=()).schema == COSTS
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     rows=st.lists(
         st.builds(

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.config import Asset, Ownership, Site
@@ -419,7 +419,6 @@ SLICED = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     rows=st.lists(SLICED, max_size=20),
     units=st.integers(min_value=1, max_value=4),

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.money import split
@@ -57,7 +57,6 @@ def test_a_weight_that_is_no_weight_is_refused(weight: float | None) -> None:
         split(rows, ["g"], "total", "w", "part")
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     total=st.decimals(min_value=0, max_value=10**9, places=12),
     weights=st.lists(

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models import contracts, edge, focus, gpu, owned_focus
@@ -248,7 +248,6 @@ EDGE_ROWS = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
 @given(gpus=st.lists(GPU_ROWS, max_size=12), devices=st.lists(EDGE_ROWS, max_size=4))
 def test_ledger_equals_gpu_daily_and_the_total_without_splits(
     gpus: list[dict[str, Any]], devices: list[dict[str, Any]]

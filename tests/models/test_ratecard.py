@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.config import Asset, Site
@@ -109,7 +109,6 @@ def test_one_currency_a_site() -> None:
         currencies([asset()], {"dc2": site})
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     capex=st.decimals(min_value=0, max_value=10**7, places=12),
     salvage=st.floats(min_value=0, max_value=1),

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models import edge, gpu, owned_focus
@@ -142,7 +142,6 @@ watts = st.floats(0, 5).map(lambda v: round(v, 3))
 kwh = st.floats(0, 2).map(lambda v: round(v, 4))
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.tuples(watts, watts, watts, watts, kwh, kwh, st.booleans()), min_size=1, max_size=4),
     st.sampled_from(["coincident_peak", "energy"]),

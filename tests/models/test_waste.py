@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models import gpu
@@ -75,7 +75,6 @@ def test_hour_of_the_local_week() -> None:
     assert got.height == 24
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=24, max_size=24))
 def test_hours_of_the_week_lose_no_cost(pattern: list[tuple[bool, float]]) -> None:
     hours = [hour(h, used_hours=u) if held else free(h) for h, (held, u) in enumerate(pattern)]

@@ -119,3 +119,22 @@ def test_what_a_list_price_may_be(site: Path, option: str, says: str) -> None:
     done = small.tierwise("run", "--config", site / "tierwise.yaml")
     assert done.returncode == 2
     assert says in done.stderr
+
+
+def test_check_reaches_the_catalogue_whatever_is_cached(site: Path) -> None:
+    """SKUs 1, 2, 3, 4, 5, 6 and 7 of the catalogue are prices of cards in europe-west4; nowhere is mars1."""
+    with serve() as catalogue:
+        (site / "tierwise.yaml").write_text(small.CONFIG + WORKLOADS % catalogue.url)
+        for _ in range(2):
+            done = small.tierwise("check", "--config", site / "tierwise.yaml")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "ok    list_prices (google): 7 prices of GPUs in europe-west4, mars1" in done.stdout
+            assert len(catalogue.asked) > 0
+            catalogue.asked.clear()
+    with refusing() as url:
+        (site / "tierwise.yaml").write_text(small.CONFIG + WORKLOADS % url)
+        done = small.tierwise("check", "--config", site / "tierwise.yaml")
+    assert done.returncode == 1
+    assert "fails list_prices (google): " in done.stdout
+    (site / "tierwise.yaml").write_text(small.CONFIG)
+    assert "list_prices" not in small.tierwise("check", "--config", site / "tierwise.yaml").stdout

@@ -304,7 +304,10 @@ def test_files_without_manifest_count_unless_they_are_of_two_executions(tmp_path
 STATES = [[row(line_item_unblended_cost=float(n))] * n for n in (1, 2, 3)]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings.default.max_examples // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=4), st.booleans())
 def test_any_sequence_of_deliveries_ends_as_if_only_the_last_had_come(
     tmp_path: Path, order: list[int], new_folders: bool

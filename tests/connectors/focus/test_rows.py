@@ -234,7 +234,7 @@ cells = st.tuples(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(cells, min_size=1, max_size=20))
 def test_money_in_is_facts_and_rejected_rows_to_the_last_digit(
     tmp_path: Path, rows: list[tuple[Decimal, str, str, str]]

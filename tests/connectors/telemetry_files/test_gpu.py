@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.connectors.telemetry_files.samples import GPU, card, load, minutes, table, utc, write
@@ -218,7 +218,6 @@ def test_utilisation_is_a_mean_over_the_samples_that_have_it(tmp_path: Path) -> 
     assert day["used_hours"].to_list() == [pytest.approx(0.8), None]
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 7200), st.integers(0, 5000), st.booleans()), min_size=1, max_size=40)
 )

@@ -3,7 +3,7 @@
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.placement.constraints import Constraint, breaches, conflicts, constraints, p95_ms
@@ -115,7 +115,6 @@ def test_conflicts_of_a_feasible_workload_are_none():
     assert conflicts(OPTIONS, rules) == ()
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.frozensets(st.sampled_from("abcd")), max_size=7))
 def test_conflict_sets_are_exactly_the_minimal_ones(permitted):
     """Against plain search: empty together, and not empty without any one of them."""

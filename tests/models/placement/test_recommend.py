@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models import tables
@@ -318,7 +318,6 @@ def cheapest(rows):
     return min(costs, default=D("Infinity"))
 
 
-@settings(max_examples=80, deadline=None)
 @given(some_options, some_demands, st.sampled_from(constraint_keys))
 def test_taking_a_constraint_away_never_makes_the_cheapest_dearer(options, demands, key):
     _, all_rows = run(Workload(options=options, **demands))
@@ -326,7 +325,6 @@ def test_taking_a_constraint_away_never_makes_the_cheapest_dearer(options, deman
     assert cheapest(fewer_rows) <= cheapest(all_rows)
 
 
-@settings(max_examples=80, deadline=None)
 @given(some_options, some_demands)
 def test_what_must_hold_for_any_workload(options, demands):
     workload = Workload(options=options, current=min(options), **demands)

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.placement.tco import Cost, breakeven_month, npv, saving
@@ -100,7 +100,6 @@ def test_the_parts_sum_to_the_total_exactly(cost):
     assert cost.month * 24 + cost.upfront - cost.salvage == cost.total
 
 
-@settings(deadline=None)
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 9000))
 def test_breakeven_is_the_first_month_found_by_counting(stay, opex, capex):
     """Month by month: the first m >= 0 with capex + m x opex <= m x stay, if anything is ever saved."""
