@@ -12,6 +12,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 HOUR_US = 3_600_000_000
+QUARTER_MINUTES = 15
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Clock:
     @property
     def unit_minutes(self) -> int:
         """Minutes of the pieces that steps are cut into: an hour, or less where the clock changes by less."""
-        return 60 if len(self.phases) == 1 else 15
+        return 60 if len(self.phases) == 1 else QUARTER_MINUTES
 
     def hour(self, instant: str) -> str:
         """SQL: the start of the hour that an instant lies in."""
@@ -51,7 +52,11 @@ class Clock:
         """SQL: the start of the piece that an instant lies in."""
         if len(self.phases) == 1:
             return self.hour(instant)
-        return f"time_bucket(INTERVAL 15 MINUTE, {instant})"
+        return self.quarter(instant)
+
+    def quarter(self, instant: str) -> str:
+        """SQL: the start of the quarter of an hour that an instant lies in."""
+        return f"time_bucket(INTERVAL {QUARTER_MINUTES} MINUTE, {instant})"
 
     def _minutes(self, instant: str) -> str:
         if len(self.phases) == 1:
@@ -66,16 +71,20 @@ class Clock:
 UTC_CLOCK = Clock()
 
 
-def by_hour(steps: str, condition: str, clock: Clock = UTC_CLOCK) -> str:
+def by_hour(steps: str, condition: str, clock: Clock = UTC_CLOCK, *, quarters: bool = False) -> str:
     """SQL: every step (t0, t1) that meets the condition once for each piece of an hour it touches.
 
-    Adds `hour`, the start of the hour, and `part_us`, the microseconds of the step that lie in the piece.
+    Adds `hour`, the start of the hour, and `part_us`, the microseconds of the step that lie in the piece; with
+    `quarters` the pieces are quarters of an hour, and `quarter` (1 to 4) says which.
     """
-    unit = f"INTERVAL {clock.unit_minutes} MINUTE"
+    unit = f"INTERVAL {QUARTER_MINUTES if quarters else clock.unit_minutes} MINUTE"
+    first = clock.quarter("t0") if quarters else clock.unit("t0")
+    hour = clock.hour("piece")
+    quarter = f" date_diff('minute', {hour}, piece) // {QUARTER_MINUTES} + 1 AS quarter," if quarters else ""
     overlap = f"date_diff('microsecond', GREATEST(t0, piece), LEAST(t1, piece + {unit}))"
     return f"""
-        SELECT * EXCLUDE (piece), {clock.hour("piece")} AS hour, {overlap} AS part_us FROM (
-            SELECT *, UNNEST(range({clock.unit("t0")}, t1, {unit})) AS piece FROM {steps} WHERE {condition}
+        SELECT * EXCLUDE (piece), {hour} AS hour,{quarter} {overlap} AS part_us FROM (
+            SELECT *, UNNEST(range({first}, t1, {unit})) AS piece FROM {steps} WHERE {condition}
         )"""
 
 

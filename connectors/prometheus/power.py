@@ -7,7 +7,7 @@ counts belongs to `connectors/meters.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
@@ -23,6 +23,7 @@ MAX_METER_KW = 1000.0
 DEVICE = ("target", "instance", "bmc_id", "node_name", "nodename", *HOSTS)
 """Labels that name what a meter belongs to, best first."""
 
+QUARTERS = ("kw_q1", "kw_q2", "kw_q3", "kw_q4")
 THING = ["device", "meter"]
 DROPPED = pl.Schema(
     {"hour": pl.Datetime("us"), "column_name": pl.String(), "value": pl.String(), "rows": pl.Float64()}
@@ -59,7 +60,7 @@ def power_hours(question: Question, wiring: Wiring, there: set[str]) -> tuple[pl
         there: Names of metrics that the server has.
 
     Returns:
-        hour, node, meter, method, energy_kwh, energy_estimated_kwh, coverage; and hour, column_name, value, rows of
+        hour, node, meter, method, energy_kwh, energy_estimated_kwh, coverage, kw_q1 to kw_q4; and hour, column_name, value, rows of
         what was dropped.
     """
     frames, dropped = [], [pl.DataFrame(schema=DROPPED)]
@@ -100,8 +101,38 @@ class Series:
         energy, wrong = self._counted(cover, expected) if self.meter.counter else self._averaged(seen)
         about = seen.group_by(THING).agg(pl.col("node").drop_nulls().max())
         rows = energy.join(about, on=THING, how="left").join(cover, on=[*THING, "hour"], how="left")
-        columns = ("hour", "device", "meter", "node", "energy_kwh", "energy_estimated_kwh")
+        rows = rows.join(self._quarters(expected), on=[*THING, "hour"], how="left")
+        columns = ("hour", "device", "meter", "node", "energy_kwh", "energy_estimated_kwh", *QUARTERS)
         return rows.select(*columns, pl.col("coverage").fill_null(0.0)), wrong
+
+    def _quarters(self, expected: float) -> pl.DataFrame:
+        """Mean power of each quarter of an hour: device, meter, hour, kw_q1 to kw_q4 (kW).
+
+        Unknown where more than one sample is missing, where a quarter would not hold two, and where no meter shows
+        such a value. A quarter of a counter is what `increase()` says, so as fine as the counter's unit.
+
+        Args:
+            expected: Samples of a full hour.
+        """
+        cut, key = replace(self, question=self.question.quarters()), [*THING, "hour"]
+        count = cut._ask("count_over_time", "[$w] offset 1ms", scaled=False).rename({"value": "count"})
+        if self.meter.counter:
+            power = cut._ask("increase", "[$w]")
+            kw = pl.col("value") * self.meter.factor * 4
+        else:
+            power = cut._ask("avg_over_time", "[$w] offset 1ms")
+            kw = pl.col("value") * self.meter.factor / 1000
+        full = (pl.col("count") > expected / 4 - 1.5) & (expected / 4 >= 2)
+        return (
+            one_replica(count, THING).filter(full).select(*key, "ha").unique()
+            .join(power, on=[*key, "ha"]).group_by(key).agg(kw=kw.max())
+            .filter(pl.col("kw").is_between(0.0, MAX_METER_KW, closed="both" if self.meter.counter else "right"))
+            .rename({"hour": "start"}).sort("start")
+            .join_asof(self.question.hours().sort("hour"), left_on="start", right_on="hour")
+            .with_columns(place=(pl.col("start") - pl.col("hour")).dt.total_minutes() // 15)
+            .group_by(key)
+            .agg(pl.col("kw").filter(pl.col("place") == k).first().alias(n) for k, n in enumerate(QUARTERS))
+        )  # fmt: skip
 
     def _selector(self, metric: str) -> str:
         return self.question.select(metric, *self.meter.matchers)

@@ -1,6 +1,7 @@
 """Samples of wall and node power meters to `telemetry.power_hourly`, in SQL.
 
-The same rules as for cards: the counter first, the trapezoid of the gauge else, gaps bridged by the counter only.
+The same rules as for cards: the counter first, the trapezoid of the gauge else, gaps bridged by the counter only. The
+mean power of a quarter of an hour, by which demand is billed, is known where samples without a gap cover all of it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Cloc
         The columns of `telemetry.power_hourly` without day, source and site.
     """
     methods = ", ".join(literal(m) for m in METHODS)
+    quarters = ", ".join(_mean_kw(k) for k in (1, 2, 3, 4))
     return f"""
         WITH meters AS (
             SELECT COALESCE(meter, node) AS meter, ts, MAX(node) AS node, MAX(CASE WHEN method IN ({methods}) THEN method END) AS method, MAX(energy_kwh_total) AS energy_kwh_total,
@@ -33,6 +35,12 @@ def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Cloc
         SELECT hour, meter, COALESCE(MAX(method), 'file') AS method, MAX(node) AS node,
                SUM(CASE WHEN observed THEN kwh * part_us / us ELSE 0 END) AS energy_kwh,
                SUM(CASE WHEN observed THEN 0 ELSE kwh * part_us / us END) AS energy_estimated_kwh,
-               SUM(CASE WHEN observed THEN part_us ELSE 0 END) / {HOUR_US} AS coverage
-        FROM ({by_hour("steps", "kwh IS NOT NULL", clock)})
+               SUM(CASE WHEN observed THEN part_us ELSE 0 END) / {HOUR_US} AS coverage,
+               {quarters}
+        FROM ({by_hour("steps", "kwh IS NOT NULL", clock, quarters=True)})
         GROUP BY hour, meter"""
+
+
+def _mean_kw(quarter: int) -> str:
+    where = f"FILTER (WHERE observed AND quarter = {quarter})"
+    return f"CASE WHEN SUM(part_us) {where} = {HOUR_US // 4} THEN SUM(kwh * part_us / us) {where} * 4 END AS kw_q{quarter}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipelines.bench import ways
+from pipelines.bench import samples, ways
 from pipelines.bench.generate import SEPTEMBER
 from pipelines.bench.measure import Measured, measured
 
@@ -254,6 +254,39 @@ def _memory_figures(costs: Costs) -> Figures:
     ]
 
 
+def _gpu(bench: Bench) -> dict[str, Measured]:
+    """Samples of as many cards for 30 days as give `rows`, one at least. What comes out is known beforehand."""
+    cards = max(1, bench.rows // samples.CARD_ROWS)
+    root = bench.folder / "samples"
+    if not (root / ".done").exists():
+        bench.report(f"generating samples: {cards:,} GPUs, 30 days, {cards * samples.CARD_ROWS:,} rows")
+        shutil.rmtree(root, ignore_errors=True)
+        measured(samples.write_samples, root, cards)
+        (root / ".done").touch()
+    data = bench.fresh()
+    costs = {
+        "scan and sum of numbers": measured(samples.scan, root),
+        "scan of numbers and labels": measured(samples.scan, root, samples.LABELS),
+        "to hours": measured(samples.to_hours, root, data),
+    }
+    _same("rows", cards * samples.CARD_ROWS, *(c.result["rows"] for c in costs.values()))
+    minutes = cards * (samples.CARD_ROWS - 1)
+    found = costs["to hours"].result
+    _same("hours", round(minutes / 60, 3), round(found["observed_hours"], 3))
+    _same("kWh", round(minutes * 30e6 / 3.6e9, 3), round(found["energy_kwh"], 3))
+    return costs
+
+
+def _gpu_figures(costs: Costs) -> Figures:
+    ours = costs["to hours"]
+    return [
+        (f"{what} of to hours / {name}", getattr(ours, key) / getattr(bare, key), "x", 1.5)
+        for name, bare in costs.items()
+        if bare is not ours
+        for what, key in (("CPU", "cpu_s"), ("wall time", "wall_s"))
+    ]
+
+
 CASES: dict[str, tuple[Callable[[Bench], dict[str, Measured]], Callable[[Costs], Figures]]] = {
     "load": (lambda bench: _ours(bench, reduce=False), _against_copy("load")),
     "reduce": (lambda bench: _ours(bench, reduce=True), _against_copy("load and reduce")),
@@ -261,5 +294,6 @@ CASES: dict[str, tuple[Callable[[Bench], dict[str, Measured]], Callable[[Costs],
     "unchanged": (_unchanged, lambda c: [("wall time", c["nothing changed"].wall_s, "s", 1.0)]),
     "redelivery": (_redelivery, _redelivery_figures),
     "memory": (_memory, _memory_figures),
+    "gpu": (_gpu, _gpu_figures),
 }
 """Name -> how it is measured, and its figures: the fields of `Figure` after the case."""

@@ -206,6 +206,21 @@ def test_power_meters(tmp_path: Path) -> None:
     assert hours["coverage"].to_list() == [1.0, 1.0]
 
 
+def test_quarters_of_a_meter_are_known_where_all_of_them_is_measured(tmp_path: Path) -> None:
+    # Kathmandu is 5:45 ahead: its hours start at quarter past of UTC. A minute of 0.06 kWh is 3.6 kW, of 0.12 7.2 kW.
+    # The third quarter lacks five minutes, which the counter bridges; the fourth has no sample at its end.
+    total, rows = 50.0, []
+    for n, ts in enumerate(minutes("2026-09-01 10:15", 58)):
+        if not 32 <= n < 37:
+            rows.append({"ts": ts, "node": "n1", "meter": "psu", "energy_kwh_total": total})
+        total += 0.12 if 15 <= n < 30 else 0.06
+    write(tmp_path, "power/x.parquet", rows)
+    hours = table(load(tmp_path, "Asia/Kathmandu"), POWER)
+    assert hours["hour"].to_list() == [utc("2026-09-01 10:15").replace(tzinfo=None)]
+    (found,) = hours.select("kw_q1", "kw_q2", "kw_q3", "kw_q4").rows()
+    assert found == (pytest.approx(3.6), pytest.approx(7.2), None, None)
+
+
 def test_covered_hour_without_a_sample_counts_nothing(tmp_path: Path) -> None:
     row = {"workload": "chat", "model": "m", "team": "assist", "pod": "p"}
     rows = [
