@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from connectors.base import SourceOptions
+from connectors.objects import LocationOptions
 from connectors.registry import KINDS, reader_class
 from pipelines.partitions import GRAIN
 
@@ -60,3 +61,30 @@ def test_kinds_and_grains() -> None:
 def test_nothing_is_missing(kind: str) -> None:
     missing = lacks(kind)
     assert not missing, f"{kind} lacks: {'; '.join(missing)} (docs/adding-a-source.md)"
+
+
+class Bare:
+    """A connector of somebody who has only begun."""
+
+    class Options(LocationOptions):
+        cabinet_colour: str = ""
+
+    def slices(self, period: str) -> list[str]:
+        return [period]
+
+    def load(self, slices: list[str], work: Path, engine: object) -> list[str]:
+        return slices
+
+
+def test_what_a_new_kind_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a docstring, Options that refuse unknown keys, and load as it must be."""
+    monkeypatch.setitem(KINDS, "cabinet", f"{__name__}:Bare")
+    assert lacks("cabinet") == [
+        "a method check(self) -> str",
+        "a method slices(self, window)",
+        "its grain in pipelines/partitions.py",
+        "tests in tests/connectors/connectors",
+        "a line in docs/sources.md",
+        "its key `cabinet_colour` in docs/sources.md",
+    ]
+    assert lacks("edge_files") == []
