@@ -25,6 +25,8 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet")
 """Names of files that may be bills; others are left alone."""
 
 NESTED = ("MAP(", "STRUCT(")
+NUMERIC = ("DOUBLE", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT")
+"""How DuckDB's types of nested columns and of numbers start."""
 
 GZIPPED = ("gzip", "json.gz")
 JSON_FORMS = ("json", "json.gz")
