@@ -321,6 +321,8 @@ WHOLE = gzip.compress(csv_bytes([row(Product=str(n)) for n in range(3000)]), mti
         ("a.csv", csv_bytes([row()]) + b'"open\n', "unterminated quote|damaged"),
         ("a.csv", csv_bytes([row(Product="é")]).replace("é".encode(), b"\xe9"), "UTF-8"),
         ("a.csv", b"a,b\n1,2\n", "mandatory column 'Date' is missing"),
+        ("a.csv", b"Date;Cost\n01.09.2026;1,5\n", "separated by ';', not by commas"),
+        ("a.csv", b"Date\tCost\n09/01/2026\t1.5\n", "not by commas"),
         ("a.csv", b"Date,Tags,Tags\n09/01/2026,,\n", "more than once"),
         ("a.csv", csv_bytes([row() | {"cost ": "1"}]), "twice in different spellings"),
         ("a.csv", csv_bytes([row(Date="soon", BillingPeriodStartDate="")]), "holds no date"),
