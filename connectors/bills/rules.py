@@ -84,6 +84,8 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
     DuckDB takes JSON with a comma after the last element, which no other reader does: it is taken off.
     """
     c = identifier(column.name)
+    if column.name == "BillingCurrency":
+        return f"upper(trim({c}))"
     if sure or (column.type == "text" and column.name != "AvailabilityZone" and not column.allowed):
         return c
     if column.type == "decimal":
@@ -142,7 +144,9 @@ def _checks() -> list[Check]:
     result.append(Check("flagged", NOT_STATED, "EffectiveCost", "__not_stated"))
     for column in focus.COLUMNS:
         c, name = identifier(column.name), column.name
-        if name == "AvailabilityZone":
+        if name == "BillingCurrency":
+            result.append(Check("repaired", "spelling", name, f"{t(name)} <> {c}"))
+        elif name == "AvailabilityZone":
             result.append(Check("repaired", "misplaced_availability_zone", name, _misplaced(c)))
         elif column.type == "json":
             rule = "malformed_tags" if name == "Tags" else "malformed_json"

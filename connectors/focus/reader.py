@@ -35,7 +35,7 @@ from connectors.focus.mapping import is_moment, is_number, period_column, to_foc
 from connectors.objects import LocationOptions, open_store
 from models import tables
 
-VERSION = "focus-3"
+VERSION = "focus-4"
 """Changes whenever the same file would give other facts."""
 
 
