@@ -84,10 +84,8 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
     DuckDB takes JSON with a comma after the last element, which no other reader does: it is taken off.
     """
     c = identifier(column.name)
-    if column.name == "BillingCurrency":
-        return f"upper(trim({c}))"
     if sure or (column.type == "text" and column.name != "AvailabilityZone" and not column.allowed):
-        return c
+        return f"upper(trim({c}))" if column.name == "BillingCurrency" else c
     if column.type == "decimal":
         priced = "PricingCurrency" if column.name.startswith("PricingCurrency") else "BillingCurrency"
         is_money = own is not None and own.startswith("DECIMAL")
