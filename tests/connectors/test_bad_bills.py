@@ -8,12 +8,13 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from connectors.base import SourceError
+from connectors.base import Loaded, SourceError
 from tests.connectors.azure import rows as azure
 from tests.connectors.bills.helpers import CUR_ROW, FOCUS_ROW, counted, csv_bytes, facts, load
 from tests.connectors.gcp import rows as gcp
@@ -113,26 +114,49 @@ BAD_ROWS = [
 ] + OWN
 
 
-@pytest.mark.parametrize(("name", "native", "value", "rule", "column"), BAD_ROWS)
-def test_a_row_without_meaning_is_counted_and_the_others_kept(
-    name: str, native: str, value: str, rule: str, column: str, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def bad_rows(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Loaded]]:
+    """All faults of a kind in one file, a good row before each bad one."""
+
+    @cache
+    def read(name: str) -> tuple[Path, Loaded]:
+        folder, kind = tmp_path_factory.mktemp(name), KINDS[name]
+        (folder / "b").mkdir()
+        bad = [{native: value} for of, native, value, *_ in BAD_ROWS if of == name]
+        rows = [dict(kind.row) | change for one in bad for change in ({}, one)]
+        (folder / "b" / "a.csv").write_bytes(csv_bytes(rows))
+        (loaded,) = load(name, folder / "b", folder).values()
+        return folder, loaded
+
+    return read
+
+
+@pytest.mark.parametrize("place", range(len(BAD_ROWS)), ids=["-".join(case) for case in BAD_ROWS])
+def test_a_row_without_meaning_is_counted(place: int, bad_rows: Callable[[str], tuple[Path, Loaded]]) -> None:
+    name, native, _, rule, column = BAD_ROWS[place]
     kind = KINDS[name]
     if kind.starts_month and native == kind.start:
         column = "BillingPeriodStart"
-    bad = dict(kind.row) | {native: value}
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "a.csv").write_bytes(csv_bytes([dict(kind.row), bad]))
-    (loaded,) = load(name, tmp_path / "b", tmp_path).values()
-    assert (loaded.rows_read, loaded.rows_loaded) == (2, 1)
-    issue = loaded.issues.filter(action="rejected").row(0, named=True)
+    folder, loaded = bad_rows(name)
+    line = 3 + 2 * [n for n, case in enumerate(BAD_ROWS) if case[0] == name].index(place)
+    rejected = loaded.issues.filter(action="rejected", location=f"{folder / 'b' / 'a.csv'}:{line}")
+    (issue,) = rejected.iter_rows(named=True)
     assert (issue["rule"], issue["column_name"], issue["rows"]) == (rule, column, 1)
-    assert issue["location"] == f"{tmp_path / 'b' / 'a.csv'}:3"
-    cost = Decimal(kind.row[kind.cost])
-    lost = Decimal(0) if native == kind.cost else cost
+    lost = Decimal(0) if native == kind.cost else Decimal(kind.row[kind.cost])
     assert (issue["billed_cost"] or 0) == lost
-    assert facts(loaded)["BilledCost"].to_list() == [cost]
-    assert sum(loaded.totals.values()) == cost + lost
+
+
+@NAMES
+def test_rows_beside_those_without_meaning_are_kept(
+    name: str, bad_rows: Callable[[str], tuple[Path, Loaded]]
+) -> None:
+    kind, (_, loaded) = KINDS[name], bad_rows(name)
+    faults = [native for of, native, *_ in BAD_ROWS if of == name]
+    cost = Decimal(kind.row[kind.cost])
+    assert (loaded.rows_read, loaded.rows_loaded) == (2 * len(faults), len(faults))
+    assert loaded.issues.filter(action="rejected")["rows"].sum() == len(faults)
+    assert facts(loaded)["BilledCost"].to_list() == [cost] * len(faults)
+    assert sum(loaded.totals.values()) == cost * (len(faults) + sum(n != kind.cost for n in faults))
 
 
 def without(column: str) -> Callable[[Kind], bytes]:
