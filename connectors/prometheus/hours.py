@@ -44,7 +44,7 @@ class Scrapes:
         bridge_h: Longer gaps are not bridged.
         methods: Ways to measure power, best first.
         meter_nodes: Meter -> node.
-        wrap_joules: Range of RAPL counters, None unknown.
+        wrap_joules: Zone of RAPL -> range of its counters.
         job_pattern: Regular expression whose named groups are dimensions in the names of batch jobs, None without.
     """
 
@@ -54,7 +54,7 @@ class Scrapes:
     bridge_h: float
     methods: Sequence[str]
     meter_nodes: Mapping[str, str]
-    wrap_joules: float | None
+    wrap_joules: Mapping[str, float]
     job_pattern: str | None = None
 
 
