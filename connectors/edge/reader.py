@@ -8,9 +8,11 @@ new file so changes its own day, however long ago that was.
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -18,16 +20,29 @@ import polars as pl
 from pydantic import Field
 
 from connectors.base import Context, Engine, Loaded, Object, Slice, SourceError, SourceOptions, Window
+from connectors.edge.clocks import contradictions_sql, wrong_clocks
 from connectors.edge.days import edge_daily_sql, reports_sql
 from connectors.edge.files import is_data, read_lines, scan
 from connectors.objects import LocationOptions, open_store
-from connectors.sql import literals
-from connectors.telemetry import MAX_STEP, day_bounds, day_of, fingerprint, issues, site_of, write_days
+from connectors.sql import literal, literals
+from connectors.telemetry import (
+    MAX_STEP,
+    QUARTER_S,
+    day_bounds,
+    day_of,
+    fingerprint,
+    issues,
+    site_of,
+    write_days,
+)
 from connectors.telemetry_index import Indexed, days, index, settings, within
 from models.tables import EDGE_DAILY
 
-VERSION = "edge_files-1"
+VERSION = "edge_files-2"
 """Changes whenever the same files would give other facts."""
+
+DATE = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
+"""A date in the name of a file: when it came."""
 
 BATCH_DAYS = 31
 """Days read by one pass; bounds the memory it takes."""
@@ -134,6 +149,7 @@ class EdgeFilesReader:
         engine.execute(
             f"CREATE OR REPLACE TEMP TABLE reports AS {reports_sql(f'read_parquet({literals(paths)})')}"
         )
+        _set_aside(work, engine)
         frame = engine.query(
             edge_daily_sql("reports", naive, earlier, self.step // micros, self.bridge // micros)
         )
@@ -155,8 +171,8 @@ class EdgeFilesReader:
             read[day] += row["rows"]
             findings[day].append(
                 {
-                    "action": "rejected", "rule": row["rule"], "column_name": row["wrong_key"], "rows": row["rows"],
-                    "location": f"{self.store.uri(row['file'])}:{row['number']}", "raw": row["raw"][:500],
+                    "action": "flagged" if row["rule"].startswith("clock_") else "rejected", "rule": row["rule"], "column_name": row["wrong_key"], "rows": row["rows"],
+                    "location": f"{self.store.uri(row['file'])}:{row['number']}", "raw": row["raw"],
                 }
             )  # fmt: skip
         return self._finish(frame, bounds), read, findings
@@ -186,15 +202,44 @@ class EdgeFilesReader:
         )
 
 
+def _set_aside(work: Path, engine: Engine) -> None:
+    """Marks the reports whose sequence contradicts their time."""
+    wrong = wrong_clocks(engine.query(contradictions_sql("reports")).iter_rows())
+    if not wrong:
+        return
+    marked = work / "clocks.parquet"
+    pl.DataFrame({"id": wrong}, schema={"id": pl.Int64}).write_parquet(marked)
+    engine.execute(
+        "UPDATE reports SET wrong = 'clock_contradicts_sequence', wrong_key = 'ts' "
+        f"WHERE rowid IN (SELECT id FROM read_parquet({literal(marked)}))"
+    )
+    marked.unlink()
+
+
 def _horizons(files: Sequence[Indexed]) -> dict[str, datetime]:
-    """File -> until when the files before it, in order of key, had brought reports."""
+    """File -> until when the files that came before it had brought reports.
+
+    Which came before is told by the dates in their names where all have one (`2026-09-01.jsonl`, `cam-1/20260901.jsonl`),
+    else by the order of keys.
+    """
+    dates = [DATE.search(f.object.key) for f in files]
+    orders = ["".join(d.groups()) for d in dates if d] if all(dates) else [f.object.key for f in files]
     found: dict[str, datetime] = {}
     horizon: datetime | None = None
-    for file in files:
+    for _, together in groupby(sorted(zip(orders, files, strict=True), key=_first), key=_first):
+        batch = [file for _, file in together]
         if horizon is not None:
-            found[file.object.key] = horizon
-        horizon = max(horizon, file.end) if horizon is not None else file.end
+            found |= {file.object.key: horizon for file in batch}
+        horizon = max([_reach(file) for file in batch] + ([horizon] if horizon else []))
     return found
+
+
+def _first(pair: tuple[str, Indexed]) -> str:
+    return pair[0]
+
+
+def _reach(file: Indexed) -> datetime:
+    return datetime.fromtimestamp((int(file.layout) + 1) * QUARTER_S, UTC)
 
 
 __all__ = ["EdgeFilesReader", "Options"]
