@@ -25,6 +25,7 @@ from models import (
     model_cost,
     owned_focus,
     ownership,
+    run_energy,
     site_charges,
     tables,
     tags,
@@ -290,6 +291,9 @@ def economics(run: Run) -> Metadata:
     ratio = model_cost.ratio(monthly, config.revenue, config.rates, settings.currency)
     frames = {
         tables.TRAINING_RUNS: training.costs(config.training_runs, daily, hourly, workloads, zones),
+        tables.RUN_ENERGY: run_energy.measured(
+            config.training_runs, read_facts(run, tables.RUN_POWER_DAILY), workloads
+        ),
         tables.MODEL_COST_MONTHLY: model_cost.monthly(monthly, settings.models),
         tables.AI_COST_RATIO: ratio,
         tables.WASTE: waste.ranked(gpus, daily, as_of),

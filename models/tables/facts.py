@@ -169,6 +169,30 @@ POWER_HOURLY = Table(
     ),
 )
 
+RUN_POWER_DAILY = Table(
+    "telemetry.run_power_daily",
+    "What one power meter read on one local day inside one run of `training_runs`; `marts.run_energy` adds it up.",
+    ("source", "run_id", "meter", "day"),
+    (
+        n("day", "date", "Local calendar day of the site"),
+        n("source", "text", "Name of the source"),
+        n("site", "text", "Name of the site"),
+        n("run_id", "text", "Run"),
+        n("meter", "text", "Meter or sensor; node or run where the log names no meter"),
+        c("node", "text", "Host behind the meter"),
+        n("readings", "int", "Readings over 0 W strictly between start and end of the run"),
+        n(
+            "readings_dropped",
+            "int",
+            "Readings there of 0 W or less, over 1 MW, or without a number: no reading",
+        ),
+        n("sum_w", "double", "Sum of the readings", "W"),
+        c("first_reading", "timestamp", "First reading of the day over 0 W, UTC"),
+        c("last_reading", "timestamp", "Last reading of the day over 0 W, UTC"),
+        c("longest_gap_s", "double", "Longest time between two of the day's readings", "s"),
+    ),
+)
+
 INFERENCE_HOURLY = Table(
     "telemetry.inference_hourly",
     "One hour of one served model of one workload.",
