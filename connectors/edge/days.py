@@ -72,7 +72,8 @@ def reports_sql(lines: str) -> str:
         )"""
 
 
-def _calendar(bounds: Mapping[date, tuple[datetime, datetime]]) -> str:
+def calendar(bounds: Mapping[date, tuple[datetime, datetime]]) -> str:
+    """SQL: the local days as `c(day, opens, closes)`, UTC."""
     rows = ", ".join(
         f"(DATE '{day}', TIMESTAMP '{a:%Y-%m-%d %H:%M:%S}', TIMESTAMP '{b:%Y-%m-%d %H:%M:%S}')"
         for day, (a, b) in sorted(bounds.items())
@@ -112,7 +113,7 @@ def edge_daily_sql(
         WITH placed AS (
             SELECT r.*, c.day, c.closes, buckets['+Inf'] AS bucket_count,
                    row_number() OVER (PARTITION BY device_id, boot_id, seq ORDER BY ts, file) AS copy
-            FROM {reports} AS r JOIN {_calendar(bounds)} ON r.ts >= c.opens AND r.ts < c.closes WHERE wrong IS NULL
+            FROM {reports} AS r JOIN {calendar(bounds)} ON r.ts >= c.opens AND r.ts < c.closes WHERE wrong IS NULL
         ), centres AS (SELECT file, mode(day) AS centre FROM placed GROUP BY file
         ), horizons AS (SELECT * FROM (VALUES {files}) AS h(file, horizon)
         ), messages AS (
@@ -138,7 +139,7 @@ def edge_daily_sql(
             FROM (
                 SELECT device_id, ts, GREATEST(previous_ts, ts - to_microseconds({max_step_us})) AS t0
                 FROM segments WHERE previous_ts IS NOT NULL
-            ) AS s JOIN {_calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens GROUP BY device_id, c.day
+            ) AS s JOIN {calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens GROUP BY device_id, c.day
         ), histogram_bounds AS (
             SELECT device_id, day, bound, SUM(buckets[bound] - COALESCE(base[bound], 0)) AS requests
             FROM (SELECT *, UNNEST(map_keys(buckets)) AS bound FROM counted) GROUP BY device_id, day, bound
