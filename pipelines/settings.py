@@ -123,12 +123,12 @@ def load_config(file: Path) -> Config:
         cache = (file.parent / settings.data_dir).resolve() / "cache"
         assets, register = assets_of(settings, file.parent, problems)
         prices, price_text = prices_of(settings, file.parent, problems)
+        runs, run_text = training_runs_of(settings, file.parent, problems)
         context = Context(
-            "", file.parent, cache, settings.sites, settings.time_zone, settings.currency, prices
+            "", file.parent, cache, settings.sites, settings.time_zone, settings.currency, prices, runs
         )
         rates, rate_text = rates_of(settings, file.parent, problems)
         revenue, revenue_text = revenue_of(settings, file.parent, problems)
-        runs, run_text = training_runs_of(settings, file.parent, problems)
         register += price_text + rate_text + revenue_text + run_text
         sources = _sources(settings.sources, context, settings.sites, problems)
         _check_data_dir(settings, file.parent, problems)

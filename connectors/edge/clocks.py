@@ -11,6 +11,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby, pairwise
+from pathlib import Path
+
+import polars as pl
+
+from connectors.base import Engine
+from connectors.sql import literal
 
 Stamp = tuple[int, datetime, float, int]
 """seq, ts, inferences_total, row id."""
@@ -112,3 +118,23 @@ def _longest(times: Sequence[datetime]) -> set[int]:
         run.add(place)
         place = before[place]
     return run
+
+
+def set_aside(reports: str, work: Path, engine: Engine) -> None:
+    """Marks the reports whose sequence contradicts their time as wrong.
+
+    Args:
+        reports: Table of `days.reports_sql`.
+        work: Folder for an intermediate file.
+        engine: Runs the SQL.
+    """
+    wrong = wrong_clocks(engine.query(contradictions_sql(reports)).iter_rows())
+    if not wrong:
+        return
+    marked = work / "clocks.parquet"
+    pl.DataFrame({"id": wrong}, schema={"id": pl.Int64}).write_parquet(marked)
+    engine.execute(
+        f"UPDATE {reports} SET wrong = 'clock_contradicts_sequence', wrong_key = 'ts' "
+        f"WHERE rowid IN (SELECT id FROM read_parquet({literal(marked)}))"
+    )
+    marked.unlink()

@@ -34,7 +34,7 @@ TEXTS = (
     "workload_type",
 )
 COUNTERS = ("inferences_total", "failed_total", "energy_wh_total")
-CLOCK_SET = datetime(2010, 1, 1)
+CLOCK_SET = datetime.fromisoformat("2010-01-01")
 """A report from before comes from a clock that was never set; its counters are in the next report, too."""
 
 MUST = ("device_id", "ts", "boot_id", "seq", "inferences_total")
@@ -80,7 +80,8 @@ def reports_sql(lines: str) -> str:
         )"""
 
 
-def _calendar(bounds: Mapping[date, tuple[datetime, datetime]]) -> str:
+def calendar(bounds: Mapping[date, tuple[datetime, datetime]]) -> str:
+    """SQL: the local days as `c(day, opens, closes)`, UTC."""
     rows = ", ".join(
         f"(DATE '{day}', TIMESTAMP '{a:%Y-%m-%d %H:%M:%S}', TIMESTAMP '{b:%Y-%m-%d %H:%M:%S}')"
         for day, (a, b) in sorted(bounds.items())
@@ -119,7 +120,7 @@ def edge_daily_sql(
         WITH placed AS (
             SELECT r.{", r.".join(("file", "device_id", "boot_id", "ts", *COUNTERS, "buckets", *carried))}, c.day, c.closes,
                    buckets['+Inf'] AS bucket_count, inferences_total IS NOT DISTINCT FROM LAG(inferences_total) OVER same AS again
-            FROM {reports} AS r JOIN {_calendar(bounds)} ON r.ts >= c.opens AND r.ts < c.closes WHERE wrong IS NULL
+            FROM {reports} AS r JOIN {calendar(bounds)} ON r.ts >= c.opens AND r.ts < c.closes WHERE wrong IS NULL
             WINDOW same AS (PARTITION BY device_id, boot_id, seq ORDER BY ts, r.rowid)
         ), centres AS (SELECT file, mode(day) AS centre FROM placed GROUP BY file
         ), horizons AS (SELECT * FROM (VALUES {files}) AS h(file, horizon)
@@ -146,7 +147,7 @@ def edge_daily_sql(
             FROM (
                 SELECT device_id, ts, GREATEST(previous_ts, ts - to_microseconds({max_step_us})) AS t0
                 FROM segments WHERE previous_ts IS NOT NULL
-            ) AS s JOIN {_calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens GROUP BY device_id, c.day
+            ) AS s JOIN {calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens GROUP BY device_id, c.day
         ), histogram_bounds AS (
             SELECT device_id, day, bound, SUM(buckets[bound] - COALESCE(base[bound], 0)) AS requests
             FROM (SELECT *, UNNEST(map_keys(buckets)) AS bound FROM counted) GROUP BY device_id, day, bound

@@ -122,12 +122,34 @@ class Client:
         Raises:
             SourceError: There is no answer.
         """
-        try:
-            result = self._ask(query, time, None, HOUR)
-        except TooMuchError as error:
-            msg = f"{self._where}: cannot answer for one day: {error}. Raise its --query.timeout and --query.max-samples"
-            raise SourceError(msg) from error
+        result = self._instant(query, time)
         return _frame([(s["metric"], [s["value"]]) for s in result], labels, HOUR).drop("hour")
+
+    def samples(self, selector: str, time: datetime, labels: Sequence[str]) -> pl.DataFrame:
+        """Samples themselves.
+
+        Args:
+            selector: Series over a range that ends at `time`.
+            time: The instant, with a zone.
+            labels: Labels wanted.
+
+        Returns:
+            The labels, at (UTC without a zone, whole seconds) and value.
+
+        Raises:
+            SourceError: There is no answer.
+        """
+        result = self._instant(selector, time)
+        return _frame([(s["metric"], s["values"]) for s in result], labels, timedelta(0)).rename(
+            {"hour": "at"}
+        )
+
+    def _instant(self, query: str, time: datetime) -> list[dict[str, Any]]:
+        try:
+            return self._ask(query, time, None, HOUR)
+        except TooMuchError as error:
+            msg = f"{self._where}: cannot answer for one hour: {error}. Raise its --query.timeout and --query.max-samples"
+            raise SourceError(msg) from error
 
     def steps(
         self, query: str, first: datetime, last: datetime, labels: Sequence[str], step: timedelta = HOUR

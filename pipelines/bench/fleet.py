@@ -172,7 +172,7 @@ def _reports_sql(plan: Plan) -> str:
                     ELSE ts END AS stamp,
                {", ".join(f"all_{c}, born_{c}, all_{c} - born_{c} + CASE WHEN life = 0 THEN {base} ELSE 0 END AS {c}" for c, base in (("work", "1200000 + d * 9001"), ("bad", "3000"), ("mwh", "5000000")))},
                CASE WHEN delivery = 'kept' THEN day + 1 + {dice("late", LATE_DAYS, "d", "block")} ELSE day END AS arrival
-        FROM lives"""  # noqa: E501
+        FROM lives"""
 
 
 def _arrivals_sql(plan: Plan) -> str:
