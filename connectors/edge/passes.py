@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.base import Engine
+from connectors.edge.clocks import set_aside
 from connectors.edge.days import edge_daily_sql, reports_sql
 from connectors.edge.files import Logs, log_samples, read_lines
 from connectors.edge.log_days import completed, log_days_sql
@@ -30,8 +31,14 @@ MICROSECOND = timedelta(microseconds=1)
 REPORTS = pl.Schema({"file": pl.String(), "number": pl.UInt32(), "line": pl.String()})
 LOGS = pl.Schema({"file": pl.String(), "device": pl.String(), "content": pl.UInt64(), **SAMPLES})
 REJECTED = ("line_unreadable", "ts_unreadable")
-ACTIONS = {"value_dropped": "repaired", "power_unknown": "flagged"}
-"""Rule of a line of a log -> what is done; lines that break other rules are rejected."""
+ACTIONS = {
+    "value_dropped": "repaired",
+    "power_unknown": "flagged",
+    "clock_not_set": "flagged",
+    "clock_contradicts_sequence": "flagged",
+}
+"""Rule of a line -> what is done; lines that break other rules are rejected. What a report with a wrong clock counted
+is in the next one, too."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ def read_days(
         f"CREATE OR REPLACE TEMP TABLE reports AS {reports_sql(f'read_parquet({literals(reports)})')}"
     )
     engine.execute(f"CREATE OR REPLACE TEMP TABLE logs AS SELECT * FROM read_parquet({literals(logs)})")
+    set_aside("reports", work, engine)
     reported = engine.query(
         edge_daily_sql(
             "reports", naive, {k: at.replace(tzinfo=None) for k, at in came.items()},
@@ -110,12 +118,12 @@ def read_days(
     first_days = {f.object.key: day_of(f.start, steps.zone) for f in files}
     for row in wrong.iter_rows(named=True):
         day, action = first_days[row["file"]], ACTIONS.get(row["rule"], "rejected")
-        if action == "rejected":
+        if action == "rejected" or row["rule"].startswith("clock_"):
             rows[day] += row["rows"]
         findings[day].append(
             {
                 "action": action, "rule": row["rule"], "column_name": row["rule_key"], "rows": row["rows"],
-                "location": f"{store.uri(row['file'])}:{row['number']}", "raw": row["raw"][:500],
+                "location": f"{store.uri(row['file'])}:{row['number']}", "raw": row["raw"] and row["raw"][:500],
             }
         )  # fmt: skip
     return Days(_finish(completed(reported, logged), bounds), rows, findings)
@@ -135,7 +143,7 @@ def _unfold(
     for number, (file, path) in enumerate(zip(files, store.fetch([f.object for f in files]), strict=True)):
         key, uri = file.object.key, store.uri(file.object.key)
         frame = read_lines(path, uri).with_columns(file=pl.lit(key))
-        if not file.layout:
+        if file.layout.isdigit():
             reports.append(work / f"lines-{number}.parquet")
             frame.select(REPORTS.names()).write_parquet(reports[-1], compression="lz4")
             continue
