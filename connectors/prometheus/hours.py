@@ -44,7 +44,7 @@ class Scrapes:
         bridge_h: Longer gaps are not bridged.
         methods: Ways to measure power, best first.
         meter_nodes: Meter -> node.
-        wrap_joules: Range of RAPL counters, None unknown.
+        wrap_joules: Zone of RAPL -> range of its counters.
         job_pattern: Regular expression whose named groups are dimensions in the names of batch jobs, None without.
     """
 
@@ -54,7 +54,7 @@ class Scrapes:
     bridge_h: float
     methods: Sequence[str]
     meter_nodes: Mapping[str, str]
-    wrap_joules: float | None
+    wrap_joules: Mapping[str, float]
     job_pattern: str | None = None
 
 
@@ -92,7 +92,9 @@ def read_hours(question: Question, zone: ZoneInfo, scrapes: Scrapes) -> Hours:
         )
         owned = with_jobs(kube.with_owners(both, owners, dimensions), scrapes.job_pattern, dimensions)
         frames[GPU_HOURLY] = _by_day(nodes.with_node_owners(owned, labels, dimensions), zone)
-    models = inference.inference_hours(question, scrapes.interval_s, scrapes.exporter_pods, there)
+    models = inference.inference_hours(
+        question, inference.Scraped(scrapes.interval_s, scrapes.exporter_pods, scrapes.bridge_h), there
+    )
     if models.height:
         owned = kube.with_owners(models, owners, dimensions)
         frames[INFERENCE_HOURLY] = _by_day(owned, zone).with_columns(

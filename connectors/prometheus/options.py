@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import polars as pl
@@ -49,7 +49,8 @@ class Options(SourceOptions):
         exporter_pods: Regular expression of the pods of exporters, which hold no card.
         power_order: Ways to measure a node's power, best first; those left out are not read.
         meter_nodes: Meter or device -> node behind it, where no label of the series says.
-        rapl_wrap_joules: Value after which RAPL counters start again (max_energy_range_uj / 1e6).
+        rapl_wrap_joules: Value after which RAPL counters start again (max_energy_range_uj / 1e6), of all or by zone
+            (`package`, `dram`), which often differ. What wraps lose is estimated where it is absent.
         headers: Sent with each request (X-Scope-OrgID, say).
         username: For basic authentication, with `password`.
         password: For basic authentication.
@@ -76,7 +77,9 @@ class Options(SourceOptions):
     exporter_pods: str = ".*dcgm-exporter.*"
     power_order: tuple[str, ...] = METHODS
     meter_nodes: dict[str, str] = Field(default_factory=dict)
-    rapl_wrap_joules: float | None = Field(default=None, gt=0)
+    rapl_wrap_joules: dict[Literal["package", "dram"], Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict
+    )
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     username: str | None = None
     password: SecretStr | None = None
@@ -94,12 +97,26 @@ class Options(SourceOptions):
         if parts.scheme not in ("http", "https") or not parts.hostname:
             msg = f"{url!r} is no http or https URL; write one such as http://prometheus.example:9090"
             raise ValueError(msg)
+        if parts.username or parts.password:
+            msg = "a URL must not hold a login, which messages would show; give `username` and `password`"
+            raise ValueError(msg)
         return url
 
     @field_validator("matchers")
     @classmethod
     def _bare(cls, matchers: str) -> str:
         return matchers.strip().removeprefix("{").removesuffix("}").strip().strip(",")
+
+    @field_validator("rapl_wrap_joules", mode="before")
+    @classmethod
+    def _of_all_zones(cls, value: Any) -> Any:
+        return (
+            value
+            if isinstance(value, dict)
+            else {}
+            if value is None
+            else dict.fromkeys(("package", "dram"), value)
+        )
 
     @field_validator("power_order")
     @classmethod

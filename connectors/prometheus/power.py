@@ -7,7 +7,7 @@ counts belongs to `connectors/meters.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
@@ -40,7 +40,7 @@ class Wiring:
         hosts: Address -> node, found in the series.
         interval_s: Seconds between scrapes, None to find out.
         bridge_h: Longer gaps of counters are not bridged.
-        wrap_joules: Value after which RAPL counters start again at 0, None unknown.
+        wrap_joules: Zone of RAPL (package, dram) -> value after which its counters start again at 0.
     """
 
     methods: Sequence[str]
@@ -48,7 +48,7 @@ class Wiring:
     hosts: Mapping[str, str]
     interval_s: float | None
     bridge_h: float
-    wrap_joules: float | None = None
+    wrap_joules: Mapping[str, float] = field(default_factory=dict)
 
 
 def power_hours(question: Question, wiring: Wiring, there: set[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -227,25 +227,52 @@ class Series:
         return self._named(found).group_by(THING).agg(pl.col("value").max())
 
     def _wrapping(self) -> pl.DataFrame:
-        """A counter that starts again many times an hour: increase(), and what wraps swallow where the range is known.
+        """A counter that starts again many times an hour: increase(), and what wraps swallow.
 
         At a wrap increase() takes what the counter shows since 0 and loses what was left to the range. With the range
         known the energy is the last value less the one before the hour, and as many ranges as there were wraps: what
-        increase() shows beyond that difference, in ranges.
+        increase() shows beyond that difference, in ranges. That is no whole number where the host restarted; then, and
+        where the range is not known, each wrap has lost half of what one scrape shows, which is estimated.
         """
         by = [*THING, "hour"]
-        rows = self._ask("increase", "[$w]").group_by(by).agg(measured=pl.col("value").max())
-        range_ = self.wiring.wrap_joules
-        if range_ is not None:
-            last = self._ask("last_over_time", "[$h]").group_by(by).agg(last=pl.col("value").max())
-            rows = rows.join(last, on=by).join(self.question.hours(), on="hour").sort(*THING, "index")
-            rise = pl.col("last").diff().over(THING)
-            adjacent = pl.col("index").cast(pl.Int64).diff().over(THING) == 1
-            wraps = ((pl.col("measured") - rise) / range_).round()
-            rows = rows.with_columns(
-                measured=pl.when(adjacent).then(rise + wraps * range_).otherwise("measured")
+
+        def ask(function: str, window: str, name: str) -> pl.DataFrame:
+            return self._ask(function, window).group_by(by).agg(pl.col("value").max().alias(name))
+
+        zone = (
+            pl.when(pl.col("meter").str.contains("/dram")).then(pl.lit("dram")).otherwise(pl.lit("package"))
+        )
+        rows = (
+            ask("increase", "[$w]", "measured")
+            .join(ask("last_over_time", "[$h]", "last"), on=by)
+            .join(ask("resets", "[$w]", "wraps"), on=by)
+            .join(ask("count_over_time", "[$h]", "count"), on=by)
+            .join(self.question.hours(), on="hour")
+            .sort(*THING, "index")
+            .with_columns(
+                range=zone.replace_strict(
+                    dict(self.wiring.wrap_joules), default=None, return_dtype=pl.Float64
+                ),
+                rise=pl.col("last").diff().over(THING),
+                adjacent=pl.col("index").cast(pl.Int64).diff().over(THING) == 1,
             )
-        return rows.select(*by, "measured", estimated=pl.lit(0.0))
+            .with_columns(ranges=(pl.col("measured") - pl.col("rise")) / pl.col("range"))
+            .with_columns(exact=pl.col("rise") + pl.col("ranges").round() * pl.col("range"))
+        )
+        sure = (
+            pl.col("adjacent")
+            & ((pl.col("ranges") - pl.col("ranges").round()).abs() < 0.25)
+            & (pl.col("exact") >= 0)
+        )
+        sure = sure.fill_null(value=False)
+        lost = pl.col("wraps") / 2
+        return rows.select(
+            *by,
+            measured=pl.when(sure).then("exact").otherwise("measured"),
+            estimated=pl.when(sure | (pl.col("wraps") == 0))
+            .then(0.0)
+            .otherwise(pl.col("measured") * lost / (pl.col("count") - lost)),
+        )
 
 
 def _dropped(wrong: pl.DataFrame, column: str) -> pl.DataFrame:

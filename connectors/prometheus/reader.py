@@ -20,7 +20,7 @@ from connectors.prometheus.options import Options
 from connectors.prometheus.question import Question, spans
 from connectors.telemetry import day_bounds, fingerprint, issues, site_of, write_days
 
-VERSION = "prometheus-6"
+VERSION = "prometheus-8"
 """Changes whenever the same series would give other facts."""
 
 CHUNK_DAYS = 7
@@ -112,7 +112,7 @@ class PrometheusReader:
             options.bridge_hours,
             options.power_order,
             options.meter_nodes,
-            options.rapl_wrap_joules,
+            {str(zone): joules for zone, joules in options.rapl_wrap_joules.items()},
             options.hpc_job_pattern,
         )
         hours = read_hours(question, self.zone, scrapes)
