@@ -5,7 +5,7 @@ What is done with the samples belongs to `gpu.py`, `power.py` and `inference.py`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,6 +124,12 @@ def _present(column: Column, names: Mapping[str, str]) -> list[tuple[str, float]
     A file with both spellings of a name gets a `_1` behind the second from DuckDB.
     """
     return [(names[n], factor) for s, factor in column.sources.items() for n in (s, f"{s}_1") if n in names]
+
+
+def has(dataset: str, column: str, names: Iterable[str]) -> bool:
+    """One of a file's columns holds the column of our name."""
+    lower = {n.lower(): n for n in names}
+    return any(_present(c, lower) for c in DATASETS[dataset] if c.name == column)
 
 
 def require(dataset: str, names: Sequence[str], where: str) -> None:
