@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from connectors.parts import Earlier, Part, current_rows
 from models import tables
-from models.config import Price, Site
+from models.config import Price, Site, TrainingRun
 
 ISSUES_SCHEMA = pl.Schema(
     {c.name: tables.TYPES[c.type][1] for c in tables.QUARANTINE.columns if c.name not in ("source", "period")}
@@ -169,6 +169,7 @@ class Context:
         time_zone: The organisation's time zone.
         currency: The organisation's currency.
         prices: Prices of model APIs, for requests that carry none.
+        runs: Training and benchmark runs, for readings of power inside them.
     """
 
     name: str
@@ -178,6 +179,7 @@ class Context:
     time_zone: str = "UTC"
     currency: str = "USD"
     prices: tuple[Price, ...] = ()
+    runs: tuple[TrainingRun, ...] = ()
 
 
 class Reader(Protocol):

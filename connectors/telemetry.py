@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -30,6 +31,9 @@ DECIMALS = 9
 """Digits kept of hours and kWh (a microwatt-hour), so that the order in which threads add does not show."""
 
 HOUR = timedelta(hours=1)
+
+STARTED = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})[T_-]?(\d{2})[-:]?(\d{2})[-:]?(\d{2})(Z)?")
+"""A time in a file's name: `gpu/n1-20260901T100000Z.log`."""
 
 QUARTER_S = 900
 """Seconds of a quarter hour; every time zone's days start on one."""
@@ -73,6 +77,15 @@ def sql_timestamp(text: str) -> str:
         f"CASE WHEN regexp_full_match(TRIM({text}), '{TIMESTAMP}') "
         f"THEN CAST(TRY_CAST({clean} AS TIMESTAMPTZ) AS TIMESTAMP) END"
     )
+
+
+def named_start(stem: str) -> tuple[str, datetime | None]:
+    """The name of a file without the time in it, and that time: local without a zone, or UTC where it ends in Z."""
+    found = STARTED.search(stem)
+    if found is None:
+        return stem, None
+    at = datetime.strptime("".join(found.groups("")[:6]), "%Y%m%d%H%M%S")  # noqa: DTZ007 - local time
+    return STARTED.sub("", stem).strip("-_."), at.replace(tzinfo=UTC) if found[7] else at
 
 
 def site_of(name: str, context: Context) -> Site:

@@ -48,6 +48,7 @@ def _pue(value: float | dict[str, float]) -> float | dict[str, float]:
     return value
 
 
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Pue = Annotated[float | dict[str, float], AfterValidator(_pue)]
 
 
@@ -192,7 +193,7 @@ class Revenue(Frozen):
 
 
 class TrainingRun(Frozen):
-    """One training run, as its job log or experiment tracker knows it.
+    """One training or benchmark run, as its job log or experiment tracker knows it.
 
     Attributes:
         run_id: Unique name.
@@ -201,6 +202,9 @@ class TrainingRun(Frozen):
         ended_at: Last instant, with its offset from UTC.
         model: What was trained.
         epochs: Passes over the data; empty where unknown.
+        meter: What its power log calls the meter, node or run that measured it; the run_id where empty.
+        tokens: Tokens that it processed; empty where unknown.
+        samples: Samples (images, queries) that it processed; empty where unknown.
     """
 
     run_id: str = Field(min_length=1)
@@ -208,7 +212,15 @@ class TrainingRun(Frozen):
     started_at: AwareDatetime
     ended_at: AwareDatetime
     model: str | None = None
-    epochs: Annotated[float, Field(gt=0)] | None = None
+    epochs: Positive | None = None
+    meter: str | None = None
+    tokens: Positive | None = None
+    samples: Positive | None = None
+
+    @property
+    def measured_by(self) -> str:
+        """What its power log calls the meter, node or run."""
+        return self.meter or self.run_id
 
     @model_validator(mode="after")
     def _ordered(self) -> TrainingRun:

@@ -48,12 +48,12 @@ def costs(
         `marts.training_runs`, sorted by its key: a row for each team, tier and currency that the run was charged
         in; one row without cost for a run that no charge falls into.
     """
-    declared = _declared(runs, spelled)
+    listed = declared(runs, spelled)
     charges = chargeback_daily.filter(
-        (pl.col("cost_kind") != "unallocated") & pl.col("workload").is_in(declared["workload"].implode())
+        (pl.col("cost_kind") != "unallocated") & pl.col("workload").is_in(listed["workload"].implode())
     ).with_columns(zone=pl.when(pl.col("tier").is_in(["onprem", "edge"])).then("sub_account"))
-    hours = _gpu_hours(declared, gpu_hourly)
-    times = _times(declared, charges, zones or {})
+    hours = _gpu_hours(listed, gpu_hourly)
+    times = _times(listed, charges, zones or {})
     keys = [*PAYER, "zone"]
     paid = charges.group_by(keys).agg(cost=pl.col("effective_cost").sum())
     measured = pl.col("held_hours").is_not_null()
@@ -97,7 +97,7 @@ def costs(
     )
     epochs = pl.col("epochs")
     return TRAINING_RUNS.conform(
-        declared.join(charged, on="run_id", how="left").with_columns(
+        listed.join(charged, on="run_id", how="left").with_columns(
             team=pl.col("team").fill_null(UNTAGGED),
             tier=pl.col("tier").fill_null("unknown"),
             currency=pl.col("currency").fill_null(NO_CURRENCY),
@@ -108,18 +108,34 @@ def costs(
     ).sort(TRAINING_RUNS.key)
 
 
-def _declared(runs: Sequence[TrainingRun], spelled: Names) -> pl.DataFrame:
+def declared(runs: Sequence[TrainingRun], spelled: Names) -> pl.DataFrame:
+    """The runs as a frame: run_id, workload, model, started_at, ended_at (UTC), epochs, tokens, samples, hours.
+
+    Args:
+        runs: The runs.
+        spelled: Spelling of workloads.
+    """
+
     def utc(at: datetime) -> datetime:
         return at.astimezone(UTC).replace(tzinfo=None)
 
     rows = [
-        (r.run_id, spelled.one(r.workload), r.model, utc(r.started_at), utc(r.ended_at), r.epochs)
+        (
+            r.run_id,
+            spelled.one(r.workload),
+            r.model,
+            utc(r.started_at),
+            utc(r.ended_at),
+            r.epochs,
+            r.tokens,
+            r.samples,
+        )
         for r in runs
     ]
     schema = pl.Schema(
         {
             "run_id": pl.String(), "workload": pl.String(), "model": pl.String(), "started_at": pl.Datetime("us"),
-            "ended_at": pl.Datetime("us"), "epochs": pl.Float64(),
+            "ended_at": pl.Datetime("us"), "epochs": pl.Float64(), "tokens": pl.Float64(), "samples": pl.Float64(),
         }
     )  # fmt: skip
     frame = pl.DataFrame(rows, schema=schema, orient="row")
@@ -134,9 +150,9 @@ def _overlap_h(start: pl.Expr, end: pl.Expr) -> pl.Expr:
     return inside.dt.total_microseconds() / 3.6e9
 
 
-def _gpu_hours(declared: pl.DataFrame, gpu_hourly: pl.DataFrame) -> pl.DataFrame:
+def _gpu_hours(listed: pl.DataFrame, gpu_hourly: pl.DataFrame) -> pl.DataFrame:
     """Columns day, workload, site, run_id, held_hours (of the workload that day), run_hours, energy_kwh (the run's)."""
-    held = gpu_hourly.filter(pl.col("allocated") & pl.col("workload").is_in(declared["workload"].implode()))
+    held = gpu_hourly.filter(pl.col("allocated") & pl.col("workload").is_in(listed["workload"].implode()))
     of_day = ["day", "workload", "site"]
     all_hours = held.group_by(of_day).agg(held_hours=pl.col("observed_hours").sort().sum())
     cells = ["day", "workload", "site", "hour"]
@@ -147,7 +163,7 @@ def _gpu_hours(declared: pl.DataFrame, gpu_hourly: pl.DataFrame) -> pl.DataFrame
         ),
     )
     inside = (
-        by_hour.join(declared, on="workload")
+        by_hour.join(listed, on="workload")
         .with_columns(part=_overlap_h(pl.col("hour"), pl.col("hour").dt.offset_by("1h")))
         .filter(pl.col("part") > 0)
         .with_columns(crowd=pl.max_horizontal(pl.col("part").sum().over(cells), 1.0))
@@ -164,7 +180,7 @@ def _gpu_hours(declared: pl.DataFrame, gpu_hourly: pl.DataFrame) -> pl.DataFrame
     return all_hours.join(mine, on=of_day).select(*of_day, "run_id", "held_hours", "run_hours", "energy_kwh")
 
 
-def _times(declared: pl.DataFrame, charges: pl.DataFrame, zones: Mapping[str, ZoneInfo]) -> pl.DataFrame:
+def _times(listed: pl.DataFrame, charges: pl.DataFrame, zones: Mapping[str, ZoneInfo]) -> pl.DataFrame:
     """Columns day, workload, zone, run_id, seconds: the time of each run in each local day with charges."""
     days = charges.select("day", "zone").unique()
     utc = ZoneInfo("UTC")
@@ -178,7 +194,7 @@ def _times(declared: pl.DataFrame, charges: pl.DataFrame, zones: Mapping[str, Zo
     return (
         charges.select("day", "workload", "zone").unique()
         .join(table, on=["day", "zone"], nulls_equal=True)
-        .join(declared, on="workload")
+        .join(listed, on="workload")
         .with_columns(seconds=3600 * _overlap_h(pl.col("start"), pl.col("end")))
         .filter(pl.col("seconds") > 0)
         .select("day", "workload", "zone", "run_id", "seconds")

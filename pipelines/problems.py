@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 _SECRET = re.compile(r"pass|secret|token|key|auth|header|bearer|cred", re.IGNORECASE)
+_LOGIN = re.compile(r"://[^/@\s]+@")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def problems_of(error: ValidationError, prefix: str = "") -> list[Problem]:
         shown = "" if item["type"] == "missing" or isinstance(given, dict | list | tuple) else repr(given)
         if _SECRET.search(path):
             shown = "(hidden)"
+        shown = _LOGIN.sub("://(hidden)@", shown)
         text = {
             "extra_forbidden": "unknown key; remove it or correct its spelling",
             "missing": "required, but absent",

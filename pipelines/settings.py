@@ -22,6 +22,7 @@ from connectors.registry import KINDS, reader_class
 from models.config import Asset, Price, Rate, Revenue, Settings, Site, TrainingRun
 from pipelines.problems import ConfigError, Problem, problems_of
 from pipelines.registers import assets_of, prices_of, rates_of, revenue_of, training_runs_of
+from pipelines.urdb import with_rates
 
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _USER = re.compile(r"(?<=://)[^/\s@]+@")
@@ -108,7 +109,7 @@ def load_config(file: Path) -> Config:
     file = file.resolve()
     problems: list[Problem] = []
     environment: dict[str, str] = {}
-    raw = _expand(_read_yaml(file), "", problems, environment)
+    raw = with_rates(_expand(_read_yaml(file), "", problems, environment), file.parent, problems)
     settings = _validate_settings(raw, problems)
     assets: tuple[Asset, ...] = ()
     prices: tuple[Price, ...] = ()
@@ -123,12 +124,12 @@ def load_config(file: Path) -> Config:
         cache = (file.parent / settings.data_dir).resolve() / "cache"
         assets, register = assets_of(settings, file.parent, problems)
         prices, price_text = prices_of(settings, file.parent, problems)
+        runs, run_text = training_runs_of(settings, file.parent, problems)
         context = Context(
-            "", file.parent, cache, settings.sites, settings.time_zone, settings.currency, prices
+            "", file.parent, cache, settings.sites, settings.time_zone, settings.currency, prices, runs
         )
         rates, rate_text = rates_of(settings, file.parent, problems)
         revenue, revenue_text = revenue_of(settings, file.parent, problems)
-        runs, run_text = training_runs_of(settings, file.parent, problems)
         register += price_text + rate_text + revenue_text + run_text
         sources = _sources(settings.sources, context, settings.sites, problems)
         _check_data_dir(settings, file.parent, problems)

@@ -25,6 +25,7 @@ from models import (
     model_cost,
     owned_focus,
     ownership,
+    run_energy,
     site_charges,
     tables,
     tags,
@@ -129,7 +130,9 @@ def site_days(run: Run) -> dict[str, tuple[date, date]]:
     sources = run.config.sources
     days = {}
     for name, site in run.config.settings.sites.items():
-        periods = [s.period for s in slices if s.source in sources and sources[s.source].site == name]
+        periods = [
+            s.period for s in slices if s.tables and s.source in sources and sources[s.source].site == name
+        ]
         first = min(periods, default=min(s.period for s in slices))
         ended = run.window.now.astimezone(site.zone).date() - timedelta(days=1)
         last = min(max(run.window.day, max(periods, default=run.window.day)), ended)
@@ -290,6 +293,9 @@ def economics(run: Run) -> Metadata:
     ratio = model_cost.ratio(monthly, config.revenue, config.rates, settings.currency)
     frames = {
         tables.TRAINING_RUNS: training.costs(config.training_runs, daily, hourly, workloads, zones),
+        tables.RUN_ENERGY: run_energy.measured(
+            config.training_runs, read_facts(run, tables.RUN_POWER_DAILY), workloads
+        ),
         tables.MODEL_COST_MONTHLY: model_cost.monthly(monthly, settings.models),
         tables.AI_COST_RATIO: ratio,
         tables.WASTE: waste.ranked(gpus, daily, as_of),

@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,10 @@ from prometheus_api_client.prometheus_connect import PrometheusConnect
 from urllib3.util.retry import Retry
 
 from connectors.base import SourceError
+from connectors.prometheus.trouble import TooMuchError, refused, unreachable
 
 HOUR = timedelta(hours=1)
-TOO_MUCH = (
-    "too many samples", "maximum resolution", "timed out", "timeout", "time-out", "too many series", "limit",
-    "exceeded the maximum", "maxsamples", "maxunique", "too large",
-)  # fmt: skip
-"""What servers (Prometheus, Thanos, Mimir, VictoriaMetrics) say when a question is too big; a smaller one may do."""
-
 RETRIED = (429, 502, 503, 504)
-
-
-class TooMuchError(Exception):
-    """The server cannot answer so much at once."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +62,7 @@ class Client:
         self.warnings: set[str] = set()
         session = requests.Session()
         session.hooks["response"].append(self._notice)
+        session.auth = _as_it_is
         if access.ca_file is not None:
             session.verify = str(access.ca_file)
         if access.cert is not None:
@@ -80,6 +71,7 @@ class Client:
             total=access.retries,
             connect=2,
             read=1,
+            other=0,
             backoff_factor=access.backoff_s,
             backoff_max=30,
             retry_after_max=60,
@@ -122,12 +114,34 @@ class Client:
         Raises:
             SourceError: There is no answer.
         """
-        try:
-            result = self._ask(query, time, None, HOUR)
-        except TooMuchError as error:
-            msg = f"{self._where}: cannot answer for one day: {error}. Raise its --query.timeout and --query.max-samples"
-            raise SourceError(msg) from error
+        result = self._instant(query, time)
         return _frame([(s["metric"], [s["value"]]) for s in result], labels, HOUR).drop("hour")
+
+    def samples(self, selector: str, time: datetime, labels: Sequence[str]) -> pl.DataFrame:
+        """Samples themselves.
+
+        Args:
+            selector: Series over a range that ends at `time`.
+            time: The instant, with a zone.
+            labels: Labels wanted.
+
+        Returns:
+            The labels, at (UTC without a zone, whole seconds) and value.
+
+        Raises:
+            SourceError: There is no answer.
+        """
+        result = self._instant(selector, time)
+        return _frame([(s["metric"], s["values"]) for s in result], labels, timedelta(0)).rename(
+            {"hour": "at"}
+        )
+
+    def _instant(self, query: str, time: datetime) -> list[dict[str, Any]]:
+        try:
+            return self._ask(query, time, None, HOUR)
+        except TooMuchError as error:
+            msg = f"{self._where}: cannot answer for one hour: {error}. Raise its --query.timeout and --query.max-samples"
+            raise SourceError(msg) from error
 
     def steps(
         self, query: str, first: datetime, last: datetime, labels: Sequence[str], step: timedelta = HOUR
@@ -220,7 +234,7 @@ class Client:
         try:
             return ask()
         except PrometheusApiClientException as error:
-            raise self._refused(str(error), query) from error
+            raise refused(str(error), query, self._where, self.access.retries) from error
         except requests.exceptions.JSONDecodeError as error:
             msg = (
                 f"{self._where}: the answer is not JSON: it may be a login page or another service. "
@@ -232,41 +246,16 @@ class Client:
             raise SourceError(msg) from error
         except requests.exceptions.Timeout as error:
             raise TooMuchError(f"no answer within {self.access.timeout_s} s") from error
-        except requests.exceptions.SSLError as error:
-            msg = f"{self._where}: its certificate is not trusted: {_cause(error)}. Name the CA's certificate in `ca_file`"
-            raise SourceError(msg) from error
         except requests.exceptions.RequestException as error:
             if "timed out" in str(error).lower() and "connect timeout" not in str(error).lower():
                 raise TooMuchError(f"no answer within {self.access.timeout_s} s") from error
-            msg = f"{self._where} cannot be reached: {_cause(error)}. Start it, open the way to it, or correct `url`"
-            raise SourceError(msg) from error
-
-    def _refused(self, text: str, query: str) -> Exception:
-        """What an answer other than 200 means; the library puts status and body into the text."""
-        digits = "".join(c for c in text[:24] if c.isdigit())
-        status = int(digits) if digits else 0
-        body = text[:400]
-        if status not in (400, 401, 403, 404) and any(words in text.lower() for words in TOO_MUCH):
-            return TooMuchError(body)
-        if status == HTTPStatus.BAD_REQUEST and "maximum resolution" in text:
-            return TooMuchError(body)
-        if status in (401, 403):
-            return SourceError(
-                f"{self._where} refuses ({status}): correct `bearer_token`, `headers` or `username` and `password`"
-            )
-        if status in (400, 422):
-            return SourceError(
-                f"{self._where} cannot run {query!r}: {body}. Correct `matchers`, `params` and `replica_label`"
-            )
-        return SourceError(
-            f"{self._where} failed after {self.access.retries} repetitions: {body}. Try later, or look at its log"
-        )
+            own = self.access.cert is not None
+            raise SourceError(f"{self._where} {unreachable(error, own_certificate=own)}") from error
 
 
-def _cause(error: BaseException) -> str:
-    """The innermost reason, which names the failure; the outer ones name classes of libraries."""
-    reason = getattr(error.args[0], "reason", error.args[0]) if error.args else error
-    return str(reason).rsplit(": ", maxsplit=1)[-1]
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Sends a request with the headers it has: else a login from ~/.netrc would take the place of a token."""
+    return request
 
 
 def _frame(

@@ -92,7 +92,9 @@ def read_hours(question: Question, zone: ZoneInfo, scrapes: Scrapes) -> Hours:
         )
         owned = with_jobs(kube.with_owners(both, owners, dimensions), scrapes.job_pattern, dimensions)
         frames[GPU_HOURLY] = _by_day(nodes.with_node_owners(owned, labels, dimensions), zone)
-    models = inference.inference_hours(question, scrapes.interval_s, scrapes.exporter_pods, there)
+    models = inference.inference_hours(
+        question, inference.Scraped(scrapes.interval_s, scrapes.exporter_pods, scrapes.bridge_h), there
+    )
     if models.height:
         owned = kube.with_owners(models, owners, dimensions)
         frames[INFERENCE_HOURLY] = _by_day(owned, zone).with_columns(

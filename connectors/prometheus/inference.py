@@ -1,17 +1,19 @@
 """Hours of served models from the metrics of model servers (`servers.py`).
 
-Finished requests are those that did not abort, fail or break off. Counters of engines are summed; counters of a
-restarted pod start again and increase() sees to it. An hour in which an instance has a single sample has no increase and
-is left out; a count that one of a pod's instances lacks is unknown for the pod.
+Finished requests are those that did not abort, fail or break off. Counters of engines, routes and reasons are summed.
+What was counted between the last scrape and a restart, and before a new pod's first scrape, nobody knows. A count that
+one of a pod's instances lacks is unknown for the pod.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
+from connectors.prometheus.counts import Counters, Metric, Named
 from connectors.prometheus.holders import PODS, holders
 from connectors.prometheus.question import Question, blank, expected_samples, first_of, observed, one_replica
 from connectors.prometheus.servers import FAILED, SERVERS, Server
@@ -19,19 +21,37 @@ from models.latency import merge
 
 TOKENS = ("tokens_in", "tokens_cached", "tokens_out")
 SUMS = ("inferences", "failed", *TOKENS)
+COMMON = ("request_", "prompt_", "generation_", "e2e_", "prefix_", "gpu_prefix_")
+"""Names that other programs use too: NIM's and KServe's."""
+
+CHILD = ("engine", "version", "replica", "route", "reason", "err", "source")
+"""Labels that tell apart counters of one server that are added up."""
+
 THING = ["model", "served", "namespace", "pod", "instance"]
 BY = [*THING, "hour"]
 
 
-def inference_hours(
-    question: Question, interval_s: float | None, exporter_pods: str, there: set[str]
-) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Scraped:
+    """How servers are scraped.
+
+    Attributes:
+        interval_s: Seconds between scrapes, None to find out.
+        exporter_pods: Regular expression of pods that are no service's.
+        bridge_h: Longer gaps are not bridged.
+    """
+
+    interval_s: float | None
+    exporter_pods: str
+    bridge_h: float
+
+
+def inference_hours(question: Question, scrapes: Scraped, there: set[str]) -> pl.DataFrame:
     """Hours of models by pod.
 
     Args:
         question: The hours.
-        interval_s: Seconds between scrapes, None to find out.
-        exporter_pods: Regular expression of pods that are no service's.
+        scrapes: How servers are scraped.
         there: Names of metrics that the server has.
 
     Returns:
@@ -41,7 +61,7 @@ def inference_hours(
     found = [
         hours.with_columns(order=pl.lit(i))
         for i, server in enumerate(SERVERS)
-        if (hours := _server_hours(question, server, interval_s, exporter_pods, there)).height
+        if (hours := _server_hours(question, server, scrapes, there)).height
     ]
     if not found:
         return pl.DataFrame()
@@ -50,90 +70,111 @@ def inference_hours(
     return hours.filter(pl.col("order") == first).drop("order")
 
 
-def _server_hours(
-    question: Question, server: Server, interval_s: float | None, exporter_pods: str, there: set[str]
-) -> pl.DataFrame:
-    labels = [
-        *dict.fromkeys((*server.model, *server.workload)),
-        "instance",
-        "engine",
-        "version",
-        "replica",
-        *PODS,
-    ]
+def _server_hours(question: Question, server: Server, scrapes: Scraped, there: set[str]) -> pl.DataFrame:
+    labels = [*dict.fromkeys((*server.model, *server.workload)), "instance", *CHILD, *PODS]
 
     def named(frame: pl.DataFrame) -> pl.DataFrame:
         frame = frame.with_columns(
             model=first_of(server.model),
             served=first_of(server.workload) if server.workload else pl.lit(None, dtype=pl.String),
         )
-        return holders(frame, exporter_pods)
+        return holders(frame, scrapes.exporter_pods)
 
-    finished = _first_there(server.finished, there)
-    if finished is None:
+    finished = _metrics(server.finished, there)
+    if not finished:
         return pl.DataFrame()
-    generic = () if ":" in finished or not finished.startswith("request_") else ('model_name!=""',)
-    counts = named(question.ask(f"count_over_time({question.gauge(finished, *generic)})", labels))
-    if counts.is_empty():
+    kept, counted_in = (
+        _kept(question.ask, [form(m, *more) for m, more in finished], named, labels, scrapes.interval_s)
+        for form in (question.gauge, question.values)
+    )
+    if counted_in.is_empty():
         return pl.DataFrame()
-    seen = counts.rename({"value": "count"}).group_by(*THING, "uid", "ha", "hour").agg(pl.col("count").max())
-    kept = one_replica(seen, THING)
-    expected = expected_samples(kept, THING, interval_s)
-    hours = kept.join(question.hours().drop("index"), on="hour").with_columns(
-        coverage=observed(expected, THING, pl.col("length")) / pl.col("length")
+    expected = expected_samples(counted_in, THING, scrapes.interval_s)
+    counters = Counters(question, THING, CHILD, named, counted_in, expected, scrapes.bridge_h)
+
+    def counted(names: Sequence[str], *more: str, late: bool = False) -> pl.DataFrame | None:
+        metrics = _metrics(names, there)
+        return counters.hours(metrics, labels, more, late=late) if metrics else None
+
+    reasons = (server.reason,) if server.reason else ()
+    requests = _requests(
+        server, counters.hours(finished, labels, reasons), counted(server.failures, late=True)
     )
 
-    def counted(metric: str, *more: str) -> pl.DataFrame:
-        name, _, rest = metric.partition("{")
-        inside = [rest.removesuffix("}")] if rest else []
-        asked = question.ask(f"increase({question.counter(name, *inside, *generic)})", [*labels, *more])
-        chosen = named(asked).join(kept, on=[*BY, "ha"], how="semi", nulls_equal=True)
-        return chosen.group_by(*BY, *more).agg(pl.col("value").sum())
-
-    hours = hours.join(_requests(server, finished, counted, there), on=BY, how="left", nulls_equal=True)
-    for column in TOKENS:
-        metric = _first_there(server.tokens.get(column, ()), there)
-        hours = (
-            hours.join(counted(metric).rename({"value": column}), on=BY, how="left", nulls_equal=True)
-            if metric
-            else hours.with_columns(pl.lit(None, dtype=pl.Float64).alias(column))
-        )
-    buckets = _first_there(server.buckets, there)
-    histograms = counted(buckets, "le") if buckets else pl.DataFrame()
-    hours = hours.join(_histograms(histograms, server.per_second, hours), on=BY, how="left", nulls_equal=True)
-    increased = pl.any_horizontal(pl.col("inferences", *TOKENS, "histogram").is_not_null())
-    return _by_pod(hours.filter((pl.col("count") > 1) | increased))
+    seen = kept.join(question.hours().drop("index"), on="hour").with_columns(
+        coverage=observed(expected, THING, pl.col("length")) / pl.col("length")
+    )
+    hours = seen.select(*BY, "uid", "coverage")
+    parts = {column: counted(server.tokens.get(column, ())) for column in TOKENS}
+    found = [
+        requests,
+        *(part.rename({"value": column}) for column, part in parts.items() if part is not None),
+        _histograms(counted(server.buckets, "le"), server.per_second),
+    ]
+    for part in found:
+        hours = hours.join(part, on=BY, how="full", coalesce=True, nulls_equal=True)
+    absent = (pl.lit(None, dtype=pl.Float64).alias(c) for c in TOKENS if parts[c] is None)
+    hours = hours.with_columns(*absent, pl.col("coverage").fill_null(0.0))
+    return _by_pod(hours.filter(pl.any_horizontal(pl.col("inferences", *TOKENS, "histogram").is_not_null())))
 
 
-def _first_there(metrics: Sequence[str], there: set[str]) -> str | None:
-    return next((m for m in metrics if m.split("{")[0] in there), None)
-
-
-def _requests(
-    server: Server, finished: str, counted: Callable[..., pl.DataFrame], there: set[str]
+def _kept(
+    ask: Callable[..., pl.DataFrame],
+    ranges: Sequence[str],
+    named: Named,
+    labels: Sequence[str],
+    interval_s: float | None,
 ) -> pl.DataFrame:
+    """THING, hour, ha, uid and count: the samples of the replica that counts."""
+    frames = [
+        named(ask(f"count_over_time({r})", labels)).with_columns(order=pl.lit(i))
+        for i, r in enumerate(ranges)
+    ]
+    by = [*THING, "ha", "hour"]
+    series = pl.concat(frames).group_by(*by, *CHILD, "order").agg(pl.col("value").sum(), pl.col("uid").max())
+    seen = series.group_by(*by, "order").agg(count=pl.col("value").max(), uid=pl.col("uid").max())
+    if seen.is_empty():
+        return seen
+    # a metric that was renamed within the hour has samples under both names, one after the other
+    full = expected_samples(seen, [*THING, "ha", "order"], interval_s)
+    both = pl.min_horizontal(pl.col("count").sum(), pl.max_horizontal(pl.col("count").max(), full))
+    return one_replica(seen.group_by(by).agg(count=both, uid=pl.col("uid").max()), THING)
+
+
+def _metrics(names: Sequence[str], there: set[str]) -> list[Metric]:
+    """Those of the metrics that are there, with their matchers; common names only where they name a model."""
+    found: list[Metric] = []
+    for name in names:
+        metric, _, inside = name.partition("{")
+        generic = ('model_name!=""',) if metric.startswith(COMMON) else ()
+        if metric in there:
+            found.append((metric, (*((inside.removesuffix("}"),) if inside else ()), *generic)))
+    return found
+
+
+def _requests(server: Server, known: pl.DataFrame, failures: pl.DataFrame | None) -> pl.DataFrame:
     """Requests finished with an answer, and failed ones (NULL where the server does not count them)."""
-    failures = _first_there(server.failures, there)
     if server.reason:
         failed = pl.col(server.reason).str.contains(f"^(?i:{FAILED})$")
-        known = counted(finished, server.reason).group_by(BY).agg(
+        known = known.group_by(BY).agg(
             inferences=pl.col("value").filter(~failed).sum(),
             failed=pl.col("value").filter(failed).sum(),
         )  # fmt: skip
     else:
-        known = counted(finished).rename({"value": "inferences"})
+        known = known.rename({"value": "inferences"})
         known = known.with_columns(failed=pl.lit(None, dtype=pl.Float64))
     if failures is None:
         return known
-    more = counted(failures).rename({"value": "more"})
+    more = failures.rename({"value": "more"})
     return known.join(more, on=BY, how="left", nulls_equal=True).with_columns(
         failed=pl.coalesce("failed", 0.0) + pl.coalesce("more", 0.0)
     ).drop("more")  # fmt: skip
 
 
-def _histograms(buckets: pl.DataFrame, per_second: float, hours: pl.DataFrame) -> pl.DataFrame:
-    if buckets.is_empty():
-        return hours.select(BY).clear().with_columns(histogram=pl.lit(None, dtype=pl.String))
+def _histograms(buckets: pl.DataFrame | None, per_second: float) -> pl.DataFrame:
+    if buckets is None or buckets.is_empty():
+        nothing = dict.fromkeys((*THING, "histogram"), pl.String())
+        return pl.DataFrame(schema=pl.Schema({**nothing, "hour": pl.Datetime("us")}))
     found = (
         buckets.with_columns(bound=pl.col("le").str.replace("Inf", "inf").cast(pl.Float64) / per_second)
         .sort("bound")

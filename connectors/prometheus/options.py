@@ -97,6 +97,9 @@ class Options(SourceOptions):
         if parts.scheme not in ("http", "https") or not parts.hostname:
             msg = f"{url!r} is no http or https URL; write one such as http://prometheus.example:9090"
             raise ValueError(msg)
+        if parts.username or parts.password:
+            msg = "a URL must not hold a login, which messages would show; give `username` and `password`"
+            raise ValueError(msg)
         return url
 
     @field_validator("matchers")

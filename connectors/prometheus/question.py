@@ -5,6 +5,7 @@ The queries themselves belong to the modules beside it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -118,7 +119,7 @@ class Question:
         Replicas are kept apart (see `one_replica`).
 
         Args:
-            inner: PromQL; `$w` stands for the length of an hour, `$h` for that less a second.
+            inner: PromQL; `$w` stands for the length of an hour, `$h` for that less a second, `$w+90` for 90 seconds more.
             labels: Labels wanted.
             function: Aggregate.
 
@@ -138,10 +139,21 @@ class Question:
         end = hour.replace(tzinfo=UTC) + length * HOUR
         return self.client.at(_in_hours(inner, length * HOUR), end, labels)
 
+    def samples_of(
+        self, metric: str, more: Sequence[str], hour: datetime, length: float, labels: Sequence[str]
+    ) -> pl.DataFrame:
+        """The samples of one hour (UTC without a zone) of `length` hours: labels, ha, at and value."""
+        names = [*labels, self.replica_label] if self.replica_label else list(labels)
+        end = hour.replace(tzinfo=UTC) + length * HOUR
+        found = self.client.samples(_in_hours(self.values(metric, *more), length * HOUR), end, names)
+        replica = pl.col(self.replica_label) if self.replica_label else pl.lit("")
+        return found.select(*labels, replica.alias("ha"), "at", "value")
+
 
 def _in_hours(query: str, step: timedelta) -> str:
-    seconds = step.total_seconds()
-    return query.replace("$w", f"{seconds:.0f}s").replace("$h", f"{seconds - 1:.0f}s")
+    seconds = round(step.total_seconds())
+    longer = re.sub(r"\$w\+(\d+)", lambda found: f"{seconds + int(found[1])}s", query)
+    return longer.replace("$w", f"{seconds}s").replace("$h", f"{seconds - 1}s")
 
 
 def blank(column: str) -> pl.Expr:

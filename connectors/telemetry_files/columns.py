@@ -23,6 +23,16 @@ MAX_METER_KW = 1000.0
 """No node or rack meter shows more."""
 
 
+TIME = ("ts", "ts_utc")
+"""Names accepted for the time of a sample, best first."""
+
+
+def time_column(names: Iterable[str]) -> str | None:
+    """The column with the time of the samples, as the file spells it; None where there is none."""
+    lower = {n.lower(): n for n in names}
+    return next((lower[n] for n in TIME if n in lower), None)
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of samples.
@@ -86,8 +96,9 @@ GPU = (
 POWER = (
     _text("node", "hostname"),
     _text("meter"),
+    _text("run_id"),
     _text("method"),
-    Column("power_w", {"power_w": 1.0}, f"{{v}} > 0 AND {{v}} <= {MAX_METER_KW * 1000}"),
+    Column("power_w", {"power_w": 1.0, "watts": 1.0}, f"{{v}} > 0 AND {{v}} <= {MAX_METER_KW * 1000}"),
     _counter("energy_kwh_total"),
 )
 
@@ -110,9 +121,12 @@ INFERENCE = (
 DATASETS: Mapping[str, Sequence[Column]] = {"gpu": GPU, "inference": INFERENCE, "power": POWER}
 """Kind of samples -> their columns, `ts` aside."""
 
+METER = "COALESCE(meter, node, run_id)"
+"""SQL: a power meter; without a name it is called after its node, or after the run that its log is of."""
+
 REQUIRED: Mapping[str, Sequence[Sequence[str]]] = {
     "gpu": (("node",), ("gpu",)),
-    "power": (("node", "meter"), ("power_w", "energy_kwh_total")),
+    "power": (("node", "meter", "run_id"), ("power_w", "energy_kwh_total")),
     "inference": (("workload", "model"), ("requests_total",)),
 }
 """Kind of samples -> groups of columns of which a file must have one."""
@@ -139,7 +153,7 @@ def require(dataset: str, names: Sequence[str], where: str) -> None:
         SourceError: It has not.
     """
     lower = {n.lower(): n for n in names}
-    if "ts" not in lower:
+    if time_column(names) is None:
         msg = f"{where}: column 'ts' is missing; there are {sorted(names)}. Add the time of each sample, UTC or with its zone"
         raise SourceError(msg)
     columns = {c.name: c for c in DATASETS[dataset]}
@@ -176,10 +190,11 @@ def samples_sql(dataset: str, scan: str, types: Mapping[str, str]) -> str:
         dropped because it is no number or not plausible, else NULL.
     """
     names = {n.lower(): n for n in types if n != "filename"}
-    ts = identifier(names["ts"])
-    if types[names["ts"]] == "VARCHAR":
+    time = time_column(names.values()) or TIME[0]
+    ts = identifier(time)
+    if types[time] == "VARCHAR":
         stamp = sql_timestamp(ts)
-    elif types[names["ts"]].startswith("TIMESTAMP"):
+    elif types[time].startswith("TIMESTAMP"):
         stamp = f"CAST({ts} AS TIMESTAMP)"
     else:
         stamp = "CAST(NULL AS TIMESTAMP)"

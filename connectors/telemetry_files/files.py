@@ -18,7 +18,7 @@ import polars as pl
 
 from connectors.base import Object, SourceError
 from connectors.objects import Store
-from connectors.telemetry_files.columns import DATASETS, require
+from connectors.telemetry_files.columns import DATASETS, require, time_column
 from connectors.telemetry_files.logs import NoStartError, format_of, place_of, rows
 from connectors.telemetry_index import quarters_of, quarters_of_utc
 
@@ -122,7 +122,7 @@ def _stamps(path: Path, *, parquet: bool) -> tuple[list[str], pl.Series | None]:
     )
     schema = frame.collect_schema()
     names = schema.names()
-    column = next((n for n in names if n.lower() == "ts"), None)
+    column = time_column(names)
     if column is None:
         return names, None
     if not isinstance(schema[column], pl.Datetime | pl.String):

@@ -23,14 +23,16 @@ from connectors.objects import Store
 from connectors.sql import literal
 from connectors.steps import UTC_CLOCK, Clock
 from connectors.telemetry import MAX_STEP, day_of, local_day
-from connectors.telemetry_files.columns import DATASETS, has, samples_sql, scan_sql
+from connectors.telemetry_files.bundles import bundles_sql, points_sql, single_sql
+from connectors.telemetry_files.columns import DATASETS, METER, has, samples_sql, scan_sql
 from connectors.telemetry_files.files import Logs, log_rows, parse_layout
 from connectors.telemetry_files.gpu import gpu_hourly_sql, implausible_sql
 from connectors.telemetry_files.inference import inference_hourly_sql
 from connectors.telemetry_files.power import power_hourly_sql
-from connectors.telemetry_files.bundles import points_sql, bundles_sql, single_sql
+from connectors.telemetry_files.runs import run_power_sql
 from connectors.telemetry_index import Indexed
-from models.tables import GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY, Table
+from models.config import TrainingRun
+from models.tables import GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY, RUN_POWER_DAILY, Table
 
 HOURS: Mapping[str, tuple[Table, Callable[[str, int, int, Clock], str]]] = {
     "gpu": (GPU_HOURLY, gpu_hourly_sql),
@@ -39,12 +41,12 @@ HOURS: Mapping[str, tuple[Table, Callable[[str, int, int, Clock], str]]] = {
 }
 """Kind of samples -> its table and the SQL of its hours."""
 
-THING = {"gpu": "gpu", "power": "COALESCE(meter, node)", "inference": "COALESCE(workload, model)"}
+THING = {"gpu": "gpu", "power": METER, "inference": "COALESCE(workload, model)"}
 """Kind of samples -> SQL of what a row must name."""
 
 SAME = {
     "gpu": "gpu, COALESCE(mig_id, mig_profile)",
-    "power": "COALESCE(meter, node)",
+    "power": METER,
     "inference": "workload, model, namespace, pod",
 }
 """Kind of samples -> SQL of what has one sample at a time."""
@@ -52,12 +54,16 @@ SAME = {
 
 @dataclass(frozen=True)
 class Steps:
-    """How samples follow each other: seconds between them, the longest gap to bridge, zones of days and of logs."""
+    """How samples follow each other: seconds between them, the longest gap to bridge, zones of days and of logs.
+
+    `runs` are those whose power is added up.
+    """
 
     interval_s: float
     bridge: timedelta
     zone: ZoneInfo
     log_zone: ZoneInfo
+    runs: Sequence[TrainingRun] = ()
 
     @property
     def max_us(self) -> int:
@@ -125,6 +131,8 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
             relation = _ready(dataset, scans, steps, clock, engine)
             frame = engine.query(hours_sql(relation, steps.max_us, steps.bridge_us, clock))
             seen = engine.query(_findings_sql(dataset, steps))
+            if table is POWER_HOURLY and steps.runs:
+                frames[RUN_POWER_DAILY] = engine.query(run_power_sql("samples", steps.runs, steps.zone))
             engine.execute("DROP TABLE samples; DROP TABLE IF EXISTS points; DROP TABLE IF EXISTS bundles")
         except Error as error:
             names = ", ".join(store.uri(f.object.key) for f in list(places.values())[:3])

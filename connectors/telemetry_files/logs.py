@@ -19,6 +19,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from connectors.telemetry import named_start
+
 NOTHING = re.compile(
     r"^(\[?n/?a\]?|\[?not (supported|found)\]?|\[?unknown( error)?\]?|\[?insufficient permissions\]?|-|err.*)$",
     re.I,
@@ -38,9 +40,6 @@ DCGMI = {
     "GPU": "number", "ENTITY": "number", "POWER": "power_w", "TOTEC": "energy_mj", "GPUTL": "percent", "GRACT": "utilisation",
 }  # fmt: skip
 """Column of `dcgmi dmon` (short names of fields) -> our column."""
-
-STARTED = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})[T_-]?(\d{2})[-:]?(\d{2})[-:]?(\d{2})(Z)?")
-"""A time in a file's name: `gpu/n1-20260901T100000Z.log`."""
 
 COLUMNS = ("ts", "node", "gpu", "gpu_model", "mig_id", "percent", "utilisation", "power_w", "energy_mj")
 
@@ -70,11 +69,7 @@ def place_of(key: str, zone: ZoneInfo, interval_s: float) -> Place:
     """Host and start of a log by its name: `gpu/NODE.log`, `gpu/NODE/....log`, `gpu/NODE-20260901T100000Z.log`."""
     parts = key.split("/")
     stem = re.sub(r"\.(log|txt|csv)(\.gz)?$", "", parts[-1], flags=re.I)
-    found = STARTED.search(stem)
-    started = datetime.strptime("".join(found.groups("")[:6]), "%Y%m%d%H%M%S") if found else None  # noqa: DTZ007
-    if found and started and found[7]:
-        started = started.replace(tzinfo=UTC)
-    name = STARTED.sub("", stem).strip("-_.")
+    name, started = named_start(stem)
     node = parts[-2] if len(parts) > 2 else re.sub(r"^gpu[-_]", "", name)
     return Place(node or name, zone, interval_s, started)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from connectors.meters import METHODS
 from connectors.sql import literal
 from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps
-from connectors.telemetry_files.columns import MAX_METER_KW
+from connectors.telemetry_files.columns import MAX_METER_KW, METER
 
 
 def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:
-    """SQL: hours of meters; a meter without a name is called after its node.
+    """SQL: hours of meters.
 
     Args:
         samples: Relation of `samples_sql("power", ...)`.
@@ -28,9 +28,9 @@ def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Cloc
     quarters = ", ".join(_mean_kw(k) for k in (1, 2, 3, 4))
     return f"""
         WITH meters AS (
-            SELECT COALESCE(meter, node) AS meter, ts, MAX(node) AS node, MAX(CASE WHEN method IN ({methods}) THEN method END) AS method, MAX(energy_kwh_total) AS energy_kwh_total,
+            SELECT {METER} AS meter, ts, MAX(node) AS node, MAX(CASE WHEN method IN ({methods}) THEN method END) AS method, MAX(energy_kwh_total) AS energy_kwh_total,
                    MAX(power_w) AS power_w
-            FROM {samples} WHERE ts IS NOT NULL AND COALESCE(meter, node) IS NOT NULL GROUP BY ALL
+            FROM {samples} WHERE ts IS NOT NULL AND {METER} IS NOT NULL GROUP BY ALL
         ), steps AS ({energy_steps("meters", "meter", max_step_us, bridge_us, MAX_METER_KW)})
         SELECT hour, meter, COALESCE(MAX(method), 'file') AS method, MAX(node) AS node,
                SUM(CASE WHEN observed THEN kwh * part_us / us ELSE 0 END) AS energy_kwh,

@@ -18,12 +18,13 @@ from pydantic import Field
 from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
 from connectors.objects import LocationOptions, open_store
 from connectors.telemetry import MAX_STEP, day_bounds, fingerprint, issues, site_of, write_days
-from connectors.telemetry_files.files import Logs, is_data, scan
+from connectors.telemetry_files.files import Logs, is_data, parse_layout, scan
 from connectors.telemetry_files.hours import Steps, read_hours
+from connectors.telemetry_files.runs import overlapping
 from connectors.telemetry_index import Indexed, days, index, settings, within
 from models.config import TimeZone
 
-VERSION = "telemetry_files-7"
+VERSION = "telemetry_files-8"
 """Changes whenever the same files would give other facts."""
 
 BATCH_DAYS = 31
@@ -85,6 +86,13 @@ class TelemetryFilesReader:
         start, end = day_bounds(day, self.zone)
         return within(files, start - self.bridge, end + self.bridge)
 
+    def _windows(self, files: Sequence[Indexed], day: date) -> dict[str, list[str]]:
+        """The runs of a day whose power is added up: what of them changes the facts of the day."""
+        runs = overlapping(self.context.runs, *day_bounds(day, self.zone))
+        if not runs or not any(parse_layout(f.layout)[0] == "power" for f in files):
+            return {}
+        return {"runs": [f"{r.run_id}/{r.measured_by}/{r.started_at}/{r.ended_at}" for r in runs]}
+
     def slices(self, window: Window) -> Sequence[Slice]:
         """The local days with samples. Of files not seen before the timestamps are read, of others nothing.
 
@@ -96,8 +104,10 @@ class TelemetryFilesReader:
         found = []
         for day in days(files, self.zone, self.bridge):
             if day <= window.day:
-                objects = tuple(f.object for f in self._files_of(files, day))
-                found.append(Slice(day, "day", fingerprint(VERSION, options, objects), objects))
+                of_day = self._files_of(files, day)
+                objects = tuple(f.object for f in of_day)
+                seen = options | self._windows(of_day, day)
+                found.append(Slice(day, "day", fingerprint(VERSION, seen, objects), objects))
         return found
 
     def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
@@ -114,9 +124,11 @@ class TelemetryFilesReader:
                 f"{self.store.uri(gone[0])} and {len(gone) - 1} more changed while they were read; run again"
             )
             raise SourceError(msg)
-        steps = Steps(self.options.sample_interval_s, self.bridge, self.zone, self.log_zone)
         for first in range(0, len(wanted), BATCH_DAYS):
             batch = wanted[first : first + BATCH_DAYS]
+            ends = (day_bounds(batch[0].period, self.zone)[0], day_bounds(batch[-1].period, self.zone)[1])
+            runs = overlapping(self.context.runs, *ends)
+            steps = Steps(self.options.sample_interval_s, self.bridge, self.zone, self.log_zone, runs)
             objects = {o for s in batch for o in s.objects}
             hours = read_hours(
                 self.store, [files[o] for o in sorted(objects, key=lambda o: o.key)], steps, work, engine

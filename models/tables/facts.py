@@ -169,6 +169,30 @@ POWER_HOURLY = Table(
     ),
 )
 
+RUN_POWER_DAILY = Table(
+    "telemetry.run_power_daily",
+    "What one power meter read on one local day inside one run of `training_runs`; `marts.run_energy` adds it up.",
+    ("source", "run_id", "meter", "day"),
+    (
+        n("day", "date", "Local calendar day of the site"),
+        n("source", "text", "Name of the source"),
+        n("site", "text", "Name of the site"),
+        n("run_id", "text", "Run"),
+        n("meter", "text", "Meter or sensor; node or run where the log names no meter"),
+        c("node", "text", "Host behind the meter"),
+        n("readings", "int", "Readings over 0 W strictly between start and end of the run"),
+        n(
+            "readings_dropped",
+            "int",
+            "Readings there of 0 W or less, over 1 MW, or without a number: no reading",
+        ),
+        n("sum_w", "double", "Sum of the readings", "W"),
+        c("first_reading", "timestamp", "First reading of the day over 0 W, UTC"),
+        c("last_reading", "timestamp", "Last reading of the day over 0 W, UTC"),
+        c("longest_gap_s", "double", "Longest time between two of the day's readings", "s"),
+    ),
+)
+
 INFERENCE_HOURLY = Table(
     "telemetry.inference_hourly",
     "One hour of one served model of one workload.",
@@ -233,12 +257,19 @@ EDGE_DAILY = Table(
         *OWNER,
         c("inferences", "double", "Inferences finished"),
         c("failed", "double", "Inferences in error"),
-        n("online_hours", "double", "Hours covered by reports", "h"),
+        n("online_hours", "double", "Hours covered by reports; by logs where there are none", "h"),
         n("coverage", "double", "online_hours by the hours of the day", "0-1"),
-        c("energy_kwh", "double", "Measured energy; NULL where the device does not report it", "kWh"),
+        c(
+            "energy_kwh",
+            "double",
+            "Measured energy, by the device's counter, else by its log of power; NULL where neither tells it",
+            "kWh",
+        ),
         n("energy_estimated_kwh", "double", "Energy in gaps, by estimate", "kWh"),
-        n("messages", "int", "Distinct reports"),
-        n("duplicates", "int", "Reports received again"),
+        c("gpu_utilisation", "double", "Mean utilisation of the GPU by its log; NULL without one", "0-1"),
+        c("log_hours", "double", "Hours covered by logs of power and utilisation; NULL without one", "h"),
+        n("messages", "int", "Distinct reports and lines of logs"),
+        n("duplicates", "int", "Reports and lines received again"),
         n("late_messages", "int", "Reports that arrived after the day ended"),
         c("latency_buckets", "json", "Cumulative latency histogram: upper bound in seconds -> inferences"),
     ),

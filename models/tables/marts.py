@@ -280,6 +280,45 @@ TRAINING_RUNS = Table(
     ),
 )
 
+RUN_ENERGY = Table(
+    "marts.run_energy",
+    "The energy of one run of `training_runs`, by what one power meter read between its start and its end.",
+    ("run_id", "source", "meter"),
+    (
+        n("run_id", "text", "Run"),
+        n("workload", "text", "Workload it is part of"),
+        c("model", "text", "What was trained or run"),
+        n("started_at", "timestamp", "First instant, UTC"),
+        n("ended_at", "timestamp", "Last instant, UTC"),
+        n("duration_s", "double", "Wall-clock length", "s"),
+        c("source", "text", "Source of the readings; NULL where no meter read inside the run"),
+        c("site", "text", "Site of the meter"),
+        c("meter", "text", "Meter; several of one run are never added, since they may see the same watts"),
+        c("node", "text", "Host behind the meter"),
+        n("method", "text", "window_mean (mean of the readings inside x duration_s), none"),
+        n("readings", "int", "Readings over 0 W strictly between start and end"),
+        n(
+            "readings_dropped",
+            "int",
+            "Readings there of 0 W or less, over 1 MW, or without a number: left out of the mean",
+        ),
+        c(
+            "longest_gap_s",
+            "double",
+            "Longest time in the run without a reading: what the mean had to stand for",
+            "s",
+        ),
+        c("mean_w", "double", "Mean of the readings; NULL for none", "W"),
+        c("energy_kwh", "double", "mean_w x duration_s / 3.6e6, before PUE; NULL for no reading", "kWh"),
+        c("epochs", "double", "Passes over the data; NULL where not declared"),
+        c("tokens", "double", "Tokens processed; NULL where not declared", "tokens"),
+        c("samples", "double", "Samples processed; NULL where not declared"),
+        c("kwh_per_epoch", "double", "energy_kwh / epochs", "kWh"),
+        c("kwh_per_1m_tokens", "double", "1e6 x energy_kwh / tokens", "kWh"),
+        c("kwh_per_1m_samples", "double", "1e6 x energy_kwh / samples", "kWh"),
+    ),
+)
+
 MODEL_COST_MONTHLY = Table(
     "marts.model_cost_monthly",
     "What one model cost in one phase of its life and one month; all rows together are the month's chargeback.",

@@ -72,7 +72,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def prometheus(openmetrics: Path, folder: Path, web_config: str = "", scheme: str = "http") -> Iterator[str]:
+def prometheus(
+    openmetrics: Path,
+    folder: Path,
+    web_config: str = "",
+    scheme: str = "http",
+    flags: Sequence[str] = (),
+    more_config: str = "",
+) -> Iterator[str]:
     """Starts a Prometheus that holds a file of series; yields its URL.
 
     Args:
@@ -80,6 +87,8 @@ def prometheus(openmetrics: Path, folder: Path, web_config: str = "", scheme: st
         folder: Where it works.
         web_config: Its web configuration (TLS, users); "" for none.
         scheme: http or https.
+        flags: More flags.
+        more_config: More of its configuration.
     """
     bin_ = binaries()
     tsdb = folder / "tsdb"
@@ -87,13 +96,13 @@ def prometheus(openmetrics: Path, folder: Path, web_config: str = "", scheme: st
         [bin_ / "promtool", "tsdb", "create-blocks-from", "--max-block-duration=744h", "openmetrics", openmetrics, tsdb, "-q"],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
-    (folder / "prometheus.yml").write_text("global: {scrape_interval: 1m}\n")
+    (folder / "prometheus.yml").write_text(f"global: {{scrape_interval: 1m}}\n{more_config}")
     (folder / "web.yml").write_text(web_config)
     address = f"127.0.0.1:{free_port()}"
     command: list[str | Path] = [
         bin_ / "prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={tsdb}",
         "--storage.tsdb.retention.time=100y", f"--web.listen-address={address}", "--log.level=warn",
-        f"--web.config.file={folder / 'web.yml'}",
+        f"--web.config.file={folder / 'web.yml'}", *flags,
     ]  # fmt: skip
     with _running(command, address, folder / "prometheus.log", "/-/ready" if scheme == "http" else ""):
         yield f"{scheme}://{address}"

@@ -122,7 +122,7 @@ def test_requests_and_tokens(loaded: list[Loaded], site: tuple[str, Truth]) -> N
     ):
         found = by_day(hours, "pod", pl.col(column).sum())
         assert len(found) == 8
-        assert found == pytest.approx({key: wanted[key] for key in found}, rel=0.001)
+        assert found == pytest.approx({key: wanted[key] for key in found}, abs=1e-6)
     assert hours["tokens_cached"].null_count() == hours.height
     assert set(hours["workload"]) == {"chat"}
     assert hours["coverage"].min() == pytest.approx(1.0)

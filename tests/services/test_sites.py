@@ -136,7 +136,7 @@ def test_days_have_their_hours(there: Read) -> None:
 
 def test_requests_and_wall_meters(there: Read) -> None:
     found = there.by_day(INFERENCE, "pod", pl.col("inferences").sum())
-    assert found == pytest.approx({k: there.truth.requests[k] for k in found}, rel=0.002)
+    assert found == pytest.approx({k: there.truth.requests[k] for k in found}, abs=1e-6)
     assert len(found) == 8
     meters = there.by_day(POWER, "meter", pl.col("energy_kwh").sum(), pl.col("counts"))
     assert meters == pytest.approx({k: there.truth.kwh[k] for k in meters}, rel=0.005)

@@ -179,7 +179,8 @@ def test_histogram_of_the_day(tmp_path: Path) -> None:
         ("a.jsonl", b"", "is empty"),
         ("a.jsonl.gz", gzip.compress(json.dumps(report(0)).encode() * 200, mtime=0)[:60], "is damaged"),
         ("a.jsonl", b'{"device_id": "x"}\n', "none of 1 lines"),
-        ("a.csv", b"x\n", "is no file of reports"),
+        ("a.csv", b"x\n", "none of 1 lines"),
+        ("a.xlsx", b"x\n", "is no file of reports"),
     ],
 )
 def test_bad_files_say_what_to_do(tmp_path: Path, name: str, data: bytes, words: str) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
 
 from connectors.prometheus.client import Access, Client
 from connectors.prometheus.gpu import MJ_PER_KWH, gpu_hours
-from connectors.prometheus.inference import inference_hours
+from connectors.prometheus.inference import Scraped, inference_hours
 from connectors.prometheus.question import Question, Span
 from connectors.prometheus.servers import SERVERS
 from tests.connectors.prometheus.server import Answer, ok, serve
@@ -21,20 +21,32 @@ THERE = {m for server in SERVERS if server.name == "vllm" for m in server.metric
 }
 START = datetime(2026, 9, 1, 10, tzinfo=UTC)
 
+SCRAPED = Scraped(60, "none", 24)
+
 Series = tuple[dict[str, str], float]
 
 
-def ask(answers: dict[str, list[Series]], read: Callable[[Question], pl.DataFrame]) -> pl.DataFrame:
-    """Reads one hour from a server that knows, by a part of the query, some series and their values."""
+def ask(
+    answers: dict[str, list[Series]], read: Callable[[Question], pl.DataFrame], first: datetime = START
+) -> pl.DataFrame:
+    """Reads the hours from `first` to START of a server that knows, by a part of the query, some series and their values.
+
+    The values are those of each hour; counters (last_over_time) are 0 in the first of several.
+    """
 
     def answer(path: str, params: dict[str, str]) -> Answer:
-        found = next((series for part, series in answers.items() if part in params["query"]), [])
-        return ok([{"metric": m, "values": [[int(params["start"]), str(v)]]} for m, v in found])
+        query, start, end = (params.get(p, "") for p in ("query", "start", "end"))
+        found = next((series for part, series in answers.items() if part in query), []) if start else []
+        hours = range(int(start), int(end) + 1, 3600) if start else range(0)
+        zero = int(start) if start != end and "last_over_time" in query else None
+        return ok(
+            [{"metric": m, "values": [[t, str(0 if t == zero else v)] for t in hours]} for m, v in found]
+        )
 
     with serve(answer) as (url, _):
         client = Client(Access(url))
         try:
-            return read(Question(client, [Span(START, START)]))
+            return read(Question(client, [Span(first, START)]))
         finally:
             client.close()
 
@@ -86,13 +98,16 @@ def test_a_count_that_one_instance_of_a_pod_lacks_is_unknown() -> None:
     got = ask(
         {
             "count_over_time": [(e, 60) for e in both],
-            "increase(vllm:request_success_total": [(e | {"finished_reason": "stop"}, 10) for e in both],
-            "increase(vllm:prompt_tokens_total": [(e, 100) for e in both],
-            "increase(vllm:generation_tokens_total": [(first, 50)],
-            "increase(vllm:e2e": [(first | {"le": le}, 10) for le in ("1.0", "+Inf")],
+            "last_over_time(vllm:request_success_total": [
+                (e | {"finished_reason": "stop"}, 10) for e in both
+            ],
+            "last_over_time(vllm:prompt_tokens_total": [(e, 100) for e in both],
+            "last_over_time(vllm:generation_tokens_total": [(first, 50)],
+            "last_over_time(vllm:e2e": [(first | {"le": le}, 10) for le in ("1.0", "+Inf")],
         },
-        lambda question: inference_hours(question, 60, "none", THERE),
-    )
+        lambda question: inference_hours(question, SCRAPED, THERE),
+        START - timedelta(hours=1),
+    ).filter(pl.col("hour") == START.replace(tzinfo=None))
     columns = ("pod", "inferences", "tokens_in", "tokens_out", "tokens_cached", "latency_buckets")
     assert got.select(columns).rows() == [("a", 20.0, 200.0, None, None, None)]
 
@@ -102,10 +117,13 @@ def test_histograms_of_instances_are_added() -> None:
     got = ask(
         {
             "count_over_time": [(e, 60) for e in both],
-            "increase(vllm:e2e": [(e | {"le": le}, n) for e in both for le, n in (("+Inf", 10), ("1.0", 7))],
+            "last_over_time(vllm:e2e": [
+                (e | {"le": le}, n) for e in both for le, n in (("+Inf", 10), ("1.0", 7))
+            ],
         },
-        lambda question: inference_hours(question, 60, "none", THERE),
-    )
+        lambda question: inference_hours(question, SCRAPED, THERE),
+        START - timedelta(hours=1),
+    ).filter(pl.col("hour") == START.replace(tzinfo=None))
     assert json.loads(got["latency_buckets"][0]) == {"1": 14.0, "+Inf": 20.0}
 
 
@@ -113,8 +131,11 @@ def test_an_hour_with_a_single_sample_counts_nothing_and_is_left_out() -> None:
     got = ask(
         {
             "count_over_time": [(engine("new", "b:1"), 1), (engine("a", "a:1"), 60)],
-            "increase(vllm:request_success_total": [(engine("a", "a:1") | {"finished_reason": "stop"}, 10)],
+            "last_over_time(vllm:request_success_total": [
+                (engine("a", "a:1") | {"finished_reason": "stop"}, 10)
+            ],
         },
-        lambda question: inference_hours(question, 60, "none", THERE),
-    )
+        lambda question: inference_hours(question, SCRAPED, THERE),
+        START - timedelta(hours=1),
+    ).filter(pl.col("hour") == START.replace(tzinfo=None))
     assert got.select("pod", "inferences").rows() == [("a", 10.0)]

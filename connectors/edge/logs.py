@@ -1,0 +1,205 @@
+"""Logs of Jetson devices as samples: the lines of tegrastats, and what jtop's logger writes.
+
+- tegrastats: `MM-DD-YYYY HH:MM:SS RAM ... GR3D_FREQ 99%@[1300] ... VDD_IN 3942mW/3930mW`. Before JetPack 5 there is
+  no date, and rails have no unit (`POM_5V_IN 3942/3930`). Of a rail the first number is the reading, the second a mean
+  since the start.
+- jtop: its `stats` as CSV or as a JSON object a line; `Power TOT` (before 4.0 `power cur`) in mW, `GPU` in %.
+
+Times are those of the device's clock, without a zone. Power is that of the input rail; where a board has none, of the
+rails that together are the module. A rail that is fed by another of them (VDDQ_VDD2_1V8AO) is not added.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from connectors.telemetry import named_start
+
+RAILS = (
+    ("VIN",),
+    ("VDD_IN",),
+    ("POM_5V_IN",),
+    ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"),
+    ("VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"),
+    ("GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"),
+)
+"""Rails that add up to what a board draws, the best first: Thor, TX and Orin Nano and NX, Nano, AGX Orin, Thor
+before its input was measured, AGX Xavier."""
+
+JTOP_POWER = ("Power TOT", "power cur")
+MAX_DEVICE_W = 1000.0
+"""No device draws more; a reading that says so is not believed."""
+
+LINE = r"\bRAM \d+/\d+[kMG]B"
+STAMP = r"^(\d{2}-\d{2}-\d{4} \d{2}:\d{2}:\d{2})\s"
+SAMPLES = pl.Schema(
+    {
+        "number": pl.UInt32(), "line": pl.String(), "ts": pl.Datetime("us"), "power_w": pl.Float64(),
+        "utilisation": pl.Float64(), "rule": pl.String(), "rule_key": pl.String(),
+    }
+)  # fmt: skip
+
+
+class NoTimeError(Exception):
+    """A log whose lines have no time, and whose name says none."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a log does not say itself: device, zone of its clock, seconds between lines, time of the first."""
+
+    device: str
+    zone: ZoneInfo
+    interval_s: float
+    started: datetime | None = None
+
+
+def place_of(key: str, zone: ZoneInfo, interval_s: float) -> Place:
+    """Device and start of a log by its name: `DEVICE.log`, `DEVICE/....log`, `DEVICE-20260901T100000Z.log`."""
+    *folders, name = key.split("/")
+    stem, started = named_start(re.sub(r"\.[a-z]+(\.gz)?$", "", name, flags=re.IGNORECASE))
+    stem = re.sub(r"[-_.]?\d{4}-?\d{2}-?\d{2}$", "", stem)
+    return Place(folders[-1] if folders else stem, zone, interval_s, started)
+
+
+def format_of(lines: Sequence[str]) -> str:
+    """Which log the first lines begin: tegrastats, jtop, or "" for neither."""
+    if any(re.search(LINE, line) for line in lines):
+        return "tegrastats"
+    names = next(iter(_dicts(lines[:2])), {})
+    return "jtop" if "time" in names and any(p in names for p in JTOP_POWER) else ""
+
+
+def samples(lines: pl.DataFrame, kind: str, place: Place) -> pl.DataFrame:
+    """The samples of a log.
+
+    Args:
+        lines: number, line; not blank.
+        kind: Result of `format_of`.
+        place: What the log does not say.
+
+    Returns:
+        `SAMPLES`; `ts` is UTC without a zone. `rule` names what is wrong: `line_unreadable` and `ts_unreadable` reject
+        the line; `value_dropped` and `power_unknown` leave the value of `rule_key` NULL.
+
+    Raises:
+        NoTimeError: Its lines have no time, and its name says none.
+    """
+    read = _tegrastats(lines, place) if kind == "tegrastats" else _jtop(lines, place)
+    share, watts = pl.col("percent") / 100, pl.col("mw") / 1000
+    share_ok, watts_ok = share.is_between(0, 1), (watts > 0) & (watts <= MAX_DEVICE_W)
+    bad = [
+        (~pl.col("good"), "line_unreadable", "line"),
+        (pl.col("ts").is_null(), "ts_unreadable", "ts"),
+        (~watts_ok, "value_dropped", "power_w"),
+        (~share_ok, "value_dropped", "utilisation"),
+        (watts.is_null(), "power_unknown", "power_w"),
+    ]
+    rule, key = (pl.coalesce(*(pl.when(w).then(pl.lit(name[i])) for w, *name in bad)) for i in (0, 1))
+    return read.select(
+        "number", "line", "ts", power_w=pl.when(watts_ok).then(watts), utilisation=pl.when(share_ok).then(share),
+        rule=rule, rule_key=key,
+    ).cast(SAMPLES)  # fmt: skip
+
+
+def _tegrastats(lines: pl.DataFrame, place: Place) -> pl.DataFrame:
+    line = pl.col("line")
+    rails = {name for group in RAILS for name in group}
+    milliwatts = {n: line.str.extract(rf"(?:^|\s){n} (-?\d+)(?:mW\b|/)").cast(pl.Float64) for n in rails}
+    totals = []
+    for group in RAILS:
+        known = pl.all_horizontal(milliwatts[n] >= 0 for n in group)
+        there = pl.all_horizontal(milliwatts[n].is_not_null() for n in group)
+        total = pl.sum_horizontal(milliwatts[n] for n in group)
+        totals.append(pl.when(there).then(pl.when(known).then(total).otherwise(-1.0)))
+    read = lines.with_columns(
+        good=line.str.contains(LINE),
+        naive=line.str.extract(STAMP).str.to_datetime("%m-%d-%Y %H:%M:%S", time_unit="us", strict=False),
+        percent=line.str.extract(r"\bGR3D(?:_FREQ)? (\d+)%").cast(pl.Float64),
+        mw=pl.coalesce(totals),
+    )
+    if read["naive"].null_count() < read.height:
+        return read.with_columns(ts=instants(read["naive"], place.zone))
+    if place.started is None:
+        msg = "its lines have no time; put that of the first one into its name (DEVICE-20260901T100000Z.log)"
+        raise NoTimeError(msg)
+    start = place.started if place.started.tzinfo else place.started.replace(tzinfo=place.zone)
+    passed = pl.duration(microseconds=pl.int_range(pl.len()) * round(place.interval_s * 1e6))
+    return read.with_columns(ts=pl.lit(start.astimezone(UTC).replace(tzinfo=None)) + passed)
+
+
+def _jtop(lines: pl.DataFrame, place: Place) -> pl.DataFrame:
+    rows, head = [], 0 if lines["line"][0].startswith("{") else 1
+    for row in _dicts(lines["line"].to_list()):
+        power = next((row[p] for p in JTOP_POWER if p in row), None)
+        rows.append((bool(row), _time(row.get("time"), place.zone), _number(row.get("GPU")), _number(power)))
+    schema = pl.Schema(
+        {"good": pl.Boolean(), "naive": pl.Datetime("us"), "percent": pl.Float64(), "mw": pl.Float64()}
+    )
+    read = lines.slice(head).hstack(pl.DataFrame(rows, schema=schema, orient="row"))
+    again = lines["line"][0] if head else ""
+    return read.with_columns(ts=instants(read["naive"], place.zone)).filter(pl.col("line") != again)
+
+
+def _dicts(lines: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """The rows of CSV with a header or of JSON lines, without the header; empty ones where a line is neither."""
+    if not lines[0].startswith("{"):
+        names = next(csv.reader(lines[:1]))
+        if len(lines) == 1:
+            yield dict.fromkeys(names)
+        for line in lines[1:]:  # one by one: a quote that a cut line leaves open must not swallow the next
+            fields = next(csv.reader([line]))
+            yield dict(zip(names, fields, strict=True)) if len(fields) == len(names) else {}
+        return
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        yield row if isinstance(row, dict) else {}
+
+
+def _time(text: Any, zone: ZoneInfo) -> datetime | None:
+    """A time as the device's clock shows it."""
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return at.astimezone(zone).replace(tzinfo=None) if at.tzinfo else at
+
+
+def _number(value: Any) -> float | None:
+    """A number; -1 for what should be one and is not, None for nothing."""
+    if value is None or str(value).strip() == "":
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return -1.0
+
+
+def instants(naive: pl.Series, zone: ZoneInfo) -> pl.Series:
+    """Times of a clock, in order of a log, as UTC without a zone.
+
+    Of the two that an hour of autumn may mean it is the first until the clock goes back, then the second. A time that the
+    clock skips in spring is NULL.
+    """
+    frame = naive.to_frame("naive")
+    for ambiguous in ("earliest", "latest"):
+        zoned = pl.col("naive").dt.replace_time_zone(zone.key, ambiguous=ambiguous, non_existent="null")
+        frame = frame.with_columns(
+            zoned.dt.convert_time_zone("UTC").dt.replace_time_zone(None).alias(ambiguous)
+        )
+    twice = pl.col("earliest") != pl.col("latest")
+    back = (twice & (pl.col("earliest") < pl.col("earliest").shift(1))).fill_null(value=False)
+    second = twice & back.cast(pl.Int32).cum_max().over(pl.col("naive").dt.date()).cast(pl.Boolean)
+    return frame.select(pl.when(second).then("latest").otherwise("earliest"))["latest"]

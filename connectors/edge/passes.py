@@ -1,0 +1,169 @@
+"""One pass over files of reports and logs: days of devices, and what was wrong with lines and values.
+
+The formulas belong to `days.py` and `log_days.py`; slices and facts, to `reader.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from connectors.base import Engine
+from connectors.edge.clocks import set_aside
+from connectors.edge.days import edge_daily_sql, reports_sql
+from connectors.edge.files import Logs, log_samples, read_lines
+from connectors.edge.log_days import completed, log_days_sql
+from connectors.edge.logs import SAMPLES
+from connectors.objects import Store
+from connectors.sql import literals
+from connectors.telemetry import day_bounds, day_of
+from connectors.telemetry_index import Indexed, days
+
+MICROSECOND = timedelta(microseconds=1)
+REPORTS = pl.Schema({"file": pl.String(), "number": pl.UInt32(), "line": pl.String()})
+LOGS = pl.Schema({"file": pl.String(), "device": pl.String(), "content": pl.UInt64(), **SAMPLES})
+REJECTED = ("line_unreadable", "ts_unreadable")
+ACTIONS = {
+    "value_dropped": "repaired",
+    "power_unknown": "flagged",
+    "clock_not_set": "flagged",
+    "clock_contradicts_sequence": "flagged",
+}
+"""Rule of a line -> what is done; lines that break other rules are rejected. What a report with a wrong clock counted
+is in the next one, too."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How reports and samples follow each other: the longest steps that are no gap, the longest silence, zones."""
+
+    report: timedelta
+    log: timedelta
+    bridge: timedelta
+    zone: ZoneInfo
+    logs: Logs
+
+
+@dataclass(frozen=True)
+class Days:
+    """What a pass found: `telemetry.edge_daily` without source and site; by local day lines seen and findings."""
+
+    frame: pl.DataFrame
+    rows_read: Mapping[date, int]
+    findings: Mapping[date, Sequence[Mapping[str, Any]]]
+
+
+def read_days(
+    store: Store,
+    files: Sequence[Indexed],
+    horizons: Mapping[str, datetime],
+    steps: Steps,
+    *,
+    work: Path,
+    engine: Engine,
+) -> Days:
+    """Reads files into days of devices.
+
+    Args:
+        store: Where they lie.
+        files: The files, indexed.
+        horizons: File of reports -> until when earlier ones had brought reports.
+        steps: How reports and samples follow each other.
+        work: Folder for intermediate files.
+        engine: Runs the SQL.
+
+    Raises:
+        SourceError: A file cannot be read.
+    """
+    bounds = {day: day_bounds(day, steps.zone) for day in days(files, steps.zone, timedelta(days=400))}
+    naive = {d: (a.replace(tzinfo=None), b.replace(tzinfo=None)) for d, (a, b) in bounds.items()}
+    came = {f.object.key: horizons[f.object.key] for f in files if f.object.key in horizons}
+    reports, logs = _unfold(store, files, steps, work)
+    engine.execute(
+        f"CREATE OR REPLACE TEMP TABLE reports AS {reports_sql(f'read_parquet({literals(reports)})')}"
+    )
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE logs AS SELECT * FROM read_parquet({literals(logs)})")
+    set_aside("reports", work, engine)
+    reported = engine.query(
+        edge_daily_sql(
+            "reports", naive, {k: at.replace(tzinfo=None) for k, at in came.items()},
+            steps.report // MICROSECOND, steps.bridge // MICROSECOND,
+        )
+    )  # fmt: skip
+    logged = engine.query(log_days_sql("logs", naive, steps.log // MICROSECOND, steps.bridge // MICROSECOND))
+    wrong = engine.query(
+        "SELECT file, rule, rule_key, COUNT(*) AS rows, MIN(number) AS number, arg_min(line, number) AS raw FROM ("
+        "SELECT file, wrong AS rule, wrong_key AS rule_key, number, line FROM reports UNION ALL BY NAME "
+        "SELECT file, rule, rule_key, number, line FROM logs) WHERE rule IS NOT NULL GROUP BY ALL ORDER BY ALL"
+    )
+    good = engine.query(
+        f"SELECT ts FROM reports WHERE wrong IS NULL UNION ALL SELECT ts FROM logs WHERE {_read()}"
+    )
+    for relation in ("reports", "logs"):
+        engine.execute(f"DROP TABLE {relation}")
+    for path in (*reports, *logs):
+        path.unlink()
+    rows: dict[date, int] = defaultdict(int)
+    local = good["ts"].dt.replace_time_zone("UTC").dt.convert_time_zone(steps.zone.key).dt.date()
+    rows.update(dict(local.value_counts().iter_rows()))
+    findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list)
+    first_days = {f.object.key: day_of(f.start, steps.zone) for f in files}
+    for row in wrong.iter_rows(named=True):
+        day, action = first_days[row["file"]], ACTIONS.get(row["rule"], "rejected")
+        if action == "rejected" or row["rule"].startswith("clock_"):
+            rows[day] += row["rows"]
+        findings[day].append(
+            {
+                "action": action, "rule": row["rule"], "column_name": row["rule_key"], "rows": row["rows"],
+                "location": f"{store.uri(row['file'])}:{row['number']}", "raw": row["raw"] and row["raw"][:500],
+            }
+        )  # fmt: skip
+    return Days(_finish(completed(reported, logged), bounds), rows, findings)
+
+
+def _read() -> str:
+    return f"rule IS NULL OR rule NOT IN ({', '.join(map(repr, REJECTED))})"
+
+
+def _unfold(
+    store: Store, files: Sequence[Indexed], steps: Steps, work: Path
+) -> tuple[list[Path], list[Path]]:
+    """Lines of reports and samples of logs as Parquet, so that one SQL can read them; an empty file is among both."""
+    reports, logs = [work / "lines-none.parquet"], [work / "logs-none.parquet"]
+    pl.DataFrame(schema=REPORTS).write_parquet(reports[0])
+    pl.DataFrame(schema=LOGS).write_parquet(logs[0])
+    for number, (file, path) in enumerate(zip(files, store.fetch([f.object for f in files]), strict=True)):
+        key, uri = file.object.key, store.uri(file.object.key)
+        frame = read_lines(path, uri).with_columns(file=pl.lit(key))
+        if file.layout.isdigit():
+            reports.append(work / f"lines-{number}.parquet")
+            frame.select(REPORTS.names()).write_parquet(reports[-1], compression="lz4")
+            continue
+        found = log_samples(frame.drop("file"), file.layout, key, uri, steps.logs)
+        logs.append(work / f"logs-{number}.parquet")
+        found.with_columns(
+            file=pl.lit(key),
+            content=pl.col("line").hash(),
+            line=pl.when(pl.col("rule").is_not_null()).then("line"),
+        ).select(LOGS.names()).write_parquet(logs[-1], compression="lz4")
+    return reports, logs
+
+
+def _finish(frame: pl.DataFrame, bounds: Mapping[date, tuple[datetime, datetime]]) -> pl.DataFrame:
+    hours = {day: (b - a).total_seconds() / 3600 for day, (a, b) in bounds.items()}
+    texts = [
+        None if names is None else json.dumps(dict(zip(names, counts, strict=True)))
+        for names, counts in frame.select("bounds", "counts").iter_rows()
+    ]
+    return frame.drop("bounds", "counts").with_columns(
+        latency_buckets=pl.Series(texts, dtype=pl.String),
+        coverage=pl.col("online_hours") / pl.col("day").replace_strict(hours, return_dtype=pl.Float64),
+    )
