@@ -20,7 +20,7 @@ from connectors.prometheus.options import Options
 from connectors.prometheus.question import Question, spans
 from connectors.telemetry import day_bounds, fingerprint, issues, site_of, write_days
 
-VERSION = "prometheus-8"
+VERSION = "prometheus-9"
 """Changes whenever the same series would give other facts."""
 
 CHUNK_DAYS = 7
