@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -116,14 +117,19 @@ def days(files: Sequence[Indexed], zone: ZoneInfo, bridge: timedelta = timedelta
 
 def quarters_of(text: pl.Series) -> set[int]:
     """Quarter hours of timestamps in text; those that are no ISO 8601 with a zone are passed over."""
+    return set(quarter_counts(text))
+
+
+def quarter_counts(text: pl.Series) -> Counter[int]:
+    """The same, and how many timestamps lie in each."""
     clean = text.drop_nulls().str.strip_chars()
     readable = clean.filter(clean.str.contains(f"^{TIMESTAMP}$"))
     minutes = readable.str.slice(0, 16).str.replace("[Tt ]", "T")
     zones = readable.str.extract("([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$")
-    found: set[int] = set()
-    for value in (minutes + zones).unique().to_list():
+    found: Counter[int] = Counter()
+    for value, count in (minutes + zones).alias("at").value_counts().iter_rows():
         try:
-            found.add(int(datetime.fromisoformat(value.upper()).timestamp() // QUARTER_S))
+            found[int(datetime.fromisoformat(value.upper()).timestamp() // QUARTER_S)] += count
         except ValueError:
             continue
     return found

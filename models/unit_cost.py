@@ -47,7 +47,8 @@ def daily(
     where that energy is not measured. Teams that share a workload each get its whole work as denominator, so
     their unit costs add up to the workload's. Where a workload serves several models in a day, their work is
     added and model is NULL, since its cost cannot be told apart. A count that a part of the work does not report
-    is unknown. Work that no charge names, and work of devices that no asset registers, has a `full` row with cost
+    is unknown. A device with a single report that day, whose counters have no base, is as one that was silent. Work that no
+    charge names, and work of devices that no asset registers, has a `full` row with cost
     NULL and currency XXX.
 
     Args:
@@ -66,7 +67,9 @@ def daily(
         NULL where the denominator is 0 or unknown. energy_kwh is the payer's, before PUE.
     """
     charges = chargeback_daily.filter(pl.col("workload") != UNTAGGED)
-    energy = pl.concat([_gpu_energy(gpu_parts), _edge_energy(edge_costs)])
+    untold = (pl.col("messages") == 1) & pl.col("inferences").is_null()
+    silent, edge_daily = edge_daily.filter(untold), edge_daily.filter(~untold)
+    energy = pl.concat([_gpu_energy(gpu_parts), _edge_energy(edge_costs.join(silent, on=DEVICE, how="anti"))])
     full = _sum(charges.filter(pl.col("cost_kind") != "unallocated"))
     rented = _sum(charges.filter((pl.col("cost_kind") == "direct") & ~pl.col("tier").is_in(OWNED)))
     marginal = pl.concat([rented, energy.filter(pl.col("cost").is_not_null()).select(rented.columns)])

@@ -130,7 +130,9 @@ def site_days(run: Run) -> dict[str, tuple[date, date]]:
     sources = run.config.sources
     days = {}
     for name, site in run.config.settings.sites.items():
-        periods = [s.period for s in slices if s.source in sources and sources[s.source].site == name]
+        periods = [
+            s.period for s in slices if s.tables and s.source in sources and sources[s.source].site == name
+        ]
         first = min(periods, default=min(s.period for s in slices))
         ended = run.window.now.astimezone(site.zone).date() - timedelta(days=1)
         last = min(max(run.window.day, max(periods, default=run.window.day)), ended)

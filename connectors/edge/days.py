@@ -1,9 +1,12 @@
 """Reports of edge devices to `telemetry.edge_daily`, in SQL.
 
 Rules:
-- A report counts once: the first of each (device_id, boot_id, seq), by time, then file; the others are duplicates.
+- A report counts once: the first of each (device_id, boot_id, seq), by time, then file; the others are duplicates. One
+  whose counter differs is none: the sequence was used again.
+- What a report says of its time holds unless its sequence contradicts it (`clocks.py`), or it is before `CLOCK_SET`.
 - Counters count since the device started: an increment belongs to the local day of the later report. A new `boot_id`
-  starts at 0; so does a counter that falls. A device's first report within the bridge only sets the base.
+  starts at 0; so does a counter that falls. A device's first report within the bridge only sets the base: alone on its
+  day it says nothing, and the counts are NULL.
 - A report covers the time back to the previous one, at most `MAX_STEP` report intervals, on each local day its part.
 - Energy between reports farther apart than that, or that span such a time, is estimated.
 - A report is late when files before its own (by name) had brought reports from after its day, or when it lies behind
@@ -31,6 +34,9 @@ TEXTS = (
     "workload_type",
 )
 COUNTERS = ("inferences_total", "failed_total", "energy_wh_total")
+CLOCK_SET = datetime.fromisoformat("2010-01-01")
+"""A report from before comes from a clock that was never set; its counters are in the next report, too."""
+
 MUST = ("device_id", "ts", "boot_id", "seq", "inferences_total")
 """Keys without which a report means nothing."""
 
@@ -42,10 +48,10 @@ def reports_sql(lines: str) -> str:
         lines: Relation with file, number (of the line) and line (text).
 
     Returns:
-        file, number, line, wrong (the rule a line breaks, NULL for a good one), wrong_key, ts (UTC), seq, the texts,
+        file, number, line (of a bad one), wrong (the rule a line breaks, NULL for a good one), wrong_key, ts (UTC), seq, the texts,
         the counters, and `buckets` (MAP of upper bound -> count since start).
     """
-    names = ("ts", "seq", *TEXTS, *COUNTERS)
+    names = ("ts", "seq", *TEXTS, *COUNTERS, "latency_seconds_buckets")
     at = {name: f"v[{i}]" for i, name in enumerate(names, start=1)}
     paths = ", ".join(f"'$.{name}'" for name in names)
     texts = ", ".join(f"NULLIF(TRIM({at[name]}), '') AS {name}" for name in TEXTS)
@@ -56,17 +62,19 @@ def reports_sql(lines: str) -> str:
         for name in COUNTERS
     )
     return f"""
-        SELECT * EXCLUDE (v, missing, bad),
+        SELECT * EXCLUDE (v, missing, bad, line),
                CASE WHEN v IS NULL THEN 'json_unreadable' WHEN missing IS NOT NULL THEN 'key_missing'
-                    WHEN ts IS NULL THEN 'ts_unreadable' WHEN bad IS NOT NULL THEN 'number_unreadable' END AS wrong,
-               CASE WHEN v IS NULL THEN 'line' WHEN missing IS NOT NULL THEN missing WHEN ts IS NULL THEN 'ts' ELSE bad END AS wrong_key
+                    WHEN ts IS NULL THEN 'ts_unreadable' WHEN ts < TIMESTAMP '{CLOCK_SET}' THEN 'clock_not_set' WHEN bad IS NOT NULL THEN 'number_unreadable' END AS wrong,
+               CASE WHEN v IS NULL THEN 'line' WHEN missing IS NOT NULL THEN missing
+                    WHEN ts IS NULL OR ts < TIMESTAMP '{CLOCK_SET}' THEN 'ts' ELSE bad END AS wrong_key,
+               CASE WHEN wrong IS NOT NULL THEN LEFT(line, 500) END AS line
         FROM (
             SELECT *, CASE {missing} END AS missing, CASE {bad} END AS bad FROM (
-                SELECT file, number, line, v, {sql_timestamp(at["ts"])} AS ts, {at["seq"]} AS seq, {texts}, {counters}, buckets
+                SELECT file, number, line, v, {sql_timestamp(at["ts"])} AS ts, {at["seq"]} AS seq, {texts}, {counters},
+                       TRY_CAST(CAST({at["latency_seconds_buckets"]} AS JSON) AS MAP(VARCHAR, DOUBLE)) AS buckets
                 FROM (
-                    SELECT file, number, line, json_extract_string(j, [{paths}]) AS v,
-                           TRY_CAST(json_extract(j, '$.latency_seconds_buckets') AS MAP(VARCHAR, DOUBLE)) AS buckets
-                    FROM (SELECT file, number, line, TRY_CAST(line AS JSON) AS j FROM {lines})
+                    SELECT file, number, line, CASE WHEN json_valid(line) THEN json_extract_string(line, [{paths}]) END AS v
+                    FROM {lines}
                 )
             )
         )"""
@@ -108,25 +116,25 @@ def edge_daily_sql(
         or "(CAST(NULL AS VARCHAR), CAST(NULL AS TIMESTAMP))"
     )
     counters = (*COUNTERS, "bucket_count")
-    labels = {c: f"arg_max({c}, ts)" for c in carried}
     return f"""
         WITH placed AS (
-            SELECT r.*, c.day, c.closes, buckets['+Inf'] AS bucket_count,
-                   row_number() OVER (PARTITION BY device_id, boot_id, seq ORDER BY ts, file) AS copy
+            SELECT r.{", r.".join(("file", "device_id", "boot_id", "ts", *COUNTERS, "buckets", *carried))}, c.day, c.closes,
+                   buckets['+Inf'] AS bucket_count, inferences_total IS NOT DISTINCT FROM LAG(inferences_total) OVER same AS again
             FROM {reports} AS r JOIN {calendar(bounds)} ON r.ts >= c.opens AND r.ts < c.closes WHERE wrong IS NULL
+            WINDOW same AS (PARTITION BY device_id, boot_id, seq ORDER BY ts, r.rowid)
         ), centres AS (SELECT file, mode(day) AS centre FROM placed GROUP BY file
         ), horizons AS (SELECT * FROM (VALUES {files}) AS h(file, horizon)
         ), messages AS (
-            SELECT device_id, p.day, COUNT(*) FILTER (copy = 1) AS messages, COUNT(*) FILTER (copy > 1) AS duplicates,
-                   COUNT(*) FILTER (copy = 1 AND (horizon >= p.closes OR (p.ts < horizon AND p.day < centre))) AS late_messages
+            SELECT device_id, p.day, COUNT(*) FILTER (NOT again) AS messages, COUNT(*) FILTER (again) AS duplicates,
+                   COUNT(*) FILTER (NOT again AND (horizon >= p.closes OR (p.ts < horizon AND p.day < centre))) AS late_messages,
+                   {", ".join(f"arg_max({c}, ts) FILTER (NOT again) AS {c}" for c in carried)}
             FROM placed AS p JOIN centres USING (file) LEFT JOIN horizons USING (file) GROUP BY device_id, p.day
-        ), points AS (SELECT * EXCLUDE (copy) FROM placed WHERE copy = 1
+        ), points AS (SELECT device_id, boot_id, ts, {", ".join(counters)}, buckets, day FROM placed WHERE NOT again
         ), segments AS ({counter_segments("points", series, counters, bridge_us, life="boot_id")}
-        ), counted AS ({counter_increments("segments", series, counters, "day", labels)}
+        ), counted AS ({counter_increments("segments", series, counters, "day", {"told": "COUNT(*) FILTER (NOT fresh)"})}
         ), sums AS (
-            SELECT device_id, day, {", ".join(f"arg_max({c}, segment) AS {c}" for c in carried)},
-                   SUM(inferences_total) AS inferences, SUM(failed_total) AS failed, SUM(energy_wh_total) / 1000 AS kwh
-            FROM counted GROUP BY device_id, day
+            SELECT device_id, day, SUM(inferences_total) AS inferences, SUM(failed_total) AS failed, SUM(energy_wh_total) / 1000 AS kwh
+            FROM counted WHERE told > 0 GROUP BY device_id, day
         ), gaps AS (
             SELECT device_id, day, SUM(CASE WHEN restart THEN energy_wh_total ELSE energy_wh_total - before END) / 1000 AS gap_kwh
             FROM (
@@ -151,7 +159,7 @@ def edge_daily_sql(
         SELECT m.day, m.device_id AS device, {", ".join(carried)}, inferences, failed,
                COALESCE(online_hours, 0) AS online_hours, kwh - COALESCE(gap_kwh, 0) AS energy_kwh,
                COALESCE(gap_kwh, 0) AS energy_estimated_kwh, messages, duplicates, late_messages, bounds, counts
-        FROM messages AS m JOIN sums AS s ON s.device_id = m.device_id AND s.day = m.day
+        FROM messages AS m LEFT JOIN sums AS s ON s.device_id = m.device_id AND s.day = m.day
         LEFT JOIN gaps AS g ON g.device_id = m.device_id AND g.day = m.day
         LEFT JOIN online AS o ON o.device_id = m.device_id AND o.day = m.day
         LEFT JOIN histograms AS h ON h.device_id = m.device_id AND h.day = m.day"""

@@ -8,20 +8,27 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from connectors.base import Object, SourceError
+from connectors.edge.days import CLOCK_SET
 from connectors.edge.logs import NoTimeError, format_of, place_of, samples
 from connectors.objects import Store
-from connectors.telemetry_index import quarters_of, quarters_of_utc
+from connectors.telemetry import QUARTER_S
+from connectors.telemetry_index import quarter_counts, quarters_of_utc
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".log", ".log.gz", ".csv", ".csv.gz")
 HEAD = 20
 """Lines that say which log a file is."""
+
+BUSY = 0.2
+"""Of the reports of the fullest quarter of an hour."""
 
 
 def is_data(key: str, uri: str) -> bool:
@@ -80,7 +87,9 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
         logs: How to read it if it is a log.
 
     Returns:
-        The quarter hours with reports or samples, and which log it is (`connectors.edge.logs.format_of`): "" for reports.
+        The quarter hours with reports or samples, and which log it is (`connectors.edge.logs.format_of`). For reports, those
+        of clocks that were not set are left out where there are others, and in place of a name are digits: the last
+        quarter hour that the file reaches.
 
     Raises:
         SourceError: It is empty or damaged, no line of it has a readable time, or the interval of logs is not known.
@@ -89,8 +98,12 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
     lines = read_lines(store.fetch([item])[0], uri)
     kind = format_of(lines["line"].head(HEAD).to_list())
     if kind:
-        return quarters_of_utc(log_samples(lines, kind, item.key, uri, logs)["ts"]), kind
-    found = quarters_of(lines["line"].str.json_path_match("$.ts"))
+        stamps = log_samples(lines, kind, item.key, uri, logs)["ts"].drop_nulls()
+        when_set = stamps.filter(stamps >= CLOCK_SET)
+        return quarters_of_utc(stamps if when_set.is_empty() else when_set), kind
+    seen = quarter_counts(lines["line"].str.json_path_match("$.ts"))
+    set_at = CLOCK_SET.replace(tzinfo=UTC).timestamp() // QUARTER_S
+    found = {q: count for q, count in seen.items() if q >= set_at} or dict(seen)
     if not found:
         msg = (
             f"{uri}: none of {lines.height} lines is a report with a readable `ts`, or of a log of tegrastats or jtop; the first is "
@@ -98,7 +111,14 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
             'write one JSON object a line, with ts in ISO 8601 and its zone: "2026-09-01T12:00:00+02:00"'
         )
         raise SourceError(msg[:600])
-    return found, ""
+    return set(found), str(_reach(found))
+
+
+def _reach(counts: Mapping[int, int]) -> int:
+    """The last quarter hour that is busy and has a neighbour: how far a file reaches, whatever a few wrong clocks say."""
+    least = max(counts.values()) * BUSY
+    busy = [q for q, count in counts.items() if count >= least]
+    return max((q for q in busy if q - 1 in counts or q + 1 in counts), default=max(busy))
 
 
 def log_samples(lines: pl.DataFrame, kind: str, key: str, uri: str, logs: Logs) -> pl.DataFrame:

@@ -17,39 +17,52 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.base import Engine
+from connectors.edge.clocks import set_aside
 from connectors.edge.days import edge_daily_sql, reports_sql
 from connectors.edge.files import Logs, log_samples, read_lines
-from connectors.edge.log_days import completed, log_days_sql
+from connectors.edge.log_days import completed, is_sample, log_days_sql, power_sql
 from connectors.edge.logs import SAMPLES
 from connectors.objects import Store
+from connectors.run_power import run_power_sql
 from connectors.sql import literals
 from connectors.telemetry import day_bounds, day_of
 from connectors.telemetry_index import Indexed, days
+from models.config import TrainingRun
+from models.tables import EDGE_DAILY, RUN_POWER_DAILY, Table
 
 MICROSECOND = timedelta(microseconds=1)
 REPORTS = pl.Schema({"file": pl.String(), "number": pl.UInt32(), "line": pl.String()})
 LOGS = pl.Schema({"file": pl.String(), "device": pl.String(), "content": pl.UInt64(), **SAMPLES})
-REJECTED = ("line_unreadable", "ts_unreadable")
-ACTIONS = {"value_dropped": "repaired", "power_unknown": "flagged"}
-"""Rule of a line of a log -> what is done; lines that break other rules are rejected."""
+ACTIONS = {
+    "value_dropped": "repaired",
+    "power_unknown": "flagged",
+    "clock_not_set": "flagged",
+    "clock_contradicts_sequence": "flagged",
+}
+"""Rule of a line -> what is done; lines that break other rules are rejected. What a report with a wrong clock counted
+is in the next one, too."""
 
 
 @dataclass(frozen=True)
 class Steps:
-    """How reports and samples follow each other: the longest steps that are no gap, the longest silence, zones."""
+    """How reports and samples follow each other: the longest steps that are no gap, the longest silence, zones.
+
+    `runs` are those whose power is added up.
+    """
 
     report: timedelta
     log: timedelta
     bridge: timedelta
     zone: ZoneInfo
     logs: Logs
+    runs: Sequence[TrainingRun] = ()
 
 
 @dataclass(frozen=True)
 class Days:
-    """What a pass found: `telemetry.edge_daily` without source and site; by local day lines seen and findings."""
+    """What a pass found: tables without source and site; by local day lines seen and findings."""
 
-    frame: pl.DataFrame
+    frames: Mapping[Table, pl.DataFrame]
     rows_read: Mapping[date, int]
     findings: Mapping[date, Sequence[Mapping[str, Any]]]
 
@@ -84,12 +97,16 @@ def read_days(
         f"CREATE OR REPLACE TEMP TABLE reports AS {reports_sql(f'read_parquet({literals(reports)})')}"
     )
     engine.execute(f"CREATE OR REPLACE TEMP TABLE logs AS SELECT * FROM read_parquet({literals(logs)})")
+    set_aside("reports", work, engine)
     reported = engine.query(
         edge_daily_sql(
             "reports", naive, {k: at.replace(tzinfo=None) for k, at in came.items()},
             steps.report // MICROSECOND, steps.bridge // MICROSECOND,
         )
     )  # fmt: skip
+    frames: dict[Table, pl.DataFrame] = {}
+    if steps.runs:
+        frames[RUN_POWER_DAILY] = engine.query(run_power_sql(power_sql("logs"), steps.runs, steps.zone))
     logged = engine.query(log_days_sql("logs", naive, steps.log // MICROSECOND, steps.bridge // MICROSECOND))
     wrong = engine.query(
         "SELECT file, rule, rule_key, COUNT(*) AS rows, MIN(number) AS number, arg_min(line, number) AS raw FROM ("
@@ -97,7 +114,7 @@ def read_days(
         "SELECT file, rule, rule_key, number, line FROM logs) WHERE rule IS NOT NULL GROUP BY ALL ORDER BY ALL"
     )
     good = engine.query(
-        f"SELECT ts FROM reports WHERE wrong IS NULL UNION ALL SELECT ts FROM logs WHERE {_read()}"
+        f"SELECT ts FROM reports WHERE wrong IS NULL UNION ALL SELECT ts FROM logs WHERE {is_sample()}"
     )
     for relation in ("reports", "logs"):
         engine.execute(f"DROP TABLE {relation}")
@@ -110,19 +127,16 @@ def read_days(
     first_days = {f.object.key: day_of(f.start, steps.zone) for f in files}
     for row in wrong.iter_rows(named=True):
         day, action = first_days[row["file"]], ACTIONS.get(row["rule"], "rejected")
-        if action == "rejected":
+        if action == "rejected" or row["rule"].startswith("clock_"):
             rows[day] += row["rows"]
         findings[day].append(
             {
                 "action": action, "rule": row["rule"], "column_name": row["rule_key"], "rows": row["rows"],
-                "location": f"{store.uri(row['file'])}:{row['number']}", "raw": row["raw"][:500],
+                "location": f"{store.uri(row['file'])}:{row['number']}", "raw": row["raw"] and row["raw"][:500],
             }
         )  # fmt: skip
-    return Days(_finish(completed(reported, logged), bounds), rows, findings)
-
-
-def _read() -> str:
-    return f"rule IS NULL OR rule NOT IN ({', '.join(map(repr, REJECTED))})"
+    frames[EDGE_DAILY] = _finish(completed(reported, logged), bounds)
+    return Days(frames, rows, findings)
 
 
 def _unfold(
@@ -135,7 +149,7 @@ def _unfold(
     for number, (file, path) in enumerate(zip(files, store.fetch([f.object for f in files]), strict=True)):
         key, uri = file.object.key, store.uri(file.object.key)
         frame = read_lines(path, uri).with_columns(file=pl.lit(key))
-        if not file.layout:
+        if file.layout.isdigit():
             reports.append(work / f"lines-{number}.parquet")
             frame.select(REPORTS.names()).write_parquet(reports[-1], compression="lz4")
             continue

@@ -7,8 +7,11 @@ new file so changes its own day, however long ago that was.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import ClassVar, cast
 from zoneinfo import ZoneInfo
@@ -20,13 +23,16 @@ from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceO
 from connectors.edge.files import Logs, is_data, scan
 from connectors.edge.passes import Steps, read_days
 from connectors.objects import LocationOptions, open_store
-from connectors.telemetry import MAX_STEP, day_bounds, fingerprint, issues, site_of, write_days
+from connectors.run_power import overlapping, windows
+from connectors.telemetry import MAX_STEP, QUARTER_S, day_bounds, fingerprint, issues, site_of, write_days
 from connectors.telemetry_index import Indexed, days, index, settings, within
 from models.config import TimeZone
-from models.tables import EDGE_DAILY
 
-VERSION = "edge_files-2"
+VERSION = "edge_files-4"
 """Changes whenever the same files would give other facts."""
+
+DATE = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
+"""A date in the name of a file: when it came."""
 
 BATCH_DAYS = 31
 """Days read by one pass; bounds the memory it takes."""
@@ -100,9 +106,12 @@ class EdgeFilesReader:
             if day > window.day:
                 continue
             start, end = day_bounds(day, self.zone)
-            objects = tuple(f.object for f in within(files, start - self.bridge, end + self.step))
+            of_day = within(files, start - self.bridge, end + self.step)
+            objects = tuple(f.object for f in of_day)
             came = {o.key: horizons.get(o.key) for o in objects}
-            found.append(Slice(day, "day", fingerprint(VERSION, options | came, objects), objects))
+            logs = any(not f.layout.isdigit() for f in of_day)
+            seen = options | came | (windows(self.context.runs, (start, end)) if logs else {})
+            found.append(Slice(day, "day", fingerprint(VERSION, seen, objects), objects))
         return found
 
     def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
@@ -123,31 +132,42 @@ class EdgeFilesReader:
         for first in range(0, len(wanted), BATCH_DAYS):
             by_day = {s.period: s for s in wanted[first : first + BATCH_DAYS]}
             objects = sorted({o for s in by_day.values() for o in s.objects}, key=lambda o: o.key)
-            found = read_days(
-                self.store,
-                [known[o] for o in objects],
-                _horizons(files),
-                self.steps,
-                work=work,
-                engine=engine,
-            )
-            frame = found.frame.with_columns(source=pl.lit(self.context.name), site=pl.lit(self.options.site))
-            for day, facts, rows in write_days({EDGE_DAILY: frame}, by_day, work):
+            ends = (day_bounds(min(by_day), self.zone)[0], day_bounds(max(by_day), self.zone)[1])
+            steps = replace(self.steps, runs=overlapping(self.context.runs, *ends))
+            of_pass = [known[o] for o in objects]
+            found = read_days(self.store, of_pass, _horizons(files), steps, work=work, engine=engine)
+            place = {"source": pl.lit(self.context.name), "site": pl.lit(self.options.site)}
+            frames = {table: frame.with_columns(**place) for table, frame in found.frames.items()}
+            for day, facts, rows in write_days(frames, by_day, work):
                 wrong = issues(found.findings.get(day, []))
                 yield Loaded(by_day[day], facts, found.rows_read.get(day, 0), rows, issues=wrong)
 
 
 def _horizons(files: Sequence[Indexed]) -> dict[str, datetime]:
-    """File of reports -> until when the files before it, in order of key, had brought reports."""
+    """File of reports -> until when those that came before it had brought reports.
+
+    Which came before is told by the dates in their names where all have one (`2026-09-01.jsonl`, `cam-1/20260901.jsonl`),
+    else by the order of keys.
+    """
+    files = [f for f in files if f.layout.isdigit()]
+    dates = [DATE.search(f.object.key) for f in files]
+    orders = ["".join(d.groups()) for d in dates if d] if all(dates) else [f.object.key for f in files]
     found: dict[str, datetime] = {}
     horizon: datetime | None = None
-    for file in files:
-        if file.layout or not file.runs:
-            continue
+    for _, together in groupby(sorted(zip(orders, files, strict=True), key=_first), key=_first):
+        batch = [file for _, file in together]
         if horizon is not None:
-            found[file.object.key] = horizon
-        horizon = max(horizon, file.end) if horizon is not None else file.end
+            found |= {file.object.key: horizon for file in batch}
+        horizon = max([_reach(file) for file in batch] + ([horizon] if horizon else []))
     return found
+
+
+def _first(pair: tuple[str, Indexed]) -> str:
+    return pair[0]
+
+
+def _reach(file: Indexed) -> datetime:
+    return datetime.fromtimestamp((int(file.layout) + 1) * QUARTER_S, UTC)
 
 
 __all__ = ["EdgeFilesReader", "Options"]

@@ -121,9 +121,6 @@ INFERENCE = (
 DATASETS: Mapping[str, Sequence[Column]] = {"gpu": GPU, "inference": INFERENCE, "power": POWER}
 """Kind of samples -> their columns, `ts` aside."""
 
-METER = "COALESCE(meter, node, run_id)"
-"""SQL: a power meter; without a name it is called after its node, or after the run that its log is of."""
-
 REQUIRED: Mapping[str, Sequence[Sequence[str]]] = {
     "gpu": (("node",), ("gpu",)),
     "power": (("node", "meter", "run_id"), ("power_w", "energy_kwh_total")),
@@ -138,6 +135,12 @@ def _present(column: Column, names: Mapping[str, str]) -> list[tuple[str, float]
     A file with both spellings of a name gets a `_1` behind the second from DuckDB.
     """
     return [(names[n], factor) for s, factor in column.sources.items() for n in (s, f"{s}_1") if n in names]
+
+
+def has(dataset: str, column: str, names: Iterable[str]) -> bool:
+    """One of a file's columns holds the column of our name."""
+    lower = {n.lower(): n for n in names}
+    return any(_present(c, lower) for c in DATASETS[dataset] if c.name == column)
 
 
 def require(dataset: str, names: Sequence[str], where: str) -> None:

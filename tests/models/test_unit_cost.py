@@ -187,6 +187,20 @@ def test_a_device_that_does_not_count_makes_the_work_unknown() -> None:
     assert got["cost_per_1m_inferences"].to_list() == [None, None]
 
 
+def test_a_device_with_a_single_report_is_as_one_that_was_silent() -> None:
+    alone = report(
+        device="cam-2", inferences=None, failed=None, energy_kwh=None, messages=1, online_hours=0.2
+    )
+    got = compute(
+        [charge("2.03", tier="edge", workload="defects")], [], [report(), alone], fleet=("cam-1", "cam-2")
+    )
+    # 2.03 and 0.03 over the 1000 inferences that are known
+    assert by_basis(got, "cost_per_1m_inferences", "energy_kwh") == {
+        "full": (Decimal(2030), 0.2),
+        "marginal": (Decimal(30), 0.2),
+    }
+
+
 def test_cost_without_work_and_work_without_cost() -> None:
     got = compute([charge("5")], [served(workload="chat", team=None, inferences=0.0)])
     assert by_basis(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import polars as pl
 import pytest
 
 from connectors.base import SourceError
-from tests.connectors.edge.test_reader import load, reader, report, rows, write
+from connectors.edge.reader import EdgeFilesReader
+from models.config import TrainingRun
+from pipelines.engines.duckdb import DuckDBEngine
+from tests.connectors.edge.test_reader import WINDOW, load, reader, report, rows, write
 
 ORIN_NX = (
     "RAM 3162/7620MB (lfb 4x2MB) SWAP 0/3810MB (cached 0MB) CPU [1%@729,0%@729,off,off] GR3D_FREQ {gpu} "
@@ -122,7 +126,7 @@ def test_boards(tmp_path: Path, board: str, first_mw: int, watts: float, gpu: st
 
 def test_bad_lines_and_values_are_counted_with_file_and_line(tmp_path: Path) -> None:
     lines = log(tmp_path, "d/a.log", AGX_ORIN, "2026-09-01T10:00", [(1000, "50%")] * 61, cpu=400)
-    lines[10] = "tegrastats: cannot open /dev/nvmap"
+    lines[10] = "09-01-2026 10:10:30 tegrastats: cannot open /dev/nvmap"
     lines[12] = lines[12].replace("09-01-2026", "13-41-2026")
     lines[20] = lines[20].replace("VDD_CPU_CV 400mW", "VDD_CPU_CV -398mW")  # a rail cannot give power
     lines[30] = lines[30].replace("50%", "250%")
@@ -146,6 +150,18 @@ def test_bad_lines_and_values_are_counted_with_file_and_line(tmp_path: Path) -> 
     assert (day["device"], day["messages"], day["log_hours"]) == ("d", 59, 1.0)
     assert day["energy_kwh"] == pytest.approx(0.004)
     assert day["gpu_utilisation"] == pytest.approx(0.5)
+
+
+def test_lines_of_a_clock_that_is_not_set_yet_are_set_aside(tmp_path: Path) -> None:
+    """A board without a battery starts in 1970, until it has asked for the time."""
+    lines = log(tmp_path, "a.log", ORIN_NX, "2026-09-01T10:00", [(6000, "10%")] * 61)
+    early = log(tmp_path, "a.log", ORIN_NX, "1970-01-01T02:00", [(6000, "10%")] * 3)
+    text(tmp_path, "a.log", early + lines)
+    (item,) = load(tmp_path, log_interval_s=60)
+    assert item.slice.period == date(2026, 9, 1)
+    assert item.issues.select("action", "rule", "rows").rows() == [("flagged", "clock_not_set", 3)]
+    (day,) = rows([item]).iter_rows(named=True)
+    assert (day["messages"], item.rows_read, day["energy_kwh"]) == (61, 64, pytest.approx(0.006))
 
 
 def test_a_gap_has_no_energy(tmp_path: Path) -> None:
@@ -253,3 +269,29 @@ def test_days_do_not_depend_on_the_other_days_of_a_pass(tmp_path: Path) -> None:
     alone = rows(load(tmp_path, days=[date(2026, 9, 2)], log_interval_s=60))
     assert whole.filter(pl.col("day") == date(2026, 9, 2)).equals(alone)
     assert alone["log_hours"].to_list() == [24.0]
+
+
+def test_a_run_on_a_device_has_the_readings_of_its_log(tmp_path: Path) -> None:
+    """Readings at :01 ... :09 of 1 to 9 W are inside, without that of -398 mW: 45 - 5 W in 8; 1 to 10 lie at the ends."""
+    values = [(1000 * (n or 1), "10%") for n in range(11)]
+    values[5] = (-398, "10%")
+    log(tmp_path, "orin.log", AGX_XAVIER, "2026-09-01T10:00", values, step_s=1)
+    log(tmp_path, "other.log", AGX_XAVIER, "2026-09-01T10:00", values, step_s=1)
+    made = reader(tmp_path, log_interval_s=1)
+    run = TrainingRun.model_validate(
+        {
+            "run_id": "r",
+            "workload": "bench",
+            "started_at": "2026-09-01T10:00:00Z",
+            "ended_at": "2026-09-01T10:00:10Z",
+        }
+        | {"meter": "orin"}
+    )
+    source = EdgeFilesReader(made.options, replace(made.context, runs=(run,)))
+    with DuckDBEngine() as engine:
+        (item,) = source.load(source.slices(WINDOW), tmp_path, engine)
+    (row,) = pl.read_parquet(item.facts["telemetry.run_power_daily"]).iter_rows(named=True)
+    # the other rails are 0.2 + 0.8 + 0 + 0.1 + 1.9 = 3 W
+    assert (row["meter"], row["node"], row["readings"], row["readings_dropped"]) == ("orin", "orin", 8, 1)
+    assert row["sum_w"] == pytest.approx(40 + 8 * 3)
+    assert [s.fingerprint for s in source.slices(WINDOW)] != [s.fingerprint for s in made.slices(WINDOW)]

@@ -1,0 +1,140 @@
+"""Reports whose time their sequence contradicts: a clock that was days off, for one report or for some.
+
+Counters rise from report to report. A report out of its place would look like a restart, and all that the device ever
+counted would count again. So of each device the most reports that can be right together are believed: the longest run
+of times that rise with the sequence.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import polars as pl
+
+from connectors.base import Engine
+from connectors.sql import literal
+
+Stamp = tuple[int, datetime, float, int]
+"""seq, ts, inferences_total, row id."""
+
+
+def suspects_sql(reports: str) -> str:
+    """SQL: device_id of those whose sequence falls in the order of time, or whose boots return.
+
+    Args:
+        reports: Table of `days.reports_sql`.
+    """
+    return f"""
+        WITH ordered AS (
+            SELECT device_id, boot_id, TRY_CAST(seq AS BIGINT) AS n, LAG(boot_id) OVER w AS boot_before,
+                   LAG(TRY_CAST(seq AS BIGINT)) OVER w AS n_before
+            FROM {reports} WHERE wrong IS NULL WINDOW w AS (PARTITION BY device_id ORDER BY ts, TRY_CAST(seq AS BIGINT))
+        )
+        SELECT device_id FROM ordered GROUP BY device_id
+        HAVING BOOL_OR(boot_id = boot_before AND n < n_before)
+               OR COUNT(*) FILTER (boot_id IS DISTINCT FROM boot_before) > COUNT(DISTINCT boot_id)"""
+
+
+def contradictions_sql(reports: str) -> str:
+    """SQL: the reports of a device that cannot all be right about their time, in order of sequence.
+
+    A device's boots follow each other by the middle of their times. Where all times before some place in the sequence
+    are before all times after it, the sequence is cut; pieces of one report contradict nobody.
+
+    Args:
+        reports: Table of `days.reports_sql`.
+
+    Returns:
+        device_id, piece, and what `Stamp` has. Reports whose seq is no number are left out.
+    """
+    return f"""
+        WITH numbered AS (
+            SELECT device_id, boot_id, TRY_CAST(seq AS BIGINT) AS n, ts, inferences_total, rowid AS id FROM {reports}
+            WHERE wrong IS NULL AND TRY_CAST(seq AS BIGINT) IS NOT NULL AND device_id IN ({suspects_sql(reports)})
+        ), boots AS (
+            SELECT device_id, boot_id, row_number() OVER (PARTITION BY device_id ORDER BY quantile_disc(ts, 0.5), boot_id) AS boot
+            FROM numbered GROUP BY device_id, boot_id
+        ), placed AS (
+            SELECT device_id, row_number() OVER (PARTITION BY device_id ORDER BY boot, n, ts, id) AS place,
+                   n, ts, inferences_total, id
+            FROM numbered JOIN boots USING (device_id, boot_id)
+        ), reached AS (
+            SELECT *, MAX(ts) OVER (PARTITION BY device_id ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached,
+                   MIN(ts) OVER (PARTITION BY device_id ORDER BY place ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS ahead
+            FROM placed
+        ), cut AS (
+            SELECT * EXCLUDE (reached, ahead),
+                   SUM(CASE WHEN reached > ahead THEN 0 ELSE 1 END) OVER (PARTITION BY device_id ORDER BY place) AS piece
+            FROM reached
+        )
+        SELECT device_id, piece, n, ts, inferences_total, id FROM cut
+        QUALIFY COUNT(*) OVER (PARTITION BY device_id, piece) > 1
+        ORDER BY device_id, piece, place"""
+
+
+def wrong_clocks(rows: Iterable[tuple[str, int, *Stamp]]) -> list[int]:
+    """The reports whose time is not believed.
+
+    Where the counters fall more often in the order of the sequence than in that of the times, it is the sequence that is
+    wrong (it began again, or ran over), and the times stand.
+
+    Args:
+        rows: Rows of `contradictions_sql`.
+
+    Returns:
+        Row id of each.
+    """
+    found: list[int] = []
+    for _, piece in groupby(rows, key=lambda row: row[:2]):
+        stamps: list[Stamp] = [row[2:] for row in piece]
+        by_time = sorted(stamps, key=lambda s: (s[1], s[0]))
+        if _falls(stamps) <= _falls(by_time):
+            kept = _longest([s[1] for s in stamps])
+            found += [s[3] for i, s in enumerate(stamps) if i not in kept]
+    return found
+
+
+def _falls(stamps: Sequence[Stamp]) -> int:
+    return sum(b[2] < a[2] for a, b in pairwise(stamps))
+
+
+def _longest(times: Sequence[datetime]) -> set[int]:
+    """Places of a longest run of times of which none is before the one ahead of it."""
+    ends: list[datetime] = []
+    last: list[int] = []
+    before: list[int] = []
+    for place, at in enumerate(times):
+        length = bisect_right(ends, at)
+        before.append(last[length - 1] if length else -1)
+        ends[length : length + 1] = [at]
+        last[length : length + 1] = [place]
+    run: set[int] = set()
+    place = last[-1] if last else -1
+    while place >= 0:
+        run.add(place)
+        place = before[place]
+    return run
+
+
+def set_aside(reports: str, work: Path, engine: Engine) -> None:
+    """Marks the reports whose sequence contradicts their time as wrong.
+
+    Args:
+        reports: Table of `days.reports_sql`.
+        work: Folder for an intermediate file.
+        engine: Runs the SQL.
+    """
+    wrong = wrong_clocks(engine.query(contradictions_sql(reports)).iter_rows())
+    if not wrong:
+        return
+    marked = work / "clocks.parquet"
+    pl.DataFrame({"id": wrong}, schema={"id": pl.Int64}).write_parquet(marked)
+    engine.execute(
+        f"UPDATE {reports} SET wrong = 'clock_contradicts_sequence', wrong_key = 'ts' "
+        f"WHERE rowid IN (SELECT id FROM read_parquet({literal(marked)}))"
+    )
+    marked.unlink()
