@@ -72,7 +72,9 @@ class Fleet:
         for d, day in wanted.iter_rows():
             path = folder / (f"cam-{d:04d}/{day}.jsonl.gz" if by_device else f"{day}.jsonl.gz")
             path.parent.mkdir(exist_ok=True)
-            where = f"arrivals.arrival = DATE '{day}'" + (f" AND d = {d}" if by_device else "")
+            n = (day - self.plan.first).days
+            where = f"arrivals.arrival = DATE '{day}' AND reports.k BETWEEN {(n - LATE_DAYS - 2) * 96} AND {(n + 1) * 96}"
+            where += f" AND d = {d}" if by_device else ""
             self.engine.execute(
                 f"COPY (SELECT {LINE} AS line FROM arrivals JOIN reports USING (d, k) WHERE {where} ORDER BY hash(d, k, copy)) "
                 f"TO {literal(path)} ({form})"
