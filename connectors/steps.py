@@ -88,7 +88,9 @@ def by_hour(steps: str, condition: str, clock: Clock = UTC_CLOCK, *, quarters: b
         )"""
 
 
-def energy_steps(relation: str, key: str, max_step_us: int, bridge_us: int, max_kw: float) -> str:
+def energy_steps(
+    relation: str, key: str, max_step_us: int, bridge_us: int, max_kw: float, *, known: str = "NULL"
+) -> str:
     """SQL: the energy between each sample of a card or meter and its next.
 
     The counter decides where both samples have it: E = v1 - v0, or v1 after a reset (v1 < v0, the Prometheus rule),
@@ -101,15 +103,17 @@ def energy_steps(relation: str, key: str, max_step_us: int, bridge_us: int, max_
         max_step_us: Longer steps are gaps.
         bridge_us: Longer gaps are not bridged by the counter.
         max_kw: Power that one card or meter cannot exceed.
+        known: SQL of the kWh between a row and its next where they are known already; such a step is no gap.
 
     Returns:
         All columns of the relation, t0, t1, us, `observed` (no gap), `kwh` (NULL unknown), and `implausible`
         (the counter was not believed).
     """
     return f"""
-        SELECT *, ts AS t0, us <= {max_step_us} AS observed,
+        SELECT *, ts AS t0, us <= {max_step_us} OR {known} IS NOT NULL AS observed,
                counted IS NOT NULL AND NOT believable AS implausible,
-               CASE WHEN believable THEN counted
+               CASE WHEN {known} IS NOT NULL THEN {known}
+                    WHEN believable THEN counted
                     WHEN us <= {max_step_us} THEN (power_w + next_power_w) / 2 * us / 3.6e12 END AS kwh
         FROM (
             SELECT *, COALESCE(counted <= {max_kw} * us / {HOUR_US}, FALSE) AS believable FROM (

@@ -81,7 +81,7 @@ def site_charges(
         The charges. Demand is NULL, and not billed, where no quarter of an hour of its windows is known.
 
     Raises:
-        ValueError: Currencies of a site differ, or there is no PUE for a month.
+        ValueError: Currencies of a site differ, there is no PUE for a month, or a tariff does not hold on a day.
     """
     currency = currencies(assets, sites)
     billed = {site: currency[site] for site in sorted(currency) if site in days}
@@ -106,6 +106,7 @@ def _customer(name: str, site: Site, code: str, days: tuple[date, date]) -> list
     rows: list[tuple[object, ...]] = []
     amount, day = site.tariff.customer_month, days[0]
     while amount and day <= days[1]:
+        site.tariff.require_valid(day)
         length = monthrange(day.year, day.month)[1]
         until, before = (round(amount * k / length, SCALE) for k in (day.day, day.day - 1))
         share = round(Decimal(day.day) / length, SCALE) - round(Decimal(day.day - 1) / length, SCALE)
@@ -132,8 +133,12 @@ def _demand(
         month, load = first.replace(day=1), months.get(first.replace(day=1), [])
         quarters = (local_day(last, site)[1] - local_day(first, site)[0]) / timedelta(minutes=15)
         for charge in site.tariff.demand:
+            site.tariff.require_valid(first)
+            site.tariff.require_valid(last)
             line = demand(load, charge, site.tariff, site.zone, peaks[charge.name])
             peaks[charge.name].append(line.peak_kw or Decimal(0))
+            if line.billed_kw is None and not any(month.month in window.months for window in charge.when):
+                continue  # a charge of another season
             cost = None if line.cost is None else round(line.cost, SCALE)
             shown = (
                 month, name, charge.name, _float(line.peak_kw), line.peak_at, float(line.ratchet_kw),

@@ -22,6 +22,7 @@ from connectors.registry import KINDS, reader_class
 from models.config import Asset, Price, Rate, Revenue, Settings, Site, TrainingRun
 from pipelines.problems import ConfigError, Problem, problems_of
 from pipelines.registers import assets_of, prices_of, rates_of, revenue_of, training_runs_of
+from pipelines.urdb import with_rates
 
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _USER = re.compile(r"(?<=://)[^/\s@]+@")
@@ -108,7 +109,7 @@ def load_config(file: Path) -> Config:
     file = file.resolve()
     problems: list[Problem] = []
     environment: dict[str, str] = {}
-    raw = _expand(_read_yaml(file), "", problems, environment)
+    raw = with_rates(_expand(_read_yaml(file), "", problems, environment), file.parent, problems)
     settings = _validate_settings(raw, problems)
     assets: tuple[Asset, ...] = ()
     prices: tuple[Price, ...] = ()

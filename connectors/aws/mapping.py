@@ -14,7 +14,7 @@ import re
 from connectors.aws.services import SERVICE_CATEGORIES
 from connectors.aws.tags import tags_of_map
 from connectors.base import SourceError
-from connectors.bills.files import BillFile, Shape
+from connectors.bills.files import NUMERIC, BillFile, Shape
 from connectors.bills.stage import Native, require
 from connectors.bills.tags import flat_json
 from connectors.sql import identifier, literal
@@ -43,20 +43,20 @@ TAG = re.compile(r"resource_?tags[/_](?:(?P<owner>user|aws)[:_])?(?P<name>.+)", 
 
 ONE_TIME = ("SavingsPlanUpfrontFee", "Fee", "Tax", "Credit", "Refund")
 RECURRING = ("RIFee", "SavingsPlanRecurringFee")
+SUBSCRIPTION = "FlatRateSubscription"
 COMMITTED = ("SavingsPlanCoveredUsage", "DiscountedUsage")
 USAGE = ("Usage", *COMMITTED)
 NEGATION = "SavingsPlanNegation"
 CATEGORIES = {
     "Usage": (*USAGE, NEGATION),
-    "Purchase": ("Fee", "SavingsPlanUpfrontFee", *RECURRING),
+    "Purchase": ("Fee", "SavingsPlanUpfrontFee", SUBSCRIPTION, *RECURRING),
     "Tax": ("Tax",),
-    "Credit": (
-        "Credit", "Discount", "BundledDiscount", "EdpDiscount", "PrivateRateDiscount", "RiVolumeDiscount",
-        "SppDiscount",
-    ),
+    "Credit": ("Credit",),
     "Adjustment": ("Refund",),
-}  # fmt: skip
-"""ChargeCategory -> lineItem/LineItemType. Discounts of an agreement are negative rows of the bill: credits."""
+}
+"""ChargeCategory -> lineItem/LineItemType."""
+DISCOUNT = "%Discount"
+"""Discounts of an agreement (EdpDiscount, SppDiscount ...) are negative rows of the bill: credits, whatever the agreement."""
 
 EDITION = "(Amazon Bedrock Edition)"
 """Ends the product names of models that their makers sell through the Marketplace."""
@@ -128,9 +128,8 @@ class Fields:
             spelling[_key(column)] = column
         needed = [_snake(n) if "/" not in "".join(shape.text) else n for n in MANDATORY]
         require({n: n for n in needed if _key(n) in self._columns}, needed, shape)
-        self.is_map = {
-            key: shape.types.get(name, "VARCHAR").startswith("MAP(") for key, name in spelling.items()
-        }
+        self._types = {key: shape.types.get(name, "VARCHAR") for key, name in spelling.items()}
+        self.is_map = {key: type_.startswith("MAP(") for key, type_ in self._types.items()}
         self._product = identifier(spelling["product"]) if self.is_map.get("product") else None
 
     def has(self, name: str) -> bool:
@@ -149,6 +148,12 @@ class Fields:
     def computed(self, amount: str) -> str:
         """An amount computed in decimals, in the form that the shape's numbers have."""
         return f"CAST({amount} AS {'DECIMAL(38,12)' if self.own else 'VARCHAR'})"
+
+    def account(self, name: str) -> str:
+        """An account's id: 12 digits, of which a Parquet file that holds it as a number has lost the leading zeros."""
+        if not self._types.get(_key(name), "").startswith(NUMERIC):
+            return self[name]
+        return f"lpad(CAST(TRY_CAST({self[name]} AS DECIMAL(12,0)) AS VARCHAR), 12, '0')"
 
     def first(self, *names: str) -> str:
         """The first of the columns that has a value in the row."""
@@ -254,18 +259,20 @@ def to_focus(shape: Shape) -> Native:
     columns = {
         "AvailabilityZone": f["lineItem/AvailabilityZone"],
         "BilledCost": cost,
-        "BillingAccountId": f["bill/PayerAccountId"],
+        "BillingAccountId": f.account("bill/PayerAccountId"),
         "BillingAccountName": f["bill/PayerAccountName"],
         "BillingCurrency": f["lineItem/CurrencyCode"],
         "BillingPeriodEnd": f["bill/BillingPeriodEndDate"],
         "BillingPeriodStart": f[PERIOD],
         "CapacityReservationId": f"CASE WHEN {idle_reservation} THEN {f['lineItem/ResourceId']} END",
         "CapacityReservationStatus": f"CASE WHEN {idle_reservation} THEN 'Unused' END",
-        "ChargeCategory": f"CASE {kind} {categories} ELSE {kind} END",
+        "ChargeCategory": f"CASE {kind} {categories} ELSE CASE WHEN {kind} LIKE '{DISCOUNT}' THEN 'Credit' ELSE {kind} END END",
         "ChargeClass": f"CASE WHEN {kind} = 'Refund' AND TRY_CAST({start} AS TIMESTAMPTZ) < "
         f"TRY_CAST({f[PERIOD]} AS TIMESTAMPTZ) THEN 'Correction' END",
         "ChargeDescription": f["lineItem/LineItemDescription"],
-        "ChargeFrequency": when(ONE_TIME, "'One-Time'", when(RECURRING, "'Recurring'", "'Usage-Based'")),
+        "ChargeFrequency": when(
+            ONE_TIME, "'One-Time'", when((SUBSCRIPTION, *RECURRING), "'Recurring'", "'Usage-Based'")
+        ),
         "ChargePeriodEnd": f["lineItem/UsageEndDate"],
         "ChargePeriodStart": start,
         "CommitmentDiscountCategory": f"CASE WHEN {plan} IS NOT NULL THEN 'Spend' WHEN {reserved} IS NOT NULL THEN 'Usage' END",
@@ -309,7 +316,7 @@ def to_focus(shape: Shape) -> Native:
         "SkuId": f["product/sku"],
         "SkuMeter": usage_type,
         "SkuPriceId": f.first("pricing/RateCode", "pricing/RateId"),
-        "SubAccountId": f["lineItem/UsageAccountId"],
+        "SubAccountId": f.account("lineItem/UsageAccountId"),
         "SubAccountName": f["lineItem/UsageAccountName"],
         "Tags": tags_of_map(f["resourceTags"], json_text=not f.is_map["resourcetags"])
         if f.has("resourceTags")

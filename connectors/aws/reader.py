@@ -37,7 +37,7 @@ class CurReader:
     """Legacy Cost and Usage Reports. A slice is a billing month, replaced whole by each new delivery."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version: ClassVar[str] = "aws-cur-3"
+    version: ClassVar[str] = "aws-cur-4"
     """Changes whenever the same file would give other facts."""
 
     def __init__(self, options: SourceOptions, context: Context) -> None:

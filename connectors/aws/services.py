@@ -8,7 +8,7 @@ SERVICE_CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "AI and Machine Learning": (
         "AmazonBedrock", "AmazonBedrockService", "AmazonSageMaker", "AmazonRekognition", "AmazonTextract",
         "AmazonPolly", "AmazonLex", "AmazonKendra", "AmazonPersonalize", "AmazonForecast",
-        "comprehend", "transcribe", "translate", "AmazonQ",
+        "comprehend", "transcribe", "translate", "AmazonQ", "Kiro",
     ),
     "Analytics": (
         "AmazonAthena", "AWSGlue", "ElasticMapReduce", "AmazonKinesis", "AmazonKinesisFirehose",

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from connectors.base import SourceError
+from connectors.bills.dates import dated, iso_sql
 from connectors.bills.files import BillFile, Shape
 from connectors.bills.months import parse_month
 
@@ -58,9 +59,18 @@ def parse_azure_month(text: str | None) -> date | None:
     return parse_month(f"{found[3]}-{found[1]:0>2}-{found[2]:0>2}" if found else text)
 
 
-def iso(text: str) -> str:
-    """SQL: a date MM/DD/YYYY as YYYY-MM-DD, any other text as it is."""
-    return f"regexp_replace(trim({text}), '^(\\d{{1,2}})/(\\d{{1,2}})/(\\d{{4}})', '\\3-\\1-\\2')"
+def ordered(bill: BillFile) -> BillFile:
+    """The file with the order of its dates, where it proves that somebody wrote them anew as day/month/year.
+
+    Azure writes MM/DD/YYYY; where only some dates are no such date, their rows are rejected.
+    """
+    there = {key(c): c for c in bill.columns}
+    names = ("BillingPeriodStartDate", "BillingPeriodEndDate", "Date")
+    moments = [there[a] for name in names for a in aliases(name) if a in there]
+    try:
+        return dated(bill, "", moments)
+    except SourceError:
+        return bill
 
 
 def period_columns(bill: BillFile) -> list[str]:
@@ -106,6 +116,7 @@ class Fields:
         self._columns: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._used: set[str] = set()
+        self._dates = shape.dates
         uri = shape.files[0].uri
         for column, text in shape.text.items():
             if key(column) in self._columns:
@@ -127,6 +138,12 @@ class Fields:
         if len(there) < 2:
             return self._columns[there[0]] if there else NULL
         return f"COALESCE({', '.join(self._columns[a] for a in there)})"
+
+    def day(self, text: str) -> str:
+        """SQL: a date as YYYY-MM-DD, from MM/DD/YYYY or from the order that the file's dates prove."""
+        if self._dates == "dmy":
+            return iso_sql(text, self._dates)
+        return f"regexp_replace(trim({text}), '^(\\d{{1,2}})/(\\d{{1,2}})/(\\d{{4}})', '\\3-\\1-\\2')"
 
     def unused(self) -> Sequence[str]:
         """Columns that nothing was asked of, so far."""

@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from connectors.azure.columns import Fields, iso
+from connectors.azure.columns import Fields
 from connectors.azure.services import FAMILIES, METERS
 from connectors.bills.files import Shape
 from connectors.bills.stage import Native
@@ -98,6 +98,16 @@ def _plan(f: Fields) -> str:
     return f"({_model(f)} = 'savingsplan' OR {_kind(f)} = 'unusedsavingsplan')"
 
 
+def _unused(f: Fields) -> str:
+    """Only in the amortized export."""
+    return f"({_kind(f)} IN ('unusedreservation', 'unusedsavingsplan'))"
+
+
+def _bought(f: Fields) -> str:
+    """Only in the actual export."""
+    return f"(COALESCE({_reserved(f)} OR {_plan(f)}, FALSE) AND {_kind(f)} IN ('purchase', 'refund'))"
+
+
 def _type_of(resource_id: str) -> str:
     """The type that an id names: `/subscriptions/s/.../providers/Microsoft.Sql/servers/a/databases/b` is of `microsoft.sql/servers/databases`."""
     path = f"nullif(regexp_extract(lower({resource_id}), '^.*/providers/(.+)$', 1), '')"
@@ -106,8 +116,8 @@ def _type_of(resource_id: str) -> str:
 
 def _start(f: Fields) -> str:
     """Start of the billing period; where the export does not say, of the month of the date."""
-    month = f"CAST(date_trunc('month', TRY_CAST({iso(f['Date'])} AS TIMESTAMP)) AS VARCHAR)"
-    return iso(f"COALESCE({f['BillingPeriodStartDate']}, {month}, {f['Date']})")
+    month = f"CAST(date_trunc('month', TRY_CAST({f.day(f['Date'])} AS TIMESTAMP)) AS VARCHAR)"
+    return f.day(f"COALESCE({f['BillingPeriodStartDate']}, {month}, {f['Date']})")
 
 
 def disagreement(shapes: Sequence[Shape], exports: Exports, month: date) -> str:
@@ -131,6 +141,18 @@ def disagreement(shapes: Sequence[Shape], exports: Exports, month: date) -> str:
     return f"SELECT currency, SUM(cost) AS difference FROM ({' UNION ALL '.join(parts)}) GROUP BY 1 HAVING SUM(cost) <> 0 ORDER BY 1"
 
 
+def kinds_of_export(shapes: Sequence[Shape]) -> str:
+    """SQL: file, and whether it has what only the amortized (amortized) or only the actual export (actual) has."""
+    parts = []
+    for shape in shapes:
+        f = Fields(shape)
+        parts.append(
+            f"SELECT __file AS file, {_unused(f)} AS unused, {_bought(f)} AS bought FROM {shape.scan}"
+        )
+    united = " UNION ALL ".join(parts)
+    return f"SELECT file, bool_or(unused) AS amortized, bool_or(bought) AS actual FROM ({united}) GROUP BY 1 ORDER BY 1"
+
+
 def to_focus(shape: Shape, exports: Exports) -> Native:
     """A file of an export as FOCUS 1.4.
 
@@ -138,20 +160,20 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         SourceError: A mandatory column is missing, or is there in two spellings, or it is a FOCUS export.
     """
     f = Fields(shape)
-    cost, day = f["Cost"], iso(f["Date"])
+    cost, day = f["Cost"], f.day(f["Date"])
     kind, model = _kind(f), _model(f)
-    unused = f"({kind} IN ('unusedreservation', 'unusedsavingsplan'))"
+    unused = _unused(f)
     reserved, plan = _reserved(f), _plan(f)
     committed = f"COALESCE({reserved} OR {plan}, FALSE)"
     usage = f"({kind} = 'usage' OR {unused})"
     covered = f"({committed} AND {usage})"
-    bought = f"({committed} AND {kind} IN ('purchase', 'refund'))"
+    bought = _bought(f)
     number = f"TRY_CAST({cost} AS DECIMAL(38,12))"
     actual, amortized = _among(exports.actual), _among(exports.amortized)
     billed = f"CASE WHEN {covered} AND {number} IS NOT NULL AND NOT {actual} THEN '0' ELSE {cost} END"
     repeated = f"CASE WHEN {amortized} THEN NOT {committed} ELSE {covered} AND {number} = 0 END"
     start = _start(f)
-    last = iso(f["BillingPeriodEndDate"])
+    last = f.day(f["BillingPeriodEndDate"])
     exclusive = f"day(TRY_CAST({last} AS TIMESTAMP)) = day(TRY_CAST({start} AS TIMESTAMP))"
     end = f"CASE WHEN {f['BillingPeriodEndDate']} IS NULL THEN {_after(start, '1 MONTH')} WHEN {exclusive} THEN {last} ELSE COALESCE({_after(last, '1 DAY')}, {last}) END"
     earlier = f"(TRY_CAST({day} AS TIMESTAMP) < TRY_CAST({start} AS TIMESTAMP) OR {f['PreviousInvoiceId']} IS NOT NULL)"

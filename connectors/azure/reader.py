@@ -12,9 +12,9 @@ from typing import ClassVar, Literal, cast
 
 import polars as pl
 
-from connectors.azure.columns import parse_azure_month, period_columns
+from connectors.azure.columns import ordered, parse_azure_month, period_columns
 from connectors.azure.manifests import PERIOD, Current, current, dataset_of_name, is_manifest
-from connectors.azure.mapping import Exports, disagreement, to_focus
+from connectors.azure.mapping import Exports, disagreement, kinds_of_export, to_focus
 from connectors.base import (
     ISSUES_SCHEMA,
     Context,
@@ -27,14 +27,15 @@ from connectors.base import (
     Window,
     require_ready,
 )
-from connectors.bills.files import shapes
+from connectors.bills.dates import WORDS, remark
+from connectors.bills.files import BillFile, shapes
 from connectors.bills.load import load_bill
 from connectors.bills.plain import NOTHING_TOLD, PlainFiles
 from connectors.bills.runs import refuse_runs
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions, open_store
 
-VERSION = "azure-export-3"
+VERSION = "azure-export-4"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"
@@ -65,7 +66,9 @@ class AzureReader:
         self.options = cast("Options", options)
         self.context = context
         self._store = open_store(self.options, context.base, context.cache)
-        self._files = PlainFiles(self._store, context, VERSION, period_columns, parse=parse_azure_month)
+        self._files = PlainFiles(
+            self._store, context, VERSION, period_columns, parse=parse_azure_month, prepare=ordered
+        )
 
     def check(self) -> str:
         """Says what is there.
@@ -175,12 +178,44 @@ class AzureReader:
         bill = Bill(
             self.context.name, self.options.tier, partial(to_focus, exports=exports), by_row=not exports.both
         )
-        for loaded in load_bill(bill, slices, files, work, engine):
+        for one in load_bill(bill, slices, files, work, engine):
+            mine = [f for f in files if one.slice.period in f.months]
+            notes = filter(None, [one.note, *(r for r in remark(mine) if WORDS["dmy"] in r)])
+            loaded = replace(one, note="; ".join(notes))
             if not exports.both:
+                if not exports.actual and not exports.amortized:
+                    _refuse_mixed(loaded, mine, engine)
                 yield loaded
                 continue
             sql = disagreement(shapes(files, engine), exports, loaded.slice.period)
             yield _with_disagreement(loaded, engine.query(sql))
+
+
+def _refuse_mixed(loaded: Loaded, files: Sequence[BillFile], engine: Engine) -> None:
+    """Checks that files of which nothing tells the export are not of both: on-demand usage would count twice.
+
+    Raises:
+        SourceError: One has unused commitments, which only the amortized export has, another their purchases.
+    """
+    if len(files) < 2 or not loaded.rows_loaded:
+        return
+    paid = "ChargeCategory IN ('Purchase', 'Adjustment') AND CommitmentDiscountId IS NOT NULL"
+    there = engine.query(
+        f"SELECT bool_or(CommitmentDiscountStatus = 'Unused') AS unused, bool_or({paid}) AS paid FROM {loaded.rows}"
+    )
+    if not all(there.row(0)):
+        return
+    uris = {str(f.path): f.uri for f in files}
+    rows = engine.query(kinds_of_export(shapes(files, engine))).rows()
+    amortized = [uris[file] for file, unused, bought in rows if unused and not bought]
+    actual = [uris[file] for file, unused, bought in rows if bought and not unused]
+    if amortized and actual:
+        msg = (
+            f"{amortized[0]} is of the amortized export (it has unused commitments) and {actual[0]} of the actual one "
+            "(it has purchases of commitments), so all other charges would count twice; set `dataset`, or put them "
+            "into folders named actual and amortized"
+        )
+        raise SourceError(msg)
 
 
 def _with_disagreement(loaded: Loaded, differences: pl.DataFrame) -> Loaded:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import product
 from typing import Literal
 
+import polars as pl
+
 from connectors.base import SourceError
+from connectors.bills.files import BillFile
 from connectors.sql import literal
 
 Order = Literal["mdy", "dmy"]
@@ -80,6 +84,63 @@ def proven(moments: Iterable[str], periods: Sequence[tuple[str, str]], uri: str)
     if not pairs or whole["mdy"] == whole["dmy"]:
         return None
     return "mdy" if whole["mdy"] else "dmy"
+
+
+LOOKED_AT = 1000
+"""Rows of a file that say whether its dates are ISO 8601."""
+
+
+def dated(bill: BillFile, asked: str, moments: Sequence[str], period: Sequence[str] = ()) -> BillFile:
+    """The file with the order of its dates: as it proves it, else as an option says; empty where neither does.
+
+    Args:
+        bill: A file.
+        asked: Option `date_order`, empty where it is absent.
+        moments: Its columns with dates.
+        period: Of these, start and end of the billing period, as far as it has both.
+
+    Raises:
+        SourceError: Its dates contradict the option or each other.
+    """
+    try:
+        dates, periods = _dates(bill, moments, period)
+    except (pl.exceptions.PolarsError, OSError, ValueError):
+        return bill  # damaged: whoever reads it says what is wrong
+    if not dates:
+        return bill
+    order = proven(dates, periods, bill.uri)
+    if order and asked and order != asked:
+        msg = (
+            f"{bill.uri}: its dates can only be {WORDS[order]}, and `date_order` says {asked}; correct `date_order`, "
+            "or put the file into a source of its own"
+        )
+        raise SourceError(msg)
+    return replace(bill, dates=order or asked)
+
+
+def remark(files: Iterable[BillFile]) -> list[str]:
+    """What was concluded of the order of dates, for the note of a month: one text for each order."""
+    of = [(words, [f.key for f in files if f.dates == order]) for order, words in WORDS.items()]
+    return [f"dates read as {words}: {', '.join(keys)}" for words, keys in of if keys]
+
+
+def _dates(
+    bill: BillFile, moments: Sequence[str], period: Sequence[str]
+) -> tuple[set[str], list[tuple[str, str]]]:
+    """Distinct dates and billing periods as they are written; none where the first rows have ISO 8601."""
+    if bill.form == "parquet":
+        frame = pl.scan_parquet(bill.path, glob=False, hive_partitioning=False)
+    else:
+        frame = pl.scan_csv(bill.path, infer_schema=False, glob=False)
+    schema = frame.collect_schema()
+    texts = [c for c in moments if schema.get(c) == pl.String]
+    head = frame.select(texts).head(LOOKED_AT).collect()
+    if not any(is_written(v) for column in head for v in column):
+        return set(), []
+    found = {v for c in texts for v in frame.select(pl.col(c).unique()).collect(engine="streaming")[c] if v}
+    pair = [c for c in period if c in texts]
+    rows = frame.select(pair).unique().collect().rows() if len(pair) == 2 else []
+    return found, [(start or "", end or "") for start, end in rows]
 
 
 def _moment(text: str, order: str) -> datetime | None:

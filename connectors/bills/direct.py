@@ -13,12 +13,10 @@ from datetime import date
 from typing import Any
 
 from connectors.base import Engine
-from connectors.bills.files import NESTED, Shape
+from connectors.bills.files import NESTED, NUMERIC, Shape
 from connectors.bills.rules import NULL_TEXTS, is_null_text
 from connectors.bills.stage import NAMES, Bill, Native, Stage, native_sql, present, row_hash, stage_sql, sure
 from connectors.sql import identifier
-
-NUMERIC = ("DOUBLE", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT")
 
 LONGEST_NULL = max(map(len, NULL_TEXTS))
 """A column whose texts are all longer holds neither an empty text nor one that stands for null."""

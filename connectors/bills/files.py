@@ -25,12 +25,17 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet")
 """Names of files that may be bills; others are left alone."""
 
 NESTED = ("MAP(", "STRUCT(")
+NUMERIC = ("DOUBLE", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT")
+"""How DuckDB's types of nested columns and of numbers start."""
 
 GZIPPED = ("gzip", "json.gz")
 JSON_FORMS = ("json", "json.gz")
 JSON_SAMPLE = 1000
 """Lines of a JSON file from which its columns are known; BigQuery leaves out a key whose value is null."""
 
+
+SEPARATORS = (";", "\t", "|")
+"""What spreadsheets and databases write between columns instead of a comma."""
 
 LONGEST_LINE = 1 << 20
 """Characters of a header that are looked at; a longer first line is no header."""
@@ -67,7 +72,13 @@ class BillFile:
 
 
 def open_bill(
-    source: Object, uri: str, path: Path, months: tuple[date, ...] = (), optional: Sequence[str] = ()
+    source: Object,
+    uri: str,
+    path: Path,
+    months: tuple[date, ...] = (),
+    optional: Sequence[str] = (),
+    *,
+    private: bool = False,
 ) -> BillFile:
     """Looks at a file: its form and columns.
 
@@ -77,9 +88,10 @@ def open_bill(
         path: Where it can be read.
         months: Billing months of its rows.
         optional: Columns that a JSON file may have even if none of its first lines names them.
+        private: No error quotes the first line, which may be no header but content that nobody should see.
 
     Raises:
-        SourceError: It is empty, damaged, not UTF-8 or has a column twice.
+        SourceError: It is empty, damaged, not UTF-8, separated by something else than commas, or has a column twice.
     """
     try:
         with path.open("rb") as file:
@@ -106,7 +118,8 @@ def open_bill(
         raise SourceError(msg) from error
     twice = sorted({c for c in columns if columns.count(c) > 1})
     if twice:
-        msg = f"{uri}: columns {twice} are in the header more than once; which one counts cannot be known"
+        named = f"{len(twice)} names" if private else f"columns {twice}"
+        msg = f"{uri}: {named} are in the header more than once; which one counts cannot be known"
         raise SourceError(msg)
     return BillFile(source.key, uri, path, form, tuple(columns), months, strict)
 
@@ -165,7 +178,11 @@ def _csv_columns(path: Path, form: str) -> list[str]:
         if first.endswith("\r"):
             msg = "its lines end with CR alone; LF or CR LF is needed"
             raise csv.Error(msg)
-        return next(csv.reader(chain([first], file)), [])
+        columns = next(csv.reader(chain([first], file)), [])
+        if len(columns) == 1 and (found := next((s for s in SEPARATORS if s in columns[0]), None)):
+            msg = f"its columns are separated by {found!r}, not by commas"
+            raise csv.Error(msg)
+        return columns
 
 
 def _ends_alike(path: Path, form: str) -> bool:

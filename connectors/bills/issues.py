@@ -36,7 +36,7 @@ NO_CURRENCY = "XXX"
 COST = amount("__cost", "__currency")
 CURRENCY = (
     f"CASE WHEN COALESCE(trim(__currency), '') = '' OR {is_null_text('__currency')} "
-    f"THEN '{NO_CURRENCY}' ELSE __currency END"
+    f"THEN '{NO_CURRENCY}' ELSE upper(trim(__currency)) END"
 )
 REJECTED = "__reject IS NOT NULL AND NOT __skip"
 KEPT = "__reject IS NULL AND NOT __skip"

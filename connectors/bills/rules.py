@@ -85,7 +85,7 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
     """
     c = identifier(column.name)
     if sure or (column.type == "text" and column.name != "AvailabilityZone" and not column.allowed):
-        return c
+        return f"upper(trim({c}))" if column.name == "BillingCurrency" else c
     if column.type == "decimal":
         priced = "PricingCurrency" if column.name.startswith("PricingCurrency") else "BillingCurrency"
         is_money = own is not None and own.startswith("DECIMAL")
@@ -142,7 +142,9 @@ def _checks() -> list[Check]:
     result.append(Check("flagged", NOT_STATED, "EffectiveCost", "__not_stated"))
     for column in focus.COLUMNS:
         c, name = identifier(column.name), column.name
-        if name == "AvailabilityZone":
+        if name == "BillingCurrency":
+            result.append(Check("repaired", "spelling", name, f"{t(name)} <> {c}"))
+        elif name == "AvailabilityZone":
             result.append(Check("repaired", "misplaced_availability_zone", name, _misplaced(c)))
         elif column.type == "json":
             rule = "malformed_tags" if name == "Tags" else "malformed_json"

@@ -98,7 +98,9 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
     lines = read_lines(store.fetch([item])[0], uri)
     kind = format_of(lines["line"].head(HEAD).to_list())
     if kind:
-        return quarters_of_utc(log_samples(lines, kind, item.key, uri, logs)["ts"]), kind
+        stamps = log_samples(lines, kind, item.key, uri, logs)["ts"].drop_nulls()
+        when_set = stamps.filter(stamps >= CLOCK_SET)
+        return quarters_of_utc(stamps if when_set.is_empty() else when_set), kind
     seen = quarter_counts(lines["line"].str.json_path_match("$.ts"))
     set_at = CLOCK_SET.replace(tzinfo=UTC).timestamp() // QUARTER_S
     found = {q: count for q, count in seen.items() if q >= set_at} or dict(seen)

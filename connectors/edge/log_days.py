@@ -15,10 +15,16 @@ from datetime import date, datetime
 import polars as pl
 
 from connectors.edge.days import calendar
-from connectors.edge.logs import MAX_DEVICE_W
+from connectors.edge.logs import MAX_DEVICE_W, SET_ASIDE
+from connectors.sql import literal
 from connectors.steps import energy_steps
 
 DEVICE_DAY = ("device", "day")
+
+
+def is_sample() -> str:
+    """SQL: a line is a sample."""
+    return f"(rule IS NULL OR rule NOT IN ({', '.join(map(literal, SET_ASIDE))}))"
 
 
 def log_days_sql(
@@ -27,8 +33,7 @@ def log_days_sql(
     """SQL: days of devices with logs.
 
     Args:
-        samples: Relation with device, ts (NULL for lines that do not count), power_w, utilisation, and content (what
-            tells lines apart).
+        samples: Relation with device, content (what tells lines apart) and the columns of `connectors.edge.logs.SAMPLES`.
         bounds: Local day -> its first instant and the next day's, UTC, for all days of the samples.
         max_step_us: Longer steps between samples are gaps.
         bridge_us: At least that.
@@ -45,7 +50,7 @@ def log_days_sql(
                    CAST(NULL AS DOUBLE) AS energy_kwh_total, COUNT(*) AS messages, SUM(copies) AS lines
             FROM (
                 SELECT device, ts, content, MAX(power_w) AS power_w, MAX(utilisation) AS utilisation, COUNT(*) AS copies
-                FROM {samples} WHERE ts IS NOT NULL GROUP BY device, ts, content
+                FROM {samples} WHERE {is_sample()} GROUP BY device, ts, content
             ) GROUP BY device, ts
         ), counts AS (
             SELECT device, c.day, SUM(messages) AS log_messages, SUM(lines - messages) AS log_duplicates

@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from connectors.edge.days import CLOCK_SET
 from connectors.telemetry import named_start
 
 RAILS = (
@@ -47,6 +48,10 @@ SAMPLES = pl.Schema(
         "utilisation": pl.Float64(), "rule": pl.String(), "rule_key": pl.String(),
     }
 )  # fmt: skip
+
+
+SET_ASIDE = ("line_unreadable", "ts_unreadable", "clock_not_set")
+"""Rules whose lines are no samples."""
 
 
 class NoTimeError(Exception):
@@ -88,8 +93,8 @@ def samples(lines: pl.DataFrame, kind: str, place: Place) -> pl.DataFrame:
         place: What the log does not say.
 
     Returns:
-        `SAMPLES`; `ts` is UTC without a zone. `rule` names what is wrong: `line_unreadable` and `ts_unreadable` reject
-        the line; `value_dropped` and `power_unknown` leave the value of `rule_key` NULL.
+        `SAMPLES`; `ts` is UTC without a zone. `rule` names what is wrong: those of `SET_ASIDE` with the line, the others
+        (`value_dropped`, `power_unknown`) leave the value of `rule_key` NULL.
 
     Raises:
         NoTimeError: Its lines have no time, and its name says none.
@@ -100,6 +105,7 @@ def samples(lines: pl.DataFrame, kind: str, place: Place) -> pl.DataFrame:
     bad = [
         (~pl.col("good"), "line_unreadable", "line"),
         (pl.col("ts").is_null(), "ts_unreadable", "ts"),
+        (pl.col("ts") < CLOCK_SET, "clock_not_set", "ts"),
         (~watts_ok, "value_dropped", "power_w"),
         (~share_ok, "value_dropped", "utilisation"),
         (watts.is_null(), "power_unknown", "power_w"),
@@ -113,10 +119,12 @@ def samples(lines: pl.DataFrame, kind: str, place: Place) -> pl.DataFrame:
 
 def _tegrastats(lines: pl.DataFrame, place: Place) -> pl.DataFrame:
     line = pl.col("line")
-    rails = {name for group in RAILS for name in group}
+    present = {n for group in RAILS for n in group if lines["line"].str.contains(f"{n} ", literal=True).any()}
+    groups = [group for group in RAILS if present.issuperset(group)]
+    rails = {name for group in groups for name in group}
     milliwatts = {n: line.str.extract(rf"(?:^|\s){n} (-?\d+)(?:mW\b|/)").cast(pl.Float64) for n in rails}
-    totals = []
-    for group in RAILS:
+    totals = [pl.lit(None, dtype=pl.Float64)]
+    for group in groups:
         known = pl.all_horizontal(milliwatts[n] >= 0 for n in group)
         there = pl.all_horizontal(milliwatts[n].is_not_null() for n in group)
         total = pl.sum_horizontal(milliwatts[n] for n in group)

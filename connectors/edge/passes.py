@@ -20,7 +20,7 @@ from connectors.base import Engine
 from connectors.edge.clocks import set_aside
 from connectors.edge.days import edge_daily_sql, reports_sql
 from connectors.edge.files import Logs, log_samples, read_lines
-from connectors.edge.log_days import completed, log_days_sql
+from connectors.edge.log_days import completed, is_sample, log_days_sql
 from connectors.edge.logs import SAMPLES
 from connectors.objects import Store
 from connectors.sql import literals
@@ -30,7 +30,6 @@ from connectors.telemetry_index import Indexed, days
 MICROSECOND = timedelta(microseconds=1)
 REPORTS = pl.Schema({"file": pl.String(), "number": pl.UInt32(), "line": pl.String()})
 LOGS = pl.Schema({"file": pl.String(), "device": pl.String(), "content": pl.UInt64(), **SAMPLES})
-REJECTED = ("line_unreadable", "ts_unreadable")
 ACTIONS = {
     "value_dropped": "repaired",
     "power_unknown": "flagged",
@@ -105,7 +104,7 @@ def read_days(
         "SELECT file, rule, rule_key, number, line FROM logs) WHERE rule IS NOT NULL GROUP BY ALL ORDER BY ALL"
     )
     good = engine.query(
-        f"SELECT ts FROM reports WHERE wrong IS NULL UNION ALL SELECT ts FROM logs WHERE {_read()}"
+        f"SELECT ts FROM reports WHERE wrong IS NULL UNION ALL SELECT ts FROM logs WHERE {is_sample()}"
     )
     for relation in ("reports", "logs"):
         engine.execute(f"DROP TABLE {relation}")
@@ -127,10 +126,6 @@ def read_days(
             }
         )  # fmt: skip
     return Days(_finish(completed(reported, logged), bounds), rows, findings)
-
-
-def _read() -> str:
-    return f"rule IS NULL OR rule NOT IN ({', '.join(map(repr, REJECTED))})"
 
 
 def _unfold(

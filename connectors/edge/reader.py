@@ -27,7 +27,7 @@ from connectors.telemetry_index import Indexed, days, index, settings, within
 from models.config import TimeZone
 from models.tables import EDGE_DAILY
 
-VERSION = "edge_files-3"
+VERSION = "edge_files-4"
 """Changes whenever the same files would give other facts."""
 
 DATE = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")

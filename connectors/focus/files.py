@@ -9,18 +9,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-
-import polars as pl
 
 from connectors.aws.exports import exports, is_export_manifest
 from connectors.azure.manifests import current, is_manifest
 from connectors.base import Object, SourceError
-from connectors.bills.dates import WORDS, is_written, proven
-from connectors.bills.files import BillFile, is_bill, open_bill
+from connectors.bills.files import is_bill, open_bill
 from connectors.bills.plain import NOTHING_TOLD, Told
-from connectors.focus.mapping import is_moment, other_dataset
+from connectors.focus.mapping import other_dataset
 from connectors.objects import Store, read_json, write_json
 
 AZURE = {"focuscost": "focus"}
@@ -98,51 +94,3 @@ class Datasets:
             write_json(self._cache, found)
         others = {o.key: found.get(f"{o.key}:{o.version}", []) for o in objects}
         return [o for o in objects if not others[o.key]], {k: v[0] for k, v in others.items() if v}
-
-
-LOOKED_AT = 1000
-"""Rows of a file that say whether its dates are ISO 8601."""
-
-
-def dated(bill: BillFile, asked: str) -> BillFile:
-    """The file with the order of its dates: as it proves it, else as the option says; empty where neither does.
-
-    Args:
-        bill: A file.
-        asked: Option `date_order`, empty where it is absent.
-
-    Raises:
-        SourceError: Its dates contradict the option or each other.
-    """
-    try:
-        moments, periods = _dates(bill)
-    except (pl.exceptions.PolarsError, OSError, ValueError):
-        return bill  # damaged: whoever reads it says what is wrong
-    if not moments:
-        return bill
-    order = proven(moments, periods, bill.uri)
-    if order and asked and order != asked:
-        msg = (
-            f"{bill.uri}: its dates can only be {WORDS[order]}, and `date_order` says {asked}; correct `date_order`, "
-            "or put the file into a source of its own"
-        )
-        raise SourceError(msg)
-    return replace(bill, dates=order or asked)
-
-
-def _dates(bill: BillFile) -> tuple[set[str], list[tuple[str, str]]]:
-    """Distinct dates and billing periods as they are written; none where the first rows have ISO 8601."""
-    if bill.form == "parquet":
-        frame = pl.scan_parquet(bill.path, glob=False, hive_partitioning=False)
-    else:
-        frame = pl.scan_csv(bill.path, infer_schema=False, glob=False)
-    schema = frame.collect_schema()
-    named = {c.lower(): c for c in bill.columns if is_moment(c) and schema.get(c) == pl.String}
-    texts = list(named.values())
-    head = frame.select(texts).head(LOOKED_AT).collect()
-    if not any(is_written(v) for column in head for v in column):
-        return set(), []
-    moments = {v for c in texts for v in frame.select(pl.col(c).unique()).collect(engine="streaming")[c] if v}
-    pair = [named[c] for c in ("billingperiodstart", "billingperiodend") if c in named]
-    rows = frame.select(pair).unique().collect().rows() if len(pair) == 2 else []
-    return moments, [(start or "", end or "") for start, end in rows]

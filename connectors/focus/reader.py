@@ -22,7 +22,7 @@ from connectors.base import (
     SourceOptions,
     Window,
 )
-from connectors.bills.dates import WORDS
+from connectors.bills.dates import dated, remark
 from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles, fingerprint
@@ -30,12 +30,12 @@ from connectors.bills.runs import refuse_runs
 from connectors.bills.stage import Bill
 from connectors.focus.allocation import faults
 from connectors.focus.contracts import disagreements, load_contracts
-from connectors.focus.files import Datasets, counting, dated
+from connectors.focus.files import Datasets, counting
 from connectors.focus.mapping import is_moment, is_number, period_column, to_focus
 from connectors.objects import LocationOptions, open_store
 from models import tables
 
-VERSION = "focus-3"
+VERSION = "focus-4"
 """Changes whenever the same file would give other facts."""
 
 
@@ -66,11 +66,13 @@ class FocusReader:
         self.context = context
         self._store = open_store(self.options, context.base, context.cache)
         self._datasets = Datasets(self._store, context.cache / f"datasets-{context.name}.json")
-        self._order = self.options.date_order or ""
-        version = f"{VERSION}-{self._order}"
-        self._files = PlainFiles(
-            self._store, context, version, period_column, prepare=lambda bill: dated(bill, self._order)
-        )
+        version = f"{VERSION}-{self.options.date_order or ''}"
+        self._files = PlainFiles(self._store, context, version, period_column, prepare=self._dated)
+
+    def _dated(self, bill: BillFile) -> BillFile:
+        named = {c.lower(): c for c in bill.columns if is_moment(c)}
+        period = [named[c] for c in ("billingperiodstart", "billingperiodend") if c in named]
+        return dated(bill, self.options.date_order or "", list(named.values()), period)
 
     def check(self) -> str:
         """Says what is there.
@@ -163,9 +165,7 @@ class FocusReader:
         """What was taken from options or concluded rather than read."""
         keys = {o.key for o in loaded.slice.objects}
         mine = [f for f in files if f.key in keys]
-        for order, words in WORDS.items():
-            if found := [f.key for f in mine if f.dates == order]:
-                yield f"dates read as {words}: {', '.join(found)}"
+        yield from remark(mine)
         if self.options.currency:
             lacking = [f.key for f in mine if "billingcurrency" not in map(str.lower, f.columns)]
             if lacking:

@@ -27,6 +27,7 @@ OPTIONAL = (
 """Top-level columns that a row may lack; a JSON line leaves out what is null."""
 
 NULL = "CAST(NULL AS VARCHAR)"
+UNMARKED = '{"list":['
 MONTH = re.compile(r"(\d{4})(\d{2})(\.0)?")
 
 
@@ -60,10 +61,17 @@ def period_column(bill: BillFile) -> str:
 
 
 def as_json(text: str) -> str:
-    """SQL: a text as JSON; NULL if it is neither JSON nor a Python literal as pandas writes nested values to CSV."""
+    """SQL: a text as JSON; NULL if it is neither JSON nor as Python writes nested values to CSV.
+
+    - A repeated column that a Parquet file does not mark as a list, `{"list":[{"element":x}]}`, is the list of its elements.
+    - pandas writes Python literals, and arrays of numpy, which have no comma between two records.
+    """
+    elements = f"to_json(json_extract(TRY_CAST({text} AS JSON), '$.list[*].element'))"
+    unmarked = f"CASE WHEN starts_with({text}, {literal(UNMARKED)}) THEN {elements} END"
     quoted = f"regexp_replace({text}, '(''\\s*:\\s*)None(\\s*[,}}])', '\\1null\\2', 'g')"
     quoted = f"regexp_replace({quoted}, '''((?:[^''\"\\\\])*)''', '\"\\1\"', 'g')"
-    return f"COALESCE(TRY_CAST({text} AS JSON), TRY_CAST({quoted} AS JSON))"
+    quoted = f"regexp_replace({quoted}, '\\}}\\s+\\{{', '}}, {{', 'g')"
+    return f"COALESCE({unmarked}, TRY_CAST({text} AS JSON), TRY_CAST({quoted} AS JSON))"
 
 
 class Fields:

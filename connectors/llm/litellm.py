@@ -29,7 +29,7 @@ from connectors.telemetry_index import Indexed, days, index, settings, within
 from models.config import Price
 from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY
 
-VERSION = "litellm-3"
+VERSION = "litellm-4"
 """Changes whenever the same files would give other facts."""
 
 BATCH_DAYS = 31

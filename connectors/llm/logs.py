@@ -79,15 +79,15 @@ def chosen(names: Sequence[str], uri: str, *, spend: bool) -> dict[str, str]:
     """Column of `COLUMNS` -> its name in the file, compared without regard to case.
 
     Raises:
-        SourceError: A mandatory column is missing.
+        SourceError: A mandatory column is missing. The first line is not quoted: without a header it is a request.
     """
     lower = {n.lower(): n for n in names}
     found = {c: lower[c.lower()] for c in COLUMNS if c.lower() in lower}
     missing = [c for c in (*REQUIRED, *(("spend",) if spend else ())) if c not in found]
     if missing:
         msg = (
-            f"{uri}: mandatory columns {missing} are missing; it has: {', '.join(sorted(names)[:60])}. "
-            "Export them from LiteLLM_SpendLogs"
+            f"{uri}: mandatory columns {missing} are missing; of those that are read it has {', '.join(found) or 'none'}. "
+            "Export them from LiteLLM_SpendLogs, with a header"
         )
         raise SourceError(msg)
     return found
@@ -168,7 +168,7 @@ def scan(store: Store, item: Object, *, spend: bool) -> tuple[set[int], str]:
     if is_json(item.key):
         texts = pl.Series([row["startTime"] for _, row in json_rows(path, uri) if row], dtype=pl.String)
     else:
-        log = open_bill(item, uri, path)
+        log = open_bill(item, uri, path, private=True)
         column = chosen(log.columns, uri, spend=spend)["startTime"]
         try:
             if log.form == "gzip":
@@ -229,7 +229,8 @@ def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine,
         spend: The column `spend` must be there.
 
     Returns:
-        file (key), row (from 1), broken (no JSON object), and `COLUMNS` (text, NULL where absent or blank).
+        file (key), row (from 1), broken (no JSON object), and `COLUMNS` (text, NULL where absent, blank, or a null
+        as COPY writes it).
 
     Raises:
         SourceError: The file is damaged or lacks a column.
@@ -240,7 +241,7 @@ def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine,
         found = dict(zip(COLUMNS, COLUMNS, strict=True))
         source, number, broken = f"read_parquet({literals(tables)})", '"row"', '"broken"'
     else:
-        log = open_bill(item, uri, path)
+        log = open_bill(item, uri, path, private=True)
         verify([log])
         found = chosen(log.columns, uri, spend=spend)
         source, number, broken = _table(log), "row_number() OVER ()", "FALSE"
@@ -248,7 +249,7 @@ def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine,
             found = {c: f"c{log.columns.index(name)}" for c, name in found.items()}
     types = engine.columns(f"SELECT * FROM {source}")
     values = (
-        f"NULLIF(TRIM({_as_text(found[c], types[found[c]])}), '') AS {identifier(c)}"
+        f"NULLIF(NULLIF(TRIM({_as_text(found[c], types[found[c]])}), ''), '\\N') AS {identifier(c)}"
         if c in found
         else f"CAST(NULL AS VARCHAR) AS {identifier(c)}"
         for c in COLUMNS

@@ -1,8 +1,8 @@
 """Source kind `openai`: costs and usage of an OpenAI organisation, from its API or as saved answers of it.
 
 Files of `/v1/organization/costs` (group by project_id and line_item) are a bill; files of
-`/v1/organization/usage/completions` and `embeddings` (group by project_id and model, bucket_width 1h) are usage. A slice
-is a UTC day. A bucket that several files hold counts once: as the last file, in order of key, has it.
+`/v1/organization/usage/completions` and `embeddings` (group by project_id and model, bucket_width 1h) are usage; CSV
+files that the dashboard exports of either are the same. A slice is a UTC day. A bucket that several files hold counts once: as the last file, in order of key, has it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ VERSION = "openai-3"
 """Changes whenever the same files would give other facts."""
 
 UTC_ZONE = ZoneInfo("UTC")
-SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
+SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")
 
 
 class Project(BaseModel):

@@ -1,6 +1,6 @@
 """Saved answers of OpenAI's organisation API: pages of buckets, and what is wrong with their results.
 
-Costs and usage become frames here; FOCUS and slices belong to `openai.py` and `charges.py` beside it.
+Files of the dashboard belong to `dashboard.py`, FOCUS and slices to `charges.py` and `openai.py` beside it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from babel.numbers import list_currencies
 
 from connectors.base import SourceError
+from connectors.llm import dashboard
 
 COSTS = "organization.costs.result"
 USAGE = ("organization.usage.completions.result", "organization.usage.embeddings.result")
@@ -58,17 +59,24 @@ class Bucket:
 
 
 def read_buckets(path: Path, key: str, uri: str) -> list[Bucket]:
-    """The buckets of a file: one page, a list of pages, or a page a line.
+    """The buckets of a file: one page, a list of pages, or a page a line; or a CSV of the dashboard.
 
     Raises:
         SourceError: It is empty, damaged, not JSON, not a page, or a bucket has no time.
     """
+    text = _text(path, uri)
+    found = dashboard.pages(text, uri, COSTS, USAGE) if is_table(key) else _pages(text, uri)
     buckets = [
         _bucket(bucket, key, place, uri)
-        for place, bucket in enumerate((b for page in _pages(_text(path, uri), uri) for b in page), start=1)
+        for place, bucket in enumerate((b for page in found for b in page), start=1)
     ]
     kind = _kind((b.kind for b in buckets), uri)
     return [replace(b, kind=kind) for b in buckets]
+
+
+def is_table(key: str) -> bool:
+    """The file is a CSV of the dashboard."""
+    return key.lower().removesuffix(".gz").endswith(".csv")
 
 
 def _text(path: Path, uri: str) -> str:

@@ -13,7 +13,7 @@ from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions, open_store
 from connectors.oci.mapping import period_column, to_focus
 
-VERSION = "oci-cost-report-2"
+VERSION = "oci-cost-report-3"
 """Changes whenever the same file would give other facts."""
 
 OTHER_REPORTS = ("usage-csv/", "FOCUS Reports/")

@@ -140,6 +140,12 @@ def _present(column: Column, names: Mapping[str, str]) -> list[tuple[str, float]
     return [(names[n], factor) for s, factor in column.sources.items() for n in (s, f"{s}_1") if n in names]
 
 
+def has(dataset: str, column: str, names: Iterable[str]) -> bool:
+    """One of a file's columns holds the column of our name."""
+    lower = {n.lower(): n for n in names}
+    return any(_present(c, lower) for c in DATASETS[dataset] if c.name == column)
+
+
 def require(dataset: str, names: Sequence[str], where: str) -> None:
     """Checks that a file has the columns without which its samples mean nothing.
 

@@ -29,8 +29,8 @@ def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock 
     """SQL: hours of cards and MIG instances under their holders.
 
     Args:
-        samples: Relation of `samples_sql("gpu", ...)`.
-        max_step_us: Longer steps between samples are gaps.
+        samples: Relation of `bundles.points_sql`.
+        max_step_us: Longer steps between samples are gaps, unless a bundle lies between them.
         bridge_us: Longer gaps are not bridged by the counter.
         clock: Where the hours of the site lie.
 
@@ -49,9 +49,9 @@ def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock 
             FROM ordered WHERE t1 IS DISTINCT FROM ts
         ), cards AS (
             SELECT gpu, ts, MAX(node) AS node, MAX(gpu_model) AS gpu_model, SUM(slices) AS card_slices,
-                   MAX(energy_kwh_total) AS energy_kwh_total, MAX(power_w) AS power_w
+                   MAX(energy_kwh_total) AS energy_kwh_total, MAX(power_w) AS power_w, MAX(bundle_kwh) AS bundle_kwh
             FROM held GROUP BY gpu, ts
-        ), steps AS ({energy_steps("cards", "gpu", max_step_us, bridge_us, MAX_CARD_KW)}
+        ), steps AS ({energy_steps("cards", "gpu", max_step_us, bridge_us, MAX_CARD_KW, known="bundle_kwh")}
         ), shared AS (
             SELECT h.* EXCLUDE (t1, us), s.t1, s.us, s.kwh * h.slices / s.card_slices AS kwh
             FROM steps AS s JOIN held AS h ON h.gpu = s.gpu AND h.ts = s.t0 WHERE s.observed AND s.kwh IS NOT NULL
@@ -59,7 +59,7 @@ def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock 
             SELECT hour, gpu, mig_id, node, gpu_model, mig_profile, {holder}, allocated, part_us AS covered_us,
                    CASE WHEN utilisation IS NOT NULL THEN part_us END AS known_us, utilisation * part_us AS used_us,
                    CAST(NULL AS DOUBLE) AS kwh, 0.0 AS gap_kwh
-            FROM ({by_hour("held", f"us <= {max_step_us}", clock)})
+            FROM ({by_hour("held", f"us <= {max_step_us} OR inside", clock)})
             UNION ALL BY NAME
             SELECT hour, gpu, mig_id, node, gpu_model, mig_profile, {holder}, allocated, 0 AS covered_us,
                    kwh * part_us / us AS kwh, 0.0 AS gap_kwh
@@ -88,10 +88,11 @@ def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock 
 def implausible_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
     """SQL: file, ts and jump (in words) of counter steps that were not believed (see `connectors.steps.energy_steps`)."""
     cards = (
-        "SELECT gpu, ts, MAX(file) AS file, MAX(energy_kwh_total) AS energy_kwh_total, MAX(power_w) AS power_w "
+        "SELECT gpu, ts, MAX(file) AS file, MAX(energy_kwh_total) AS energy_kwh_total, MAX(power_w) AS power_w, "
+        "MAX(bundle_kwh) AS bundle_kwh "
         f"FROM {samples} WHERE ts IS NOT NULL AND gpu IS NOT NULL GROUP BY gpu, ts"
     )
-    steps = energy_steps(f"({cards})", "gpu", max_step_us, bridge_us, MAX_CARD_KW)
+    steps = energy_steps(f"({cards})", "gpu", max_step_us, bridge_us, MAX_CARD_KW, known="bundle_kwh")
     return (
         "SELECT file, ts, gpu || ': ' || CAST(ROUND(counted, 3) AS VARCHAR) || ' kWh in ' "
         f"|| CAST(us / 1000000 AS VARCHAR) || ' s' AS jump FROM ({steps}) WHERE implausible"

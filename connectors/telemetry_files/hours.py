@@ -1,4 +1,4 @@
-"""One pass over sample files: hours of each kind of samples, and what was wrong with rows and values.
+"""One pass over sample files (two, where samples of GPUs are not regular): hours of each kind of samples, and what was wrong with rows and values.
 
 The formulas belong to `gpu.py`, `power.py` and `inference.py`; days and facts, to `reader.py`.
 """
@@ -23,7 +23,8 @@ from connectors.objects import Store
 from connectors.sql import literal
 from connectors.steps import UTC_CLOCK, Clock
 from connectors.telemetry import MAX_STEP, day_of, local_day
-from connectors.telemetry_files.columns import DATASETS, METER, samples_sql, scan_sql
+from connectors.telemetry_files.bundles import bundles_sql, points_sql, single_sql
+from connectors.telemetry_files.columns import DATASETS, METER, has, samples_sql, scan_sql
 from connectors.telemetry_files.files import Logs, log_rows, parse_layout
 from connectors.telemetry_files.gpu import gpu_hourly_sql, implausible_sql
 from connectors.telemetry_files.inference import inference_hourly_sql
@@ -127,13 +128,12 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
         if not scans:
             continue
         try:
-            parts = [samples_sql(dataset, scan, engine.columns(scan)) for scan in scans]
-            engine.execute(f"CREATE OR REPLACE TEMP TABLE samples AS {' UNION ALL BY NAME '.join(parts)}")
-            frame = engine.query(hours_sql("samples", steps.max_us, steps.bridge_us, clock))
+            relation = _ready(dataset, scans, steps, clock, engine)
+            frame = engine.query(hours_sql(relation, steps.max_us, steps.bridge_us, clock))
             seen = engine.query(_findings_sql(dataset, steps))
             if table is POWER_HOURLY and steps.runs:
                 frames[RUN_POWER_DAILY] = engine.query(run_power_sql("samples", steps.runs, steps.zone))
-            engine.execute("DROP TABLE samples")
+            engine.execute("DROP TABLE samples; DROP TABLE IF EXISTS points; DROP TABLE IF EXISTS bundles")
         except Error as error:
             names = ", ".join(store.uri(f.object.key) for f in list(places.values())[:3])
             msg = f"samples cannot be read from {names}{' ...' if len(places) > 3 else ''}: {error}. Deliver the file again"
@@ -150,6 +150,26 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
                 finding = {k: row[k] for k in ("action", "rule", "column_name", "value", "rows")}
                 findings[day].append(finding | {"location": store.uri(file.object.key)})
     return Hours(frames, rows_read, findings)
+
+
+def _ready(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engine: Engine) -> str:
+    """The table of what hours are made of: `samples`, or `points` of GPUs, most of whose samples are added up to `bundles`."""
+    types = [engine.columns(scan) for scan in scans]
+    samples = " UNION ALL BY NAME ".join(
+        samples_sql(dataset, scan, columns) for scan, columns in zip(scans, types, strict=True)
+    )
+    if dataset != "gpu":
+        engine.execute(f"CREATE OR REPLACE TEMP TABLE samples AS {samples}")
+        return "samples"
+    counter = any(has("gpu", "energy_kwh_total", columns) for columns in types)
+    interval_us = int(steps.interval_s * 1_000_000)
+    bundles = bundles_sql(samples, clock, interval_us, steps.max_us, steps.bridge_us, counter=counter)
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE bundles AS {bundles}")
+    rest = single_sql(samples, "bundles", clock, interval_us)
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE samples AS {rest}")
+    points = points_sql("bundles", "samples", counter=counter)
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE points AS {points}")
+    return "points"
 
 
 def _unfold(store: Store, file: Indexed, path: Path, work: Path, steps: Steps) -> Path:
@@ -201,6 +221,10 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
     ]  # fmt: skip
     if dataset == "gpu":
         parts.append(
+            "SELECT file, day, '' AS action, 'row' AS rule, '' AS column_name, NULL AS value, SUM(n)::BIGINT AS rows "
+            f"FROM (SELECT file, {day} AS day, n FROM (SELECT file, unit AS ts, n FROM bundles WHERE regular)) GROUP BY file, day"
+        )
+        parts.append(
             count(
                 "flagged",
                 "node_unnamed",
@@ -209,7 +233,7 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
                 "ts IS NOT NULL AND gpu IS NOT NULL AND node IS NULL",
             )
         )
-        implausible = implausible_sql("samples", steps.max_us, steps.bridge_us)
+        implausible = implausible_sql("points", steps.max_us, steps.bridge_us)
         parts.append(
             count("flagged", "counter_implausible", "energy_mj", "jump", "TRUE", relation=f"({implausible})")
         )

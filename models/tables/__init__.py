@@ -20,21 +20,25 @@ from models.tables.facts import (
     RUN_POWER_DAILY,
 )
 from models.tables.marts import (
-    AI_COST_RATIO,
     CHARGEBACK_DAILY,
     CHARGEBACK_MONTHLY,
     DEMAND_MONTHLY,
     GPU_DAILY,
     GPU_RATE_DAILY,
-    MODEL_COST_MONTHLY,
+)
+from models.tables.marts_advice import (
     PLACEMENT,
     PLACEMENT_OPTIONS,
-    RUN_ENERGY,
     TARGETS,
-    TRAINING_RUNS,
-    UNIT_COST_DAILY,
     WASTE,
     WASTE_HOURLY,
+)
+from models.tables.marts_units import (
+    AI_COST_RATIO,
+    MODEL_COST_MONTHLY,
+    RUN_ENERGY,
+    TRAINING_RUNS,
+    UNIT_COST_DAILY,
 )
 from models.tables.ops import (
     API_RECONCILIATION,

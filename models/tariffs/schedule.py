@@ -43,9 +43,10 @@ def steps(instant: datetime, tariff: Tariff, zone: ZoneInfo) -> tuple[Step, ...]
         zone: Where.
 
     Raises:
-        ValueError: No period of the lowest tier matches.
+        ValueError: No period of the lowest tier matches, or the tariff does not hold that day.
     """
     local = local_time(instant, zone)
+    tariff.require_valid(local.date())
     found: dict[Decimal, Decimal] = {}
     for period in tariff.energy:
         if period.above_kwh not in found and is_open(period, local, tariff):

@@ -98,6 +98,8 @@ class Tariff(_Frozen):
         meter: The power meter of telemetry that the supplier bills demand by; absent: the meters of the site's
             nodes added up, with PUE.
         demand_by: Who carries demand: whoever drew energy in the hour of the peak, or in the month.
+        valid_from: First local day on which it holds; absent: it always did.
+        valid_to: Last local day on which it holds; absent: it still does.
     """
 
     energy: tuple[TariffPeriod, ...] = Field(min_length=1)
@@ -106,6 +108,8 @@ class Tariff(_Frozen):
     holidays: frozenset[date] = frozenset()
     meter: str | None = None
     demand_by: Literal["coincident_peak", "energy"] = "coincident_peak"
+    valid_from: date | None = None
+    valid_to: date | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -124,6 +128,20 @@ class Tariff(_Frozen):
             msg = f"demand charges {', '.join(twice)} are there twice; give each its own name, or one charge several windows in `when`"
             raise ValueError(msg)
         return self
+
+    def require_valid(self, day: date) -> None:
+        """Checks that it holds on a local day.
+
+        Raises:
+            ValueError: It does not.
+        """
+        if (self.valid_from or day) <= day <= (self.valid_to or day):
+            return
+        msg = (
+            f"tariff: it holds from {self.valid_from or 'ever'} to {self.valid_to or 'now'}, not on {day}; give the tariff of that "
+            "day, or write the `valid_from` and `valid_to` that are true"
+        )
+        raise ValueError(msg)
 
     @property
     def tiers(self) -> tuple[Decimal, ...]:

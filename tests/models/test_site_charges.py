@@ -130,6 +130,25 @@ def test_ratchet_over_a_month_end() -> None:
     ]
 
 
+def test_a_charge_of_another_season_is_no_line_but_its_ratchet_is() -> None:
+    """September's peak is 6 kW; October has no window: nothing without a ratchet, 0.5 x 6 x 10 with one."""
+    days = {"dc1": (date(2026, 9, 30), date(2026, 10, 1))}
+    meters = power(
+        quarters(0, 4, 1, 1, 1, hour=datetime.fromisoformat("2026-09-30T10:00"), day=date(2026, 9, 30))
+    )
+    for ratchet, costs in ((0, [60]), (0.5, [60, 30])):
+        summer = PEAK | {"when": [{"months": [6, 7, 8, 9]}], "ratchet": ratchet}
+        found = charged(gpu_hourly(), meters, site(demand=[summer]), server(life_months=2), days=days)
+        assert found.demand["cost"].to_list() == costs
+
+
+@pytest.mark.parametrize("tariff", [{"customer_month": "100"}, {"demand": [PEAK]}])
+def test_a_tariff_that_no_longer_holds_bills_nothing(tariff: dict[str, Any]) -> None:
+    days = {"dc1": (DAY, date(2026, 9, 30))}
+    with pytest.raises(ValueError, match="it holds from ever to 2026-09-29, not on 2026-09-30"):
+        charged(gpu_hourly(), power(), site(**tariff, valid_to="2026-09-29"), server(), days=days)
+
+
 def test_fixed_charge_of_a_month_is_spread_over_its_days() -> None:
     days = {"dc1": (DAY, date(2026, 9, 30))}
     found = charged(gpu_hourly(hour(0)), power(), site(customer_month="100"), server(), days=days)

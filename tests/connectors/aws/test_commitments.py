@@ -145,6 +145,8 @@ OTHERS: list[tuple[str, dict[str, str], str, str, str | None]] = [
     ("PrivateRateDiscount", {}, "-2", "Credit", None),
     ("RiVolumeDiscount", {}, "-2", "Credit", None),
     ("SppDiscount", {}, "-2", "Credit", None),
+    ("DistributorDiscount", {}, "-2", "Credit", None),
+    ("FlatRateSubscription", {"lineItem__ProductCode": "Kiro"}, "40", "Purchase", None),
     ("Credit", {}, "-2", "Credit", None),
     ("Refund", {}, "-2", "Adjustment", None),
     ("Refund", {"lineItem__UsageStartDate": "2026-08-01T00:00:00Z"}, "-2", "Adjustment", "Correction"),

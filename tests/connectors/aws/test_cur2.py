@@ -9,13 +9,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.base import SourceError, require_ready
-from tests.connectors.aws.exports import csv, export, parquet, row
+from tests.connectors.aws.exports import BASE, csv, export, parquet, row
 from tests.connectors.bills.helpers import WINDOW, counted, cur, facts, load, reader, write
 
 SEPTEMBER = date(2026, 9, 1)
@@ -263,6 +264,17 @@ def test_retyped_columns_are_read_as_what_they_say(tmp_path: Path) -> None:
     export(tmp_path / "bucket", {FORMS[0]: [row(line_item_unblended_cost="10.10", pricing_unit=5)]})
     found = facts(load("aws_cur2", tmp_path / "bucket", tmp_path)[SEPTEMBER]).row(0, named=True)
     assert (found["BilledCost"], found["PricingUnit"]) == (Decimal("10.1"), "5")
+
+
+@pytest.mark.parametrize("type_", ["BIGINT", "DOUBLE", "DECIMAL(18,0)"])
+def test_accounts_that_became_numbers_get_their_zeros_back(type_: str, tmp_path: Path) -> None:
+    path = parquet(tmp_path / "text.parquet", [row()])
+    target = tmp_path / "bills" / "a.parquet"
+    target.parent.mkdir()
+    accounts = ", ".join(f"CAST({c} AS {type_}) AS {c}" for c in BASE if c.endswith("_account_id"))
+    duckdb.execute(f"COPY (SELECT * REPLACE ({accounts}) FROM '{path}') TO '{target}' (FORMAT parquet)")
+    found = facts(load("aws_cur2", target.parent, tmp_path)[SEPTEMBER]).row(0, named=True)
+    assert (found["BillingAccountId"], found["SubAccountId"]) == ("000111122223", "000111122224")
 
 
 def test_currencies_are_never_added(tmp_path: Path) -> None:

@@ -89,6 +89,7 @@ KINDS = [
     ("Refund", PLAN | {"lineItem__UnblendedCost": "-10", "lineItem__LineItemDescription": "Refund of upfront fee"}, -10, 0, -10, -10, None, "Adjustment", "One-Time", "direct"),
     ("Refund", {"lineItem__UnblendedCost": "-3"}, -3, -3, -3, -3, None, "Adjustment", "One-Time", "direct"),
     ("Tax", {}, 10, 10, 10, 10, None, "Tax", "One-Time", "direct"),
+    ("FlatRateSubscription", {}, 10, 10, 10, 10, None, "Purchase", "Recurring", "direct"),
     ("Credit", {"lineItem__UnblendedCost": "-2"}, -2, -2, -2, -2, None, "Credit", "One-Time", "direct"),
     ("EdpDiscount", {"lineItem__UnblendedCost": "-2"}, -2, -2, -2, -2, None, "Credit", "Usage-Based", "direct"),
 ]  # fmt: skip

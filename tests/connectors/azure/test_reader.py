@@ -216,6 +216,29 @@ def test_names_tell_the_dataset_and_what_says_nothing_beside_amortized_is_refuse
         reader(KIND, tmp_path / "bills", tmp_path, dataset="actual").slices(WINDOW)
 
 
+def test_both_exports_that_only_their_rows_tell_apart_are_refused(tmp_path: Path) -> None:
+    """Else the on-demand 10 would count twice: 30 + 10 + 10."""
+    write(tmp_path / "bills" / "a.csv", [BOUGHT, COVERED, row()])
+    write(tmp_path / "bills" / "b.csv", [COVERED_AMORTIZED, UNUSED, row()])
+    with pytest.raises(SourceError, match=r"b\.csv is of the amortized export .*a\.csv of the actual one"):
+        total(tmp_path)
+    write(tmp_path / "bills" / "b.csv", [row(Cost="7")])
+    assert total(tmp_path) == Decimal(47)
+
+
+@pytest.mark.parametrize("period", [True, False])
+def test_dates_that_were_written_anew_as_day_month_year(period: bool, tmp_path: Path) -> None:
+    """03/09 alone would be 9 March; 25/09 proves that it is 3 September."""
+    rows = [row(Date=d, BillingPeriodStartDate="01/09/2026", BillingPeriodEndDate="30/09/2026") for d in ("03/09/2026", "25/09/2026")]  # fmt: skip
+    for native in rows if not period else []:
+        del native["BillingPeriodStartDate"], native["BillingPeriodEndDate"]
+    write(tmp_path / "bills" / "a.csv", rows)
+    (loaded,) = load(KIND, tmp_path / "bills", tmp_path).values()
+    assert (loaded.slice.period, loaded.totals) == (SEPTEMBER, {"USD": Decimal(20)})
+    assert facts(loaded)["ChargePeriodStart"].dt.day().to_list() == [3, 25]
+    assert "dates read as day/month/year: a.csv" in loaded.note
+
+
 def test_covered_usage_that_an_actual_export_does_bill_stays_billed(tmp_path: Path) -> None:
     write(tmp_path / "bills" / "actual" / "a.csv", [row(**RI, Cost="2")])
     found = facts(load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER])
@@ -298,6 +321,8 @@ WHOLE = gzip.compress(csv_bytes([row(Product=str(n)) for n in range(3000)]), mti
         ("a.csv", csv_bytes([row()]) + b'"open\n', "unterminated quote|damaged"),
         ("a.csv", csv_bytes([row(Product="é")]).replace("é".encode(), b"\xe9"), "UTF-8"),
         ("a.csv", b"a,b\n1,2\n", "mandatory column 'Date' is missing"),
+        ("a.csv", b"Date;Cost\n01.09.2026;1,5\n", "separated by ';', not by commas"),
+        ("a.csv", b"Date\tCost\n09/01/2026\t1.5\n", "not by commas"),
         ("a.csv", b"Date,Tags,Tags\n09/01/2026,,\n", "more than once"),
         ("a.csv", csv_bytes([row() | {"cost ": "1"}]), "twice in different spellings"),
         ("a.csv", csv_bytes([row(Date="soon", BillingPeriodStartDate="")]), "holds no date"),

@@ -122,7 +122,7 @@ def test_boards(tmp_path: Path, board: str, first_mw: int, watts: float, gpu: st
 
 def test_bad_lines_and_values_are_counted_with_file_and_line(tmp_path: Path) -> None:
     lines = log(tmp_path, "d/a.log", AGX_ORIN, "2026-09-01T10:00", [(1000, "50%")] * 61, cpu=400)
-    lines[10] = "tegrastats: cannot open /dev/nvmap"
+    lines[10] = "09-01-2026 10:10:30 tegrastats: cannot open /dev/nvmap"
     lines[12] = lines[12].replace("09-01-2026", "13-41-2026")
     lines[20] = lines[20].replace("VDD_CPU_CV 400mW", "VDD_CPU_CV -398mW")  # a rail cannot give power
     lines[30] = lines[30].replace("50%", "250%")
@@ -146,6 +146,18 @@ def test_bad_lines_and_values_are_counted_with_file_and_line(tmp_path: Path) -> 
     assert (day["device"], day["messages"], day["log_hours"]) == ("d", 59, 1.0)
     assert day["energy_kwh"] == pytest.approx(0.004)
     assert day["gpu_utilisation"] == pytest.approx(0.5)
+
+
+def test_lines_of_a_clock_that_is_not_set_yet_are_set_aside(tmp_path: Path) -> None:
+    """A board without a battery starts in 1970, until it has asked for the time."""
+    lines = log(tmp_path, "a.log", ORIN_NX, "2026-09-01T10:00", [(6000, "10%")] * 61)
+    early = log(tmp_path, "a.log", ORIN_NX, "1970-01-01T02:00", [(6000, "10%")] * 3)
+    text(tmp_path, "a.log", early + lines)
+    (item,) = load(tmp_path, log_interval_s=60)
+    assert item.slice.period == date(2026, 9, 1)
+    assert item.issues.select("action", "rule", "rows").rows() == [("flagged", "clock_not_set", 3)]
+    (day,) = rows([item]).iter_rows(named=True)
+    assert (day["messages"], item.rows_read, day["energy_kwh"]) == (61, 64, pytest.approx(0.006))
 
 
 def test_a_gap_has_no_energy(tmp_path: Path) -> None:

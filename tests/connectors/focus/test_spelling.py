@@ -156,3 +156,13 @@ def test_the_option_speaks_only_for_rows_that_name_no_currency(tmp_path: Path) -
     assert loaded.totals == {"USD": Decimal("1.5"), "EUR": Decimal(3)}
     with pytest.raises(ValidationError, match="currency"):
         reader("focus", tmp_path / "b", tmp_path, currency="euro")
+
+
+def test_a_currency_is_one_whatever_its_case_and_blanks(tmp_path: Path) -> None:
+    """1.5 + 1.5 + 1.5 dollars are one sum; a code that is none stays apart, and a gate refuses it."""
+    rows = [focus(BillingCurrency=c) for c in ("USD", "usd", "USD ", "Credits")]
+    write(tmp_path / "bills" / "a.csv", rows)
+    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+    assert loaded.totals == {"USD": Decimal("4.5"), "CREDITS": Decimal("1.5")}
+    assert facts(loaded)["BillingCurrency"].to_list() == ["USD", "USD", "USD", "CREDITS"]
+    assert counted(loaded)["repaired", "spelling", "BillingCurrency"] == 3

@@ -270,3 +270,38 @@ def test_real_credits_of_a_free_trial(tmp_path: Path) -> None:
     )
     # six credits of -0.000005 and two of -0.000001 take back all that was charged
     assert found.rows() == [("Credit", 8, Decimal("-0.000032")), ("Usage", 25, Decimal("0.000032"))]
+
+
+def test_repeated_columns_without_the_mark_of_a_list(tmp_path: Path) -> None:
+    """As BigQuery exports them: 10.5 + 100 is billed, 0.5 + 20 + 1 credited."""
+    rows = [
+        row(cost=10.5, credits=[{"name": "a", "amount": -0.5}], project__labels=[{"key": "env", "value": "dev"}]),
+        row(cost=100, credits=[{"name": "b", "amount": -20}, {"name": "c", "amount": -1}], labels=[]),
+        row(cost=0),
+    ]  # fmt: skip
+
+    def unmarked(records: list[Any]) -> dict[str, Any]:
+        return {"list": [{"element": r} for r in records]}
+
+    for native in rows:
+        native |= {c: unmarked(native[c]) for c in ("credits", "labels", "system_labels")}
+        native["project"]["labels"] = unmarked(native["project"]["labels"])
+    path = tmp_path / "bills" / "a.parquet"
+    path.parent.mkdir()
+    pl.DataFrame(rows).write_parquet(path)
+    loaded = load(KIND, path.parent, tmp_path)[SEPTEMBER]
+    assert loaded.issues.filter(action="rejected").is_empty()
+    assert loaded.totals == {"USD": Decimal("89.0")}
+    found = facts(loaded)
+    assert sorted(found["BilledCost"]) == [Decimal(c) for c in ("-20", "-1", "-0.5", "0", "10.5", "100")]
+    tags = json.loads(found.filter(pl.col("BilledCost") == Decimal("10.5"))["Tags"].item())
+    assert tags == {
+        "team": "vision", "spot": True, "gcp:project.env": "dev", "gcp:compute.googleapis.com/cores": "8"
+    }  # fmt: skip
+
+
+def test_an_array_of_numpy_has_no_commas_between_its_records(tmp_path: Path) -> None:
+    written = "[{'name': 'a', 'amount': -0.5, 'id': None}\n {'name': 'b', 'amount': -1.25, 'id': 'x'}]"
+    write(tmp_path / "bills" / "a.csv", [flat(row(cost=4)) | {"credits": written}])
+    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert sorted(facts(loaded)["BilledCost"]) == [Decimal(c) for c in ("-1.25", "-0.5", "4")]

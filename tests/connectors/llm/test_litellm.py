@@ -289,6 +289,26 @@ def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
     assert f"['{column}'] are missing" in _raises(tmp_path)
 
 
+@pytest.mark.parametrize("twice", [True, False])
+def test_a_log_without_header_shows_none_of_its_first_request(twice: bool, tmp_path: Path) -> None:
+    native = request(1) if twice else {c: f"{SECRET} {c}" for c in request(1)}
+    path = tmp_path / "logs" / "a.csv"
+    path.parent.mkdir()
+    path.write_bytes(csv_bytes([native]).split(b"\n", 1)[1])
+    with pytest.raises(SourceError, match=r"a\.csv.*header") as error:
+        reader("litellm", tmp_path / "logs", tmp_path).slices(WINDOW)
+    assert SECRET not in str(error.value)
+
+
+def test_nulls_as_copy_writes_them_are_unknown(tmp_path: Path) -> None:
+    names = ("team_id", "team_alias", "organization_id", "request_tags", "status", "custom_llm_provider")
+    got = one(tmp_path, request(1, **dict.fromkeys(names, "\\N")), bill=True)
+    assert got.issues.is_empty()
+    (charge,) = facts(got).to_dicts()
+    assert (charge["SubAccountId"], charge["SubAccountName"]) == (None, None)
+    assert (charge["ProviderName"], charge["BillingAccountId"]) == ("LiteLLM", "bills")
+
+
 def test_spend_is_mandatory_for_a_bill_only(tmp_path: Path) -> None:
     row = request(1)
     del row["spend"]

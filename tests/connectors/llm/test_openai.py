@@ -220,7 +220,10 @@ BAD_FILES = {
     "a bucket that ends first": ("a.json", json.dumps(page(bucket(START, START))).encode(), "bucket 1 is not one"),
     "milliseconds": ("a.json", json.dumps(page(bucket(START * 1000, START * 1000 + 1))).encode(), "seconds since"),
     "costs and usage": ("a.json", json.dumps(costs(cost(1, "m"), usage(1, 0, 1, 1))).encode(), "mixes"),
-    "a table": ("a.csv", b"a,b", "no saved page"),
+    "a sheet": ("a.xlsx", b"a,b", "no saved page"),
+    "another table": ("a.csv", b"start_time,end_time,seats\n", "amount_value .costs. or num_model_requests"),
+    "an open quote": ("a.csv", b'start_time,end_time,amount_value\n1,2,"3', "damaged or not CSV"),
+    "times of a table": ("a.csv", b"start_time,end_time,amount_value\n2026-09-01,2,3\n", "bucket 1 is not one"),
     "latin-1": ("a.json", '{"é": 1}'.encode("latin-1"), "is damaged"),
 }  # fmt: skip
 
@@ -244,6 +247,67 @@ def test_pages_in_lists_and_lines(tmp_path: Path) -> None:
     assert (
         [x.totals for x in listed.values()] == [x.totals for x in lines.values()] == [{"USD": 1}, {"USD": 2}]
     )
+
+
+TABLE = (
+    "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,quantity,quantity_unit,line_item,"
+    "user_id,api_key_id,project_id,organization_id,project_name,organization_name,user_email,api_source\n"
+    f"{START},{START + FULL},2026-09-01T00:00:00+00:00,2026-09-02T00:00:00+00:00,0.0612500000000000000000000,usd,24000,tokens,"
+    '"gpt-4o-2024-08-06, input",user-1,key_1,proj_a,org-1,Vision,Acme,somebody@example.com,\n'
+    f"{START},{START + FULL},,,-0.0100000,usd,,,web search,,,,org-1,,Acme,,\n"
+    f'{START},{START + FULL},,,,usd,,,"gpt-4o-2024-08-06, output",,,proj_a,org-1,,,,\n'
+    f"{START + FULL},{START + 2 * FULL},2026-09-02T00:00:00+00:00,2026-09-03T00:00:00+00:00,,,,,,,,,,,,,\n"
+)
+
+
+@pytest.mark.parametrize("name", ["cost.csv", "cost.csv.gz"])
+def test_costs_of_the_dashboard(name: str, tmp_path: Path) -> None:
+    """0.06125 - 0.01; a row of an amount without a value is counted, a day without costs is no row."""
+    save(tmp_path, name, gzip.compress(TABLE.encode()) if name.endswith(".gz") else TABLE.encode())
+    loaded = load("openai", tmp_path / "api", tmp_path, projects={"proj_a": {"team": "vision"}})
+    got = loaded[DAY]
+    assert got.totals == {"USD": Decimal("0.05125")}
+    assert (got.rows_read, counted(got)) == (3, {("rejected", "missing_value", "amount.value"): 1})
+    found = facts(got).sort("BilledCost", descending=True)
+    assert found["BilledCost"].to_list() == [Decimal("0.06125"), Decimal("-0.01")]
+    first = found.row(0, named=True)
+    assert (first["ServiceName"], first["SkuMeter"], first["ConsumedQuantity"]) == (
+        "gpt-4o-2024-08-06",
+        "input",
+        24000,
+    )
+    assert (first["SubAccountId"], first["SubAccountName"], first["BillingAccountId"]) == (
+        "proj_a",
+        "Vision",
+        "org-1",
+    )
+    assert json.loads(first["Tags"]) == {"team": "vision", "workload": "gpt-4o-2024-08-06"}
+    assert "somebody@example.com" not in json.dumps(found.to_dicts(), default=str)
+    second = loaded[date(2026, 9, 2)]
+    assert (second.rows_read, second.totals) == (0, {})
+
+
+def test_usage_of_the_dashboard_counts_as_that_of_the_api(tmp_path: Path) -> None:
+    header = "start_time,end_time,start_time_iso,end_time_iso,project_id,num_model_requests,user_id,api_key_id,model,batch"
+    rows = [
+        f"{START},{START + HOUR},,,proj_a,2,u,k,gpt-4o-2024-08-06,False,standard,100,30,40",
+        f"{START},{START + HOUR},,,proj_a,1,u,k2,gpt-4o-2024-08-06,True,standard,10,5,0",
+        f"{START + HOUR},{START + 2 * HOUR},,,,,,,,,,,,",
+    ]
+    save(
+        tmp_path,
+        "usage.csv",
+        "\n".join([f"{header},service_tier,input_tokens,output_tokens,input_cached_tokens", *rows]).encode(),
+    )
+    embedded = f"{header},input_tokens\n{START},{START + HOUR},,,proj_a,3,,,text-embedding-3-small,False,70\n"
+    save(tmp_path, "embeddings.csv", embedded.encode())
+    got = load("openai", tmp_path / "api", tmp_path)[DAY]
+    assert got.issues.is_empty()
+    found = hours(got).sort("model").select("model", "inferences", "tokens_in", "tokens_out", "tokens_cached")
+    assert found.rows() == [
+        ("gpt-4o-2024-08-06", 3.0, 110.0, 35.0, 40.0),
+        ("text-embedding-3-small", 3.0, 70.0, 0.0, None),
+    ]
 
 
 def test_check_and_later_days(tmp_path: Path) -> None:

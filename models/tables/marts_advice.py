@@ -1,0 +1,124 @@
+"""Tables of results: what to switch off, share or move."""
+
+from __future__ import annotations
+
+from models.tables.base import Table, c, n
+
+WASTE = Table(
+    "marts.waste",
+    "Money for what nobody used in the last 30 days, greatest first: what to switch off, give back or share.",
+    ("currency", "rank"),
+    (
+        n("rank", "int", "1 is the greatest of its currency"),
+        n(
+            "kind",
+            "text",
+            "gpu_idle (held, unused), gpu_unallocated (nobody's), gpu_unknown (no telemetry), reserved_unused, device_silent",
+        ),
+        n("tier", "text", "cloud, api, onprem, edge"),
+        c("site", "text", "Site, of owned hardware"),
+        c("subject", "text", "Card, or service and account"),
+        n("team", "text", "Who pays for it"),
+        n("workload", "text", "Workload that holds it, or `untagged`"),
+        c("hours", "double", "Hours not used; NULL where not counted", "h"),
+        c("share", "double", "hours / hours paid for; NULL where not counted", "0-1"),
+        n("cost", "decimal", "Their cost", "currency"),
+        c("cost_month", "decimal", "The same for 30 days at this pace", "currency"),
+        n("currency", "text", "Currency"),
+        n("first_day", "date", "First day of the window with such cost"),
+        n("last_day", "date", "Last day"),
+        n("advice", "text", "What can be done"),
+    ),
+)
+
+WASTE_HOURLY = Table(
+    "marts.waste_hourly",
+    "Owned GPUs by hour of the local week over the last 28 days: when they are held, used and paid for in vain.",
+    ("site", "weekday", "hour", "currency"),
+    (
+        n("site", "text", "Name of the site"),
+        n("weekday", "int", "1 is Monday"),
+        n("hour", "int", "Local hour of the day in which the UTC hour starts"),
+        n("gpu_hours_observed", "double", "Hours of cards with telemetry", "GPU-h"),
+        n("gpu_hours_allocated", "double", "Hours held", "GPU-h"),
+        c("gpu_hours_used", "double", "Hours used; NULL where unknown for some of them", "GPU-h"),
+        n(
+            "cost_idle",
+            "decimal",
+            "Cost of hours held and not used, spread over the hours of each card's day",
+            "currency",
+        ),
+        n("cost_unallocated", "decimal", "Cost of hours nobody held, spread likewise", "currency"),
+        n("currency", "text", "Currency"),
+    ),
+)
+
+TARGETS = Table(
+    "marts.targets",
+    "One figure of one month against its target.",
+    ("month", "metric", "subject"),
+    (
+        n("month", "date", "First day of the month"),
+        n(
+            "metric",
+            "text",
+            "gpu_utilisation, gpu_allocation, uptime, request_success, ai_cost_share_of_revenue",
+        ),
+        n("subject", "text", "Site, workload and tier, or organisation"),
+        c("value", "double", "The figure; NULL where unknown", "0-1"),
+        n("coverage", "double", "Part of what it is about for which it is known", "0-1"),
+        n("target", "double", "The bound", "0-1"),
+        n("status", "text", "met, missed, unknown"),
+    ),
+)
+
+PLACEMENT = Table(
+    "marts.placement",
+    "The recommendation for one workload.",
+    ("workload",),
+    (
+        n("workload", "text", "Workload of the configuration"),
+        c("team", "text", "Team that owns it"),
+        c("current_option", "text", "Where it runs today"),
+        c("recommended_option", "text", "Where it should run; NULL where nothing is feasible"),
+        n("status", "text", "keep, plan, implement, blocked, infeasible"),
+        c(
+            "saving_36m",
+            "decimal",
+            "Cost of staying - cost of the recommended option over the horizon, migration included",
+            "currency",
+        ),
+        c("npv_36m", "decimal", "The same, discounted", "currency"),
+        c("breakeven_month", "int", "First whole month in which moving has paid; NULL if never", "months"),
+        c("confidence", "text", "high, medium, low: how well the inputs are measured"),
+        n("reason", "text", "The reason in words"),
+        c("currency", "text", "Currency"),
+    ),
+)
+
+PLACEMENT_OPTIONS = Table(
+    "marts.placement_options",
+    "One option of one workload, with its cost over the horizon or why it is impossible.",
+    ("workload", "option"),
+    (
+        n("workload", "text", "Workload"),
+        n("option", "text", "Option"),
+        n("tier", "text", "cloud, api, onprem, edge"),
+        n("feasible", "bool", "It meets every hard constraint"),
+        n("reason", "text", "Which constraints it breaks, or how its cost was found"),
+        c(
+            "cost_36m",
+            "decimal",
+            "Sum of the parts below over the horizon; NULL if infeasible or not computable",
+            "currency",
+        ),
+        c("capex", "decimal", "Bought hardware and build-out, less salvage", "currency"),
+        c("usage", "decimal", "Rented hours, tokens or requests", "currency"),
+        c("energy", "decimal", "Energy", "currency"),
+        c("opex", "decimal", "Space, staff, support, connectivity", "currency"),
+        c("egress", "decimal", "Data transfer", "currency"),
+        c("migration", "decimal", "One-off cost of moving there", "currency"),
+        c("monthly_cost", "decimal", "cost_36m without capex and migration, per month", "currency"),
+        c("currency", "text", "Currency"),
+    ),
+)

@@ -1,0 +1,177 @@
+"""Tables of results: what a unit costs, training runs, models over their life."""
+
+from __future__ import annotations
+
+from models.tables.base import Table, c, n
+
+UNIT_COST_DAILY = Table(
+    "marts.unit_cost_daily",
+    "What one workload's work cost per unit on one day, on one basis.",
+    ("day", "workload", "model", "team", "tier", "basis", "currency"),
+    (
+        n("day", "date", "Day"),
+        n("workload", "text", "Workload"),
+        c("model", "text", "Served model; NULL where several share the workload's cost"),
+        n("team", "text", "Team"),
+        n("tier", "text", "cloud, api, onprem, edge"),
+        n("basis", "text", "full (idle and fixed cost included) or marginal (what one more unit costs)"),
+        n("currency", "text", "Currency; XXX where cost is NULL"),
+        c("inferences", "double", "Inferences"),
+        c("failed", "double", "Requests aborted or in error; NULL where not reported"),
+        c("tokens_in", "double", "Prompt tokens, cached ones included", "tokens"),
+        c(
+            "tokens_cached",
+            "double",
+            "Prompt tokens answered from a cache; NULL where not reported",
+            "tokens",
+        ),
+        c("tokens_out", "double", "Generated tokens", "tokens"),
+        c(
+            "cost",
+            "decimal",
+            "Cost of the workload that day on this basis; NULL where no charge names its work",
+            "currency",
+        ),
+        c("cost_per_1m_inferences", "decimal", "1e6 x cost / inferences; NULL for none", "currency"),
+        c(
+            "cost_per_1m_tokens",
+            "decimal",
+            "1e6 x cost / (tokens_in + tokens_out); NULL for none",
+            "currency",
+        ),
+        c(
+            "cost_per_1m_tokens_in",
+            "decimal",
+            "Cost of 1M prompt tokens that no cache answered, by the weights of kinds; NULL where they are unknown",
+            "currency",
+        ),
+        c("cost_per_1m_tokens_cached", "decimal", "The same of tokens answered from a cache", "currency"),
+        c("cost_per_1m_tokens_out", "decimal", "The same of generated tokens", "currency"),
+        c("gpu_hours_used", "double", "Used hours of owned and of rented GPUs; NULL where unknown", "GPU-h"),
+        c("cost_per_gpu_hour_used", "decimal", "cost / gpu_hours_used; NULL for none", "currency"),
+        c("energy_kwh", "double", "Energy of the workload, before PUE; NULL where not measured", "kWh"),
+        c("kwh_per_1m_tokens", "double", "1e6 x energy_kwh / tokens; NULL for none", "kWh"),
+        c("p50_ms", "double", "Median latency from summed histogram buckets", "ms"),
+        c("p95_ms", "double", "95th percentile", "ms"),
+        c("p99_ms", "double", "99th percentile", "ms"),
+        c(
+            "request_success",
+            "double",
+            "inferences / (inferences + failed); NULL where one is unknown",
+            "0-1",
+        ),
+        c(
+            "uptime",
+            "double",
+            "Part of the day in which some replica reported; of edge devices, hours online / hours of the day; NULL "
+            "for managed APIs",
+            "0-1",
+        ),
+    ),
+)
+
+TRAINING_RUNS = Table(
+    "marts.training_runs",
+    "What one training run cost on one tier, of the runs in `training_runs`.",
+    ("run_id", "team", "tier", "currency"),
+    (
+        n("run_id", "text", "Run"),
+        n("workload", "text", "Workload it is part of"),
+        c("model", "text", "What was trained"),
+        n("team", "text", "Team that pays; `untagged` where no charge of the workload falls into the run"),
+        n("tier", "text", "cloud, api, onprem, edge; `unknown` where no charge falls into the run"),
+        n("started_at", "timestamp", "First instant, UTC"),
+        n("ended_at", "timestamp", "Last instant, UTC"),
+        n("hours", "double", "Wall-clock hours of the run", "h"),
+        c("epochs", "double", "Passes over the data; NULL where not declared"),
+        c("hours_per_epoch", "double", "hours / epochs", "h"),
+        c("gpu_hours", "double", "Hours of owned GPUs held; NULL where not measured", "GPU-h"),
+        c("energy_kwh", "double", "Energy of owned GPUs, before PUE; NULL where not measured", "kWh"),
+        c(
+            "cost",
+            "decimal",
+            "Its part of the workload's cost; NULL where no charge falls into it",
+            "currency",
+        ),
+        c("cost_per_epoch", "decimal", "cost / epochs", "currency"),
+        n("currency", "text", "Currency; XXX where cost is NULL"),
+        n("method", "text", "gpu_hours (measured hours of cards), time (wall-clock share), none"),
+    ),
+)
+
+RUN_ENERGY = Table(
+    "marts.run_energy",
+    "The energy of one run of `training_runs`, by what one power meter read between its start and its end.",
+    ("run_id", "source", "meter"),
+    (
+        n("run_id", "text", "Run"),
+        n("workload", "text", "Workload it is part of"),
+        c("model", "text", "What was trained or run"),
+        n("started_at", "timestamp", "First instant, UTC"),
+        n("ended_at", "timestamp", "Last instant, UTC"),
+        n("duration_s", "double", "Wall-clock length", "s"),
+        c("source", "text", "Source of the readings; NULL where no meter read inside the run"),
+        c("site", "text", "Site of the meter"),
+        c("meter", "text", "Meter; several of one run are never added, since they may see the same watts"),
+        c("node", "text", "Host behind the meter"),
+        n("method", "text", "window_mean (mean of the readings inside x duration_s), none"),
+        n("readings", "int", "Readings over 0 W strictly between start and end"),
+        n(
+            "readings_dropped",
+            "int",
+            "Readings there of 0 W or less, over 1 MW, or without a number: left out of the mean",
+        ),
+        c(
+            "longest_gap_s",
+            "double",
+            "Longest time in the run without a reading: what the mean had to stand for",
+            "s",
+        ),
+        c("mean_w", "double", "Mean of the readings; NULL for none", "W"),
+        c("energy_kwh", "double", "mean_w x duration_s / 3.6e6, before PUE; NULL for no reading", "kWh"),
+        c("epochs", "double", "Passes over the data; NULL where not declared"),
+        c("tokens", "double", "Tokens processed; NULL where not declared", "tokens"),
+        c("samples", "double", "Samples processed; NULL where not declared"),
+        c("kwh_per_epoch", "double", "energy_kwh / epochs", "kWh"),
+        c("kwh_per_1m_tokens", "double", "1e6 x energy_kwh / tokens", "kWh"),
+        c("kwh_per_1m_samples", "double", "1e6 x energy_kwh / samples", "kWh"),
+    ),
+)
+
+MODEL_COST_MONTHLY = Table(
+    "marts.model_cost_monthly",
+    "What one model cost in one phase of its life and one month; all rows together are the month's chargeback.",
+    ("month", "model", "phase", "tier", "currency"),
+    (
+        n("month", "date", "First day of the billing month"),
+        n("model", "text", "Key of `models`; `unassigned` for charges that no entry names"),
+        n("phase", "text", "development, training, serving, other, by workload_type"),
+        n("tier", "text", "cloud, api, onprem, edge"),
+        n("currency", "text", "Currency"),
+        n("cost", "decimal", "effective_cost", "currency"),
+        n("cost_to_date", "decimal", "The same since the first month with charges", "currency"),
+    ),
+)
+
+AI_COST_RATIO = Table(
+    "marts.ai_cost_ratio",
+    "What AI cost of what the organisation earned, by month, in its currency.",
+    ("month",),
+    (
+        n("month", "date", "First day of the month"),
+        c(
+            "cost",
+            "decimal",
+            "converted_cost of the billing month; NULL where a part has no rate",
+            "organisation's currency",
+        ),
+        n("unconverted_rows", "int", "Charges of the month for which no exchange rate is known"),
+        c(
+            "revenue",
+            "decimal",
+            "Revenue of the month; NULL where none or no rate is known",
+            "organisation's currency",
+        ),
+        c("ratio", "double", "cost / revenue; NULL where one is unknown", "0-1"),
+    ),
+)

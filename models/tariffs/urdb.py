@@ -1,0 +1,266 @@
+"""A rate of OpenEI's Utility Rate Database (URDB, version 7 of its API) as a tariff of ours.
+
+Whatever of a rate changes the bill and cannot be said by `models.tariffs.settings.Tariff` is refused, never left out.
+A charge of 0 or an empty list is no charge. Fields that only say whom the rate is for are passed over.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from models.money import SCALE
+from models.tariffs.urdb_windows import window, windows_of
+
+ABOUT = frozenset({
+    "label", "uri", "name", "utility", "eiaid", "eia", "sector", "description", "source",
+    "sourceparent", "approved", "is_default", "supersedes", "supercedes", "revisions", "latest_update",
+    "basicinformationcomments", "energycomments", "demandcomments", "voltagecategory", "voltageminimum",
+    "voltagemaximum", "phasewiring", "peakkwcapacitymin", "peakkwcapacitymax", "peakkwcapacityhistory",
+    "peakkwhusagemin", "peakkwhusagemax", "peakkwhusagehistory", "minchargeunits", "coincidentrateunit",
+    "coincidentrateschedule", "lookbackmonths",
+})  # fmt: skip
+"""What a rate is and whom it is for; units and schedules of charges that are refused themselves."""
+
+READ = frozenset({
+    "energyratestructure", "energyweekdayschedule", "energyweekendschedule", "fueladjustmentsmonthly",
+    "demandratestructure", "demandweekdayschedule", "demandweekendschedule", "flatdemandstructure",
+    "flatdemandmonths", "fixedchargefirstmeter", "fixedchargeunits", "fixedmonthlycharge",
+    "demandunits", "demandrateunit", "flatdemandunit", "demandwindow", "servicetype", "country",
+    "startdate", "enddate",
+})  # fmt: skip
+
+REFUSED = {
+    "mincharge": "a minimum bill cannot be said",
+    "minmonthlycharge": "a minimum bill cannot be said",
+    "annualmincharge": "a minimum bill cannot be said",
+    "fixedchargeeaaddl": "a charge for each further meter cannot be said; if the site has one meter, say so by `without`",
+    "demandratchetpercentage": "which months a ratchet looks back on is not said here; write the tariff out, with `ratchet`",
+    "lookbackpercent": "a look-back cannot be said; write the tariff out, with `ratchet`",
+    "lookbackrange": "a look-back cannot be said; write the tariff out, with `ratchet`",
+    "demandreactivepowercharge": "reactive power is not measured",
+    "coincidentratestructure": "the hour of the grid's peak is not known",
+    "usenetmetering": "energy that is fed in is not measured; if the site feeds nothing in, say so by `without`",
+    "dgrules": "energy that is fed in is not measured; if the site feeds nothing in, say so by `without`",
+    "energyattrs": "prices in free text cannot be read; if they are none, say so by `without`",
+    "demandattrs": "prices in free text cannot be read; if they are none, say so by `without`",
+    "fixedattrs": "prices in free text cannot be read; if they are none, say so by `without`",
+}
+"""Field -> why it is refused."""
+
+
+class UnsupportedRateError(ValueError):
+    """A rate cannot be said as a tariff of ours; `problems` are all the reasons, each with field and value."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+def pick(document: Any, label: str | None = None) -> Mapping[str, Any]:
+    """The one rate of a response of the API, or of a file with one rate.
+
+    Args:
+        document: The parsed JSON.
+        label: The rate's `label`, needed where there are several.
+
+    Raises:
+        UnsupportedRateError: There is none, or it is not clear which is meant.
+    """
+    items = document.get("items", [document]) if isinstance(document, Mapping) else document
+    rates = [r for r in items if isinstance(r, Mapping)] if isinstance(items, list) else []
+    found = [r for r in rates if label is None or r.get("label") == label]
+    if len(found) == 1:
+        return found[0]
+    there = ", ".join(str(r.get("label")) for r in rates) or "none"
+    msg = f"{len(found)} rates match label {label!r}; name one in `label`; there are: {there}"
+    raise UnsupportedRateError([msg])
+
+
+def tariff(rate: Mapping[str, Any]) -> dict[str, Any]:
+    """A rate in the form of `models.tariffs.settings.Tariff`, not yet validated.
+
+    Prices are rate + adj (+ the month's fuel adjustment). Hours are wall time of the site. Validity is from startdate to
+    enddate, both days included.
+
+    Args:
+        rate: One rate, numbers as int or Decimal.
+
+    Returns:
+        energy, demand, customer_month, and valid_from and valid_to where the rate has them.
+
+    Raises:
+        UnsupportedRateError: Something of it cannot be said; all such things are named.
+    """
+    problems = [
+        f"{key} ({str(value)[:60]}): {REFUSED.get(key.lower(), 'this field is not known')}"
+        for key, value in rate.items()
+        if not _nothing(value) and key.lower() not in ABOUT | READ
+    ]
+    problems += _scope(rate)
+    result: dict[str, Any] = {}
+    try:
+        result["customer_month"] = _fixed(rate, problems)
+        result["energy"] = list(_energy(rate, problems))
+        result["demand"] = [*_demand(rate, problems), *_flat_demand(rate, problems)]
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        problems.append(f"its structures and schedules do not fit together ({error!r})")
+    if problems:
+        raise UnsupportedRateError(problems)
+    for ours, theirs in (("valid_from", "startdate"), ("valid_to", "enddate")):
+        if rate.get(theirs):
+            result[ours] = datetime.fromtimestamp(int(rate[theirs]), UTC).date()
+    return result
+
+
+def without(rate: Mapping[str, Any], fields: Sequence[str]) -> Mapping[str, Any]:
+    """The rate without fields that somebody has said do not matter; `sell` is one of every tier of energy.
+
+    Raises:
+        UnsupportedRateError: The rate has no such field, or it is one of those that a tariff is made of.
+    """
+    wrong = [f for f in fields if f != "sell" and (f not in rate or f.lower() in READ)]
+    if wrong:
+        msg = f"`without` names {', '.join(wrong)}; it may name what this rate has and a tariff cannot say, such as {', '.join(REFUSED)}, sell"
+        raise UnsupportedRateError([msg])
+    left = {k: v for k, v in rate.items() if k not in fields}
+    if "sell" in fields:
+        tiers = rate.get("energyratestructure") or []
+        left["energyratestructure"] = [
+            [{k: v for k, v in tier.items() if k != "sell"} for tier in period] for period in tiers
+        ]
+    return left
+
+
+def _nothing(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(_nothing(v) for v in value)
+    return value in (None, "", 0, False)
+
+
+def _scope(rate: Mapping[str, Any]) -> Iterator[str]:
+    if rate.get("country", "USA") not in ("USA", ""):
+        yield f"country ({rate['country']}): amounts are taken as US dollars, so only USA is read"
+    if rate.get("servicetype", "Bundled") not in ("Bundled", ""):
+        yield f"servicetype ({rate['servicetype']}): the rate is a part of the bill; only Bundled is the whole"
+    for structure, unit in (
+        ("demandratestructure", "demandrateunit"),
+        ("flatdemandstructure", "flatdemandunit"),
+    ):
+        if _nothing(rate.get(structure)):
+            continue
+        for key in (unit, "demandunits"):
+            if rate.get(key, "kW") != "kW":
+                yield f"{key} ({rate[key]}): only kW of a month can be billed"
+        if rate.get("demandwindow", 15) != 15:
+            yield f"demandwindow ({rate['demandwindow']}): demand is billed by quarters of an hour, 15"
+
+
+def _fixed(rate: Mapping[str, Any], problems: list[str]) -> Decimal:
+    first, unit = rate.get("fixedchargefirstmeter") or 0, rate.get("fixedchargeunits", "$/month")
+    if first and unit != "$/month":
+        problems.append(f"fixedchargeunits ({unit}): only $/month can be said")
+    return _money(first) + _money(rate.get("fixedmonthlycharge") or 0)
+
+
+def _energy(rate: Mapping[str, Any], problems: list[str]) -> Iterator[dict[str, Any]]:
+    structure = rate.get("energyratestructure") or []
+    if not structure:
+        problems.append("energyratestructure: it is missing, and with it the price of energy")
+        return
+    windows = windows_of(rate, "energy", len(structure), problems)
+    fuel = [_money(v or 0) for v in rate.get("fueladjustmentsmonthly") or [0] * 12]
+    if len(fuel) != 12:
+        problems.append(f"fueladjustmentsmonthly: it has {len(fuel)} months, not 12")
+        return
+    for period, tiers in enumerate(structure):
+        problems += _tier_problems(f"energyratestructure period {period}", tiers, rate, period)
+        bounds = [Decimal(0), *(_money(t.get("max") or 0) for t in tiers[:-1])]
+        for of, months in windows[period].items():
+            by_fuel: dict[Decimal, list[int]] = defaultdict(list)
+            for month in months:
+                by_fuel[fuel[month - 1]].append(month)
+            for extra, those in by_fuel.items():
+                for above, tier in zip(bounds, tiers, strict=True):
+                    price = _price(tier) + extra
+                    if price < 0:
+                        problems.append(
+                            f"energyratestructure period {period}: a price of {price} cannot be said"
+                        )
+                    yield {**window(of, those), "price": price, "above_kwh": above}
+
+
+def _tier_problems(
+    where: str, tiers: Sequence[Mapping[str, Any]], rate: Mapping[str, Any], period: int
+) -> Iterator[str]:
+    limits = [t.get("max") for t in tiers]
+    if not tiers or None in limits[:-1] or limits[-1] is not None:
+        yield f"{where}: each tier but the last must have `max`, and the last must not; they are {limits}"
+    elif not all(a < b for a, b in pairwise(Decimal(str(m)) for m in (0, *limits[:-1]))):
+        yield f"{where}: tiers must ascend; they are {limits[:-1]}"
+    for tier in tiers:
+        if tier.get("unit", "kWh") != "kWh":
+            yield f"{where}: unit ({tier['unit']}): only tiers in kWh of a month can be said"
+        if not _nothing(tier.get("sell")):
+            yield f"{where}: sell ({tier['sell']}): {REFUSED['usenetmetering']}"
+        unknown = sorted(set(tier) - {"max", "unit", "rate", "adj", "sell"})
+        if unknown:
+            yield f"{where}: {', '.join(unknown)} is not known"
+    if len(tiers) > 1:
+        both = zip(rate["energyweekdayschedule"], rate["energyweekendschedule"], strict=True)
+        mixed = [m for m, (a, b) in enumerate(both, 1) if period in {*a, *b} and len({*a, *b}) > 1]
+        if mixed:
+            yield f"{where}: tiers beside other periods in months {mixed}: which kWh fill them is not said"
+
+
+def _demand(rate: Mapping[str, Any], problems: list[str]) -> Iterator[dict[str, Any]]:
+    structure = rate.get("demandratestructure") or []
+    if _nothing([[_price(t) for t in tiers] for tiers in structure]):
+        return
+    windows = windows_of(rate, "demand", len(structure), problems)
+    for period, tiers in enumerate(structure):
+        price = _only_tier(f"demandratestructure period {period}", tiers, problems)
+        when = [window(of, months) for of, months in windows[period].items()]
+        if price and when:
+            yield {"name": f"time-of-use demand {period}", "price": price, "when": when}
+
+
+def _flat_demand(rate: Mapping[str, Any], problems: list[str]) -> Iterator[dict[str, Any]]:
+    structure = rate.get("flatdemandstructure") or []
+    if _nothing([[_price(t) for t in tiers] for tiers in structure]):
+        return
+    of_months = rate.get("flatdemandmonths") or []
+    if len(of_months) != 12 or not all(0 <= p < len(structure) for p in of_months):
+        problems.append(
+            f"flatdemandmonths ({of_months}): must name one of {len(structure)} periods for 12 months"
+        )
+        return
+    for period, tiers in enumerate(structure):
+        price = _only_tier(f"flatdemandstructure period {period}", tiers, problems)
+        months = [m for m, p in enumerate(of_months, 1) if p == period]
+        if price and months:
+            yield {"name": f"monthly demand {period}", "price": price, "when": [{"months": months}]}
+
+
+def _only_tier(where: str, tiers: Sequence[Mapping[str, Any]], problems: list[str]) -> Decimal:
+    if len(tiers) != 1 or tiers[0].get("max") is not None:
+        problems.append(f"{where}: tiers of demand cannot be said")
+    unknown = sorted({k for t in tiers for k in t} - {"max", "unit", "rate", "adj"})
+    if unknown:
+        problems.append(f"{where}: {', '.join(unknown)} is not known")
+    price = _price(tiers[0]) if tiers else Decimal(0)
+    if price < 0:
+        problems.append(f"{where}: a price of {price} cannot be said")
+    return price
+
+
+def _price(tier: Mapping[str, Any]) -> Decimal:
+    return _money(tier.get("rate") or 0) + _money(tier.get("adj") or 0)
+
+
+def _money(value: Any) -> Decimal:
+    return round(Decimal(str(value)), SCALE)

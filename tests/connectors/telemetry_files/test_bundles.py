@@ -1,0 +1,133 @@
+"""What is added up while it is read gives the same hours as samples put in order one by one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from connectors.telemetry_files import hours
+from connectors.telemetry_files.bundles import bundles_sql
+from pipelines.engines.duckdb import DuckDBEngine
+from tests.connectors.telemetry_files.samples import GPU, card, load, minutes, table, write
+
+KEY = ["hour", "gpu", "mig_id", "namespace", "pod", "team", "workload", "node"]
+FAULTS = (
+    "gap",
+    "reset",
+    "jump",
+    "glitch",
+    "change",
+    "overlap",
+    "blind",
+    "absurd",
+    "twice",
+    "nowhere",
+    "young",
+    "late",
+)
+
+
+def one_by_one(samples: str, *args: Any, **more: Any) -> str:
+    return f"SELECT * REPLACE (FALSE AS regular) FROM ({bundles_sql(samples, *args, **more)})"
+
+
+def site(seed: int, faults: list[tuple[str, int]], phase_s: float, *, counter: bool) -> list[dict[str, Any]]:
+    """Nine hours of three cards and one of two instances, each fault on a card from a minute on."""
+    random = Random(seed)
+    rows: list[dict[str, Any]] = []
+    for number, instances in enumerate([(None,), (None,), (None,), ("1", "2")]):
+        total = 4e12 + random.random() * 1e12
+        mine = [f for k, f in enumerate(faults) if k % 4 == number]
+        if any(f == "young" for f, _ in mine):
+            total = 0.0
+        for minute, ts in enumerate(minutes("2026-10-03 10:00", 540)):
+            past = {f for f, at in mine if minute >= at}
+            now = {f for f, at in mine if minute == at}
+            watts = 200 + random.random() * 300
+            total = 5e6 if "reset" in now else total + watts * 60_000
+            total += (3e12 if "jump" in now else 0) - (2e6 if "glitch" in now else 0)
+            if any(at <= minute < at + 17 for f, at in mine if f == "gap"):
+                continue
+            for mig in instances:
+                row = card(
+                    ts + timedelta(seconds=phase_s + (20 if "late" in now else 0)), total, gpu=f"GPU-{number}"
+                )
+                row |= {
+                    "mig_id": mig,
+                    "mig_profile": mig and "3g.40gb",
+                    "utilisation": random.random(),
+                    "power_w": watts,
+                }
+                row["pod"] = f"pod-{number}-{mig}" + ("-next" if "change" in past else "")
+                if "blind" in past:
+                    row["utilisation"] = None
+                if "absurd" in now:
+                    row["utilisation"] = 1.7
+                if "nowhere" in now:
+                    row["node"] = None
+                if not counter:
+                    del row["energy_mj"]
+                rows.append(row)
+                if now & {"twice", "overlap"}:
+                    rows.append(row | ({"pod": "another"} if "overlap" in now else {}))
+    random.shuffle(rows)
+    return rows
+
+
+def found(folder: Path, zone: str) -> tuple[pl.DataFrame, pl.DataFrame, list[int]]:
+    """Hours, findings, and rows read of each day."""
+    items = load(folder, zone)
+    issues = pl.concat([i.issues for i in items]).drop("value")
+    return table(items, GPU).sort(KEY), issues.sort(pl.all()), [i.rows_read for i in items]
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    faults=st.lists(st.tuples(st.sampled_from(FAULTS), st.integers(0, 539)), max_size=8),
+    zone=st.sampled_from(["UTC", "Asia/Kolkata", "Australia/Lord_Howe"]),
+    phase_s=st.sampled_from([0, 17.25, 30, 59.5]),
+    counter=st.booleans(),
+)
+def test_bundles_change_nothing(
+    seed: int, faults: list[tuple[str, int]], zone: str, phase_s: float, counter: bool
+) -> None:
+    rows = site(seed, faults, phase_s, counter=counter)
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        write(Path(folder), "gpu/1.parquet", rows)
+        added_up = found(Path(folder), zone)
+        patch.setattr(hours, "bundles_sql", one_by_one)
+        in_order = found(Path(folder), zone)
+    assert_frame_equal(added_up[0], in_order[0], rel_tol=1e-9, abs_tol=1e-9)
+    assert_frame_equal(added_up[1], in_order[1])
+    assert added_up[2] == in_order[2]
+
+
+@pytest.mark.parametrize("counter", [True, False])
+def test_only_what_is_odd_is_put_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counter: bool
+) -> None:
+    """A change of holder and a gap within an hour are regular; a value of 170 % makes its hour odd, and both beside it."""
+    seen: list[pl.DataFrame] = []
+
+    def keep(engine: DuckDBEngine, sql: str) -> pl.DataFrame:
+        if "points" in sql:
+            seen.append(query(engine, "SELECT gpu, ts FROM samples"))
+        return query(engine, sql)
+
+    query = DuckDBEngine.query
+    monkeypatch.setattr(DuckDBEngine, "query", keep)
+    faults = [("change", 100), ("gap", 300), ("absurd", 250)]
+    write(tmp_path, "gpu/1.parquet", site(1, faults, 17.25, counter=counter))
+    (item,) = load(tmp_path)
+    assert item.rows_read == 5 * 540 - 17
+    hours_of = seen[0].group_by("gpu").agg(pl.len(), pl.col("ts").dt.hour().unique().sort())
+    assert hours_of.rows() == [("GPU-2", 180, [13, 14, 15])]
