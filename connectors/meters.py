@@ -26,6 +26,9 @@ the processor alone."""
 
 METHODS = tuple(SCOPES)
 
+METER = "COALESCE(meter, node, run_id)"
+"""SQL: a meter in a file; without a name it is called after its node, or after the run that its log is of."""
+
 
 def with_counts(meters: pl.DataFrame, order: Sequence[str] = METHODS) -> pl.DataFrame:
     """Adds `scope` and `counts`: whether a meter stands for its node.

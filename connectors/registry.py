@@ -17,6 +17,7 @@ KINDS: dict[str, str] = {
     "prometheus": "connectors.prometheus.reader:PrometheusReader",
     "telemetry_files": "connectors.telemetry_files.reader:TelemetryFilesReader",
     "edge_files": "connectors.edge.reader:EdgeFilesReader",
+    "edge_prometheus": "connectors.edge.series_reader:EdgePrometheusReader",
     "litellm": "connectors.llm.litellm:LiteLLMReader",
     "openai": "connectors.llm.openai:OpenAIReader",
 }

@@ -20,6 +20,7 @@ GRAIN: dict[str, Literal["month", "day"]] = {
     "prometheus": "day",
     "telemetry_files": "day",
     "edge_files": "day",
+    "edge_prometheus": "day",
     "litellm": "day",
     "openai": "day",
 }

@@ -27,6 +27,19 @@ def is_sample() -> str:
     return f"(rule IS NULL OR rule NOT IN ({', '.join(map(literal, SET_ASIDE))}))"
 
 
+def power_sql(logs: str) -> str:
+    """SQL: the readings of power of devices, for `connectors.run_power`; several of one moment are their mean.
+
+    Args:
+        logs: As in `log_days_sql`.
+    """
+    nothing = "CAST(NULL AS VARCHAR)"
+    return (
+        f"(SELECT device AS node, {nothing} AS meter, {nothing} AS run_id, ts, AVG(power_w) AS power_w "
+        f"FROM {logs} WHERE {is_sample()} GROUP BY device, ts)"
+    )
+
+
 def log_days_sql(
     samples: str, bounds: Mapping[date, tuple[datetime, datetime]], max_step_us: int, bridge_us: int
 ) -> str:

@@ -20,12 +20,15 @@ from connectors.base import Engine
 from connectors.edge.clocks import set_aside
 from connectors.edge.days import edge_daily_sql, reports_sql
 from connectors.edge.files import Logs, log_samples, read_lines
-from connectors.edge.log_days import completed, is_sample, log_days_sql
+from connectors.edge.log_days import completed, is_sample, log_days_sql, power_sql
 from connectors.edge.logs import SAMPLES
 from connectors.objects import Store
+from connectors.run_power import run_power_sql
 from connectors.sql import literals
 from connectors.telemetry import day_bounds, day_of
 from connectors.telemetry_index import Indexed, days
+from models.config import TrainingRun
+from models.tables import EDGE_DAILY, RUN_POWER_DAILY, Table
 
 MICROSECOND = timedelta(microseconds=1)
 REPORTS = pl.Schema({"file": pl.String(), "number": pl.UInt32(), "line": pl.String()})
@@ -42,20 +45,24 @@ is in the next one, too."""
 
 @dataclass(frozen=True)
 class Steps:
-    """How reports and samples follow each other: the longest steps that are no gap, the longest silence, zones."""
+    """How reports and samples follow each other: the longest steps that are no gap, the longest silence, zones.
+
+    `runs` are those whose power is added up.
+    """
 
     report: timedelta
     log: timedelta
     bridge: timedelta
     zone: ZoneInfo
     logs: Logs
+    runs: Sequence[TrainingRun] = ()
 
 
 @dataclass(frozen=True)
 class Days:
-    """What a pass found: `telemetry.edge_daily` without source and site; by local day lines seen and findings."""
+    """What a pass found: tables without source and site; by local day lines seen and findings."""
 
-    frame: pl.DataFrame
+    frames: Mapping[Table, pl.DataFrame]
     rows_read: Mapping[date, int]
     findings: Mapping[date, Sequence[Mapping[str, Any]]]
 
@@ -97,6 +104,9 @@ def read_days(
             steps.report // MICROSECOND, steps.bridge // MICROSECOND,
         )
     )  # fmt: skip
+    frames: dict[Table, pl.DataFrame] = {}
+    if steps.runs:
+        frames[RUN_POWER_DAILY] = engine.query(run_power_sql(power_sql("logs"), steps.runs, steps.zone))
     logged = engine.query(log_days_sql("logs", naive, steps.log // MICROSECOND, steps.bridge // MICROSECOND))
     wrong = engine.query(
         "SELECT file, rule, rule_key, COUNT(*) AS rows, MIN(number) AS number, arg_min(line, number) AS raw FROM ("
@@ -125,7 +135,8 @@ def read_days(
                 "location": f"{store.uri(row['file'])}:{row['number']}", "raw": row["raw"] and row["raw"][:500],
             }
         )  # fmt: skip
-    return Days(_finish(completed(reported, logged), bounds), rows, findings)
+    frames[EDGE_DAILY] = finish(completed(reported, logged), bounds)
+    return Days(frames, rows, findings)
 
 
 def _unfold(
@@ -152,7 +163,8 @@ def _unfold(
     return reports, logs
 
 
-def _finish(frame: pl.DataFrame, bounds: Mapping[date, tuple[datetime, datetime]]) -> pl.DataFrame:
+def finish(frame: pl.DataFrame, bounds: Mapping[date, tuple[datetime, datetime]]) -> pl.DataFrame:
+    """Adds coverage and latency_buckets (JSON) to days that have online_hours, bounds and counts."""
     hours = {day: (b - a).total_seconds() / 3600 for day, (a, b) in bounds.items()}
     texts = [
         None if names is None else json.dumps(dict(zip(names, counts, strict=True)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -22,10 +23,10 @@ from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceO
 from connectors.edge.files import Logs, is_data, scan
 from connectors.edge.passes import Steps, read_days
 from connectors.objects import LocationOptions, open_store
+from connectors.run_power import overlapping, windows
 from connectors.telemetry import MAX_STEP, QUARTER_S, day_bounds, fingerprint, issues, site_of, write_days
 from connectors.telemetry_index import Indexed, days, index, settings, within
 from models.config import TimeZone
-from models.tables import EDGE_DAILY
 
 VERSION = "edge_files-4"
 """Changes whenever the same files would give other facts."""
@@ -105,9 +106,12 @@ class EdgeFilesReader:
             if day > window.day:
                 continue
             start, end = day_bounds(day, self.zone)
-            objects = tuple(f.object for f in within(files, start - self.bridge, end + self.step))
+            of_day = within(files, start - self.bridge, end + self.step)
+            objects = tuple(f.object for f in of_day)
             came = {o.key: horizons.get(o.key) for o in objects}
-            found.append(Slice(day, "day", fingerprint(VERSION, options | came, objects), objects))
+            logs = any(not f.layout.isdigit() for f in of_day)
+            seen = options | came | (windows(self.context.runs, (start, end)) if logs else {})
+            found.append(Slice(day, "day", fingerprint(VERSION, seen, objects), objects))
         return found
 
     def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
@@ -128,16 +132,13 @@ class EdgeFilesReader:
         for first in range(0, len(wanted), BATCH_DAYS):
             by_day = {s.period: s for s in wanted[first : first + BATCH_DAYS]}
             objects = sorted({o for s in by_day.values() for o in s.objects}, key=lambda o: o.key)
-            found = read_days(
-                self.store,
-                [known[o] for o in objects],
-                _horizons(files),
-                self.steps,
-                work=work,
-                engine=engine,
-            )
-            frame = found.frame.with_columns(source=pl.lit(self.context.name), site=pl.lit(self.options.site))
-            for day, facts, rows in write_days({EDGE_DAILY: frame}, by_day, work):
+            ends = (day_bounds(min(by_day), self.zone)[0], day_bounds(max(by_day), self.zone)[1])
+            steps = replace(self.steps, runs=overlapping(self.context.runs, *ends))
+            of_pass = [known[o] for o in objects]
+            found = read_days(self.store, of_pass, _horizons(files), steps, work=work, engine=engine)
+            place = {"source": pl.lit(self.context.name), "site": pl.lit(self.options.site)}
+            frames = {table: frame.with_columns(**place) for table, frame in found.frames.items()}
+            for day, facts, rows in write_days(frames, by_day, work):
                 wrong = issues(found.findings.get(day, []))
                 yield Loaded(by_day[day], facts, found.rows_read.get(day, 0), rows, issues=wrong)
 

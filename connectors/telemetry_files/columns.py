@@ -121,9 +121,6 @@ INFERENCE = (
 DATASETS: Mapping[str, Sequence[Column]] = {"gpu": GPU, "inference": INFERENCE, "power": POWER}
 """Kind of samples -> their columns, `ts` aside."""
 
-METER = "COALESCE(meter, node, run_id)"
-"""SQL: a power meter; without a name it is called after its node, or after the run that its log is of."""
-
 REQUIRED: Mapping[str, Sequence[Sequence[str]]] = {
     "gpu": (("node",), ("gpu",)),
     "power": (("node", "meter", "run_id"), ("power_w", "energy_kwh_total")),

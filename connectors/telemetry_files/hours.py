@@ -18,18 +18,18 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.base import Engine, SourceError
-from connectors.meters import with_counts
+from connectors.meters import METER, with_counts
 from connectors.objects import Store
+from connectors.run_power import run_power_sql
 from connectors.sql import literal
 from connectors.steps import UTC_CLOCK, Clock
 from connectors.telemetry import MAX_STEP, day_of, local_day
 from connectors.telemetry_files.bundles import bundles_sql, points_sql, single_sql
-from connectors.telemetry_files.columns import DATASETS, METER, has, samples_sql, scan_sql
+from connectors.telemetry_files.columns import DATASETS, has, samples_sql, scan_sql
 from connectors.telemetry_files.files import Logs, log_rows, parse_layout
 from connectors.telemetry_files.gpu import gpu_hourly_sql, implausible_sql
 from connectors.telemetry_files.inference import inference_hourly_sql
 from connectors.telemetry_files.power import power_hourly_sql
-from connectors.telemetry_files.runs import run_power_sql
 from connectors.telemetry_index import Indexed
 from models.config import TrainingRun
 from models.tables import GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY, RUN_POWER_DAILY, Table

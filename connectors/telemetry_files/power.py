@@ -6,10 +6,10 @@ mean power of a quarter of an hour, by which demand is billed, is known where sa
 
 from __future__ import annotations
 
-from connectors.meters import METHODS
+from connectors.meters import METER, METHODS
 from connectors.sql import literal
 from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps
-from connectors.telemetry_files.columns import MAX_METER_KW, METER
+from connectors.telemetry_files.columns import MAX_METER_KW
 
 
 def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:

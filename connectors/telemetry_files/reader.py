@@ -17,10 +17,10 @@ from pydantic import Field
 
 from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
 from connectors.objects import LocationOptions, open_store
+from connectors.run_power import overlapping, windows
 from connectors.telemetry import MAX_STEP, day_bounds, fingerprint, issues, site_of, write_days
 from connectors.telemetry_files.files import Logs, is_data, parse_layout, scan
 from connectors.telemetry_files.hours import Steps, read_hours
-from connectors.telemetry_files.runs import overlapping
 from connectors.telemetry_index import Indexed, days, index, settings, within
 from models.config import TimeZone
 
@@ -86,13 +86,6 @@ class TelemetryFilesReader:
         start, end = day_bounds(day, self.zone)
         return within(files, start - self.bridge, end + self.bridge)
 
-    def _windows(self, files: Sequence[Indexed], day: date) -> dict[str, list[str]]:
-        """The runs of a day whose power is added up: what of them changes the facts of the day."""
-        runs = overlapping(self.context.runs, *day_bounds(day, self.zone))
-        if not runs or not any(parse_layout(f.layout)[0] == "power" for f in files):
-            return {}
-        return {"runs": [f"{r.run_id}/{r.measured_by}/{r.started_at}/{r.ended_at}" for r in runs]}
-
     def slices(self, window: Window) -> Sequence[Slice]:
         """The local days with samples. Of files not seen before the timestamps are read, of others nothing.
 
@@ -106,7 +99,8 @@ class TelemetryFilesReader:
             if day <= window.day:
                 of_day = self._files_of(files, day)
                 objects = tuple(f.object for f in of_day)
-                seen = options | self._windows(of_day, day)
+                power = any(parse_layout(f.layout)[0] == "power" for f in of_day)
+                seen = options | (windows(self.context.runs, day_bounds(day, self.zone)) if power else {})
                 found.append(Slice(day, "day", fingerprint(VERSION, seen, objects), objects))
         return found
 

@@ -18,6 +18,7 @@ SNAPSHOT = {
     "aws_cur2": "month",
     "azure_export": "month",
     "edge_files": "day",
+    "edge_prometheus": "day",
     "focus": "month",
     "gcp_billing_export": "month",
     "litellm": "day",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import polars as pl
 import pytest
 
 from connectors.base import SourceError
-from tests.connectors.edge.test_reader import load, reader, report, rows, write
+from connectors.edge.reader import EdgeFilesReader
+from models.config import TrainingRun
+from pipelines.engines.duckdb import DuckDBEngine
+from tests.connectors.edge.test_reader import WINDOW, load, reader, report, rows, write
 
 ORIN_NX = (
     "RAM 3162/7620MB (lfb 4x2MB) SWAP 0/3810MB (cached 0MB) CPU [1%@729,0%@729,off,off] GR3D_FREQ {gpu} "
@@ -265,3 +269,29 @@ def test_days_do_not_depend_on_the_other_days_of_a_pass(tmp_path: Path) -> None:
     alone = rows(load(tmp_path, days=[date(2026, 9, 2)], log_interval_s=60))
     assert whole.filter(pl.col("day") == date(2026, 9, 2)).equals(alone)
     assert alone["log_hours"].to_list() == [24.0]
+
+
+def test_a_run_on_a_device_has_the_readings_of_its_log(tmp_path: Path) -> None:
+    """Readings at :01 ... :09 of 1 to 9 W are inside, without that of -398 mW: 45 - 5 W in 8; 1 to 10 lie at the ends."""
+    values = [(1000 * (n or 1), "10%") for n in range(11)]
+    values[5] = (-398, "10%")
+    log(tmp_path, "orin.log", AGX_XAVIER, "2026-09-01T10:00", values, step_s=1)
+    log(tmp_path, "other.log", AGX_XAVIER, "2026-09-01T10:00", values, step_s=1)
+    made = reader(tmp_path, log_interval_s=1)
+    run = TrainingRun.model_validate(
+        {
+            "run_id": "r",
+            "workload": "bench",
+            "started_at": "2026-09-01T10:00:00Z",
+            "ended_at": "2026-09-01T10:00:10Z",
+        }
+        | {"meter": "orin"}
+    )
+    source = EdgeFilesReader(made.options, replace(made.context, runs=(run,)))
+    with DuckDBEngine() as engine:
+        (item,) = source.load(source.slices(WINDOW), tmp_path, engine)
+    (row,) = pl.read_parquet(item.facts["telemetry.run_power_daily"]).iter_rows(named=True)
+    # the other rails are 0.2 + 0.8 + 0 + 0.1 + 1.9 = 3 W
+    assert (row["meter"], row["node"], row["readings"], row["readings_dropped"]) == ("orin", "orin", 8, 1)
+    assert row["sum_w"] == pytest.approx(40 + 8 * 3)
+    assert [s.fingerprint for s in source.slices(WINDOW)] != [s.fingerprint for s in made.slices(WINDOW)]

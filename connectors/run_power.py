@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from connectors.meters import METER
 from connectors.sql import literal
-from connectors.telemetry_files.columns import METER
 from models.config import TrainingRun
 
 
@@ -22,24 +22,30 @@ def overlapping(runs: Sequence[TrainingRun], start: datetime, end: datetime) -> 
     return sorted((r for r in runs if r.started_at < end and r.ended_at > start), key=lambda r: r.run_id)
 
 
+def windows(runs: Sequence[TrainingRun], day: tuple[datetime, datetime]) -> dict[str, list[str]]:
+    """What of the runs of a day changes its facts, for its fingerprint; nothing for a day without runs."""
+    found = [f"{r.run_id}/{r.measured_by}/{r.started_at}/{r.ended_at}" for r in overlapping(runs, *day)]
+    return {"runs": found} if found else {}
+
+
 def run_power_sql(samples: str, runs: Sequence[TrainingRun], zone: ZoneInfo) -> str:
     """SQL: what each meter read inside each run, by local day.
 
     Args:
-        samples: Relation of `samples_sql("power", ...)`.
+        samples: Relation with meter, node, run_id, ts (UTC) and power_w.
         runs: One run or more.
         zone: Time zone of the days.
 
     Returns:
         The columns of `telemetry.run_power_daily` without source and site.
     """
-    windows = ", ".join(
+    given = ", ".join(
         f"({literal(r.run_id)}, {literal(r.measured_by)}, {_utc(r.started_at)}, {_utc(r.ended_at)})"
         for r in runs
     )
     day = f"CAST(ts AT TIME ZONE 'UTC' AT TIME ZONE {literal(zone.key)} AS DATE)"
     return f"""
-        WITH windows AS (SELECT * FROM (VALUES {windows}) AS w(run_id, measured_by, opens, closes)
+        WITH windows AS (SELECT * FROM (VALUES {given}) AS w(run_id, measured_by, opens, closes)
         ), moments AS (
             SELECT COALESCE(run_id, meter, node) AS measured_by, {METER} AS meter, ts, power_w IS NULL AS dropped,
                    MAX(node) AS node, MAX(power_w) AS power_w
