@@ -298,7 +298,7 @@ def bench(
     case: Annotated[
         list[str] | None,
         typer.Option(
-            help="load, reduce, pandas, unchanged, redelivery, memory or gpu; may be repeated; all if absent."
+            help="load, reduce, pandas, unchanged, redelivery, memory, gpu or edge; may be repeated; all if absent."
         ),
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Times each is measured; the least counts.")] = 1,

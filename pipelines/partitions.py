@@ -20,6 +20,8 @@ GRAIN: dict[str, Literal["month", "day"]] = {
     "prometheus": "day",
     "telemetry_files": "day",
     "edge_files": "day",
+    "edge_prometheus": "day",
+    "cloudwatch": "day",
     "litellm": "day",
     "openai": "day",
 }

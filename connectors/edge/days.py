@@ -1,7 +1,7 @@
 """Reports of edge devices to `telemetry.edge_daily`, in SQL.
 
 Rules:
-- A report counts once: the first of each (device_id, boot_id, seq), by time, then file; the others are duplicates. One
+- A report counts once: the first of each (device_id, boot_id, seq), by file, then line; the others are duplicates. One
   whose counter differs is none: the sequence was used again.
 - What a report says of its time holds unless its sequence contradicts it (`clocks.py`), or it is before `CLOCK_SET`.
 - Counters count since the device started: an increment belongs to the local day of the later report. A new `boot_id`
@@ -119,17 +119,24 @@ def edge_daily_sql(
     return f"""
         WITH placed AS (
             SELECT r.{", r.".join(("file", "device_id", "boot_id", "ts", *COUNTERS, "buckets", *carried))}, c.day, c.closes,
-                   buckets['+Inf'] AS bucket_count, inferences_total IS NOT DISTINCT FROM LAG(inferences_total) OVER same AS again
-            FROM {reports} AS r JOIN {calendar(bounds)} ON r.ts >= c.opens AND r.ts < c.closes WHERE wrong IS NULL
-            WINDOW same AS (PARTITION BY device_id, boot_id, seq ORDER BY ts, r.rowid)
+                   f.id IS NULL AS again
+            FROM {reports} AS r JOIN {calendar(bounds)} ON r.ts >= c.opens AND r.ts < c.closes
+            LEFT JOIN (
+                SELECT MIN(rowid) AS id FROM {reports} WHERE wrong IS NULL GROUP BY device_id, boot_id, seq, inferences_total
+            ) AS f ON f.id = r.rowid
+            WHERE wrong IS NULL
         ), centres AS (SELECT file, mode(day) AS centre FROM placed GROUP BY file
         ), horizons AS (SELECT * FROM (VALUES {files}) AS h(file, horizon)
+        ), kinds AS (
+            SELECT device_id, p.day, {", ".join(carried)}, MAX(ts) AS ts, COUNT(*) AS lines, COUNT(*) FILTER (NOT again) AS messages,
+                   COUNT(*) FILTER (NOT again AND (horizon >= p.closes OR (p.ts < horizon AND p.day < centre))) AS late_messages
+            FROM placed AS p JOIN centres USING (file) LEFT JOIN horizons USING (file) GROUP BY ALL
         ), messages AS (
-            SELECT device_id, p.day, COUNT(*) FILTER (NOT again) AS messages, COUNT(*) FILTER (again) AS duplicates,
-                   COUNT(*) FILTER (NOT again AND (horizon >= p.closes OR (p.ts < horizon AND p.day < centre))) AS late_messages,
-                   {", ".join(f"arg_max({c}, ts) FILTER (NOT again) AS {c}" for c in carried)}
-            FROM placed AS p JOIN centres USING (file) LEFT JOIN horizons USING (file) GROUP BY device_id, p.day
-        ), points AS (SELECT device_id, boot_id, ts, {", ".join(counters)}, buckets, day FROM placed WHERE NOT again
+            SELECT device_id, day, SUM(messages) AS messages, SUM(lines - messages) AS duplicates, SUM(late_messages) AS late_messages,
+                   {", ".join(f"arg_max({c}, ts) AS {c}" for c in carried)}
+            FROM kinds GROUP BY device_id, day
+        ), points AS (
+            SELECT device_id, boot_id, ts, {", ".join(COUNTERS)}, buckets['+Inf'] AS bucket_count, buckets, day FROM placed WHERE NOT again
         ), segments AS ({counter_segments("points", series, counters, bridge_us, life="boot_id")}
         ), counted AS ({counter_increments("segments", series, counters, "day", {"told": "COUNT(*) FILTER (NOT fresh)"})}
         ), sums AS (

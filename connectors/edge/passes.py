@@ -135,7 +135,7 @@ def read_days(
                 "location": f"{store.uri(row['file'])}:{row['number']}", "raw": row["raw"] and row["raw"][:500],
             }
         )  # fmt: skip
-    frames[EDGE_DAILY] = _finish(completed(reported, logged), bounds)
+    frames[EDGE_DAILY] = finish(completed(reported, logged), bounds)
     return Days(frames, rows, findings)
 
 
@@ -163,7 +163,8 @@ def _unfold(
     return reports, logs
 
 
-def _finish(frame: pl.DataFrame, bounds: Mapping[date, tuple[datetime, datetime]]) -> pl.DataFrame:
+def finish(frame: pl.DataFrame, bounds: Mapping[date, tuple[datetime, datetime]]) -> pl.DataFrame:
+    """Adds coverage and latency_buckets (JSON) to days that have online_hours, bounds and counts."""
     hours = {day: (b - a).total_seconds() / 3600 for day, (a, b) in bounds.items()}
     texts = [
         None if names is None else json.dumps(dict(zip(names, counts, strict=True)))

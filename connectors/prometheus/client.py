@@ -136,6 +136,18 @@ class Client:
             {"hour": "at"}
         )
 
+    def series(self, selector: str, time: datetime) -> list[dict[str, Any]]:
+        """Series with all their labels (`metric`) and samples (`values`: seconds since 1970, value as text).
+
+        Args:
+            selector: Series over a range that ends at `time`.
+            time: The instant, with a zone.
+
+        Raises:
+            SourceError: There is no answer.
+        """
+        return self._instant(selector, time)
+
     def _instant(self, query: str, time: datetime) -> list[dict[str, Any]]:
         try:
             return self._ask(query, time, None, HOUR)

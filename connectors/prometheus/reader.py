@@ -18,9 +18,10 @@ from connectors.prometheus.gpu import ENERGY, UUIDS
 from connectors.prometheus.hours import Scrapes, read_hours
 from connectors.prometheus.options import Options
 from connectors.prometheus.question import Question, spans
+from connectors.prometheus.server_options import HOW_TO_REACH
 from connectors.telemetry import day_bounds, fingerprint, issues, site_of, write_days
 
-VERSION = "prometheus-8"
+VERSION = "prometheus-9"
 """Changes whenever the same series would give other facts."""
 
 CHUNK_DAYS = 7
@@ -68,10 +69,7 @@ class PrometheusReader:
         first = options.start or window.day - timedelta(days=DAYS_BACK)
         if window.only is not None and options.start is None:
             first = min(first, window.only[0])
-        settings = options.model_dump(
-            mode="json", exclude={"kind", "required", "start", "lateness_hours", "headers", "username", "password",
-                                  "bearer_token", "ca_file", "cert_file", "key_file", "http_method", "timeout_s"},
-        )  # fmt: skip
+        settings = options.model_dump(mode="json", exclude=set(HOW_TO_REACH))
         found = []
         day = first
         while day <= window.day:

@@ -269,8 +269,12 @@ EDGE_DAILY = Table(
         c("gpu_utilisation", "double", "Mean utilisation of the GPU by its log; NULL without one", "0-1"),
         c("log_hours", "double", "Hours covered by logs of power and utilisation; NULL without one", "h"),
         n("messages", "int", "Distinct reports and lines of logs"),
-        n("duplicates", "int", "Reports and lines received again"),
-        n("late_messages", "int", "Reports that arrived after the day ended"),
+        c("duplicates", "int", "Reports and lines received again; NULL where the source does not tell"),
+        c(
+            "late_messages",
+            "int",
+            "Reports that arrived after the day ended; NULL where the source does not tell",
+        ),
         c("latency_buckets", "json", "Cumulative latency histogram: upper bound in seconds -> inferences"),
     ),
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipelines.bench import samples, ways
+from pipelines.bench import devices, samples, ways
 from pipelines.bench.generate import SEPTEMBER
 from pipelines.bench.measure import Measured, measured
 
@@ -287,6 +287,34 @@ def _gpu_figures(costs: Costs) -> Figures:
     ]
 
 
+def _edge(bench: Bench) -> dict[str, Measured]:
+    """Reports of as many devices for 30 days as give `rows`, twenty at least, and then those that come late."""
+    count = max(20, round(bench.rows / devices.DEVICE_LINES))
+    root = bench.folder / "fleet"
+    if not (root / ".done").exists():
+        bench.report(f"generating reports: {count:,} devices, 30 days")
+        shutil.rmtree(root, ignore_errors=True)
+        measured(devices.write_fleet, root, count)
+        (root / ".done").touch()
+    data = bench.fresh()
+    first = measured(devices.to_days, root, "first", count, data, {})
+    late = measured(devices.to_days, root, "all", count, data, first.result["fingerprints"])
+    for way in (first, late):
+        _same("device days that are not the truth", 0, way.result["differences"])
+    _same("days", devices.DAYS, first.result["days"])
+    return {"to days": first, "late files": late}
+
+
+def _edge_figures(costs: Costs) -> Figures:
+    first, late = costs.values()
+    return [
+        ("wall time of to days", first.wall_s, "s", 60.0),
+        ("wall time of late files", late.wall_s, "s", 60.0),
+        ("peak memory of to days", first.peak_mb, "MB", 2500.0),
+        ("peak memory of late files", late.peak_mb, "MB", 2500.0),
+    ]
+
+
 CASES: dict[str, tuple[Callable[[Bench], dict[str, Measured]], Callable[[Costs], Figures]]] = {
     "load": (lambda bench: _ours(bench, reduce=False), _against_copy("load")),
     "reduce": (lambda bench: _ours(bench, reduce=True), _against_copy("load and reduce")),
@@ -295,5 +323,6 @@ CASES: dict[str, tuple[Callable[[Bench], dict[str, Measured]], Callable[[Costs],
     "redelivery": (_redelivery, _redelivery_figures),
     "memory": (_memory, _memory_figures),
     "gpu": (_gpu, _gpu_figures),
+    "edge": (_edge, _edge_figures),
 }
 """Name -> how it is measured, and its figures: the fields of `Figure` after the case."""

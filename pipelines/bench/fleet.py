@@ -2,7 +2,8 @@
 
 A device reports every fifteen minutes, and is offline for 12 of each 60 hours: three times in five it keeps its reports
 and delivers them one to five days late, else they are lost while it counts on, or it is off and starts anew. Lines
-come twice, in any order, some a day later again. Devices restart, counters fall without a word, clocks are wrong: not
+come twice, in any order, some a day later again. Devices restart, counters fall without a word (where two
+reports show it: else nobody can know), clocks are wrong: not
 yet set after a start, or days off for one report. A twentieth is silent for some days, a twentieth from then on.
 
 What the reports mean is `connectors/edge/days.py`; nothing of it is used here.
@@ -72,7 +73,9 @@ class Fleet:
         for d, day in wanted.iter_rows():
             path = folder / (f"cam-{d:04d}/{day}.jsonl.gz" if by_device else f"{day}.jsonl.gz")
             path.parent.mkdir(exist_ok=True)
-            where = f"arrivals.arrival = DATE '{day}'" + (f" AND d = {d}" if by_device else "")
+            n = (day - self.plan.first).days
+            where = f"arrivals.arrival = DATE '{day}' AND reports.k BETWEEN {(n - LATE_DAYS - 2) * 96} AND {(n + 1) * 96}"
+            where += f" AND d = {d}" if by_device else ""
             self.engine.execute(
                 f"COPY (SELECT {LINE} AS line FROM arrivals JOIN reports USING (d, k) WHERE {where} ORDER BY hash(d, k, copy)) "
                 f"TO {literal(path)} ({form})"
@@ -152,7 +155,7 @@ def _reports_sql(plan: Plan) -> str:
                    1450 + {dice("energy", 2000)} AS mwh,
                    COALESCE(LAG(delivery) OVER {window} = 'off' OR (hour = 3 AND LAG(hour) OVER {window} = 2 AND {day_dice("boot", 25)} = 0),
                             FALSE) AS boots,
-                   hour = 12 AND LAG(hour) OVER {window} = 11 AND {day_dice("reset", 40)} = 0 AS resets
+                   delivery = 'sent' AND LAG(delivery) OVER {window} = 'sent' AND hour = 12 AND LAG(hour) OVER {window} = 11 AND {day_dice("reset", 40)} = 0 AS resets
             FROM local
         ), summed AS (
             SELECT *, {", ".join(f"CAST(SUM({sql}) OVER {window} AS BIGINT) AS all_{c}" for c, sql in sums.items())},

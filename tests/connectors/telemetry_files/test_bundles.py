@@ -131,3 +131,21 @@ def test_only_what_is_odd_is_put_in_order(
     assert item.rows_read == 5 * 540 - 17
     hours_of = seen[0].group_by("gpu").agg(pl.len(), pl.col("ts").dt.hour().unique().sort())
     assert hours_of.rows() == [("GPU-2", 180, [13, 14, 15])]
+
+
+def test_a_restart_is_not_hidden_between_the_ends_of_a_young_counter(tmp_path: Path) -> None:
+    """kWh 0.001, 0.009, 0.017, restart, 0.002, then 57 steps of 0.008: 0.016 + 0.002 + 0.456, not last less first."""
+    shown = [0.001, 0.009, 0.017, *(0.002 + 0.008 * n for n in range(58))]
+    times = minutes("2026-10-03 10:00", 61)
+    write(tmp_path, "gpu/1.parquet", [card(ts, kwh * 3.6e9) for ts, kwh in zip(times, shown, strict=True)])
+    assert table(load(tmp_path), GPU)["energy_kwh"].sum() == pytest.approx(0.474)
+
+
+def test_a_jump_between_two_hours_is_not_believed(tmp_path: Path) -> None:
+    """100 W for two hours; between them the counter leaps by 833 kWh: that minute is taken from the gauge."""
+    times = minutes("2026-10-03 10:00", 121)
+    rows = [card(ts, 4e12 + n * 6e6 + (3e12 if n >= 60 else 0), power_w=100) for n, ts in enumerate(times)]
+    write(tmp_path, "gpu/1.parquet", rows)
+    (item,) = load(tmp_path)
+    assert table([item], GPU)["energy_kwh"].sum() == pytest.approx(0.2)
+    assert item.issues["rule"].to_list() == ["counter_implausible"]

@@ -1,0 +1,132 @@
+"""Series of edge devices in a Prometheus: how many samples there are by hour, and the samples themselves.
+
+What they mean is `series_days.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from connectors.edge.series_days import CARRIED
+from connectors.edge.series_options import Labels
+from connectors.prometheus.client import Client
+from connectors.prometheus.question import Question, Span
+from connectors.telemetry import HOUR
+
+CHUNK = 300_000
+"""Samples of one metric asked for at once, about."""
+
+NO_LABEL = "tierwise_no_such_label"
+"""No series has it: sums by it are of all series."""
+
+SAMPLES = pl.Schema(
+    {"kind": pl.String(), "device": pl.String(), "stream": pl.String(), "bound": pl.String()}
+    | {name: pl.String() for name in CARRIED}
+    | {"ts": pl.Datetime("us"), "value": pl.Float64()}
+)
+
+
+@dataclass(frozen=True)
+class Series:
+    """The series of one site's devices.
+
+    Attributes:
+        client: The server.
+        metrics: What is read (inferences, failed, energy, power, uptime, latency) -> name of the metric.
+        labels: Names of labels.
+        matchers: Label matchers of every series, without braces.
+    """
+
+    client: Client
+    metrics: Mapping[str, str]
+    labels: Labels
+    matchers: str
+
+    def counts(self, first: datetime, hours: int) -> dict[str, dict[datetime, int]]:
+        """Samples by metric and hour from `first` on; hours without samples are left out."""
+        spans = [
+            Span(first + k * HOUR, first + (min(k + 240, hours) - 1) * HOUR) for k in range(0, hours, 240)
+        ]
+        question = Question(self.client, spans, self.matchers)
+        found = {}
+        for kind, metric in self.metrics.items():
+            frame = question.ask(
+                f"count_over_time({question.counter(metric, self._named())})", (NO_LABEL,), "sum"
+            )
+            found[kind] = {
+                hour.replace(tzinfo=UTC): round(value)
+                for hour, value in frame.select("hour", "value").iter_rows()
+            }
+        return found
+
+    def write(self, first: datetime, hours: int, work: Path) -> list[Path]:
+        """Writes the samples of a time as Parquet in `SAMPLES`; those on a seam may be there twice."""
+        counts = self.counts(first, hours)
+        paths = [work / "samples-none.parquet"]
+        pl.DataFrame(schema=SAMPLES).write_parquet(paths[0])
+        for kind, metric in self.metrics.items():
+            for start, length in _chunks(first, hours, counts[kind]):
+                selector = Question(self.client, (), self.matchers).select(metric, self._named())
+                found = self.client.series(f"{selector}[{length * 3600}s]", start + length * HOUR)
+                if found:
+                    paths.append(work / f"samples-{len(paths)}.parquet")
+                    self._frame(kind, found).write_parquet(paths[-1], compression="lz4")
+        return paths
+
+    def _named(self) -> str:
+        return f'{self.labels.device}!=""'
+
+    def _frame(self, kind: str, found: list[dict[str, Any]]) -> pl.DataFrame:
+        names = self.labels
+        silent = {
+            "__name__",
+            names.site,
+            *names.ignored,
+            *(getattr(names, n) for n in CARRIED if n != "model"),
+        }
+        frames = []
+        for one in found:
+            about = one["metric"]
+            own = sorted((k, v) for k, v in about.items() if k not in silent)
+            texts = {
+                "kind": kind,
+                "device": about[names.device],
+                "stream": repr(own),
+                "bound": about.get("le"),
+                **{name: about.get(getattr(names, name)) or None for name in CARRIED},
+            }
+            seconds, values = zip(*one["values"], strict=True)
+            stamps = (pl.Series("ts", seconds, dtype=pl.Float64) * 1e6).round().cast(pl.Int64)
+            frames.append(
+                pl.DataFrame(
+                    {"ts": stamps.cast(pl.Datetime("us")), "value": pl.Series(values).cast(pl.Float64)}
+                )
+                .with_columns(pl.lit(text, dtype=pl.String).alias(name) for name, text in texts.items())
+                .select(SAMPLES.names())
+            )
+        return pl.concat(frames).filter(pl.col("value").is_finite())
+
+
+def _chunks(first: datetime, hours: int, counts: Mapping[datetime, int]) -> Iterator[tuple[datetime, int]]:
+    """Start and hours of pieces with about `CHUNK` samples; pieces without any are left out."""
+    start, length, total = first, 0, 0
+    for k in range(hours):
+        more = counts.get(first + k * HOUR, 0)
+        if length and total + more > CHUNK:
+            yield start, length
+            start, length, total = first + k * HOUR, 0, 0
+        length, total = length + 1, total + more
+    if total:
+        yield start, length
+
+
+def whole_hours(first: datetime, end: datetime) -> tuple[datetime, int]:
+    """The hours from the one that holds `first` to the one that holds the moment before `end`: start and number."""
+    start = first.replace(minute=0, second=0, microsecond=0)
+    return start, -(-(end - start) // timedelta(hours=1))

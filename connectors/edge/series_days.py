@@ -1,0 +1,130 @@
+"""Samples of edge devices' series to `telemetry.edge_daily`, in SQL.
+
+Rules, those of `days.py` as far as series can tell:
+- A counter's increment belongs to the local day of the later sample. A counter that falls began at 0; one of inferences
+  also where its uptime says that the device started since the sample before. A series' first sample within the bridge sets the base.
+- A device is online back from each sample (of any metric) to the one before, at most `MAX_STEP` report intervals.
+- Energy is the counter's; over a longer gap it is estimated. On days without the counter it is the gauge of power's:
+  trapezoids between samples that are no gap.
+- Models and workloads of a device have rows of their own; they share its hours and its energy by inferences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from connectors.edge.days import calendar
+from connectors.steps import counter_increments, counter_segments
+
+CARRIED = ("device_model", "model", "team", "project", "environment", "workload", "workload_type")
+SERIES = ("kind", "device", "stream")
+COUNTED = "('inferences', 'failed', 'latency')"
+"""Counters that the device's start sets to 0; a meter's may go on."""
+
+
+def series_days_sql(
+    samples: str,
+    bounds: Mapping[date, tuple[datetime, datetime]],
+    max_step_us: int,
+    bridge_us: int,
+    *,
+    kwh: float,
+    watts: float,
+) -> str:
+    """SQL: days of devices.
+
+    Args:
+        samples: Relation with the columns of `series.SAMPLES`.
+        bounds: Local day -> its first instant and the next day's, UTC without a zone.
+        max_step_us: A sample covers at most this.
+        bridge_us: A longer silence starts a series anew.
+        kwh: How many of the energy counter's unit are a kWh.
+        watts: How many of the power gauge's unit are a watt.
+
+    Returns:
+        The columns of `telemetry.edge_daily` without source, site and coverage, with `bounds` and `counts` (the
+        histogram) in place of latency_buckets.
+    """
+    same = " AND ".join(
+        f"{{0}}.{c} IS NOT DISTINCT FROM {{1}}.{c}" for c in ("device", "day", "model", "workload")
+    )
+    on = same.format
+    key = "device, day, model, workload"
+    carried = {c: f"arg_max({c}, ts)" for c in ("model", "workload", "bound")}
+    cut = "GREATEST({0}, c.opens), LEAST({1}, c.closes)"
+    return f"""
+        WITH starts AS (
+            SELECT device, ts - to_microseconds(CAST(value * 1e6 AS BIGINT)) AS started FROM (
+                SELECT *, LAG(value) OVER w AS before, date_diff('microsecond', LAG(ts) OVER w, ts) / 1e6 AS seconds
+                FROM (SELECT device, ts, MAX(value) AS value FROM {samples} WHERE kind = 'uptime' GROUP BY device, ts)
+                WINDOW w AS (PARTITION BY device ORDER BY ts)
+            ) WHERE value < before OR value < seconds
+        ), placed AS (
+            SELECT s.*, started, c.day FROM (
+                SELECT * EXCLUDE (value), MAX(value) AS value FROM {samples} GROUP BY ALL
+            ) AS s JOIN {calendar(bounds)} ON s.ts >= c.opens AND s.ts < c.closes
+            ASOF LEFT JOIN starts ON s.device = starts.device AND s.ts >= starts.started
+        ), counters AS (
+            SELECT * EXCLUDE (started), CASE WHEN kind IN {COUNTED} THEN CAST(started AS VARCHAR) END AS life,
+                   CAST(NULL AS MAP(VARCHAR, DOUBLE)) AS buckets
+            FROM placed WHERE kind NOT IN ('uptime', 'power')
+        ), segments AS ({counter_segments("counters", SERIES, ("value",), bridge_us, life="life")}
+        ), counted AS (
+            SELECT * FROM ({counter_increments("segments", SERIES, ("value",), "day", {"told": "COUNT(*) FILTER (NOT fresh)", **carried})})
+            WHERE told > 0
+        ), work AS (
+            SELECT {key}, SUM(value) FILTER (kind = 'inferences') AS inferences, SUM(value) FILTER (kind = 'failed') AS failed
+            FROM counted WHERE kind IN ('inferences', 'failed') GROUP BY {key}
+        ), gaps AS (
+            SELECT device, day, SUM(CASE WHEN restart THEN value ELSE value - before END) AS gap
+            FROM (SELECT *, LAG(value) OVER (PARTITION BY kind, device, stream ORDER BY ts) AS before FROM segments)
+            WHERE kind = 'energy' AND NOT fresh AND date_diff('microsecond', previous_ts, ts) > {max_step_us}
+            GROUP BY device, day
+        ), metered AS (
+            SELECT device, day, SUM(value) / {kwh} AS kwh, COALESCE(MAX(gap), 0) / {kwh} AS gap_kwh
+            FROM counted LEFT JOIN gaps USING (device, day) WHERE kind = 'energy' GROUP BY device, day
+        ), gauged AS (
+            SELECT device, c.day,
+                   SUM((value + before) / 2 * date_diff('microsecond', {cut.format("t0", "ts")})) / {watts} / 3.6e12 AS kwh
+            FROM (
+                SELECT device, ts, value, LAG(ts) OVER w AS t0, LAG(value) OVER w AS before FROM placed WHERE kind = 'power'
+                WINDOW w AS (PARTITION BY device, stream ORDER BY ts)
+            ) AS s JOIN {calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens
+            WHERE date_diff('microsecond', t0, ts) <= {max_step_us} GROUP BY device, c.day
+        ), moments AS (SELECT DISTINCT device, ts, day FROM placed
+        ), online AS (
+            SELECT device, c.day, SUM(date_diff('microsecond', {cut.format("t0", "ts")})) / 3.6e9 AS hours
+            FROM (
+                SELECT device, ts, GREATEST(previous_ts, ts - to_microseconds({max_step_us})) AS t0 FROM (
+                    SELECT *, LAG(ts) OVER (PARTITION BY device ORDER BY ts) AS previous_ts FROM moments
+                ) WHERE date_diff('microsecond', previous_ts, ts) <= {bridge_us}
+            ) AS s JOIN {calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens GROUP BY device, c.day
+        ), devices AS (
+            SELECT device, m.day, COALESCE(hours, 0) AS hours, COALESCE(metered.kwh - gap_kwh, gauged.kwh) AS kwh,
+                   COALESCE(gap_kwh, 0) AS gap_kwh
+            FROM (SELECT DISTINCT device, day FROM moments) AS m LEFT JOIN online USING (device, day)
+            LEFT JOIN metered USING (device, day) LEFT JOIN gauged USING (device, day)
+        ), labelled AS (
+            SELECT {key}, COUNT(DISTINCT ts) AS messages, {", ".join(f"arg_max({c}, ts) AS {c}" for c in CARRIED if c not in ("model", "workload"))}
+            FROM placed WHERE kind = 'inferences' GROUP BY {key}
+        ), shared AS (
+            SELECT d.device, d.day, d.hours, d.kwh, d.gap_kwh, l.* EXCLUDE (device, day), w.inferences, w.failed,
+                   SUM(w.inferences) OVER here AS total, COUNT(*) OVER here AS parts
+            FROM devices AS d LEFT JOIN labelled AS l ON l.device = d.device AND l.day = d.day
+            LEFT JOIN work AS w ON {on("w", "l")}
+            WINDOW here AS (PARTITION BY d.device, d.day)
+        ), bins AS (
+            SELECT {key}, CAST(REPLACE(bound, 'Inf', 'inf') AS DOUBLE) AS bound, SUM(value) AS requests
+            FROM counted WHERE kind = 'latency' AND TRY_CAST(REPLACE(bound, 'Inf', 'inf') AS DOUBLE) IS NOT NULL
+            GROUP BY {key}, CAST(REPLACE(bound, 'Inf', 'inf') AS DOUBLE)
+        ), histograms AS (
+            SELECT {key}, list(CASE WHEN isinf(bound) THEN '+Inf' ELSE format('{{:g}}', bound) END ORDER BY bound) AS bounds,
+                   list(requests ORDER BY bound) AS counts
+            FROM bins GROUP BY {key}
+        ), parts AS (
+            SELECT *, CASE WHEN total > 0 THEN COALESCE(inferences, 0) / total ELSE 1 / parts END AS part FROM shared
+        )
+        SELECT p.day, p.device, {", ".join(f"p.{c}" for c in CARRIED)}, inferences, failed, hours * part AS online_hours,
+               kwh * part AS energy_kwh, gap_kwh * part AS energy_estimated_kwh, COALESCE(messages, 0) AS messages, bounds, counts
+        FROM parts AS p LEFT JOIN histograms AS h ON {on("h", "p")}"""
