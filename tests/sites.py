@@ -47,6 +47,8 @@ class Plan:
         churn: The pods of node beta change.
         gap: Node gamma falls silent, and comes back.
         server_reset: A model server restarts.
+        begins: Telemetry begins.
+        ends: Telemetry ends; None with the fourth day.
     """
 
     zone: str = "Europe/Madrid"
@@ -57,6 +59,8 @@ class Plan:
     churn: float = 40 + 5 / 12
     gap: tuple[float, float] = (57.25, 60.25)
     server_reset: float = 35 + 2 / 3
+    begins: float = 0.0
+    ends: float | None = None
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -83,6 +87,23 @@ class Plan:
         """Local day -> its hours."""
         return {day: (self._midnight(i + 1) - self._midnight(i)) / 3600 for i, day in enumerate(self.days)}
 
+    def told(self, ts: float) -> bool:
+        """Whether there is telemetry of the minute that starts at a moment."""
+        return self.at(self.begins) <= ts and (self.ends is None or ts < self.at(self.ends))
+
+    def scraped(self, ts: float) -> bool:
+        """Whether there is a scrape in the minute that starts at a moment: one more than minutes that are told."""
+        return self.told(ts) or self.told(ts - 60)
+
+    @property
+    def seen_hours(self) -> dict[date, float]:
+        """Local day -> hours that a scrape stands for, each for a minute."""
+        minutes = (self.t0 + 60 * m for m in range(self.minutes))
+        seen: dict[date, float] = defaultdict(float)
+        for ts in minutes:
+            seen[self.day_of(ts)] += self.scraped(ts) / 60
+        return dict(seen)
+
     def at(self, hours: float) -> int:
         """A moment on a whole minute, seconds since 1970."""
         return self.t0 + round(hours * 60) * 60
@@ -90,6 +111,10 @@ class Plan:
     def day_of(self, epoch: float) -> date:
         """The local day of a moment."""
         return datetime.fromtimestamp(epoch, UTC).astimezone(ZoneInfo(self.zone)).date()
+
+    def end_of(self, day: date) -> int:
+        """The midnight after a local day, seconds since 1970."""
+        return self._midnight(self.days.index(day) + 1)
 
     def _midnight(self, day: int) -> int:
         local = datetime.combine(self.first + timedelta(days=day), datetime.min.time(), ZoneInfo(self.zone))
@@ -160,9 +185,11 @@ class Text:
 def _scrapes(
     plan: Plan, first: float, last: float, offset: int, *, silent: tuple[int, int] | None = None
 ) -> Iterator[int]:
-    """Scrapes in [first, last), one a minute, `offset` seconds past it."""
+    """Scrapes in [first, last), one a minute, `offset` seconds past it; one at the very end of telemetry too."""
     for minute in range(plan.minutes + 1):
         ts = plan.t0 + minute * 60 + offset
+        if not plan.scraped(ts - offset):
+            continue
         if first <= ts < last and not (silent and silent[0] <= ts < silent[1]):
             yield ts
 
@@ -179,6 +206,8 @@ def _card(plan: Plan, card: Card, rng: random.Random, text: Text, truth: Truth) 
         total.append(total[-1] + w * 60_000)
     for minute in range(plan.minutes):
         ts = plan.t0 + minute * 60
+        if not plan.told(ts):
+            continue
         kwh = watts[minute] / 60_000
         truth.kwh[card.name, plan.day_of(ts)] += kwh
         truth.used_hours[card.name, plan.day_of(ts)] += load[minute] / 60
@@ -214,7 +243,7 @@ def _card(plan: Plan, card: Card, rng: random.Random, text: Text, truth: Truth) 
             holders, [h[0] for h in holders[1:]] + [plan.t0 + plan.minutes * 60 + 60], strict=True
         ):
             for minute in range(plan.minutes):
-                if team and begin <= plan.t0 + minute * 60 < end:
+                if team and begin <= plan.t0 + minute * 60 < end and plan.scraped(plan.t0 + minute * 60):
                     truth.team_hours[team, plan.day_of(plan.t0 + minute * 60)] += 1 / 60
             for a, b in ((begin, min(end, plan.at(plan.rename))), (max(begin, plan.at(plan.rename)), end)):
                 host = {"Hostname" if a < plan.at(plan.rename) else "hostname": card.node}
@@ -291,9 +320,11 @@ def _server(plan: Plan, pod: str, rng: random.Random, text: Text, truth: Truth, 
     """A vLLM server: what it finished in each minute shows in the scrape at the end of the minute."""
     names = ("stop", "length", "abort", "prompt", "generation", "sum", *map(str, BOUNDS), "+Inf")
     counts = dict.fromkeys(names, 0.0)
-    series: dict[str, list[tuple[float, float]]] = {n: [(plan.t0, 0.0)] for n in names}
+    series: dict[str, list[tuple[float, float]]] = {n: [(plan.at(plan.begins), 0.0)] for n in names}
     for minute in range(plan.minutes):
         ts = plan.t0 + (minute + 1) * 60
+        if not plan.told(ts - 60):
+            continue
         if restarts and plan.t0 + minute * 60 == plan.at(plan.server_reset):
             counts = dict.fromkeys(names, 0.0)
         for _ in range(rng.randrange(4, 24)):
@@ -349,7 +380,7 @@ def write_site(path: Path, plan: Plan = MADRID) -> Truth:
             for ts in _scrapes(plan, plan.t0, plan.t0 + plan.minutes * 60 + 60, 0)
         )
         text.add("ipmi_dcmi_power_consumption_watts", labels, values)
-        for minute in range(plan.minutes):
+        for minute in (m for m in range(plan.minutes) if plan.told(plan.t0 + m * 60)):
             truth.kwh[f"bmc-{node}", plan.day_of(plan.t0 + minute * 60)] += watts[minute] / 60_000
     _pods(plan, text)
     _server(plan, "chat-0", rng, text, truth, restarts=True)

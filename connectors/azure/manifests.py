@@ -97,6 +97,7 @@ def current(store: Store, objects: Sequence[Object], datasets: Mapping[str, str]
     _refuse_same_scope(store, newest)
     of: dict[Object, str | None] = {}
     months: dict[Object, tuple[date, ...]] = {}
+    manifests: dict[Object, str] = {}
     waiting: dict[date, str] = {}
     for run in newest:
         blobs, reason = _blobs(store, run, keys)
@@ -105,8 +106,9 @@ def current(store: Store, objects: Sequence[Object], datasets: Mapping[str, str]
         waiting |= dict.fromkeys(run.months if reason else (), reason)
         of |= {blob: run.dataset or dataset_of_name(blob.key) for blob in blobs}
         months |= dict.fromkeys(blobs, run.months)
+        manifests |= dict.fromkeys(blobs, run.manifest)
     empty = {month for run in newest if not run.names and not run.not_ready for month in run.months}
-    return Current(of, Told(months, frozenset(empty), waiting))
+    return Current(of, Told(months, manifests, frozenset(empty), waiting))
 
 
 def _run(store: Store, key: str, datasets: Mapping[str, str]) -> Run:

@@ -56,8 +56,17 @@ class Exports:
     both: bool = False
 
 
-def _among(paths: Collection[str]) -> str:
-    return f"list_contains({literals(sorted(paths))}, __file)" if paths else "FALSE"
+def _among(paths: Collection[str], shape: Shape) -> str:
+    """SQL condition: a row's file is one of these. It names files only where a shape has others, too."""
+    mine = {str(file.path) for file in shape.files}
+    found = mine & {*paths}
+    return (
+        "FALSE"
+        if not found
+        else "TRUE"
+        if found == mine
+        else f"list_contains({literals(sorted(found))}, __file)"
+    )
 
 
 def _case(text: str, table: dict[str, tuple[str, ...]]) -> str:
@@ -132,7 +141,7 @@ def disagreement(shapes: Sequence[Shape], exports: Exports, month: date) -> str:
     for shape in shapes:
         f = Fields(shape)
         cost = f"TRY_CAST({f['Cost']} AS DECIMAL(36,12))"
-        signed = f"CASE WHEN {_among(exports.amortized)} THEN -{cost} ELSE {cost} END"
+        signed = f"CASE WHEN {_among(exports.amortized, shape)} THEN -{cost} ELSE {cost} END"
         mine = f"date_trunc('month', TRY_CAST({_start(f)} AS TIMESTAMP)) = DATE '{month}'"
         parts.append(
             f"SELECT {f['BillingCurrency']} AS currency, {signed} AS cost FROM {shape.scan} "
@@ -169,7 +178,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
     covered = f"({committed} AND {usage})"
     bought = _bought(f)
     number = f"TRY_CAST({cost} AS DECIMAL(38,12))"
-    actual, amortized = _among(exports.actual), _among(exports.amortized)
+    actual, amortized = _among(exports.actual, shape), _among(exports.amortized, shape)
     billed = f"CASE WHEN {covered} AND {number} IS NOT NULL AND NOT {actual} THEN '0' ELSE {cost} END"
     repeated = f"CASE WHEN {amortized} THEN NOT {committed} ELSE {covered} AND {number} = 0 END"
     start = _start(f)

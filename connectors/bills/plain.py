@@ -37,16 +37,24 @@ class Told:
 
     Attributes:
         months: File -> the months it was delivered for: a file without rows says that they are empty.
+        manifests: File -> the manifest that names it: the files of one delivery do not repeat each other.
         empty: Months that were delivered without a file.
         not_ready: Month -> why its delivery cannot be read yet.
     """
 
     months: Mapping[Object, tuple[date, ...]] = field(default_factory=dict)
+    manifests: Mapping[Object, str] = field(default_factory=dict)
     empty: frozenset[date] = frozenset()
     not_ready: Mapping[date, str] = field(default_factory=dict)
 
 
 NOTHING_TOLD = Told()
+
+
+def _one_delivery(objects: Sequence[Object], told: Told) -> dict[str, str]:
+    """The manifest that names all files of a month, where there is one such."""
+    found = {told.manifests.get(o, "") for o in objects}
+    return {"manifests": found.pop()} if len(found) == 1 and "" not in found else {}
 
 
 class PlainFiles:
@@ -133,7 +141,7 @@ class PlainFiles:
                 grain="month",
                 fingerprint=fingerprint(self._version, options, by_month[month]),
                 objects=tuple(by_month[month]),
-                detail={"note": "; ".join(notes)},
+                detail={"note": "; ".join(notes), **_one_delivery(by_month[month], told)},
                 not_ready=not_ready.get(month, ""),
             )
             for month in sorted({*by_month, *not_ready, *told.empty})

@@ -34,6 +34,7 @@ def counting(store: Store, objects: Sequence[Object]) -> tuple[list[Object], Tol
         delivered = exports(store, objects, None, lambda columns: "billedcost" in columns)
         told = Told(
             {o: (d.month,) for d in delivered for o in d.objects},
+            {o: d.manifest for d in delivered for o in d.objects},
             not_ready={d.month: d.not_ready for d in delivered if d.not_ready},
         )
         return _whole(store, objects, {*told.months}, "data exports"), told

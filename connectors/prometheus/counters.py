@@ -75,10 +75,14 @@ def counter_hours(values: pl.DataFrame, key: Sequence[str], grid: Grid, rises: R
     usual = (
         pl.col("inner") / (pl.col("length") - pl.col("missing")).clip(lower_bound=1e-9) * pl.col("tolerance")
     )
+    # samples may be missing after the first of this hour or before the last of the one before: then no time is between
+    usual = pl.max_horizontal(usual, usual.shift(1).over(over))
     gap = (pl.col("silent") > pl.col("tolerance")) & ~(pl.col("adjacent") & (pl.col("step") <= usual))
     rows = rows.with_columns(gap=gap.fill_null(value=False) & ~pl.col("asked"))
     beside = pl.col("gap") | pl.col("gap").shift(-1, fill_value=False).over(over) | pl.col("asked")
-    lacking = ~beside & (pl.col("missing") > pl.col("tolerance"))
+    # in its first and its last hour a counter was there for a part, and counted in that part
+    edge = pl.col("prev_hi").is_null() | (pl.col("index") == pl.col("index").max().over(over))
+    lacking = ~beside & ~edge & (pl.col("missing") > pl.col("tolerance"))
     rows = rows.with_columns(
         inside=pl.when(lacking).then(pl.col("inner") * pl.col("missing") / pl.col("length")).otherwise(0.0)
     )
@@ -88,7 +92,7 @@ def counter_hours(values: pl.DataFrame, key: Sequence[str], grid: Grid, rises: R
         .otherwise(pl.col("inner") - pl.col("inside") + pl.when("gap").then(0.0).otherwise("step"))
     )
     own = _to_the_end(own, over, grid)
-    parts = [own.select(*over, "hour", "measured", estimated="inside"), _spread(rows, over, hours)]
+    parts = [own.select(*over, "hour", "measured", estimated="inside"), _spread(rows, over, grid)]
     return pl.concat(parts).group_by(*over, "hour").agg(pl.col("measured", "estimated").sum())
 
 
@@ -119,13 +123,33 @@ def _to_the_end(rows: pl.DataFrame, key: list[str], grid: Grid) -> pl.DataFrame:
     )
 
 
-def _spread(rows: pl.DataFrame, key: list[str], hours: pl.DataFrame) -> pl.DataFrame:
-    """The energy of gaps over the hours without samples, by a rate that goes from that before to that after."""
-    rate = pl.when(pl.col("seen") >= 0.25).then(pl.col("inner") / pl.col("seen"))
+def _spread(rows: pl.DataFrame, key: list[str], grid: Grid) -> pl.DataFrame:
+    """The energy of gaps over the hours without samples, by a rate that goes from that before to that after.
+
+    A rate is that of the hour beside the gap, of which a part is seen, and of the full one beside that. n samples span
+    n - 1 intervals.
+    """
+    hours = grid.hours
+    rows = rows.with_columns(
+        rise=pl.when(~pl.col("asked")).then("inner"),
+        span=pl.when(~pl.col("asked")).then((pl.col("seen") - 1 / grid.expected).clip(lower_bound=0.0)),
+        far=~pl.col("adjacent"),
+    )
+
+    def rate(near: int, beyond: int, apart: pl.Expr) -> pl.Expr:
+        def both(name: str) -> pl.Expr:
+            more = pl.when(~apart).then(pl.col(name).shift(beyond).over(key)).fill_null(0.0)
+            return pl.col(name).shift(near).over(key).fill_null(0.0) + more
+
+        return pl.when(both("span") >= 0.25).then(both("rise") / both("span"))
+
+    # a gap that begins within an hour begins with its last sample, which stands for an interval
+    last = pl.when(pl.col("prev_missing") > 0.5 / grid.expected).then(1 / grid.expected).otherwise(0.0)
     at = (pl.col("slot") - pl.col("prev_index")) / (pl.col("index") - pl.col("prev_index"))
     return (
         rows.with_columns(
-            after=rate.backward_fill(limit=1).over(key), before=rate.forward_fill(limit=1).shift(1).over(key)
+            after=rate(0, -1, pl.col("far").shift(-1, fill_value=True).over(key)),
+            before=rate(1, 2, pl.col("far").shift(1, fill_value=True).over(key)),
         )
         .filter(pl.col("gap") & (pl.col("step") > 0))
         .with_columns(slot=pl.int_ranges(pl.col("prev_index"), pl.col("index") + 1))
@@ -135,7 +159,7 @@ def _spread(rows: pl.DataFrame, key: list[str], hours: pl.DataFrame) -> pl.DataF
             silent=pl.when(pl.col("slot") == pl.col("index"))
             .then("missing")
             .when(pl.col("slot") == pl.col("prev_index"))
-            .then("prev_missing")
+            .then(pl.col("prev_missing") + last)
             .otherwise("full"),
             rate=pl.coalesce("before", "after", 1.0)
             + (pl.coalesce("after", "before", 1.0) - pl.coalesce("before", "after", 1.0)) * at,

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from polars import selectors as cs
@@ -20,6 +21,7 @@ from connectors.parts import current_rows
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import FactStore, SliceFacts
 from pipelines.reduce import daily_costs
+from tests.connectors.bills.deliveries import FORMATS
 from tests.connectors.bills.helpers import CUR_ROW, WINDOW, cur, deliver, reader
 
 SEPTEMBER = date(2026, 9, 1)
@@ -51,8 +53,9 @@ def write_parquet(root: Path, rows: Rows) -> None:
 class Site:
     """A location and the facts read from it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, kind: str = "aws_cur") -> None:
         self.root = root
+        self.kind = kind
         self.bill = root / "bill"
         self.store = FactStore(root / "facts")
         self.current: SliceFacts | None = None
@@ -72,7 +75,7 @@ class Site:
     def load(self, *, afresh: bool = False) -> SliceFacts:
         """Reads the month as `pipelines.ingest` does."""
         shutil.rmtree(self.root / "cache", ignore_errors=True)
-        source = reader("aws_cur", self.bill, self.root)
+        source = reader(self.kind, self.bill, self.root)
         (item,) = source.slices(WINDOW)
         store = FactStore(self.root / "afresh") if afresh else self.store
         if afresh:
@@ -85,7 +88,7 @@ class Site:
                 (loaded,) = source.load([item], self.root / "work", engine)
             self.last = self.last if afresh else loaded
             found = store.commit(
-                "bills", "aws_cur", loaded, datetime(2026, 10, 1, tzinfo=UTC).replace(tzinfo=None)
+                "bills", self.kind, loaded, datetime(2026, 10, 1, tzinfo=UTC).replace(tzinfo=None)
             )
         if not afresh:
             self.current = found
@@ -222,6 +225,34 @@ def test_only_a_day_that_changed_is_read_and_the_files_outlive_the_version_they_
         assert not first.folder.exists()
         assert sum(r[0] for r in _costs(second)) == Decimal("308.5")
         assert daily_costs([second], {}, site.root / "reduced")["billed_cost"].sum() == Decimal("308.5")
+
+
+@pytest.mark.parametrize("name", ["azure, runs", "focus, data export"])
+def test_other_exports_with_a_manifest_are_read_by_day_too(name: str, tmp_path: Path) -> None:
+    """1 + ... + 10 = 55 on ten days in two files; then the third day costs 100: 55 - 3 + 100."""
+    form, costs = FORMATS[name], [f"{n}" for n in range(1, 11)]
+    site = Site(tmp_path, form.kind)
+    form.deliver(site.bill, "2026-09", costs, 1)
+    assert site.load().totals == {"USD": Decimal(55)}
+    form.deliver(site.bill, "2026-09", [*costs[:2], "100", *costs[3:]], 3)
+    second = site.load()
+    assert second.totals == {"USD": Decimal(152)}
+    (old, new) = second.parts(FOCUS)
+    assert (old.without, new.without) == ((date(2026, 9, 3),), ())
+    assert pl.read_parquet(new.file)["BilledCost"].to_list() == [Decimal(100)]
+    assert site.picture(second) == site.picture(site.load(afresh=True))
+
+
+def test_several_files_without_a_manifest_are_read_whole_since_they_may_repeat_each_other(
+    tmp_path: Path,
+) -> None:
+    form, costs = FORMATS["azure, plain"], [f"{n}" for n in range(1, 11)]
+    site = Site(tmp_path, form.kind)
+    for turn, third in ((1, "3"), (3, "100")):
+        form.deliver(site.bill, "2026-09", [*costs[:2], third, *costs[3:]], turn)
+        site.load()
+    assert site.last is not None
+    assert (site.last.kept, site.last.rows_loaded) == ((), 10)
 
 
 def _costs(facts: SliceFacts) -> list[tuple[Decimal]]:
