@@ -15,6 +15,7 @@ KINDS: dict[str, str] = {
     "oci_cost_report": "connectors.oci.reader:OciReader",
     "focus": "connectors.focus.reader:FocusReader",
     "prometheus": "connectors.prometheus.reader:PrometheusReader",
+    "cloudwatch": "connectors.cloudwatch.reader:CloudWatchReader",
     "telemetry_files": "connectors.telemetry_files.reader:TelemetryFilesReader",
     "edge_files": "connectors.edge.reader:EdgeFilesReader",
     "edge_prometheus": "connectors.edge.series_reader:EdgePrometheusReader",

@@ -21,6 +21,7 @@ GRAIN: dict[str, Literal["month", "day"]] = {
     "telemetry_files": "day",
     "edge_files": "day",
     "edge_prometheus": "day",
+    "cloudwatch": "day",
     "litellm": "day",
     "openai": "day",
 }

@@ -17,6 +17,7 @@ SNAPSHOT = {
     "aws_cur": "month",
     "aws_cur2": "month",
     "azure_export": "month",
+    "cloudwatch": "day",
     "edge_files": "day",
     "edge_prometheus": "day",
     "focus": "month",

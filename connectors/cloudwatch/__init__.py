@@ -1,0 +1,1 @@
+"""Amazon CloudWatch: requests and tokens of SageMaker endpoints and Bedrock models."""
