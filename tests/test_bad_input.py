@@ -176,7 +176,7 @@ def test_nothing_is_published_where_nothing_was(tmp_path: Path) -> None:
 def test_secrets_of_the_environment_are_not_shown_or_published(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("METRICS_URL", "http://reader:open-sesame@127.0.0.1:9")
+    monkeypatch.setenv("METRICS_URL", "http://127.0.0.1:9/open-sesame")
     source = '  dc1: {kind: prometheus, url: "${METRICS_URL}", site: dc1, token: "${METRICS_URL}"}\n'
     (site / "tierwise.yaml").write_text(small.CONFIG + source + SITE % "UTC")
     done = small.tierwise("run", "--config", site / "tierwise.yaml", *DATE)

@@ -32,7 +32,7 @@ TOLD = {"kwh": pl.col("energy_kwh") + pl.col("energy_estimated_kwh")}
 
 def plan(devices: int) -> Plan:
     """30 days of so many devices."""
-    return Plan(devices, DAYS)
+    return Plan(devices, DAYS, clock_sides=20_000)
 
 
 def write_fleet(root: Path, devices: int) -> Work:

@@ -23,7 +23,6 @@ from pipelines.engines.duckdb import DuckDBEngine
 
 STEP_S = 900
 LATE_DAYS = 5
-CLOCK_SIDES = 1000
 TEAMS = ("vision", "safety", "logistics")
 TRUTH = ("inferences", "failed", "kwh", "messages", "duplicates", "late_messages")
 
@@ -39,6 +38,7 @@ class Plan:
         zone: Time zone of the site.
         seed: Seed.
         silent: From and until which day (index) some devices are silent.
+        clock_sides: Of so many reports, two have a date that is wrong.
     """
 
     devices: int
@@ -47,6 +47,7 @@ class Plan:
     zone: str = "Asia/Kolkata"
     seed: int = 20260901
     silent: tuple[int, int] = (10, 20)
+    clock_sides: int = 1000
 
     @property
     def last(self) -> date:
@@ -170,8 +171,8 @@ def _reports_sql(plan: Plan) -> str:
         )
         SELECT d, k, 'cam-' || lpad(CAST(d AS VARCHAR), 4, '0') AS device, day, ts, delivery, boot, seq,
                CASE WHEN boot > 0 AND seq < 4 AND {dice("unset", 4, "d", "boot")} = 0 THEN TIMESTAMP '1970-01-01' + to_seconds(seq * {STEP_S})
-                    WHEN d % 20 NOT IN (7, 8) AND {dice("clock", CLOCK_SIDES)} < 2 AND n < {plan.days - 4} AND n > 2
-                    THEN ts + to_days(CASE WHEN {dice("clock", CLOCK_SIDES)} = 0 THEN -2 ELSE 3 END)
+                    WHEN d % 20 NOT IN (7, 8) AND {dice("clock", plan.clock_sides)} < 2 AND n < {plan.days - 4} AND n > 2
+                    THEN ts + to_days(CASE WHEN {dice("clock", plan.clock_sides)} = 0 THEN -2 ELSE 3 END)
                     ELSE ts END AS stamp,
                {", ".join(f"all_{c}, born_{c}, all_{c} - born_{c} + CASE WHEN life = 0 THEN {base} ELSE 0 END AS {c}" for c, base in (("work", "1200000 + d * 9001"), ("bad", "3000"), ("mwh", "5000000")))},
                CASE WHEN delivery = 'kept' THEN day + 1 + {dice("late", LATE_DAYS, "d", "block")} ELSE day END AS arrival

@@ -109,6 +109,27 @@ def prometheus(
 
 
 @contextlib.contextmanager
+def receiver(folder: Path, out_of_order: str) -> Iterator[str]:
+    """Starts an empty Prometheus that takes remote writes; yields its URL.
+
+    Args:
+        folder: Where it works.
+        out_of_order: How late samples may be (`out_of_order_time_window`).
+    """
+    (folder / "prometheus.yml").write_text(
+        f"storage: {{tsdb: {{out_of_order_time_window: {out_of_order}}}}}\n"
+    )
+    address = f"127.0.0.1:{free_port()}"
+    command: list[str | Path] = [
+        binaries() / "prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'tsdb'}",
+        "--storage.tsdb.retention.time=100y", f"--web.listen-address={address}", "--log.level=warn",
+        "--web.enable-remote-write-receiver",
+    ]  # fmt: skip
+    with _running(command, address, folder / "prometheus.log", "/-/ready"):
+        yield f"http://{address}"
+
+
+@contextlib.contextmanager
 def victoria_metrics(openmetrics: Path, folder: Path) -> Iterator[str]:
     """Starts a VictoriaMetrics that holds a file of series; yields its URL."""
     bin_ = unpacked("victoria-metrics", "victoria-metrics")
