@@ -11,12 +11,13 @@ from typing import ClassVar, Literal, cast
 from connectors.aws.manifests import SUFFIX, Delivery, deliveries
 from connectors.aws.mapping import is_moment, is_number, period_column, to_focus
 from connectors.aws.state import with_state
-from connectors.base import Context, Engine, Loaded, Object, Slice, SourceOptions, Window, require_ready
+from connectors.base import Context, Engine, Loaded, Object, Slice, SourceOptions, require_ready
 from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles, fingerprint
+from connectors.bills.reader import BillReader
 from connectors.bills.stage import Bill
-from connectors.objects import LocationOptions, open_store
+from connectors.objects import LocationOptions
 
 STATUS = "cost_and_usage_data_status.parquet"
 """What AWS puts beside Parquet reports for Athena: no bill."""
@@ -36,35 +37,18 @@ class Options(LocationOptions):
     tier: Literal["cloud", "api"] = "cloud"
 
 
-class CurReader:
+class CurReader(BillReader):
     """Legacy Cost and Usage Reports. A slice is a billing month, replaced whole by each new delivery."""
 
     Options: ClassVar[type[SourceOptions]] = Options
+    words = "AWS CUR"
     version: ClassVar[str] = "aws-cur-4"
     """Changes whenever the same file would give other facts."""
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
+        super().__init__(options, context)
         self.options = cast("Options", options)
-        self.context = context
-        self._store = open_store(self.options, context.base, context.cache)
-        self._plain = PlainFiles(self._store, context, self.version, period_column)
-
-    def check(self) -> str:
-        """Says what is there.
-
-        Raises:
-            SourceError: The location cannot be read, or a delivery is not complete.
-        """
-        return self._plain.describe(self._slices(), "AWS CUR")
-
-    def slices(self, window: Window) -> Sequence[Slice]:
-        """The billing months, from the top manifests alone; from the files where there is no manifest.
-
-        Raises:
-            SourceError: The location cannot be read, or a delivery of unknown month is damaged.
-        """
-        del window
-        return self._slices()
+        self._files = PlainFiles(self._store, context, self.version, period_column)
 
     def _slices(self) -> list[Slice]:
         delivered = self._deliveries(self._store.list())
@@ -82,8 +66,8 @@ class CurReader:
         return deliveries(self._store, objects, self.options.report)
 
     def _without_manifest(self) -> list[Slice]:
-        objects = [o for o in self._plain.objects() if not o.key.endswith(STATUS)]
-        return self._plain.slices(self.options.tier, note=WITHOUT_MANIFEST, objects=objects)
+        objects = [o for o in self._files.objects() if not o.key.endswith(STATUS)]
+        return self._files.slices(self.options.tier, note=WITHOUT_MANIFEST, objects=objects)
 
     def _slice(self, month: date, parts: Sequence[Delivery]) -> Slice:
         objects = sorted({o for d in parts for o in d.objects}, key=lambda o: o.key)
@@ -110,7 +94,7 @@ class CurReader:
                 yield with_state(loaded, engine)
         plain = [s for s in slices if "manifests" not in s.detail]
         if plain:
-            for loaded in load_bill(bill, plain, self._plain.open(plain), work, engine):
+            for loaded in load_bill(bill, plain, self._files.open(plain), work, engine):
                 yield with_state(loaded, engine)
 
     def _open(self, objects: Sequence[Object], month: date) -> list[BillFile]:

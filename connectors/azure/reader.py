@@ -24,16 +24,16 @@ from connectors.base import (
     Slice,
     SourceError,
     SourceOptions,
-    Window,
     require_ready,
 )
 from connectors.bills.dates import WORDS, remark
 from connectors.bills.files import BillFile, shapes
 from connectors.bills.load import load_bill
 from connectors.bills.plain import NOTHING_TOLD, PlainFiles
+from connectors.bills.reader import BillReader
 from connectors.bills.runs import refuse_runs
 from connectors.bills.stage import Bill
-from connectors.objects import LocationOptions, open_store
+from connectors.objects import LocationOptions
 
 VERSION = "azure-export-4"
 """Changes whenever the same file would give other facts."""
@@ -57,35 +57,18 @@ class Options(LocationOptions):
     tier: Literal["cloud", "api"] = "cloud"
 
 
-class AzureReader:
+class AzureReader(BillReader):
     """Cost exports. A slice is a billing month, replaced whole by each new run of the export."""
 
     Options: ClassVar[type[SourceOptions]] = Options
+    words = "Azure cost export"
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
+        super().__init__(options, context)
         self.options = cast("Options", options)
-        self.context = context
-        self._store = open_store(self.options, context.base, context.cache)
         self._files = PlainFiles(
             self._store, context, VERSION, period_columns, parse=parse_azure_month, prepare=ordered
         )
-
-    def check(self) -> str:
-        """Says what is there.
-
-        Raises:
-            SourceError: The location cannot be read, or a run is not complete.
-        """
-        return self._files.describe(self._slices(), "Azure cost export")
-
-    def slices(self, window: Window) -> Sequence[Slice]:
-        """The billing months. Files not seen before are looked into for their months; others are not read.
-
-        Raises:
-            SourceError: The location cannot be read, or a run is damaged or not complete.
-        """
-        del window
-        return self._slices()
 
     def _slices(self) -> list[Slice]:
         listed = self._store.list()

@@ -20,19 +20,19 @@ from connectors.base import (
     Slice,
     SourceError,
     SourceOptions,
-    Window,
 )
 from connectors.bills.dates import dated, remark
 from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles, fingerprint
+from connectors.bills.reader import BillReader
 from connectors.bills.runs import refuse_runs
 from connectors.bills.stage import Bill
 from connectors.focus.allocation import faults
 from connectors.focus.contracts import disagreements, load_contracts
 from connectors.focus.files import Datasets, counting
 from connectors.focus.mapping import is_moment, is_number, period_column, to_focus
-from connectors.objects import LocationOptions, open_store
+from connectors.objects import LocationOptions
 from models import tables
 
 VERSION = "focus-4"
@@ -56,15 +56,15 @@ class Options(LocationOptions):
 CONTRACTS = "ContractCommitment"
 
 
-class FocusReader:
+class FocusReader(BillReader):
     """FOCUS files. A slice is a billing month, over all files that hold rows of it."""
 
     Options: ClassVar[type[SourceOptions]] = Options
+    words = "FOCUS"
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
+        super().__init__(options, context)
         self.options = cast("Options", options)
-        self.context = context
-        self._store = open_store(self.options, context.base, context.cache)
         self._datasets = Datasets(self._store, context.cache / f"datasets-{context.name}.json")
         version = f"{VERSION}-{self.options.date_order or ''}"
         self._files = PlainFiles(self._store, context, version, period_column, prepare=self._dated)
@@ -73,23 +73,6 @@ class FocusReader:
         named = {c.lower(): c for c in bill.columns if is_moment(c)}
         period = [named[c] for c in ("billingperiodstart", "billingperiodend") if c in named]
         return dated(bill, self.options.date_order or "", list(named.values()), period)
-
-    def check(self) -> str:
-        """Says what is there.
-
-        Raises:
-            SourceError: The location cannot be read or holds nothing usable.
-        """
-        return self._files.describe(self._slices(), "FOCUS")
-
-    def slices(self, window: Window) -> Sequence[Slice]:
-        """The billing months. Files not seen before are looked into for their months; others are not read.
-
-        Raises:
-            SourceError: The location cannot be read, or a file is damaged.
-        """
-        del window
-        return self._slices()
 
     def _slices(self) -> list[Slice]:
         counted, told = counting(self._store, self._store.list())

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
-from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
+from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles
+from connectors.bills.reader import BillReader
 from connectors.bills.stage import Bill
 from connectors.gcp.bigquery import SCHEME, TableStore
 from connectors.gcp.columns import OPTIONAL, parse_invoice_month, period_column
 from connectors.gcp.mapping import to_focus
-from connectors.objects import LocationOptions, Store, open_store
+from connectors.objects import LocationOptions, Store
 
 VERSION = "gcp-billing-export-3"
 """Changes whenever the same file would give other facts."""
@@ -45,7 +46,7 @@ class Options(LocationOptions):
     tier: Literal["cloud", "api"] = "cloud"
 
 
-class GcpReader:
+class GcpReader(BillReader):
     """Files of the export. A slice is an invoice month, over all files that hold rows of it.
 
     Charges are billed by invoice month and reported by usage time, which may lie in the month before. Each file
@@ -53,15 +54,11 @@ class GcpReader:
     """
 
     Options: ClassVar[type[SourceOptions]] = Options
+    words = "GCP billing export"
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
+        super().__init__(options, context)
         self.options = cast("Options", options)
-        self.context = context
-        self._store: Store = (
-            TableStore(self.options, context.cache)
-            if self.options.location.startswith(SCHEME)
-            else open_store(self.options, context.base, context.cache)
-        )
         self._files = PlainFiles(
             self._store,
             context,
@@ -72,22 +69,9 @@ class GcpReader:
             optional=OPTIONAL,
         )
 
-    def check(self) -> str:
-        """Says what is there.
-
-        Raises:
-            SourceError: The location cannot be read or holds nothing usable.
-        """
-        return self._files.describe(self._slices(), "GCP billing export")
-
-    def slices(self, window: Window) -> Sequence[Slice]:
-        """The invoice months. Files not seen before are looked into for their months; others are not read.
-
-        Raises:
-            SourceError: The location cannot be read, a file is damaged, or both exports are there.
-        """
-        del window
-        return self._slices()
+    def _open_store(self, options: LocationOptions) -> Store:
+        live = options.location.startswith(SCHEME)
+        return TableStore(options, self.context.cache) if live else super()._open_store(options)
 
     def _slices(self) -> list[Slice]:
         objects = self._files.objects()

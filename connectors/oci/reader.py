@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
-from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
+from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles
+from connectors.bills.reader import BillReader
 from connectors.bills.stage import Bill
-from connectors.objects import LocationOptions, open_store
+from connectors.objects import LocationOptions
 from connectors.oci.mapping import period_column, to_focus
 
 VERSION = "oci-cost-report-3"
@@ -30,36 +31,19 @@ class Options(LocationOptions):
     tier: Literal["cloud", "api"] = "cloud"
 
 
-class OciReader:
+class OciReader(BillReader):
     """Cost reports. A slice is a month of usage, over all files that hold rows of it.
 
     Each file holds some hours, and what came late or corrects earlier hours; all files count.
     """
 
     Options: ClassVar[type[SourceOptions]] = Options
+    words = "OCI cost report"
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
+        super().__init__(options, context)
         self.options = cast("Options", options)
-        self.context = context
-        self._store = open_store(self.options, context.base, context.cache)
         self._files = PlainFiles(self._store, context, VERSION, period_column)
-
-    def check(self) -> str:
-        """Says what is there.
-
-        Raises:
-            SourceError: The location cannot be read or holds nothing usable.
-        """
-        return self._files.describe(self._slices(), "OCI cost report")
-
-    def slices(self, window: Window) -> Sequence[Slice]:
-        """The months. Files not seen before are looked into for their months; others are not read.
-
-        Raises:
-            SourceError: The location cannot be read, or a file is damaged.
-        """
-        del window
-        return self._slices()
 
     def _slices(self) -> list[Slice]:
         objects = [
