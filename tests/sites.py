@@ -171,7 +171,7 @@ class Text:
     def add(self, metric: str, labels: Mapping[str, str], samples: Iterator[tuple[float, float]]) -> None:
         """One series; samples are (epoch, value) in order."""
         inside = ",".join(f'{k}="{v}"' for k, v in labels.items())
-        self._families[metric] += [f"{metric}{{{inside}}} {value:.12g} {ts:.0f}\n" for ts, value in samples]
+        self._families[metric] += [f"{metric}{{{inside}}} {value:.15g} {ts:.0f}\n" for ts, value in samples]
 
     def write(self, path: Path) -> None:
         """Writes all series."""

@@ -107,23 +107,30 @@ def period_column(bill: BillFile) -> str:
 
 
 class Fields:
-    """The native columns of a shape by their legacy names, as SQL expressions; NULL where one is absent."""
+    """The native columns of a shape by their legacy names, as SQL expressions; NULL where one is absent.
+
+    Raises:
+        SourceError: A mandatory column is missing, or one that is asked for is there in two spellings.
+    """
 
     def __init__(self, shape: Shape) -> None:
         self.own = shape.own
         self.zero = "CAST(0 AS DECIMAL(38,12))" if shape.own else "'0'"
         self.tags: dict[str, str] = {}
         self._columns: dict[str, str] = {}
+        self._twice: dict[str, str] = {}
         spelling = {}
         for column, text in shape.text.items():
             tag = TAG.fullmatch(column)
             group = self.tags if tag else self._columns
             name = ("aws:" if tag["owner"] == "aws" else "") + tag["name"] if tag else _key(column)
             if name in group:
-                msg = (
+                twice = (
                     f"{shape.files[0].uri}: column {column!r} is there twice in different spellings; keep one"
                 )
-                raise SourceError(msg)
+                if tag:
+                    raise SourceError(twice)
+                self._twice[name] = twice
             group[name] = text
             spelling[_key(column)] = column
         needed = [_snake(n) if "/" not in "".join(shape.text) else n for n in MANDATORY]
@@ -137,6 +144,8 @@ class Fields:
         return _key(name) in self._columns or (name.startswith("product/") and "product" in self._columns)
 
     def __getitem__(self, name: str) -> str:
+        if _key(name) in self._twice:
+            raise SourceError(self._twice[_key(name)])
         if _key(name) in self._columns or not self.has(name):
             nothing = f"CAST(NULL AS {'DECIMAL(38,12)' if self.own and is_number(name) else 'VARCHAR'})"
             return self._columns.get(_key(name), nothing)

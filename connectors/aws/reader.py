@@ -18,6 +18,9 @@ from connectors.bills.plain import PlainFiles, fingerprint
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions, open_store
 
+STATUS = "cost_and_usage_data_status.parquet"
+"""What AWS puts beside Parquet reports for Athena: no bill."""
+
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"
 
 
@@ -79,7 +82,8 @@ class CurReader:
         return deliveries(self._store, objects, self.options.report)
 
     def _without_manifest(self) -> list[Slice]:
-        return self._plain.slices(self.options.tier, note=WITHOUT_MANIFEST)
+        objects = [o for o in self._plain.objects() if not o.key.endswith(STATUS)]
+        return self._plain.slices(self.options.tier, note=WITHOUT_MANIFEST, objects=objects)
 
     def _slice(self, month: date, parts: Sequence[Delivery]) -> Slice:
         objects = sorted({o for d in parts for o in d.objects}, key=lambda o: o.key)

@@ -1,7 +1,7 @@
 """Rows that two files of one month both hold: the same bill exported twice, in another order, form or packing.
 
 Files with the same bytes are refused before they are read (`connectors/bills/plain.py`). Here the rows are compared,
-so it may be chance: it is flagged, with the money at stake, not left out.
+so it may be chance: it is flagged, with the money at stake, not left out. From `CERTAIN` rows on a gate stops the publication.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from connectors.bills.stage import Stage
 from connectors.sql import identifier, literals
 from models import tables
 
-RULE = "repeated_rows"
+RULE, CERTAIN_RULE = "repeated_rows", "repeated_bill"
+
+CERTAIN = 20
+"""So many charges that agree in every column and make up half of a file are no chance."""
 
 LEAST_SHARE = 0.5
 """Part of the smaller file's rows that must be in the other one, too: single rows may be alike by chance."""
@@ -58,7 +61,7 @@ def repeated(stage: Stage, kept: str, engine: Engine) -> list[dict[str, Any]]:
     return [
         {
             "action": "flagged",
-            "rule": RULE,
+            "rule": CERTAIN_RULE if rows >= CERTAIN else RULE,
             "column_name": "BilledCost",
             "value": f"{uris[one]} and {uris[other]} hold the same rows",
             "rows": rows,

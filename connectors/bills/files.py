@@ -34,6 +34,9 @@ JSON_SAMPLE = 1000
 """Lines of a JSON file from which its columns are known; BigQuery leaves out a key whose value is null."""
 
 
+ZIP = b"PK\x03\x04"
+"""How archives start, and workbooks of spreadsheets."""
+
 SEPARATORS = (";", "\t", "|")
 """What spreadsheets and databases write between columns instead of a comma."""
 
@@ -98,6 +101,9 @@ def open_bill(
             magic = file.read(4)
         if not magic:
             msg = f"{uri} is empty (0 bytes); an export has at least a header: have it delivered again"
+            raise SourceError(msg)
+        if magic == ZIP:
+            msg = f"{uri} is a ZIP archive; deliver it as gzip or Parquet, or unpack it"
             raise SourceError(msg)
         form = _form(path, magic)
         if form == "parquet":

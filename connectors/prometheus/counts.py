@@ -186,7 +186,7 @@ class Counters:
         if len(instances) <= FEW and "" not in instances:
             one_of = "|".join(re.escape(i) for i in instances).replace("\\", "\\\\")
             more = (*more, f'instance=~"{one_of}"')
-        found = self.question.samples_of(metric, more, hour, length, labels)
+        found = self.question.samples_of(self.question.values(metric, *more), hour, length, labels)
         return self._chosen(found.with_columns(pl.lit(hour, dtype=pl.Datetime("us")).alias("hour")))
 
     def _spread(self, rows: pl.DataFrame, over: list[str]) -> pl.DataFrame:

@@ -12,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,6 +31,8 @@ UTIL = ("DCGM_FI_DEV_GPU_UTIL", "dcgm_gpu_utilization")
 MJ_PER_KWH = 3.6e9
 SENTINEL = 9e18
 """DCGM's blanks of 64 bits are 2^63 - 16 and the like; no counter gets this far."""
+BLANKS = tuple(float(base + n) for base in (0x7FFFFFF0, 1 << 47) for n in range(4))
+"""Its blanks of 32 bits and of doubles: not known, not found, not supported, not permitted."""
 MAX_CARD_KW = 10.0
 """No GPU draws more; what says so is dropped."""
 
@@ -59,6 +61,14 @@ class Cards:
     dropped: pl.DataFrame
 
 
+BELIEVED = f">= 0 < {SENTINEL:.0f}" + "".join(f" != {blank_:.0f}" for blank_ in BLANKS)
+"""PromQL that leaves the samples of an energy counter that are no blanks."""
+
+DROPPED = pl.Schema(
+    {"hour": pl.Datetime("us"), "column_name": pl.String(), "value": pl.String(), "rows": pl.Float64()}
+)
+
+
 def _either(metrics: tuple[str, ...], form: str, select: Callable[[str], str]) -> str:
     """The form for the first of the metrics that a series has."""
     return " or ".join(form.format(select(m)) for m in metrics)
@@ -76,9 +86,11 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     counted = _either((*ENERGY, *POWER, *ACTIVE, *UTIL), "count_over_time({})", question.gauge)
     frame = question.ask(counted, LABELS).rename({"value": "count"})
     dropped = []
-    for name, (query, clean, bad) in _questions(question).items():
-        values, wrong = _believed(question, query, clean, bad, name)
-        dropped.append(wrong)
+    for name, (query, clean) in _questions(question).items():
+        values, wrong = _believed(question, query, clean, name)
+        dropped += [
+            _samples(question, metric, wrong, limit, COLUMNS[name]) for metric, limit in LIMITS.get(name, ())
+        ]
         frame = frame.join(
             values.rename({"value": name}), on=[*LABELS, "ha", "hour"], how="full", coalesce=True
         )
@@ -97,13 +109,16 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     instance = ["gpu", "mig_id"]
     hours = question.hours()
     expected = expected_samples(merged, instance, interval_s)
-    rows = merged.join(hours.drop("index"), on="hour").with_columns(
-        observed_hours=observed(expected, instance, pl.col("length")),
+    merged = merged.join(hours.drop("index"), on="hour")
+    at_once = _at_once(question, merged)
+    rows = merged.join(at_once, on=[*instance, "hour"], how="left", nulls_equal=True).with_columns(
+        observed_hours=observed(expected, instance, pl.col("length"), pl.col("instants")),
         present_hours=pl.min_horizontal(pl.col("count") / expected, "length"),
         slices=pl.col("mig_profile").str.extract(r"(\d+)g").cast(pl.Float64).fill_null(1.0),
         kw=pl.col("kw").fill_nan(None),
     )
-    energy = _card_energy(question, rows, Grid(hours, expected, bridge_h))
+    energy, blanks = _card_energy(question, rows, Grid(hours, expected, bridge_h))
+    dropped.append(blanks)
     rows = _shared(rows.filter(pl.col("count") > 0), energy).with_columns(
         allocated=pl.col("pod").is_not_null(),
         used_hours=pl.col("utilisation").fill_nan(None) * pl.col("observed_hours"),
@@ -116,16 +131,37 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     )
 
 
-def _questions(question: Question) -> dict[str, tuple[str, str, str]]:
-    """Column -> what to ask, the same of believable samples alone, and how many samples are not believable."""
+def _at_once(question: Question, merged: pl.DataFrame) -> pl.DataFrame:
+    """Of cards and slices with several holders in an hour: gpu, mig_id, hour, instants (samples at different times).
+
+    Pods that follow each other have samples one after the other, pods that share a card at the same times.
+    """
+    key = ["gpu", "mig_id", "hour"]
+    several = merged.group_by(*key, "length").len().filter(pl.col("len") > 1)
+    parts = [several.select(key).clear().with_columns(instants=pl.lit(None, dtype=pl.Float64))]
+    for part in several.sort("hour").partition_by("hour"):
+        hour, length, left = part["hour"][0], part["length"][0], part
+        for metric in (*ENERGY, *POWER, *ACTIVE, *UTIL):
+            found = question.samples_of(question.gauge(metric), hour, length, (*UUIDS, "GPU_I_ID"))
+            times = (
+                found.group_by("ha", gpu=first_of(UUIDS), mig_id=blank("GPU_I_ID"))
+                .agg(instants=pl.col("at").n_unique().cast(pl.Float64))
+                .group_by("gpu", "mig_id").agg(pl.col("instants").max())
+            )  # fmt: skip
+            parts.append(left.select(key).join(times, on=["gpu", "mig_id"], nulls_equal=True))
+            left = left.join(times, on=["gpu", "mig_id"], how="anti", nulls_equal=True)
+            if left.is_empty():
+                break
+    return pl.concat(parts)
+
+
+def _questions(question: Question) -> dict[str, tuple[str, str]]:
+    """Column -> what to ask, and the same of believable samples alone."""
     watts, per_mj = MAX_CARD_KW * 1000, f"{MJ_PER_KWH:.0f}"
-    good_w, good_mj = f"> 0 <= {watts:.0f}", f">= 0 < {SENTINEL:.0f}"
+    good_w = f"> 0 <= {watts:.0f}"
 
     def clean(metrics: tuple[str, ...], function: str, good: str, scale: str = "") -> str:
         return " or ".join(f"{function}(({question.select(m)} {good})[$w:15s]){scale}" for m in metrics)
-
-    def bad(metrics: tuple[str, ...], wrong: str) -> str:
-        return " or ".join(f"count_over_time(({question.select(m)} {wrong})[$w:15s])" for m in metrics)
 
     active, util = (
         _either(ACTIVE, "avg_over_time({})", question.gauge),
@@ -134,18 +170,15 @@ def _questions(question: Question) -> dict[str, tuple[str, str, str]]:
     return {
         "own": (
             _either(ENERGY, f"increase({{}}) / {per_mj}", question.counter),
-            clean(ENERGY, "increase", good_mj, f" / {per_mj}"),
-            bad(ENERGY, f">= {SENTINEL:.0f}"),
+            clean(ENERGY, "increase", BELIEVED, f" / {per_mj}"),
         ),
         "kw": (
             _either(POWER, "avg_over_time({}) / 1000", question.gauge),
             clean(POWER, "avg_over_time", good_w, " / 1000"),
-            bad(POWER, f"> {watts:.0f}"),
         ),
         "utilisation": (
             f"{active} or {util}",
             f"{clean(ACTIVE, 'avg_over_time', '>= 0 <= 1')} or {clean(UTIL, 'avg_over_time', '>= 0 <= 100', ' / 100')}",
-            f"{bad(ACTIVE, '> 1')} or {bad(UTIL, '> 100')}",
         ),
     }  # fmt: skip
 
@@ -153,31 +186,46 @@ def _questions(question: Question) -> dict[str, tuple[str, str, str]]:
 GOOD = {"own": (0.0, MAX_CARD_KW), "kw": (1e-9, MAX_CARD_KW), "utilisation": (0.0, 1.0)}
 """Column -> what an hour of a card can show at least and at most."""
 
+LIMITS: dict[str, tuple[tuple[tuple[str, ...], float], ...]] = {
+    "kw": ((POWER, MAX_CARD_KW * 1000),), "utilisation": ((ACTIVE, 1.0), (UTIL, 100.0))
+}  # fmt: skip
+"""Column -> gauges and the most that a sample of them can be. Of the counter, `_card_energy` sees the samples."""
+
 COLUMNS = {"own": "energy_kwh", "kw": "power_kw", "utilisation": "utilisation"}
 
 
-def _believed(
-    question: Question, query: str, clean: str, bad: str, name: str
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The answer; where it shows what no card can do, that of the believable samples, and what was dropped."""
+def _believed(question: Question, query: str, clean: str, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The answer; where it shows what no card can do, that of the believable samples, and where that was."""
     values = question.ask(query, LABELS)
     good = pl.col("value").is_between(*GOOD[name])
     wrong = values.filter(~good)
-    nothing = pl.DataFrame(
-        schema={"hour": pl.Datetime("us"), "column_name": pl.String, "value": pl.String, "rows": pl.Float64}
-    )
     if wrong.is_empty():
-        return values, nothing
+        return values, wrong
     by = [*LABELS, "ha", "hour"]
     repaired = question.ask(clean, LABELS).filter(good).join(wrong, on=by, how="semi")
-    counts = question.ask(bad, LABELS).rename({"value": "samples"})
-    noted = wrong.join(counts, on=by, how="left").select(
-        "hour",
-        column_name=pl.lit(COLUMNS[name]),
-        value=pl.col("value").cast(pl.String),
-        rows=pl.col("samples").fill_null(1.0),
-    )
-    return pl.concat([values.filter(good), repaired]), noted
+    return pl.concat([values.filter(good), repaired]), wrong
+
+
+def _samples(
+    question: Question, metrics: tuple[str, ...], wrong: pl.DataFrame, limit: float, column: str
+) -> pl.DataFrame:
+    """Samples of gauges above a limit in some hours, by hour: `DROPPED`."""
+    hours = wrong.select("hour").unique().join(question.hours(), on="hour").sort("hour")
+    ranges = [question.gauge(m) for m in metrics]
+    return _counted(question, ranges, hours, pl.col("value") > limit, column)
+
+
+def _counted(
+    question: Question, ranges: Sequence[str], hours: pl.DataFrame, bad: pl.Expr, column: str
+) -> pl.DataFrame:
+    rows = []
+    for hour, length in hours.select("hour", "length").iter_rows():
+        parts = [question.samples_of(r, hour, length, UUIDS) for r in ranges]
+        found = pl.concat(parts).filter(bad).unique([*UUIDS, "ha", "at"])
+        if found.height:
+            worst = found["value"].to_list()
+            rows.append((hour, column, f"{max(worst):.0f}", float(found.height)))
+    return pl.DataFrame(rows, schema=DROPPED, orient="row")
 
 
 def _named(frame: pl.DataFrame, exporter_pods: str) -> pl.DataFrame:
@@ -196,13 +244,16 @@ def _named(frame: pl.DataFrame, exporter_pods: str) -> pl.DataFrame:
     return holders(frame, exporter_pods)
 
 
-def _card_energy(question: Question, rows: pl.DataFrame, grid: Grid) -> pl.DataFrame:
-    """hour, gpu, measured, estimated in kWh: of cards and hours with a counter."""
+def _card_energy(question: Question, rows: pl.DataFrame, grid: Grid) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """hour, gpu, measured, estimated in kWh: of cards and hours with a counter; and what was not believed."""
+    blank_ = (pl.col("value") >= SENTINEL) | pl.col("value").is_in(BLANKS)
+    seen: list[pl.DataFrame] = []
 
     def ask(form: str, function: str) -> pl.DataFrame:
         found = question.ask(_either(ENERGY, form, question.values), UUIDS, function)
-        if found.filter(pl.col("value") >= SENTINEL).height:
-            believed = (f"({question.select(m)} < {SENTINEL:.0f})[$h:15s]" for m in ENERGY)
+        if (wrong := found.filter(blank_)).height:
+            seen.append(wrong.select("hour"))
+            believed = (f"({question.select(m)} {BELIEVED})[$h:15s]" for m in ENERGY)
             found = question.ask(" or ".join(form.format(b) for b in believed), UUIDS, function)
         return found.group_by("hour", gpu=first_of(UUIDS)).agg(
             pl.col("value").max() if function == "max" else pl.col("value").min()
@@ -222,14 +273,16 @@ def _card_energy(question: Question, rows: pl.DataFrame, grid: Grid) -> pl.DataF
     )  # fmt: skip
 
     def rises(hour: datetime, length: float) -> pl.DataFrame:
-        card = " or ".join(question.select(m) for m in ENERGY)
+        card = " or ".join(f"({question.select(m)} {BELIEVED})" for m in ENERGY)
         found = question.ask_at(
             f"increase(max by ({', '.join(UUIDS)}) ({card})[$w:15s])", hour, length, UUIDS
         )
         return found.select("value", gpu=first_of(UUIDS))
 
     found = counter_hours(values, ["gpu"], grid, rises)
-    return found.with_columns(pl.col("measured", "estimated") / MJ_PER_KWH)
+    hours = pl.concat([rows.select("hour").clear(), *seen]).unique().join(grid.hours, on="hour").sort("hour")
+    dropped = _counted(question, [question.values(m) for m in ENERGY], hours, blank_, COLUMNS["own"])
+    return found.with_columns(pl.col("measured", "estimated") / MJ_PER_KWH), dropped
 
 
 def _gaps(rows: pl.DataFrame, energy: pl.DataFrame) -> pl.DataFrame:

@@ -82,7 +82,7 @@ def with_replicas(rows: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     sliced, rest = found.filter(shared), found.filter(~shared)
     if sliced.is_empty():
         return rows
-    covered = pl.min_horizontal(pl.col("present_hours").sum().over(card), "length")
+    covered = pl.col("observed_hours").sum().over(card)
     part = (
         pl.when("allocated")
         .then(pl.col("present_hours") / pl.col("replicas_of_node"))

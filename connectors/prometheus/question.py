@@ -139,13 +139,11 @@ class Question:
         end = hour.replace(tzinfo=UTC) + length * HOUR
         return self.client.at(_in_hours(inner, length * HOUR), end, labels)
 
-    def samples_of(
-        self, metric: str, more: Sequence[str], hour: datetime, length: float, labels: Sequence[str]
-    ) -> pl.DataFrame:
-        """The samples of one hour (UTC without a zone) of `length` hours: labels, ha, at and value."""
+    def samples_of(self, ranged: str, hour: datetime, length: float, labels: Sequence[str]) -> pl.DataFrame:
+        """The samples of a range (`gauge`, `values`) in one hour (UTC without a zone): labels, ha, at and value."""
         names = [*labels, self.replica_label] if self.replica_label else list(labels)
         end = hour.replace(tzinfo=UTC) + length * HOUR
-        found = self.client.samples(_in_hours(self.values(metric, *more), length * HOUR), end, names)
+        found = self.client.samples(_in_hours(ranged, length * HOUR), end, names)
         replica = pl.col(self.replica_label) if self.replica_label else pl.lit("")
         return found.select(*labels, replica.alias("ha"), "at", "value")
 
@@ -198,14 +196,21 @@ def expected_samples(frame: pl.DataFrame, thing: Sequence[str], interval_s: floa
     return float(common["count"][0])
 
 
-def observed(expected: float, thing: Sequence[str], length: pl.Expr | None = None) -> pl.Expr:
+def observed(
+    expected: float, thing: Sequence[str], length: pl.Expr | None = None, instants: pl.Expr | None = None
+) -> pl.Expr:
     """Hours a row's samples cover: count / expected, or its part of all samples where there are more than expected.
 
     Args:
         expected: Samples of a full hour.
         thing: Columns that name what has one sample at a time.
         length: Hours of the row's hour; 1 where absent.
+        instants: Times at which the thing has samples, where several rows may have one at the same time; else NULL.
     """
     length = length if length is not None else pl.lit(1.0)
     total = pl.col("count").sum().over(*thing, "hour")
-    return pl.col("count") * length / pl.max_horizontal(total, pl.lit(expected) * length)
+    alone = pl.col("count") * length / pl.max_horizontal(total, pl.lit(expected) * length)
+    if instants is None:
+        return alone
+    shared = pl.col("count") / total * pl.min_horizontal(instants / expected, length)
+    return pl.when(instants.is_not_null()).then(shared).otherwise(alone)

@@ -131,8 +131,22 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             "repeated_rows", "rows that two files of one source and month both hold", maximum=0, blocking=False,
             advice="the same bill may be there twice, in another order or form: remove one of the files, or it counts twice",
         ),
+        Gate(
+            "repeated_bill", "rows of files of one source and month of which one repeats half of another or more", maximum=bounds.repeated_bill_max_rows,
+            advice="the bill is there twice, in another order or form or as a later state of the month, and counts twice: keep the newest file; if these are different charges, raise gates.repeated_bill_max_rows",
+        ),
         *_focus_gates(bounds),
     )  # fmt: skip
+
+
+def _copies(rule: str) -> str:
+    """SQL: how many rows of files repeat each other under a rule, and which files."""
+    found = f"FROM ops.quarantine WHERE action = 'flagged' AND rule = {literal(rule)}"
+    text = "source || ' ' || strftime(period, '%Y-%m') || ': ' || value || ', ' || rows || ' rows, ' || currency || ' ' || billed_cost"
+    return (
+        f"(SELECT CAST(coalesce(sum(rows), 0) AS DOUBLE) {found}) AS {rule}, (SELECT string_agg(text, '; ' ORDER BY text) "
+        f"FROM (SELECT {text} AS text {found} ORDER BY text LIMIT 3)) AS {rule}_detail"
+    )
 
 
 def _focus_gates(bounds: Gates) -> tuple[Gate, ...]:
@@ -261,12 +275,7 @@ def metrics_sql(
             {literal(first_contradiction)} AS contradicting_telemetry_detail,
             CAST((SELECT count(*) FROM kept) AS DOUBLE) AS kept_months,
             (SELECT string_agg(name, ', ' ORDER BY name) FROM kept) || {literal(f"; {moved}" if moved else "")} AS kept_months_detail,
-            (SELECT CAST(coalesce(sum(rows), 0) AS DOUBLE) FROM ops.quarantine WHERE action = 'flagged' AND rule = 'repeated_rows')
-                AS repeated_rows,
-            (SELECT string_agg(text, '; ' ORDER BY text) FROM (
-                SELECT source || ' ' || strftime(period, '%Y-%m') || ': ' || value || ', ' || rows || ' rows, ' || currency || ' '
-                       || billed_cost AS text
-                FROM ops.quarantine WHERE action = 'flagged' AND rule = 'repeated_rows' ORDER BY text LIMIT 3)) AS repeated_rows_detail,
+            {_copies("repeated_rows")}, {_copies("repeated_bill")},
             CAST((SELECT count(*) FROM repeated) AS DOUBLE) AS repeated_files,
             (SELECT min(name || ' and ' || other) FROM repeated) AS repeated_files_detail,
             CAST((SELECT count(*) FROM ops.sources WHERE status = 'stale') AS DOUBLE) AS stale_sources,

@@ -157,6 +157,16 @@ def test_the_same_bill_twice_with_one_byte_more_is_warned_of_with_the_money(site
     assert "copy.csv hold the same rows, 2 rows, USD 3.500000000000" in text
 
 
+def test_a_month_so_far_beside_a_later_one_is_not_published(site: Path) -> None:
+    """Ten times the two charges of November are 20 rows, 35 USD: 10 x 3.50."""
+    small.write_bill(site, "2026-11", small.NOVEMBER_ROWS * 10)
+    (site / "bills" / "later.csv").write_text((site / "bills" / "2026-11.csv").read_text() + "\n")
+    code, text = run(site)
+    assert code == 1, text
+    assert "repeated_bill is 20; allowed: at most 0" in text
+    assert "later.csv hold the same rows, 20 rows, USD 35.000000000000" in text
+
+
 def test_an_earlier_version_of_a_restated_month_can_be_asked_for(site: Path) -> None:
     assert run(site)[0] == 0
     [(first,)] = small.query(site, "SELECT run_id FROM ops.publications")

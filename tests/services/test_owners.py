@@ -131,3 +131,6 @@ def test_more_pods_than_replicas_share_evenly(hours: pl.DataFrame) -> None:
     found = hours.filter((pl.col("gpu") == "g-five") & (pl.col("hour") == pl.datetime(2026, 9, 1, 1)))
     assert found["observed_hours"].round(6).to_list() == [0.2] * 5
     assert found["energy_kwh"].sum() == pytest.approx(0.6, abs=0.001)
+    # 181 samples, each for a minute: pods that share the last hour's only one do not make it five
+    total = hours.filter(pl.col("gpu") == "g-five")["observed_hours"].sum()
+    assert total == pytest.approx(181 / 60, abs=1e-6)

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from connectors.base import SourceError, require_ready
@@ -203,3 +204,29 @@ def test_nothing_there(tmp_path: Path) -> None:
     (tmp_path / "bills").mkdir()
     with pytest.raises(SourceError, match="holds no bill file"):
         reader("aws_cur", tmp_path / "bills", tmp_path).check()
+
+
+def test_a_report_as_zip_says_what_to_choose(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [cur()])
+    (tmp_path / "bills" / "a.csv").write_bytes(b"PK\x03\x04" + bytes(100))
+    with pytest.raises(SourceError, match=r"a\.csv is a ZIP archive; deliver it as gzip or Parquet"):
+        load("aws_cur", tmp_path / "bills", tmp_path)
+
+
+def test_what_aws_puts_beside_parquet_for_athena_is_no_bill(tmp_path: Path) -> None:
+    folder = tmp_path / "bills" / "gpu" / "cost_and_usage_data_status"
+    write(tmp_path / "bills" / "gpu" / "year=2026" / "month=9" / "gpu-00001.csv", [cur()])
+    folder.mkdir()
+    pl.DataFrame({"status": ["READY"]}).write_parquet(folder / "cost_and_usage_data_status.parquet")
+    (loaded,) = load("aws_cur", tmp_path / "bills", tmp_path).values()
+    assert loaded.totals == {"USD": Decimal(10)}
+
+
+def test_columns_in_two_spellings_matter_only_where_they_are_read(tmp_path: Path) -> None:
+    more = {"product/volumeType": "gp3", "product/volumetype": "io2"}
+    write(tmp_path / "bills" / "a.csv", [cur() | more])
+    (loaded,) = load("aws_cur", tmp_path / "bills", tmp_path).values()
+    assert loaded.totals == {"USD": Decimal(10)}
+    write(tmp_path / "bills" / "a.csv", [cur() | {"lineItem/unblendedcost": "3"}])
+    with pytest.raises(SourceError, match=r"'lineItem/unblendedcost' is there twice in different spellings"):
+        load("aws_cur", tmp_path / "bills", tmp_path)

@@ -73,3 +73,16 @@ def test_currencies_are_told_apart_and_a_row_alike_by_chance_is_none(tmp_path: P
     write(bills / "c.csv", rows(3, BillingCurrency="EUR"))
     found = flagged(load("focus", bills, tmp_path)[SEPTEMBER])
     assert [(f["rows"], f["billed_cost"], f["currency"]) for f in found] == [(3, Decimal(6), "EUR")]
+
+
+def test_a_later_state_of_the_month_beside_an_earlier_one_is_no_chance(tmp_path: Path) -> None:
+    """1 + ... + 20 = 210 USD of the first twenty days are in both files; with one charge less it could be chance."""
+    bills = tmp_path / "bills"
+    write(bills / "2026-09-20.csv", rows(20))
+    write(bills / "2026-09-25.csv", rows(25))
+    loaded = load("focus", bills, tmp_path)[SEPTEMBER]
+    (found,) = loaded.issues.filter(rule="repeated_bill").to_dicts()
+    assert (found["rows"], found["billed_cost"], flagged(loaded)) == (20, Decimal(210), [])
+    write(bills / "2026-09-20.csv", rows(19))
+    (found,) = flagged(load("focus", bills, tmp_path)[SEPTEMBER])
+    assert (found["rows"], found["billed_cost"]) == (19, Decimal(190))
