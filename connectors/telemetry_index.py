@@ -24,6 +24,7 @@ from connectors.objects import write_json
 from connectors.telemetry import QUARTER_S, TIMESTAMP, day_of
 
 INDEX_VERSION = "1"
+ZONE = "[Zz]|[+-][0-9]{2}(:?[0-9]{2})?"
 
 
 @dataclass(frozen=True)
@@ -122,12 +123,20 @@ def quarters_of(text: pl.Series) -> set[int]:
 
 def quarter_counts(text: pl.Series) -> Counter[int]:
     """The same, and how many timestamps lie in each."""
-    clean = text.drop_nulls().str.strip_chars()
-    readable = clean.filter(clean.str.contains(f"^{TIMESTAMP}$"))
-    minutes = readable.str.slice(0, 16).str.replace("[Tt ]", "T")
-    zones = readable.str.extract("([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$")
+    at = pl.col("at")
+    minutes, zone = at.str.slice(0, 16).str.replace("[Tt ]", "T"), at.str.extract(f"({ZONE})$")
+    counts = (
+        text.alias("at")
+        .to_frame()
+        .lazy()
+        .select(at.drop_nulls().str.strip_chars())
+        .filter(at.str.contains(f"^{TIMESTAMP}$"))
+        .group_by(minutes + zone)
+        .len()
+        .collect()
+    )
     found: Counter[int] = Counter()
-    for value, count in (minutes + zones).alias("at").value_counts().iter_rows():
+    for value, count in counts.iter_rows():
         try:
             found[int(datetime.fromisoformat(value.upper()).timestamp() // QUARTER_S)] += count
         except ValueError:

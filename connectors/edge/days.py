@@ -93,6 +93,12 @@ def calendar(bounds: Mapping[date, tuple[datetime, datetime]]) -> str:
     return f"(VALUES {rows}) AS c(day, opens, closes)"
 
 
+def by_quarter(bounds: Mapping[date, tuple[datetime, datetime]]) -> str:
+    """SQL: a row for each quarter of an hour of the local days: day, closes, quarter."""
+    quarters = f"UNNEST(range(opens, closes, INTERVAL {QUARTER}))"
+    return f"(SELECT day, closes, {quarters} AS quarter FROM {calendar(bounds)})"
+
+
 def edge_daily_sql(
     reports: str,
     bounds: Mapping[date, tuple[datetime, datetime]],
@@ -124,9 +130,7 @@ def edge_daily_sql(
         WITH placed AS (
             SELECT r.{", r.".join(("file", "device_id", "boot_id", "ts", *COUNTERS, "buckets", *carried))}, c.day, c.closes,
                    f.id IS NULL AS again
-            FROM {reports} AS r JOIN (
-                SELECT day, closes, UNNEST(range(opens, closes, INTERVAL {QUARTER})) AS quarter FROM {calendar(bounds)}
-            ) AS c ON time_bucket(INTERVAL {QUARTER}, r.ts) = c.quarter
+            FROM {reports} AS r JOIN {by_quarter(bounds)} AS c ON time_bucket(INTERVAL {QUARTER}, r.ts) = c.quarter
             LEFT JOIN (
                 SELECT MIN(rowid) AS id FROM {reports} WHERE wrong IS NULL GROUP BY device_id, boot_id, seq, inferences_total
             ) AS f ON f.id = r.rowid

@@ -31,6 +31,9 @@ from models.config import TrainingRun
 from models.tables import EDGE_DAILY, RUN_POWER_DAILY, Table
 
 MICROSECOND = timedelta(microseconds=1)
+TOGETHER = 50_000
+"""Lines of small files that go into one intermediate file, about."""
+
 REPORTS = pl.Schema({"file": pl.String(), "number": pl.UInt32(), "line": pl.String()})
 LOGS = pl.Schema({"file": pl.String(), "device": pl.String(), "content": pl.UInt64(), **SAMPLES})
 ACTIONS = {
@@ -146,12 +149,15 @@ def _unfold(
     reports, logs = [work / "lines-none.parquet"], [work / "logs-none.parquet"]
     pl.DataFrame(schema=REPORTS).write_parquet(reports[0])
     pl.DataFrame(schema=LOGS).write_parquet(logs[0])
+    lines: list[pl.DataFrame] = []
     for number, (file, path) in enumerate(zip(files, store.fetch([f.object for f in files]), strict=True)):
+        if sum(frame.height for frame in lines) > TOGETHER:
+            reports.append(_together(lines, work / f"lines-{number}.parquet"))
+            lines = []
         key, uri = file.object.key, store.uri(file.object.key)
         frame = read_lines(path, uri).with_columns(file=pl.lit(key))
         if file.layout.isdigit():
-            reports.append(work / f"lines-{number}.parquet")
-            frame.select(REPORTS.names()).write_parquet(reports[-1], compression="lz4")
+            lines.append(frame.select(REPORTS.names()))
             continue
         found = log_samples(frame.drop("file"), file.layout, key, uri, steps.logs)
         logs.append(work / f"logs-{number}.parquet")
@@ -160,7 +166,14 @@ def _unfold(
             content=pl.col("line").hash(),
             line=pl.when(pl.col("rule").is_not_null()).then("line"),
         ).select(LOGS.names()).write_parquet(logs[-1], compression="lz4")
+    if lines:
+        reports.append(_together(lines, work / "lines-last.parquet"))
     return reports, logs
+
+
+def _together(frames: Sequence[pl.DataFrame], path: Path) -> Path:
+    pl.concat(frames).write_parquet(path, compression="lz4")
+    return path
 
 
 def finish(frame: pl.DataFrame, bounds: Mapping[date, tuple[datetime, datetime]]) -> pl.DataFrame:

@@ -5,7 +5,7 @@ What they mean is `series_days.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,11 +25,18 @@ CHUNK = 300_000
 NO_LABEL = "tierwise_no_such_label"
 """No series has it: sums by it are of all series."""
 
-SAMPLES = pl.Schema(
-    {"kind": pl.String(), "device": pl.String(), "stream": pl.String(), "bound": pl.String()}
+SAMPLES = pl.Schema({"series": pl.UInt32(), "ts": pl.Datetime("us"), "value": pl.Float64()})
+ABOUT = pl.Schema(
+    {
+        "series": pl.UInt32(),
+        "stream": pl.UInt32(),
+        "kind": pl.String(),
+        "device": pl.String(),
+        "bound": pl.String(),
+    }
     | {name: pl.String() for name in CARRIED}
-    | {"ts": pl.Datetime("us"), "value": pl.Float64()}
 )
+"""`series` is one set of labels, `stream` one counter or gauge: what remains where owners' and ignored labels change."""
 
 
 @dataclass(frozen=True)
@@ -65,24 +72,34 @@ class Series:
             }
         return found
 
-    def write(self, first: datetime, hours: int, work: Path) -> list[Path]:
-        """Writes the samples of a time as Parquet in `SAMPLES`; those on a seam may be there twice."""
+    def write(self, first: datetime, hours: int, work: Path) -> tuple[list[Path], Path]:
+        """Writes the samples of a time as Parquet in `SAMPLES` (those on a seam may be there twice), and `ABOUT` them."""
         counts = self.counts(first, hours)
         paths = [work / "samples-none.parquet"]
         pl.DataFrame(schema=SAMPLES).write_parquet(paths[0])
+        about: dict[str, dict[str, Any]] = {}
+        streams: dict[str, int] = {}
         for kind, metric in self.metrics.items():
             for start, length in _chunks(first, hours, counts[kind]):
                 selector = Question(self.client, (), self.matchers).select(metric, self._named())
-                found = self.client.series(f"{selector}[{length * 3600}s]", start + length * HOUR)
-                if found:
+                frames = []
+                for one in self.client.series(f"{selector}[{length * 3600}s]", start + length * HOUR):
+                    key = repr(sorted(one["metric"].items()))
+                    if key not in about:
+                        told = self._about(kind, one["metric"])
+                        stream = streams.setdefault(told["stream"], len(streams))
+                        about[key] = told | {"series": len(about), "stream": stream}
+                    frames.append(_samples(about[key]["series"], one["values"]))
+                if frames:
                     paths.append(work / f"samples-{len(paths)}.parquet")
-                    self._frame(kind, found).write_parquet(paths[-1], compression="lz4")
-        return paths
+                    pl.concat(frames).write_parquet(paths[-1], compression="lz4")
+        pl.DataFrame(list(about.values()), schema=ABOUT).write_parquet(work / "about.parquet")
+        return paths, work / "about.parquet"
 
     def _named(self) -> str:
         return f'{self.labels.device}!=""'
 
-    def _frame(self, kind: str, found: list[dict[str, Any]]) -> pl.DataFrame:
+    def _about(self, kind: str, labels: Mapping[str, str]) -> dict[str, Any]:
         names = self.labels
         silent = {
             "__name__",
@@ -90,27 +107,22 @@ class Series:
             *names.ignored,
             *(getattr(names, n) for n in CARRIED if n != "model"),
         }
-        frames = []
-        for one in found:
-            about = one["metric"]
-            own = sorted((k, v) for k, v in about.items() if k not in silent)
-            texts = {
-                "kind": kind,
-                "device": about[names.device],
-                "stream": repr(own),
-                "bound": about.get("le"),
-                **{name: about.get(getattr(names, name)) or None for name in CARRIED},
-            }
-            seconds, values = zip(*one["values"], strict=True)
-            stamps = (pl.Series("ts", seconds, dtype=pl.Float64) * 1e6).round().cast(pl.Int64)
-            frames.append(
-                pl.DataFrame(
-                    {"ts": stamps.cast(pl.Datetime("us")), "value": pl.Series(values).cast(pl.Float64)}
-                )
-                .with_columns(pl.lit(text, dtype=pl.String).alias(name) for name, text in texts.items())
-                .select(SAMPLES.names())
-            )
-        return pl.concat(frames).filter(pl.col("value").is_finite())
+        own = sorted((k, v) for k, v in labels.items() if k not in silent)
+        return {
+            "stream": repr((kind, own)),
+            "kind": kind,
+            "device": labels[names.device],
+            "bound": labels.get("le"),
+            **{name: labels.get(getattr(names, name)) or None for name in CARRIED},
+        }
+
+
+def _samples(series: int, values: Sequence[tuple[float, str]]) -> pl.DataFrame:
+    seconds, numbers = zip(*values, strict=True)
+    stamps = (pl.Series(seconds, dtype=pl.Float64) * 1e6).round().cast(pl.Int64).cast(pl.Datetime("us"))
+    frame = pl.DataFrame({"ts": stamps, "value": pl.Series(numbers).cast(pl.Float64)})
+    named = frame.select(pl.lit(series, dtype=pl.UInt32).alias("series"), "ts", "value")
+    return named.filter(pl.col("value").is_finite())
 
 
 def _chunks(first: datetime, hours: int, counts: Mapping[datetime, int]) -> Iterator[tuple[datetime, int]]:

@@ -14,17 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from connectors.edge.days import calendar
+from connectors.edge.days import QUARTER, by_quarter, calendar
 from connectors.steps import counter_increments, counter_segments
 
 CARRIED = ("device_model", "model", "team", "project", "environment", "workload", "workload_type")
-SERIES = ("kind", "device", "stream")
 COUNTED = "('inferences', 'failed', 'latency')"
 """Counters that the device's start sets to 0; a meter's may go on."""
 
 
 def series_days_sql(
     samples: str,
+    about: str,
     bounds: Mapping[date, tuple[datetime, datetime]],
     max_step_us: int,
     bridge_us: int,
@@ -36,6 +36,7 @@ def series_days_sql(
 
     Args:
         samples: Relation with the columns of `series.SAMPLES`.
+        about: Relation with the columns of `series.ABOUT`.
         bounds: Local day -> its first instant and the next day's, UTC without a zone.
         max_step_us: A sample covers at most this.
         bridge_us: A longer silence starts a series anew.
@@ -51,34 +52,36 @@ def series_days_sql(
     )
     on = same.format
     key = "device, day, model, workload"
-    carried = {c: f"arg_max({c}, ts)" for c in ("model", "workload", "bound")}
     cut = "GREATEST({0}, c.opens), LEAST({1}, c.closes)"
     return f"""
-        WITH starts AS (
+        WITH points AS (SELECT series, ts, MAX(value) AS value FROM {samples} GROUP BY series, ts
+        ), placed AS (
+            SELECT p.*, a.kind, a.device, a.stream, c.day FROM points AS p JOIN {about} AS a USING (series)
+            JOIN {by_quarter(bounds)} AS c ON time_bucket(INTERVAL {QUARTER}, p.ts) = c.quarter
+        ), starts AS (
             SELECT device, ts - to_microseconds(CAST(value * 1e6 AS BIGINT)) AS started FROM (
                 SELECT *, LAG(value) OVER w AS before, date_diff('microsecond', LAG(ts) OVER w, ts) / 1e6 AS seconds
-                FROM (SELECT device, ts, MAX(value) AS value FROM {samples} WHERE kind = 'uptime' GROUP BY device, ts)
+                FROM (SELECT device, ts, MAX(value) AS value FROM placed WHERE kind = 'uptime' GROUP BY device, ts)
                 WINDOW w AS (PARTITION BY device ORDER BY ts)
             ) WHERE value < before OR value < seconds
-        ), placed AS (
-            SELECT s.*, started, c.day FROM (
-                SELECT * EXCLUDE (value), MAX(value) AS value FROM {samples} GROUP BY ALL
-            ) AS s JOIN {calendar(bounds)} ON s.ts >= c.opens AND s.ts < c.closes
-            ASOF LEFT JOIN starts ON s.device = starts.device AND s.ts >= starts.started
+        ), lives AS (
+            SELECT device, started, COALESCE(LEAD(started) OVER (PARTITION BY device ORDER BY started), TIMESTAMP 'infinity') AS until
+            FROM (SELECT device, started FROM starts UNION SELECT device, TIMESTAMP '-infinity' FROM starts)
         ), counters AS (
-            SELECT * EXCLUDE (started), CASE WHEN kind IN {COUNTED} THEN CAST(started AS VARCHAR) END AS life,
+            SELECT p.stream, p.ts, p.value, p.day, p.series, CASE WHEN kind IN {COUNTED} THEN started END AS life,
                    CAST(NULL AS MAP(VARCHAR, DOUBLE)) AS buckets
-            FROM placed WHERE kind NOT IN ('uptime', 'power')
-        ), segments AS ({counter_segments("counters", SERIES, ("value",), bridge_us, life="life")}
+            FROM placed AS p LEFT JOIN lives AS l ON l.device = p.device AND p.ts >= started AND p.ts < until
+            WHERE kind NOT IN ('uptime', 'power')
+        ), segments AS ({counter_segments("counters", ("stream",), ("value",), bridge_us, life="life")}
+        ), increments AS ({counter_increments("segments", ("stream",), ("value",), "day", {"told": "COUNT(*) FILTER (NOT fresh)", "series": "arg_max(series, ts)"})}
         ), counted AS (
-            SELECT * FROM ({counter_increments("segments", SERIES, ("value",), "day", {"told": "COUNT(*) FILTER (NOT fresh)", **carried})})
-            WHERE told > 0
+            SELECT i.day, i.value, a.* FROM increments AS i JOIN {about} AS a USING (series) WHERE told > 0
         ), work AS (
             SELECT {key}, SUM(value) FILTER (kind = 'inferences') AS inferences, SUM(value) FILTER (kind = 'failed') AS failed
             FROM counted WHERE kind IN ('inferences', 'failed') GROUP BY {key}
         ), gaps AS (
             SELECT device, day, SUM(CASE WHEN restart THEN value ELSE value - before END) AS gap
-            FROM (SELECT *, LAG(value) OVER (PARTITION BY kind, device, stream ORDER BY ts) AS before FROM segments)
+            FROM (SELECT *, LAG(value) OVER (PARTITION BY stream ORDER BY ts) AS before FROM segments) JOIN {about} AS a USING (series)
             WHERE kind = 'energy' AND NOT fresh AND date_diff('microsecond', previous_ts, ts) > {max_step_us}
             GROUP BY device, day
         ), metered AS (
@@ -89,7 +92,7 @@ def series_days_sql(
                    SUM((value + before) / 2 * date_diff('microsecond', {cut.format("t0", "ts")})) / {watts} / 3.6e12 AS kwh
             FROM (
                 SELECT device, ts, value, LAG(ts) OVER w AS t0, LAG(value) OVER w AS before FROM placed WHERE kind = 'power'
-                WINDOW w AS (PARTITION BY device, stream ORDER BY ts)
+                WINDOW w AS (PARTITION BY stream ORDER BY ts)
             ) AS s JOIN {calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens
             WHERE date_diff('microsecond', t0, ts) <= {max_step_us} GROUP BY device, c.day
         ), moments AS (SELECT DISTINCT device, ts, day FROM placed
@@ -107,7 +110,7 @@ def series_days_sql(
             LEFT JOIN metered USING (device, day) LEFT JOIN gauged USING (device, day)
         ), labelled AS (
             SELECT {key}, COUNT(DISTINCT ts) AS messages, {", ".join(f"arg_max({c}, ts) AS {c}" for c in CARRIED if c not in ("model", "workload"))}
-            FROM placed WHERE kind = 'inferences' GROUP BY {key}
+            FROM (SELECT p.ts, p.day, a.* FROM placed AS p JOIN {about} AS a USING (series)) WHERE kind = 'inferences' GROUP BY {key}
         ), shared AS (
             SELECT d.device, d.day, d.hours, d.kwh, d.gap_kwh, l.* EXCLUDE (device, day), w.inferences, w.failed,
                    SUM(w.inferences) OVER here AS total, COUNT(*) OVER here AS parts

@@ -152,7 +152,7 @@ class EdgePrometheusReader:
         first, last = min(by_day), max(by_day)
         series.client.warnings.clear()
         start, hours = self._needs(first, last)
-        paths = series.write(start, hours, work)
+        paths, about = series.write(start, hours, work)
         from_day = first - self.bridge - timedelta(days=1)
         days = [from_day + timedelta(days=n) for n in range((last - from_day).days + 3)]
         bounds = {d: day_bounds(d, self.zone) for d in days}
@@ -163,12 +163,12 @@ class EdgePrometheusReader:
         )
         found = engine.query(
             series_days_sql(
-                "samples", naive, self.step // micros, self.bridge // micros,
+                "samples", f"read_parquet({literals([about])})", naive, self.step // micros, self.bridge // micros,
                 kwh=KWH[options.energy_unit], watts=WATTS[options.power_unit],
             )
         )  # fmt: skip
         engine.execute("DROP TABLE samples")
-        for path in paths:
+        for path in (*paths, about):
             path.unlink()
         frame = finish(found, bounds).with_columns(
             source=pl.lit(self.context.name), site=pl.lit(options.site)

@@ -55,7 +55,12 @@ def write_fleet(root: Path, devices: int) -> Work:
 
 def to_days(root: Path, name: str, devices: int, data: Path, known: Mapping[date, str]) -> Work:
     """Our own way, from listing the files to the facts of each day that is not known by its fingerprint already."""
-    options = Options(kind="edge_files", location=str(root / name), site="plant", bridge_days=BRIDGE_DAYS)
+    location = data / "edge"
+    location.mkdir(exist_ok=True)
+    for file in (root / name).iterdir():
+        if not (location / file.name).exists():
+            os.link(file, location / file.name)
+    options = Options(kind="edge_files", location=str(location), site="plant", bridge_days=BRIDGE_DAYS)
     one = plan(devices)
     site = Site.model_validate({"time_zone": one.zone, "tariff": "0.1"})
     context = Context("cams", root, data / "cache", {"plant": site})
