@@ -137,7 +137,8 @@ PAGES: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "costs and usage": ("a.json", costs(usage(1, 0, 1, 1)), ("a.json mixes",)),
     "negative count": ("a.json", json.dumps(page(bucket(START, START + 3600, usage(-5, 0, 1, 1)))).encode(), ("bad_count", "input_tokens", "-5")),
     "utf-16": ("a.json", TEXT.decode().encode("utf-16"), ("a.json is damaged",)),
-    "a table": ("a.csv", b"a,b\n", ("a.csv is no saved page",)),
+    "a sheet": ("a.xlsx", b"a,b\n", ("a.xlsx is no saved page",)),
+    "another table": ("a.csv", b"a,b\n", ("are mandatory, it has a, b",)),
 }  # fmt: skip
 
 
