@@ -40,8 +40,10 @@ def one_by_one(samples: str, *args: Any, **more: Any) -> str:
     return f"SELECT * REPLACE (FALSE AS regular) FROM ({bundles_sql(samples, *args, **more)})"
 
 
-def site(seed: int, faults: list[tuple[str, int]], phase_s: float, *, counter: bool) -> list[dict[str, Any]]:
-    """Nine hours of three cards and one of two instances, each fault on a card from a minute on."""
+def site(
+    seed: int, faults: list[tuple[str, int]], phase: float, *, counter: bool, step_s: float = 60
+) -> list[dict[str, Any]]:
+    """540 samples of three cards and of one of two instances, each fault on a card from a sample on."""
     random = Random(seed)
     rows: list[dict[str, Any]] = []
     for number, instances in enumerate([(None,), (None,), (None,), ("1", "2")]):
@@ -49,17 +51,19 @@ def site(seed: int, faults: list[tuple[str, int]], phase_s: float, *, counter: b
         mine = [f for k, f in enumerate(faults) if k % 4 == number]
         if any(f == "young" for f, _ in mine):
             total = 0.0
-        for minute, ts in enumerate(minutes("2026-10-03 10:00", 540)):
+        for minute, ts in enumerate(minutes("2026-10-03 14:00", 540, step_s)):
             past = {f for f, at in mine if minute >= at}
             now = {f for f, at in mine if minute == at}
             watts = 200 + random.random() * 300
-            total = 5e6 if "reset" in now else total + watts * 60_000
+            total = 5e6 if "reset" in now else total + watts * 1000 * step_s
             total += (3e12 if "jump" in now else 0) - (2e6 if "glitch" in now else 0)
             if any(at <= minute < at + 17 for f, at in mine if f == "gap"):
                 continue
             for mig in instances:
                 row = card(
-                    ts + timedelta(seconds=phase_s + (20 if "late" in now else 0)), total, gpu=f"GPU-{number}"
+                    ts + timedelta(seconds=step_s * (phase + (1 / 3 if "late" in now else 0))),
+                    total,
+                    gpu=f"GPU-{number}",
                 )
                 row |= {
                     "mig_id": mig,
@@ -83,9 +87,9 @@ def site(seed: int, faults: list[tuple[str, int]], phase_s: float, *, counter: b
     return rows
 
 
-def found(folder: Path, zone: str) -> tuple[pl.DataFrame, pl.DataFrame, list[int]]:
+def found(folder: Path, zone: str, step_s: float) -> tuple[pl.DataFrame, pl.DataFrame, list[int]]:
     """Hours, findings, and rows read of each day."""
-    items = load(folder, zone)
+    items = load(folder, zone, sample_interval_s=step_s)
     issues = pl.concat([i.issues for i in items]).drop("value")
     return table(items, GPU).sort(KEY), issues.sort(pl.all()), [i.rows_read for i in items]
 
@@ -94,18 +98,19 @@ def found(folder: Path, zone: str) -> tuple[pl.DataFrame, pl.DataFrame, list[int
     seed=st.integers(0, 10_000),
     faults=st.lists(st.tuples(st.sampled_from(FAULTS), st.integers(0, 539)), max_size=8),
     zone=st.sampled_from(["UTC", "Asia/Kolkata", "Australia/Lord_Howe"]),
-    phase_s=st.sampled_from([0, 17.25, 30, 59.5]),
+    phase=st.sampled_from([0, 0.2875, 0.5, 0.99]),
+    step_s=st.sampled_from([1, 15, 30, 60, 60, 60, 300, 900]),
     counter=st.booleans(),
 )
 def test_bundles_change_nothing(
-    seed: int, faults: list[tuple[str, int]], zone: str, phase_s: float, counter: bool
+    seed: int, faults: list[tuple[str, int]], zone: str, phase: float, step_s: float, counter: bool
 ) -> None:
-    rows = site(seed, faults, phase_s, counter=counter)
+    rows = site(seed, faults, phase, counter=counter, step_s=step_s)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         write(Path(folder), "gpu/1.parquet", rows)
-        added_up = found(Path(folder), zone)
+        added_up = found(Path(folder), zone, step_s)
         patch.setattr(hours, "bundles_sql", one_by_one)
-        in_order = found(Path(folder), zone)
+        in_order = found(Path(folder), zone, step_s)
     assert_frame_equal(added_up[0], in_order[0], rel_tol=1e-9, abs_tol=1e-9)
     assert_frame_equal(added_up[1], in_order[1])
     assert added_up[2] == in_order[2]
@@ -126,11 +131,11 @@ def test_only_what_is_odd_is_put_in_order(
     query = DuckDBEngine.query
     monkeypatch.setattr(DuckDBEngine, "query", keep)
     faults = [("change", 100), ("gap", 300), ("absurd", 250)]
-    write(tmp_path, "gpu/1.parquet", site(1, faults, 17.25, counter=counter))
+    write(tmp_path, "gpu/1.parquet", site(1, faults, 0.2875, counter=counter))
     (item,) = load(tmp_path)
     assert item.rows_read == 5 * 540 - 17
     hours_of = seen[0].group_by("gpu").agg(pl.len(), pl.col("ts").dt.hour().unique().sort())
-    assert hours_of.rows() == [("GPU-2", 180, [13, 14, 15])]
+    assert hours_of.rows() == [("GPU-2", 180, [17, 18, 19])]
 
 
 def test_a_restart_is_not_hidden_between_the_ends_of_a_young_counter(tmp_path: Path) -> None:
