@@ -36,7 +36,7 @@ def assets_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[
             known = ", ".join(settings.sites) or "none is defined"
             problems.append(Problem(f"{path}.site", repr(asset.site), f"must be a key of `sites` ({known})"))
         elif asset.currency != (tariff := site.currency or settings.currency):
-            allowed = f"must be {tariff}, the currency of the tariff of {asset.site}"
+            allowed = f"must be {tariff}, the currency of {asset.site}'s tariff, or that site needs `currency: {asset.currency}`"
             problems.append(Problem(f"{path}.currency", repr(asset.currency), allowed))
         if asset.contract is not None and asset.contract not in settings.contracts:
             known = ", ".join(settings.contracts) or "none is defined"
