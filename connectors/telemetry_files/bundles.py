@@ -10,6 +10,9 @@ no value was dropped, utilisation is known of all samples or of none, and energy
 least at its first sample and greatest at its last, in between it rises by no more than a card can draw, and it is high
 enough that a restart from zero would show as a lower value. Without a counter column the gauge is integrated by the
 trapezoid, which for even steps is the mean step times the sum of all powers less half of the first and the last.
+
+What this cannot see is a counter that falls within a stretch by less than it rises there: energy is then what the
+counter shows at its ends. A restart always falls by more.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def site(
             now = {f for f, at in mine if minute == at}
             watts = 200 + random.random() * 300
             total = 5e6 if "reset" in now else total + watts * 1000 * step_s
-            total += (3e12 if "jump" in now else 0) - (2e6 if "glitch" in now else 0)
+            total += (3e12 if "jump" in now else 0) - (35e6 * step_s if "glitch" in now else 0)
             if any(at <= minute < at + 17 for f, at in mine if f == "gap"):
                 continue
             for mig in instances:
@@ -144,6 +144,14 @@ def test_a_restart_is_not_hidden_between_the_ends_of_a_young_counter(tmp_path: P
     times = minutes("2026-10-03 10:00", 61)
     write(tmp_path, "gpu/1.parquet", [card(ts, kwh * 3.6e9) for ts, kwh in zip(times, shown, strict=True)])
     assert table(load(tmp_path), GPU)["energy_kwh"].sum() == pytest.approx(0.474)
+
+
+def test_a_fall_that_its_hour_makes_up_for_is_in_the_sum(tmp_path: Path) -> None:
+    """100 W for an hour, 0.1 kWh; half way the counter falls by 0.01 kWh for good: 0.09 is what its ends show."""
+    times = minutes("2026-10-03 10:00", 61)
+    rows = [card(ts, 4e12 + n * 6e6 - (36e6 if n >= 30 else 0)) for n, ts in enumerate(times)]
+    write(tmp_path, "gpu/1.parquet", rows)
+    assert table(load(tmp_path), GPU)["energy_kwh"].sum() == pytest.approx(0.09)
 
 
 def test_a_jump_between_two_hours_is_not_believed(tmp_path: Path) -> None:
