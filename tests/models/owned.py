@@ -7,8 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from models.config import Asset, Site
+from models.config import Asset, Ownership, Site
 from models.energy import local_day
+from models.gpu import anomalies, daily
 from models.tables import EDGE_DAILY, GPU_HOURLY
 
 DAY = date(2026, 9, 1)
@@ -121,3 +122,27 @@ def report(**changes: Any) -> dict[str, Any]:
 
 def edge_daily(*rows: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=EDGE_DAILY.schema)
+
+
+RULES = Ownership(platform_team="platform")
+
+
+COSTS = ("cost_used", "cost_idle", "cost_unallocated")
+
+
+def compute(
+    *rows: dict[str, Any],
+    assets: tuple[Asset, ...] = (server(),),
+    sites: dict[str, Site] = SITES,
+    day: date = DAY,
+) -> pl.DataFrame:
+    return daily(gpu_hourly(*rows), assets, sites, RULES, dict.fromkeys(sites, (day, day)))
+
+
+def issues(*rows: dict[str, Any], assets: tuple[Asset, ...] = (server(),)) -> list[tuple[Any, ...]]:
+    found = anomalies(gpu_hourly(*rows), assets, SITES, DAYS)
+    return found.select("issue", "node", "gpu", "rows", "detail").rows()
+
+
+def by_state(frame: pl.DataFrame, *columns: str) -> dict[str, tuple[Any, ...]]:
+    return {row[0]: row[1:] for row in frame.select("state", *columns).iter_rows()}

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from connectors.base import Loaded
+from tests.connectors.bills.helpers import load, write
 
 SECRET = "SECRET-prompt"
 """Stands in every column that may hold prompts, keys or persons."""
@@ -80,3 +81,13 @@ def usage(
         "object": "organization.usage.completions.result", "input_tokens": read, "input_cached_tokens": cached,
         "output_tokens": out, "num_model_requests": requests, "model": model, "project_id": "proj_a",
     } | changes  # fmt: skip
+
+
+DAY = date(2026, 9, 1)
+
+
+def one(tmp: Path, *rows: dict[str, Any], **options: Any) -> Loaded:
+    write(tmp / "logs" / "a.csv", rows)
+    loaded = load("litellm", tmp / "logs", tmp, **options)
+    assert list(loaded) == [DAY]
+    return loaded[DAY]

@@ -12,18 +12,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from connectors.base import Loaded, SourceError
 from tests.connectors.bills.helpers import WINDOW, counted, csv_bytes, facts, load, reader, write
-from tests.connectors.llm.helpers import PRIVATE, SECRET, everything, hours, request, write_lines
-
-DAY = date(2026, 9, 1)
-
-
-def one(tmp: Path, *rows: dict[str, Any], **options: Any) -> Loaded:
-    write(tmp / "logs" / "a.csv", rows)
-    loaded = load("litellm", tmp / "logs", tmp, **options)
-    assert list(loaded) == [DAY]
-    return loaded[DAY]
+from tests.connectors.llm.helpers import DAY, PRIVATE, SECRET, everything, hours, one, request, write_lines
 
 
 def test_hours_from_a_csv(tmp_path: Path) -> None:
@@ -214,92 +204,6 @@ def test_spend_zero_for_tokens_is_flagged(tmp_path: Path) -> None:
     assert counted(got) == {("flagged", "spend_without_price", "spend"): 1}
 
 
-BAD_ROWS = {
-    "startTime missing": ({"startTime": ""}, ("rejected", "missing_value", "startTime")),
-    "startTime no date": ({"startTime": "yesterday"}, ("rejected", "bad_date", "startTime")),
-    "startTime of year 1": ({"startTime": "0001-01-01 00:00:00"}, ("rejected", "bad_date", "startTime")),
-    "negative tokens": ({"prompt_tokens": "-5"}, ("rejected", "bad_tokens", "prompt_tokens")),
-    "NaN tokens": ({"completion_tokens": "nan"}, ("rejected", "bad_tokens", "completion_tokens")),
-    "half a token": ({"completion_tokens": "1.5"}, ("rejected", "bad_tokens", "completion_tokens")),
-    "huge tokens": ({"prompt_tokens": "1e18"}, ("rejected", "bad_tokens", "prompt_tokens")),
-    "tokens missing": ({"prompt_tokens": ""}, ("rejected", "missing_value", "prompt_tokens")),
-    "more cached than read": ({"cache_read_input_tokens": "101"}, ("rejected", "bad_tokens", "cache_read_input_tokens")),
-    "NaN spend": ({"spend": "NaN"}, ("rejected", "not_a_number", "spend")),
-    "infinite spend": ({"spend": "inf"}, ("rejected", "not_a_number", "spend")),
-    "huge spend": ({"spend": "1e30"}, ("rejected", "not_a_number", "spend")),
-    "spend missing": ({"spend": ""}, ("rejected", "missing_value", "spend")),
-    "negative spend": ({"spend": "-1"}, ("flagged", "negative_spend", "spend")),
-    "tags no JSON": ({"request_tags": "[workload:x"}, ("repaired", "malformed_tags", "request_tags")),
-    "tags an object": ({"request_tags": '{"a": 1}'}, ("repaired", "malformed_tags", "request_tags")),
-    "negative duration": ({"request_duration_ms": "-1"}, ("repaired", "value_dropped", "request_duration_ms")),
-    "status unknown": ({"status": "maybe"}, ("flagged", "unknown_value", "status")),
-    "total differs": ({"total_tokens": "121"}, ("flagged", "total_differs", "total_tokens")),
-    "no model": ({"model": "", "model_group": ""}, ("flagged", "missing_value", "model")),
-    "no id": ({"request_id": ""}, ("flagged", "missing_value", "request_id")),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", BAD_ROWS)
-def test_bad_rows_are_counted_and_no_money_is_lost(tmp_path: Path, name: str) -> None:
-    changes, expected = BAD_ROWS[name]
-    got = one(tmp_path, request(1), request(2, **changes), bill=True)
-    assert counted(got) == {expected: 1}
-    assert got.rows_read == 2
-    native = sum(
-        (Decimal(r["spend"]) for r in (request(1), request(2, **changes)) if r["spend"] in ("0.0005", "-1")),
-        Decimal(0),
-    )
-    aside = Decimal(str(got.issues["billed_cost"].drop_nulls().sum()))
-    assert got.totals["USD"] == native
-    assert facts(got)["BilledCost"].sum() == native - aside
-
-
-def test_bad_lines_of_json_are_counted(tmp_path: Path) -> None:
-    write_lines(
-        tmp_path / "logs" / "a.jsonl",
-        [request(1), f'{{"request_id": 2, "messages": "{SECRET}', "", "[1]", "[" * 100000, request(3)],
-    )
-    loaded = load("litellm", tmp_path / "logs", tmp_path)
-    assert counted(loaded[DAY]) == {("rejected", "malformed_json", ""): 3}
-    assert loaded[DAY].issues["location"][0].endswith("a.jsonl, row 2")
-    assert loaded[DAY].rows_read == 5
-    assert SECRET not in everything(loaded)
-
-
-def test_columns_that_slipped_do_not_show_prompts(tmp_path: Path) -> None:
-    text = f"{SECRET}: please summarise this"
-    loaded = one(tmp_path, request(1), request(2, prompt_tokens=text, status="x"), request(3, status=text))
-    assert counted(loaded)["rejected", "bad_tokens", "prompt_tokens"] == 1
-    assert counted(loaded)["flagged", "unknown_value", "status"] == 1
-    assert SECRET not in everything({DAY: loaded})
-
-
-def _raises(tmp: Path, **options: Any) -> str:
-    with pytest.raises(SourceError) as caught:
-        load("litellm", tmp / "logs", tmp, **options)
-    assert SECRET not in str(caught.value)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize("column", ["request_id", "startTime", "prompt_tokens", "completion_tokens", "model"])
-def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
-    row = request(1)
-    del row[column]
-    write(tmp_path / "logs" / "a.csv", [row])
-    assert f"['{column}'] are missing" in _raises(tmp_path)
-
-
-@pytest.mark.parametrize("twice", [True, False])
-def test_a_log_without_header_shows_none_of_its_first_request(twice: bool, tmp_path: Path) -> None:
-    native = request(1) if twice else {c: f"{SECRET} {c}" for c in request(1)}
-    path = tmp_path / "logs" / "a.csv"
-    path.parent.mkdir()
-    path.write_bytes(csv_bytes([native]).split(b"\n", 1)[1])
-    with pytest.raises(SourceError, match=r"a\.csv.*header") as error:
-        reader("litellm", tmp_path / "logs", tmp_path).slices(WINDOW)
-    assert SECRET not in str(error.value)
-
-
 def test_nulls_as_copy_writes_them_are_unknown(tmp_path: Path) -> None:
     names = ("team_id", "team_alias", "organization_id", "request_tags", "status", "custom_llm_provider")
     got = one(tmp_path, request(1, **dict.fromkeys(names, "\\N")), bill=True)
@@ -307,39 +211,6 @@ def test_nulls_as_copy_writes_them_are_unknown(tmp_path: Path) -> None:
     (charge,) = facts(got).to_dicts()
     assert (charge["SubAccountId"], charge["SubAccountName"]) == (None, None)
     assert (charge["ProviderName"], charge["BillingAccountId"]) == ("LiteLLM", "bills")
-
-
-def test_spend_is_mandatory_for_a_bill_only(tmp_path: Path) -> None:
-    row = request(1)
-    del row["spend"]
-    write(tmp_path / "logs" / "a.csv", [row])
-    assert "['spend'] are missing" in _raises(tmp_path, bill=True)
-    assert hours(load("litellm", tmp_path / "logs", tmp_path)[DAY])["inferences"].sum() == 1
-
-
-BAD_FILES = {
-    "empty csv": ("a.csv", b"", "is empty"),
-    "empty jsonl": ("a.jsonl", b"", "is empty"),
-    "truncated gzip": ("a.csv.gz", gzip.compress(csv_bytes([request(n) for n in range(500)]))[:-30], "damaged"),
-    "truncated jsonl.gz": ("a.jsonl.gz", gzip.compress(json.dumps(request(1)).encode() * 99)[:-9], "damaged"),
-    "not parquet": ("a.parquet", b"PAR1 and nothing", "damaged"),
-    "an archive": ("a.zip", b"PK", "no spend log"),
-    "a row too long": ("a.csv", csv_bytes([request(1)]) + b",".join([SECRET.encode()] * 60) + b"\n", "cannot be read|damaged"),
-    "only bad times": ("a.csv", csv_bytes([request(1, startTime=f"{SECRET} text that is long")]), "none of 1 times"),
-    "no request at all": ("a.jsonl", b"{}\n", "none of its lines"),
-    "column twice": ("a.csv", b"model,model\n1,2\n", "more than once"),
-    "utf-16": ("a.csv", csv_bytes([request(1)]).decode().encode("utf-16"), "UTF-8"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", BAD_FILES)
-def test_bad_files_are_refused(tmp_path: Path, name: str) -> None:
-    file, data, words = BAD_FILES[name]
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / file).write_bytes(data)
-    message = _raises(tmp_path)
-    assert any(w in message for w in words.split("|")), message
-    assert file in message
 
 
 def test_notes_beside_the_logs_and_an_unchanged_file(tmp_path: Path) -> None:
