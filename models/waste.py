@@ -52,7 +52,10 @@ def ranked(gpu_daily: pl.DataFrame, chargeback_daily: pl.DataFrame, as_of: date)
         chargeback_daily.filter(
             pl.col("day").is_between(first, as_of)
             & pl.col("cost_kind").is_in(["idle", "unallocated"])
-            & ((pl.col("tier") != "onprem") | (pl.col("service_name") == UNUSED_SERVICE).fill_null(value=False))
+            & (
+                (pl.col("tier") != "onprem")
+                | (pl.col("service_name") == UNUSED_SERVICE).fill_null(value=False)
+            )
         )
         .with_columns(
             kind=pl.when(pl.col("tier") == "edge")

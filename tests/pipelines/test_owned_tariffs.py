@@ -73,7 +73,9 @@ def b_kw(number: int) -> float:
 def card(node: str, gpu: str, watts: list[tuple[datetime, float]]) -> list[dict[str, Any]]:
     rows, energy = [], 1e12
     for at, w in [*watts, (watts[-1][0] + QUARTER, 0.0)]:
-        rows.append({"ts": at, "node": node, "gpu": gpu, "energy_mj": energy, "utilisation": 0.5, "team": "v"})
+        rows.append(
+            {"ts": at, "node": node, "gpu": gpu, "energy_mj": energy, "utilisation": 0.5, "team": "v"}
+        )
         energy += w * 900 * 1000
     return rows
 
@@ -111,7 +113,9 @@ def test_prices_of_the_local_clock_and_pue_of_the_month(published: Path) -> None
     for number, at in quarters(MADRID, *A_DAYS):
         local = at.astimezone(ZoneInfo(MADRID))
         workday = local.weekday() < 5 and local.date() != date(2025, 11, 3)
-        price = 0.3 if workday and 10 <= local.hour < 14 else 0.11 if local.hour >= 22 or local.hour < 3 else 0.2
+        price = (
+            0.3 if workday and 10 <= local.hour < 14 else 0.11 if local.hour >= 22 or local.hour < 3 else 0.2
+        )
         want[local.date()] += a_kw(number, at) / 4 * (1.2 if local.month == 10 else 1.5) * price
     assert energy_cost(published, "a") == pytest.approx(dict(want), abs=1e-9)
 

@@ -38,9 +38,7 @@ def test_holders_at_one_moment_share_the_card_and_replicas_do_not(tmp_path: Path
 
 def test_gauges_of_replicas_that_disagree_count_with_their_mean(tmp_path: Path) -> None:
     """400 and 600 W at the same moments are 500 W: 0.5 kWh in an hour."""
-    rows = [
-        card(ts, None, power_w=watts) for ts in HOUR for watts in (400.0, 600.0)
-    ]
+    rows = [card(ts, None, power_w=watts) for ts in HOUR for watts in (400.0, 600.0)]
     write(tmp_path, "gpu/a.parquet", rows)
     found = table(load(tmp_path), GPU)
     assert isclose(found["energy_kwh"].sum(), 0.5)
@@ -51,10 +49,7 @@ def test_a_card_that_is_cut_anew_is_observed_all_the_time(tmp_path: Path) -> Non
     rows = []
     for minute, ts in enumerate(HOUR):
         layout = [("1g.10gb", n) for n in range(7)] if minute < 20 else [("3g.40gb", n) for n in (8, 9)]
-        rows += [
-            card(ts, 1e12, mig_profile=profile, mig_id=str(number))
-            for profile, number in layout
-        ]
+        rows += [card(ts, 1e12, mig_profile=profile, mig_id=str(number)) for profile, number in layout]
     write(tmp_path, "gpu/a.parquet", rows)
     found = table(load(tmp_path), GPU).sort("mig_id")
     assert found["mig_profile"].to_list() == ["1g.10gb"] * 7 + ["3g.40gb"] * 2
