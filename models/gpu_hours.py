@@ -80,7 +80,7 @@ def card_hours(hourly: pl.DataFrame, servers: pl.DataFrame, sites: Mapping[str, 
     asked = hourly.filter(is_asked(days))
     registered = servers.select("site", "node", "day", "units").unique()
     in_register = asked.join(registered, on=["site", "node", "day"], how="inner", maintain_order="left")
-    rows = _placed(weighted(cost_by_site(in_register, sites)))
+    rows = placed(weighted(cost_by_site(in_register, sites)))
     absent = (
         rows.filter(pl.col("absent") > 0)
         .select(*CARD, "gpu_model", "hour", hours="absent")
@@ -253,7 +253,7 @@ def _misfits(slices: pl.DataFrame) -> pl.DataFrame:
     return layouts.join(kinds, on=["gpu_model", "layout"], nulls_equal=True).select(*hour, "misfit")
 
 
-def _placed(rows: pl.DataFrame) -> pl.DataFrame:
+def placed(rows: pl.DataFrame) -> pl.DataFrame:
     """Adds hours and used in hours of a whole card, and absent: the hours of slices that do not exist.
 
     Where the profile of a slice cannot be read, what the others leave is not known.

@@ -21,7 +21,8 @@ def monthly(
 ) -> pl.DataFrame:
     """Every figure that has a target, by month.
 
-    Utilisation is the sum of used by the sum of allocated GPU-hours of which the use is known; uptime and request
+    Utilisation is the sum of used by the sum of allocated GPU-hours of which the use is known: those that the coverage of
+    a row is of. Uptime is the mean over days, request success the sum of answered by the sum of all requests.
 
     Args:
         gpu_daily: `marts.gpu_daily`.
@@ -34,7 +35,7 @@ def monthly(
     """
     month = pl.col("day").dt.truncate("1mo").alias("month")
     held, used = pl.col("gpu_hours_allocated"), pl.col("gpu_hours_used")
-    known = held.filter(used.is_not_null()).sum()
+    known = (held * pl.col("coverage")).filter(used.is_not_null()).sum()
     seen = pl.col("gpu_hours_capacity").filter(pl.col("state") != "unknown").sum()
     capacity = pl.col("gpu_hours_capacity").sum()
     by_site = gpu_daily.group_by(month, subject="site")

@@ -21,6 +21,7 @@ import polars as pl
 from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.holders import PODS, holders
 from connectors.prometheus.question import Question, blank, expected_samples, first_of, observed, one_replica
+from connectors.telemetry import BLANKS
 
 ENERGY = ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "dcgm_total_energy_consumption")
 POWER = ("DCGM_FI_DEV_POWER_USAGE", "dcgm_power_usage")
@@ -31,8 +32,6 @@ UTIL = ("DCGM_FI_DEV_GPU_UTIL", "dcgm_gpu_utilization")
 MJ_PER_KWH = 3.6e9
 SENTINEL = 9e18
 """DCGM's blanks of 64 bits are 2^63 - 16 and the like; no counter gets this far."""
-BLANKS = tuple(float(base + n) for base in (0x7FFFFFF0, 1 << 47) for n in range(4))
-"""Its blanks of 32 bits and of doubles: not known, not found, not supported, not permitted."""
 MAX_CARD_KW = 10.0
 """No GPU draws more; what says so is dropped."""
 

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from connectors.base import SourceError
 from connectors.sql import files, identifier, literal
-from connectors.telemetry import sql_timestamp
+from connectors.telemetry import BLANKS, sql_timestamp
 
-SENTINEL = 9.2e18
+SENTINEL = 9e18
 """DCGM marks a blank value as 2^63 - 14 and the like; no counter gets this far."""
+
+_KWH = 1 / 3.6e9
+"""Of a millijoule."""
 
 MAX_CARD_KW = 10.0
 """No GPU draws more; a gauge or counter that says so is not believed."""
@@ -84,8 +87,8 @@ GPU = (
     ),
     Column(
         "energy_kwh_total",
-        {"energy_mj": 1 / 3.6e9, "dcgm_fi_dev_total_energy_consumption": 1 / 3.6e9},
-        f"{{v}} >= 0 AND {{v}} < {SENTINEL / 3.6e9}",
+        {"energy_mj": _KWH, "dcgm_fi_dev_total_energy_consumption": _KWH},
+        f"{{v}} >= 0 AND {{v}} < {SENTINEL * _KWH} AND {{v}} NOT IN ({', '.join(f'{b * _KWH!r}e0' for b in BLANKS)})",
     ),
     _NAMESPACE,
     _POD,

@@ -3,7 +3,8 @@
 Rules:
 - A sample stands for the time until the next sample of its card (its MIG instance), if that comes within
   `MAX_STEP` sample intervals: its holder held the card, at its utilisation. So the covered parts of an hour without
-  gaps sum to exactly 1 h, and a sample before a gap, or the last one, covers nothing.
+  gaps sum to exactly 1 h, and a sample before a gap, or the last one, covers nothing. The last sample of an instance
+  stands for the time until the next one of its card: there the card is cut anew.
 - Energy is counted once a card: between samples of the card, from its counter, else its gauge (`connectors.steps`).
   Every MIG instance repeats the energy of the whole card, so it is shared among the instances sampled at that moment
   by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card.
@@ -14,7 +15,8 @@ Rules:
 - A gap is bridged where the samples on both sides have a readable counter. What it used belongs to nobody known: rows
   with `allocated` NULL, no observed hours and no instance, spread evenly over the time of the gap.
 - A card that moves within an hour has rows of both nodes; a sample that names no node is where the card was that hour.
-- Of several samples of one instance at one moment the last in order of holder counts, one with a holder first.
+- Samples of one instance at one moment: those of one holder (replicas, several labels) are one sample, with the mean of
+  what they show; without a holder they count only where no other has one; different holders share the card evenly.
 """
 
 from __future__ import annotations
@@ -39,14 +41,30 @@ def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock 
     """
     holder = ", ".join(HOLDER)
     order = ", ".join(f"{c} NULLS FIRST" for c in HOLDER)
+    most = ", ".join(f"MAX({c}) AS {c}" for c in HOLDER if c not in ("namespace", "pod"))
     return f"""
-        WITH ordered AS (
-            SELECT *, LEAD(ts) OVER (PARTITION BY gpu, mig_id ORDER BY ts, {order}) AS t1
-            FROM (SELECT * EXCLUDE (hpc_job) REPLACE (COALESCE(mig_id, mig_profile) AS mig_id, COALESCE(pod, hpc_job) AS pod, COALESCE(workload, CASE WHEN pod IS NULL THEN hpc_job END) AS workload) FROM {samples} WHERE ts IS NOT NULL AND gpu IS NOT NULL)
+        WITH named AS (
+            SELECT gpu, ts, COALESCE(mig_id, mig_profile) AS mig_id, namespace, COALESCE(pod, hpc_job) AS pod,
+                   COALESCE(workload, CASE WHEN pod IS NULL THEN hpc_job END) AS workload,
+                   * EXCLUDE (gpu, ts, mig_id, namespace, pod, workload, hpc_job)
+            FROM {samples} WHERE ts IS NOT NULL AND gpu IS NOT NULL
+        ), readings AS (
+            SELECT gpu, mig_id, ts, namespace, pod, {most}, MAX(node) AS node, MAX(gpu_model) AS gpu_model, MAX(mig_profile) AS mig_profile,
+                   AVG(utilisation) AS utilisation, AVG(power_w) AS power_w, MAX(energy_kwh_total) AS energy_kwh_total,
+                   MAX(bundle_kwh) AS bundle_kwh, BOOL_OR(inside) AS inside
+            FROM named GROUP BY gpu, mig_id, ts, namespace, pod, CASE WHEN pod IS NULL THEN workload END, CASE WHEN pod IS NULL THEN team END
+        ), holders AS (
+            SELECT *, COUNT(*) OVER moment AS sharers, row_number() OVER (moment ORDER BY {order}) AS nth
+            FROM (SELECT *, pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated FROM readings
+                  QUALIFY allocated OR NOT BOOL_OR(allocated) OVER (PARTITION BY gpu, mig_id, ts))
+            WINDOW moment AS (PARTITION BY gpu, mig_id, ts)
+        ), ordered AS (
+            SELECT *, LEAD(ts, sharers - nth + 1) OVER (PARTITION BY gpu, mig_id ORDER BY ts, nth) AS next_ts,
+                   MIN(ts) OVER (PARTITION BY gpu ORDER BY ts RANGE BETWEEN INTERVAL 1 MICROSECOND FOLLOWING AND UNBOUNDED FOLLOWING) AS card_ts
+            FROM holders
         ), held AS (
-            SELECT *, ts AS t0, date_diff('microsecond', ts, t1) AS us, {_SLICES} AS slices,
-                   pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated
-            FROM ordered WHERE t1 IS DISTINCT FROM ts
+            SELECT *, ts AS t0, date_diff('microsecond', ts, t1) AS us, {_SLICES} / sharers AS slices
+            FROM (SELECT *, CASE WHEN inside OR date_diff('microsecond', ts, next_ts) <= {max_step_us} THEN next_ts ELSE card_ts END AS t1 FROM ordered)
         ), cards AS (
             SELECT gpu, ts, MAX(node) AS node, MAX(gpu_model) AS gpu_model, SUM(slices) AS card_slices,
                    MAX(energy_kwh_total) AS energy_kwh_total, MAX(power_w) AS power_w, MAX(bundle_kwh) AS bundle_kwh
@@ -56,8 +74,8 @@ def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock 
             SELECT h.* EXCLUDE (t1, us), s.t1, s.us, s.kwh * h.slices / s.card_slices AS kwh
             FROM steps AS s JOIN held AS h ON h.gpu = s.gpu AND h.ts = s.t0 WHERE s.observed AND s.kwh IS NOT NULL
         ), parts AS (
-            SELECT hour, gpu, mig_id, node, gpu_model, mig_profile, {holder}, allocated, part_us AS covered_us,
-                   CASE WHEN utilisation IS NOT NULL THEN part_us END AS known_us, utilisation * part_us AS used_us,
+            SELECT hour, gpu, mig_id, node, gpu_model, mig_profile, {holder}, allocated, part_us / sharers AS covered_us,
+                   CASE WHEN utilisation IS NOT NULL THEN part_us / sharers END AS known_us, utilisation * part_us / sharers AS used_us,
                    CAST(NULL AS DOUBLE) AS kwh, 0.0 AS gap_kwh
             FROM ({by_hour("held", f"us <= {max_step_us} OR inside", clock)})
             UNION ALL BY NAME

@@ -45,11 +45,11 @@ THING = {"gpu": "gpu", "power": METER, "inference": "COALESCE(workload, model)"}
 """Kind of samples -> SQL of what a row must name."""
 
 SAME = {
-    "gpu": "gpu, COALESCE(mig_id, mig_profile)",
+    "gpu": "gpu, COALESCE(mig_id, mig_profile), namespace, pod, hpc_job",
     "power": METER,
     "inference": "workload, model, namespace, pod",
 }
-"""Kind of samples -> SQL of what has one sample at a time."""
+"""Kind of samples -> SQL of what has one sample at a time; holders that share a card have one each."""
 
 
 @dataclass(frozen=True)

@@ -63,3 +63,11 @@ def test_uptime_and_success_of_a_workload() -> None:
     got = compute(Targets(request_success=0.95), units=units).filter(pl.col("subject") == "ocr · cloud")
     found = {r["metric"]: (round(r["value"], 6), r["status"]) for r in got.iter_rows(named=True)}
     assert found == {"uptime": (0.999, "met"), "request_success": (round(1000 / 1100, 6), "missed")}
+
+
+def test_hours_held_in_a_gap_are_no_hours_of_known_use() -> None:
+    """18 h sampled at 0.8 and 6 h that only the scheduler's requests say: 14.4 of 18 is 0.8, known for 18 of 24 h."""
+    blind = {"sampled": False, "used_hours": None, "energy_kwh": 0.0}
+    hours = [hour(h, used_hours=0.8) if h < 18 else hour(h, **blind) for h in range(24)]
+    row = compute(Targets(), *hours).row(0, named=True)
+    assert (round(row["value"], 9), row["coverage"], row["status"]) == (0.8, 0.75, "met")
