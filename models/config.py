@@ -314,7 +314,7 @@ class Ownership(Frozen):
     namespaces: dict[
         str, dict[Literal["team", "project", "environment", "workload_type", "workload"], str]
     ] = {}
-    platform_team: str = Field("platform", min_length=1)
+    platform_team: Annotated[str, Field(min_length=1)] = "platform"
 
 
 class Gates(Frozen):
