@@ -191,7 +191,8 @@ class S3Store:
             response = self._client.get_object(
                 Bucket=self.bucket, Key=self.prefix + wanted.key, IfMatch=f'"{etag}"', **span, **self._payer
             )
-        if response["ETag"].strip('"') != etag:
+        if response["ETag"].strip('"') != etag:  # not every server knows If-Match
+            response["Body"].close()
             raise ChangedError(uri)
         return start if "ContentRange" in response else 0, _chunks(response["Body"])
 

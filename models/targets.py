@@ -15,6 +15,9 @@ SERVICES = ("uptime", "request_success")
 
 AT_MOST = ("ai_cost_share_of_revenue",)
 
+DIGITS = 9
+"""Decimals by which a figure is compared with its target: more are only noise of floating point."""
+
 
 def monthly(
     gpu_daily: pl.DataFrame, unit_cost_daily: pl.DataFrame, ai_cost_ratio: pl.DataFrame, targets: Targets
@@ -67,7 +70,7 @@ def monthly(
     ]
     if not found:
         return TARGETS.empty()
-    value, target, metric = pl.col("value"), pl.col("target"), pl.col("metric")
+    value, target, metric = pl.col("value").round(DIGITS), pl.col("target").round(DIGITS), pl.col("metric")
     good = (
         pl.when(metric.is_in(ABOVE)).then(value > target).when(metric.is_in(AT_MOST)).then(value <= target)
         .otherwise(value >= target)

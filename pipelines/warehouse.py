@@ -153,12 +153,7 @@ def facts_query(table: tables.Table, slices: Iterable[SliceFacts]) -> str:
         f"CAST({identifier(c.name)} AS {tables.TYPES[c.type][0]}) AS {identifier(c.name)}"
         for c in table.columns
     )
-    if parts:
-        return f"SELECT {columns} FROM {current_rows(parts)}"
-    nulls = ", ".join(
-        f"CAST(NULL AS {tables.TYPES[c.type][0]}) AS {identifier(c.name)}" for c in table.columns
-    )
-    return f"SELECT {nulls} WHERE false"
+    return f"SELECT {columns} FROM {current_rows(table, parts)}"
 
 
 def _comment(engine: DuckDBEngine, table: tables.Table) -> None:

@@ -350,5 +350,5 @@ def test_parquet_files_of_different_columns_are_united_by_name(tmp_path: Path) -
         {FORMS[0]: [row()], "gpu-00002.snappy.parquet": [row(pricing_unit=..., line_item_resource_id="i-1")]},
     )
     found = facts(load("aws_cur2", tmp_path / "bucket", tmp_path)[SEPTEMBER])
-    assert found.select("PricingUnit", "ResourceId").rows() == [("Hrs", None), (None, "i-1")]
+    assert set(found.select("PricingUnit", "ResourceId").rows()) == {("Hrs", None), (None, "i-1")}
     assert isinstance(found.schema["BilledCost"], pl.Decimal)
