@@ -69,10 +69,10 @@ def bundles_sql(
             f"AND greatest - least <= {most} * us AND least > {most} * {max_step_us}"
         )
         kwh = "greatest - least"
-        alike = ("first_ts", "last_ts", "first_power_w", "power_w", "least", "greatest")
+        alike = ["first_ts", "last_ts", "first_power_w", "power_w", "least", "greatest"]
     else:
         proven, kwh = "TRUE", "(power_sum - (first_power_w + power_w) / 2) * us / (n - 1) / 3.6e12"
-        alike = ("first_ts", "last_ts", "first_power_w", "power_w", "ROUND(power_sum, 6)")
+        alike = ["first_ts", "last_ts", "first_power_w", "power_w", "ROUND(power_sum, 6)"]
     added = " UNION ALL BY NAME ".join(
         f"""
             SELECT label, unit, stretch, COUNT(*) AS n, MIN(ts) AS first_ts, MAX(ts) AS last_ts,
