@@ -1,6 +1,7 @@
-"""FOCUS rows that lie in several Parquet files, some of which hold days that were delivered again since.
+"""Rows of a fact table that lie in several Parquet files, some of which hold days that were delivered again since.
 
-This is the one place that says which rows count; whoever reads facts asks `current_rows`.
+This is the one place that says which rows count; whoever reads facts asks `current_rows`. A file has the columns that
+have a value in it: what none of a bill's files fills is not written.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from connectors.sql import files
+from connectors.sql import files, identifier
+from models import tables
 
 DAY = 'CAST("ChargePeriodStart" AS DATE)'
 """SQL: the day (UTC) that decides whether a row of a part still counts."""
@@ -43,15 +45,28 @@ class Earlier:
     memory: Mapping[str, Any] = field(default_factory=dict)
 
 
-def current_rows(parts: Sequence[Part]) -> str:
-    """SQL table expression of the rows of all parts that count; there must be a part."""
+def current_rows(table: tables.Table, parts: Sequence[Part]) -> str:
+    """SQL table expression of the rows of all parts that count, with every column of the table.
+
+    Args:
+        table: What they are rows of.
+        parts: Its files; there may be none.
+    """
+    columns = ", ".join(f"CAST(NULL AS {in_parquet(c)}) AS {identifier(c.name)}" for c in table.columns)
+    selects = [f"SELECT {columns} WHERE FALSE"]
     whole = [p.file for p in parts if not p.without]
-    selects = [f"SELECT * FROM {_scan(whole)}"] if whole else []
+    if whole:
+        selects.append(f"SELECT * FROM {_scan(whole)}")
     for part in parts:
         if part.without:
             days = ", ".join(f"DATE '{day}'" for day in part.without)
             selects.append(f"SELECT * FROM {_scan([part.file])} WHERE {DAY} NOT IN ({days})")
     return f"({' UNION ALL BY NAME '.join(selects)})"
+
+
+def in_parquet(column: tables.Column) -> str:
+    """DuckDB type of a column in Parquet: JSON stays text, which every reader understands."""
+    return "VARCHAR" if column.type == "json" else tables.TYPES[column.type][0]
 
 
 def _scan(paths: Sequence[Path]) -> str:

@@ -21,6 +21,9 @@ from connectors.base import ISSUES_SCHEMA, Context, Object
 from models.config import Site
 from models.tables import Table
 
+BLANKS = tuple(float(base + n) for base in (0x7FFFFFF0, 1 << 47) for n in range(4))
+"""DCGM's blanks of 32 bits and of doubles: not known, not found, not supported, not permitted."""
+
 MAX_STEP = 2.5
 """Two samples at most this many sample intervals apart cover the time between them; farther apart is a gap."""
 

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -31,25 +31,32 @@ from models.register import Asset as Asset  # noqa: PLC0414 - others import it f
 from models.register import Contract, Staff
 from models.tariffs.settings import Money, Share, Tariff
 
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
 DIMENSIONS = ("team", "project", "environment", "workload_type", "workload")
 """What ownership resolves for every charge."""
 
 
-def _pue(value: float | dict[str, float]) -> float | dict[str, float]:
-    months = value if isinstance(value, dict) else {"2000-01": value}
-    wrong = [
-        f"{m}: {v}"
-        for m, v in months.items()
-        if not (re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", m) and 1 <= v <= 5)
-    ]
-    if wrong or not months:
+def _pue(value: Any) -> Any:
+    if isinstance(value, dict):
+        wrong = [f"{m}: {v}" for m, v in value.items() if not (_MONTH.fullmatch(str(m)) and _is_pue(v))]
+    else:
+        wrong = [] if _is_pue(value) else [str(value)]
+    if wrong or value == {}:
         msg = f"must be a number from 1 to 5, or a map of months (YYYY-MM) to such numbers; {', '.join(wrong) or 'empty'}"
         raise ValueError(msg)
     return value
 
 
+def _is_pue(value: Any) -> bool:
+    try:
+        return not isinstance(value, bool) and 1 <= float(value) <= 5
+    except (TypeError, ValueError):
+        return False
+
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Pue = Annotated[float | dict[str, float], AfterValidator(_pue)]
+Pue = Annotated[float | dict[str, float], BeforeValidator(_pue)]
 
 
 class Frozen(BaseModel):
@@ -242,6 +249,13 @@ class TokenWeights(Frozen):
     cached: Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=6)]
     output: Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=6)]
 
+    @model_validator(mode="after")
+    def _something(self) -> TokenWeights:
+        if not (self.input or self.cached or self.output):
+            msg = "all weights are 0; give one of them"
+            raise ValueError(msg)
+        return self
+
 
 class ModelScope(Frozen):
     """Which charges belong to a model over its life, by what ownership resolved (compared without regard to case)."""
@@ -300,7 +314,7 @@ class Ownership(Frozen):
     namespaces: dict[
         str, dict[Literal["team", "project", "environment", "workload_type", "workload"], str]
     ] = {}
-    platform_team: str = "platform"
+    platform_team: Annotated[str, Field(min_length=1)] = "platform"
 
 
 class Gates(Frozen):

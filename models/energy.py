@@ -208,10 +208,12 @@ def _used(frame: pl.DataFrame, site: Site) -> pl.DataFrame:
     kwh = (pl.col("energy_kwh").fill_null(0.0) + pl.col("energy_estimated_kwh")) * pue
     found = with_pue(frame, site).with_columns(kwh=kwh)
     if "hour" not in found.columns:
-        hours = {day: _hours(*local_day(day, site)) for day in found["day"].unique()}
-        found = found.with_columns(
-            hour=pl.col("day").replace_strict(hours, return_dtype=pl.List(pl.Datetime("us")))
-        ).with_columns(kwh=pl.col("kwh") / pl.col("hour").list.len())
+        days = found["day"].unique().to_list()
+        hours = pl.DataFrame(
+            {"day": days, "hour": [_hours(*local_day(day, site)) for day in days]},
+            schema={"day": pl.Date, "hour": pl.List(pl.Datetime("us"))},
+        )
+        found = found.join(hours, on="day").with_columns(kwh=pl.col("kwh") / pl.col("hour").list.len())
         found = found.explode("hour")
     return found.select(pl.col("hour").cast(pl.Datetime("us")), "kwh").drop_nulls("hour")
 

@@ -12,6 +12,8 @@ from models.tables import MONEY
 
 WRITE_OFF = "write-off"
 UNUSED_COMMITMENT = "unused-commitment"
+UNUSED_SERVICE = "Unused GPU commitment"
+"""Service of its charges: what a contract leaves unused shows apart from the cards, also where there are no SKUs."""
 
 
 def lines(write_offs: pl.DataFrame, unused: pl.DataFrame) -> list[pl.DataFrame]:
@@ -53,7 +55,7 @@ def lines(write_offs: pl.DataFrame, unused: pl.DataFrame) -> list[pl.DataFrame]:
         resource="contract",
         resource_type=pl.lit("Contract"),
         category=pl.lit("AI and Machine Learning"),
-        service=pl.lit("Owned GPU"),
+        service=pl.lit(UNUSED_SERVICE),
         quantity="gpu_hours",
         unit=pl.lit("Hours"),
         sku=pl.lit(UNUSED_COMMITMENT),

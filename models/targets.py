@@ -15,13 +15,17 @@ SERVICES = ("uptime", "request_success")
 
 AT_MOST = ("ai_cost_share_of_revenue",)
 
+DIGITS = 9
+"""Decimals by which a figure is compared with its target: more are only noise of floating point."""
+
 
 def monthly(
     gpu_daily: pl.DataFrame, unit_cost_daily: pl.DataFrame, ai_cost_ratio: pl.DataFrame, targets: Targets
 ) -> pl.DataFrame:
     """Every figure that has a target, by month.
 
-    Utilisation is the sum of used by the sum of allocated GPU-hours of which the use is known; uptime and request
+    Utilisation is the sum of used by the sum of allocated GPU-hours of which the use is known: those that the coverage of
+    a row is of. Uptime is the mean over days, request success the sum of answered by the sum of all requests.
 
     Args:
         gpu_daily: `marts.gpu_daily`.
@@ -34,7 +38,7 @@ def monthly(
     """
     month = pl.col("day").dt.truncate("1mo").alias("month")
     held, used = pl.col("gpu_hours_allocated"), pl.col("gpu_hours_used")
-    known = held.filter(used.is_not_null()).sum()
+    known = (held * pl.col("coverage")).filter(used.is_not_null()).sum()
     seen = pl.col("gpu_hours_capacity").filter(pl.col("state") != "unknown").sum()
     capacity = pl.col("gpu_hours_capacity").sum()
     by_site = gpu_daily.group_by(month, subject="site")
@@ -66,7 +70,7 @@ def monthly(
     ]
     if not found:
         return TARGETS.empty()
-    value, target, metric = pl.col("value"), pl.col("target"), pl.col("metric")
+    value, target, metric = pl.col("value").round(DIGITS), pl.col("target").round(DIGITS), pl.col("metric")
     good = (
         pl.when(metric.is_in(ABOVE)).then(value > target).when(metric.is_in(AT_MOST)).then(value <= target)
         .otherwise(value >= target)

@@ -11,7 +11,9 @@ from datetime import date, timedelta
 import polars as pl
 
 from models.config import Site
+from models.gpu_hours import CARD, placed, weighted
 from models.money import split
+from models.owned_lines import UNUSED_SERVICE
 from models.tables import MONEY, WASTE, WASTE_HOURLY
 
 WINDOW_DAYS = 30
@@ -32,9 +34,9 @@ ADVICE: Mapping[str, str] = {
 def ranked(gpu_daily: pl.DataFrame, chargeback_daily: pl.DataFrame, as_of: date) -> pl.DataFrame:
     """Idle and unallocated cost of the last 30 days, greatest first in each currency.
 
-    Owned cards are named one by one, from `marts.gpu_daily`; unused commitments and capacity reservations of a
-    cloud, and silent edge devices, by service, account, team and workload, from the chargeback. All rows together
-    are the idle and unallocated cost of the window.
+    Owned cards are named one by one, from `marts.gpu_daily`; unused commitments of contracts and clouds, capacity
+    reservations, and silent edge devices, by service, account, team and workload, from the chargeback. All rows together
+    are the idle and unallocated cost of the window, without the write-offs and the site electricity of owned hardware.
 
     Args:
         gpu_daily: `marts.gpu_daily`.
@@ -50,13 +52,16 @@ def ranked(gpu_daily: pl.DataFrame, chargeback_daily: pl.DataFrame, as_of: date)
         chargeback_daily.filter(
             pl.col("day").is_between(first, as_of)
             & pl.col("cost_kind").is_in(["idle", "unallocated"])
-            & (pl.col("tier") != "onprem")
+            & (
+                (pl.col("tier") != "onprem")
+                | (pl.col("service_name") == UNUSED_SERVICE).fill_null(value=False)
+            )
         )
         .with_columns(
             kind=pl.when(pl.col("tier") == "edge")
             .then(pl.lit("device_silent"))
             .otherwise(pl.lit("reserved_unused")),
-            site=pl.when(pl.col("tier") == "edge").then("sub_account"),
+            site=pl.when(pl.col("tier").is_in(OWNED)).then("sub_account"),
             subject=pl.concat_str("service_name", "sub_account", separator=" · ", ignore_nulls=True),
         )
         .group_by("kind", "tier", "site", "subject", "team", "workload", "currency")
@@ -125,12 +130,22 @@ def by_hour_of_week(
     costs = daily.group_by(card).agg(
         pl.col("currency").first(), pl.col("cost_idle", "cost_unallocated").sum()
     )
-    seen = gpu_hourly.filter(window & pl.col("allocated").is_not_null()).join(costs, on=card)
-    held = pl.col("allocated")
-    unused = pl.max_horizontal(pl.col("observed_hours") - pl.col("used_hours"), 0.0)
-    rows = seen.sort(*card, "hour", "mig_id", "namespace", "pod").with_columns(
+    hours = placed(weighted(gpu_hourly.filter(window).join(costs, on=card)))
+    columns = [*CARD, "hour", "currency", "cost_idle", "cost_unallocated"]
+    held = pl.col("state") == "allocated"
+    cut = hours.filter(pl.col("absent") > 0).unique([*CARD, "hour"])
+    order = [*CARD, "hour", "mig_id", "namespace", "pod"]
+    seen = pl.concat(
+        [
+            hours.filter(pl.col("state") != "unknown").sort(order).select(*columns, "hours", "used", held=held),
+            cut.sort(order).select(*columns, hours="absent", used=pl.lit(None, dtype=pl.Float64), held=pl.lit(value=False)),
+        ]
+    )  # fmt: skip
+    held = pl.col("held")
+    unused = (pl.col("hours") - pl.col("used")).clip(lower_bound=0.0)
+    rows = seen.with_columns(
         idle_weight=pl.when(held).then(unused.fill_null(0.0)).otherwise(0.0),
-        free_weight=pl.when(~held).then("observed_hours").otherwise(0.0),
+        free_weight=pl.when(~held).then("hours").otherwise(0.0),
     )
     spread = split(rows, card, "cost_idle", "idle_weight", "idle")
     spread = split(spread, card, "cost_unallocated", "free_weight", "unallocated")
@@ -145,7 +160,7 @@ def by_hour_of_week(
         if spread.height
         else spread.with_columns(local="hour")
     )  # fmt: skip
-    observed, used = pl.col("observed_hours"), pl.col("used_hours")
+    observed, used = pl.col("hours"), pl.col("used")
     held_use = pl.when(held).then(used).otherwise(0.0)
     return WASTE_HOURLY.conform(
         local.group_by(

@@ -44,12 +44,14 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "Cost of what nobody used in the last 30 days",
         "SELECT kind, tier, team, currency, sum(cost) AS value FROM marts.waste GROUP BY ALL",
     ),
-    "tierwise_gpu_hours_day": (
-        "GPU-hours of owned cards on the latest day, by state of use",
-        "WITH d AS (SELECT * FROM marts.gpu_daily WHERE day = (SELECT max(day) FROM marts.gpu_daily)) "
-        "SELECT site, 'capacity' AS kind, sum(gpu_hours_capacity) AS value FROM d GROUP BY ALL UNION ALL "
-        "SELECT site, 'allocated', sum(gpu_hours_allocated) FROM d GROUP BY ALL UNION ALL "
-        "SELECT site, 'used', sum(gpu_hours_used) FROM d GROUP BY ALL",
+    "tierwise_gpu_seconds": (
+        "GPU-seconds of owned cards on the latest day of their site, by kind; used only where all of it is known",
+        "WITH d AS (SELECT * FROM marts.gpu_daily QUALIFY day = max(day) OVER (PARTITION BY site)) "
+        "SELECT site, 'capacity' AS kind, 3600 * sum(gpu_hours_capacity) AS value FROM d GROUP BY ALL UNION ALL "
+        "SELECT site, 'observed', 3600 * sum(gpu_hours_capacity * coverage) FROM d GROUP BY ALL UNION ALL "
+        "SELECT site, 'allocated', 3600 * sum(gpu_hours_allocated) FROM d GROUP BY ALL UNION ALL "
+        "SELECT site, 'used', 3600 * sum(gpu_hours_used) FROM d WHERE state <> 'unknown' GROUP BY ALL "
+        "HAVING count(*) = count(gpu_hours_used)",
     ),
     "tierwise_cost_per_1m_inferences": (
         "Cost per million inferences on the workload's latest day",

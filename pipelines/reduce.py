@@ -118,7 +118,7 @@ def _reduced(
         for facts in slices:
             if tables.FOCUS.name not in facts.tables:
                 continue
-            sql = sql_of(facts, current_rows(facts.parts(tables.FOCUS.name)))
+            sql = sql_of(facts, current_rows(tables.FOCUS, facts.parts(tables.FOCUS.name)))
             reduced = cache / f"{hashlib.sha256(sql.encode()).hexdigest()[:32]}.parquet"
             if not reduced.is_file():
                 building = reduced.with_suffix(".building")

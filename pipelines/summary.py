@@ -21,10 +21,12 @@ _SHARES = """
     SELECT currency, CAST(coalesce(sum(effective_cost) FILTER (team = 'untagged'), 0) AS DOUBLE) / nullif(CAST(sum(effective_cost) AS DOUBLE), 0) AS untagged
     FROM marts.chargeback_daily GROUP BY currency"""
 _TEAMS = """
-    SELECT team, month, sum(effective_cost) AS cost, sum(effective_cost) FILTER (cost_kind = 'idle') AS idle
+    SELECT team, month, currency, sum(effective_cost) AS cost, sum(effective_cost) FILTER (cost_kind = 'idle') AS idle
     FROM marts.chargeback_monthly
-    WHERE month = (SELECT max(month) FROM marts.chargeback_monthly) AND currency = ?
-    GROUP BY team, month ORDER BY cost DESC LIMIT 12"""
+    WHERE month = (SELECT max(month) FROM marts.chargeback_monthly)
+    GROUP BY team, month, currency
+    QUALIFY row_number() OVER (PARTITION BY currency ORDER BY cost DESC, team) <= 12
+    ORDER BY currency <> ?, currency, cost DESC, team"""
 _GATES = """
     SELECT gate, passed, severity, detail FROM ops.quality
     WHERE run_id = (SELECT max_by(run_id, published_at) FROM ops.publications)"""
@@ -49,7 +51,7 @@ def print_summary(console: Console, config: Config, outcome: Outcome) -> None:
         console.print(f"Published; {outcome.slices_read} slices were new or had changed.", highlight=False)
     console.print(_money_table(money, shares))
     if teams.height:
-        console.print(_team_table(teams, currency, month))
+        console.print(_team_table(teams, month))
     failed = gates.filter(~pl.col("passed"))
     console.print(
         f"[bold]gates[/]       {gates.height - failed.height} of {gates.height} passed", highlight=False
@@ -83,7 +85,7 @@ def _money_table(money: pl.DataFrame, shares: dict[str, float | None]) -> Table:
     return table
 
 
-def _team_table(teams: pl.DataFrame, currency: str, month: str) -> Table:
+def _team_table(teams: pl.DataFrame, month: str) -> Table:
     table = Table(
         show_edge=False, header_style="bold", pad_edge=False, title=f"{month} by team", title_justify="left"
     )
@@ -92,7 +94,7 @@ def _team_table(teams: pl.DataFrame, currency: str, month: str) -> Table:
     for row in teams.iter_rows(named=True):
         table.add_row(
             escape(row["team"]),
-            format_currency(row["cost"], currency, locale="en_US"),
-            format_currency(row["idle"] or 0, currency, locale="en_US"),
+            format_currency(row["cost"], row["currency"], locale="en_US"),
+            format_currency(row["idle"] or 0, row["currency"], locale="en_US"),
         )
     return table

@@ -54,10 +54,8 @@ Metadata = Mapping[str, int | float | str]
 def read_facts(run: Run, table: tables.Table) -> pl.DataFrame:
     """All current rows of a fact table."""
     parts = [part for s in run.slices() for part in s.parts(table.name)]
-    if not parts:
-        return table.empty()
     with DuckDBEngine() as engine:
-        return table.conform(engine.query(f"SELECT * FROM {current_rows(parts)}"))
+        return table.conform(engine.query(f"SELECT * FROM {current_rows(table, parts)}"))
 
 
 def owned_hardware(run: Run) -> Metadata:

@@ -6,16 +6,15 @@ import gzip
 import json
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.pipelines import small
+from tests.pipelines import faults, small
 
 DATE = ("--date", "2026-11-05")
-CUR = "  cur: {kind: aws_cur, location: ./cur}\n"
 SITE = "sites: {dc1: {time_zone: %s, tariff: 0.1}}\n"
-PROMETHEUS = '  dc1: {kind: prometheus, url: "http://127.0.0.1:%d", site: dc1}\n'
 
 
 def november(site: Path) -> Path:
@@ -47,7 +46,6 @@ def missing_report_file(site: Path) -> None:
         "billingPeriod": {"start": "20261101T000000.000Z", "end": "20261201T000000.000Z"},
     }
     (folder / "daily-Manifest.json").write_text(json.dumps(manifest))
-    (site / "tierwise.yaml").write_text(small.CONFIG + CUR)
 
 
 def column_gone(site: Path) -> None:
@@ -86,11 +84,11 @@ def key_twice(site: Path) -> None:
     (site / "tierwise.yaml").write_text(small.CONFIG + "  bills: {kind: focus, location: ./other}\n")
 
 
-def unreachable_prometheus(site: Path) -> None:
+def no_server() -> str:
+    """A URL where nothing listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (site / "tierwise.yaml").write_text(small.CONFIG + PROMETHEUS % port + SITE % "Europe/Athens")
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
 def unknown_time_zone(site: Path) -> None:
@@ -114,25 +112,32 @@ def nonsense_cron(site: Path) -> None:
     (site / "tierwise.yaml").write_text(small.CONFIG + "schedule: {cron: nonsense}\n")
 
 
-CASES: list[tuple[Callable[[Path], None], int, tuple[str, ...]]] = [
-    (empty_file, 1, ("2026-11.csv", "empty (0 bytes)")),
-    (truncated_gzip, 1, ("2026-11.csv.gz", "damaged")),
-    (missing_report_file, 1, ("delivery not ready", "daily-Manifest.json", "daily-00001.csv.gz")),
-    (column_gone, 1, ("2026-11.csv", "'EffectiveCost' is missing")),
-    (text_in_a_cost, 1, ("quarantine_share", "2026-11.csv:2", "EffectiveCost", "12 dollars")),
-    (not_a_number_in_a_cost, 1, ("2026-11.csv:2", "EffectiveCost", "NaN")),
-    (too_large_a_cost, 1, ("2026-11.csv:2", "EffectiveCost", "1e30")),
-    (lines_end_with_cr, 1, ("2026-11.csv", "CR alone")),
-    (utf16, 1, ("2026-11.csv", "UTF-8")),
-    (same_file_twice, 1, ("copy.csv", "same content")),
-    (wrong_yaml, 2, ("tierwise.yaml", "line 1, column 49")),
-    (key_twice, 2, ("'bills' is there twice", "line 5")),
-    (unreachable_prometheus, 1, ("'dc1' (prometheus)", "cannot be reached", "127.0.0.1")),
-    (unknown_time_zone, 2, ("sites.dc1.time_zone", "Mars/Olympus", "IANA")),
-    (register_without_quotes, 2, ("assets.csv line 2", "13 columns")),
-    (data_below_the_bills, 2, ("sources.bills.location", "data_dir")),
-    (nonsense_cron, 2, ("schedule.cron", "nonsense")),
+Case = tuple[Callable[[Path], None], tuple[str, ...]]
+NOT_READY: list[Case] = [
+    (empty_file, ("2026-11.csv", "empty (0 bytes)")),
+    (truncated_gzip, ("2026-11.csv.gz", "damaged")),
+    (missing_report_file, ("delivery not ready", "daily-Manifest.json", "daily-00001.csv.gz")),
+    (column_gone, ("2026-11.csv", "'EffectiveCost' is missing")),
+    (lines_end_with_cr, ("2026-11.csv", "CR alone")),
+    (utf16, ("2026-11.csv", "UTF-8")),
 ]
+REJECTED: list[Case] = [
+    (text_in_a_cost, ("2026-11.csv:2", "EffectiveCost", "12 dollars")),
+    (not_a_number_in_a_cost, ("2026-11.csv:2", "EffectiveCost", "NaN")),
+    (too_large_a_cost, ("2026-11.csv:2", "EffectiveCost", "1e30")),
+]
+CONFIGURATION: list[Case] = [
+    (wrong_yaml, ("tierwise.yaml", "line 1, column 49")),
+    (key_twice, ("'bills' is there twice", "line 5")),
+    (unknown_time_zone, ("sites.dc1.time_zone", "Mars/Olympus", "IANA")),
+    (register_without_quotes, ("assets.csv line 2", "13 columns")),
+    (data_below_the_bills, ("sources.bills.location", "data_dir")),
+    (nonsense_cron, ("schedule.cron", "nonsense")),
+]
+
+
+def names(cases: list[Case]) -> list[str]:
+    return [spoil.__name__ for spoil, _ in cases]
 
 
 @pytest.fixture(scope="module")
@@ -145,23 +150,89 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("spoil", "code", "says"), CASES, ids=[c[0].__name__ for c in CASES])
-def test_names_the_thing_and_leaves_what_is_published(
-    site: Path, spoil: Callable[[Path], None], code: int, says: tuple[str, ...]
-) -> None:
-    before = small.fingerprint(site)
+def put_back(site: Path) -> None:
     for file in (site / "bills").iterdir():
         file.unlink()
     small.write_site(site)
-    spoil(site)
+
+
+def beside(site: Path, *spoilt: Callable[[Path], None]) -> str:
+    """The configuration of the site with a source more for each fault, which has a good October."""
+    sources = ""
+    for spoil in spoilt:
+        folder = site / "faults" / spoil.__name__
+        small.write_site(folder)
+        spoil(folder)
+        kind, place = ("aws_cur", "cur") if (folder / "cur").exists() else ("focus", "bills")
+        sources += f"  {spoil.__name__}: {{kind: {kind}, location: ./faults/{spoil.__name__}/{place}}}\n"
+    return small.CONFIG + sources
+
+
+def run(site: Path, code: int) -> str:
+    """What a run says that ends with a code and leaves what is published."""
+    before = small.fingerprint(site)
     done = small.tierwise("run", "--config", site / "tierwise.yaml", *DATE)
-    assert done.returncode == code, done.stdout + done.stderr
-    for text in says:
-        assert text in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    assert "hunter2" not in done.stdout + done.stderr
+    text = done.stdout + done.stderr
+    assert done.returncode == code, text
+    assert "Traceback" not in text
+    assert "hunter2" not in text
     assert small.fingerprint(site) == before
     assert small.totals(site)["vision"] == "13.600000000000"
+    return done.stderr
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is said of each source whose month cannot be read, and rows rejected of the others."""
+
+    words: dict[str, str]
+    rejected: dict[str, list[tuple[object, ...]]]
+    share: dict[str, float]
+
+
+@pytest.fixture(scope="module")
+def judged(site: Path) -> Judged:
+    put_back(site)
+    (site / "tierwise.yaml").write_text(beside(site, *(spoil for spoil, _ in NOT_READY + REJECTED)))
+    stderr = run(site, 1)
+    assert f"not_ready_months is {len(NOT_READY)}; allowed: at most 0" in stderr
+    assert "quarantine_share is 0.25; allowed: at most 0" in stderr  # 3 rows of October, 1 of November
+    words = faults.words_of(stderr, names(NOT_READY))
+    return Judged(words, faults.rejected(site), faults.rejected_share(site))
+
+
+@pytest.mark.parametrize("case", NOT_READY, ids=names(NOT_READY))
+def test_a_month_that_cannot_be_read_is_named(judged: Judged, case: Case) -> None:
+    for text in case[1]:
+        assert text in judged.words[case[0].__name__]
+
+
+@pytest.mark.parametrize("case", REJECTED, ids=names(REJECTED))
+def test_a_row_that_cannot_be_read_is_named(judged: Judged, case: Case) -> None:
+    [row] = judged.rejected[case[0].__name__]
+    for text in case[1]:
+        assert any(text in str(part) for part in row)
+    assert judged.share[case[0].__name__] == 0.25
+
+
+def test_sources_that_fail_are_named_all_at_once(site: Path) -> None:
+    put_back(site)
+    text = beside(site, same_file_twice) + f'  dc1: {{kind: prometheus, url: "{no_server()}", site: dc1}}\n'
+    (site / "tierwise.yaml").write_text(text + SITE % "Europe/Athens")
+    words = faults.words_of(run(site, 1), ["same_file_twice", "dc1"])
+    for text in ("copy.csv", "same content"):
+        assert text in words["same_file_twice"]
+    for text in ("cannot be reached", "127.0.0.1"):
+        assert text in words["dc1"]
+
+
+@pytest.mark.parametrize("case", CONFIGURATION, ids=names(CONFIGURATION))
+def test_a_wrong_configuration_is_named_and_leaves_what_is_published(site: Path, case: Case) -> None:
+    put_back(site)
+    case[0](site)
+    stderr = run(site, 2)
+    for text in case[1]:
+        assert text in stderr
 
 
 def test_nothing_is_published_where_nothing_was(tmp_path: Path) -> None:
@@ -191,33 +262,6 @@ def test_secrets_of_the_environment_are_not_shown_or_published(
         assert "${METRICS_URL}" in done.stdout + done.stderr
 
 
-def test_patterns_in_file_names_are_only_names(tmp_path: Path) -> None:
-    small.write_site(tmp_path)  # 33.800000000001 USD
-    for name, cost in (("2026-1[01].csv", "1000"), ("2026-1?.csv", "200"), ("*.csv", "30")):
-        rows = [small.row(cost, small.OCTOBER, 5), small.row("1", small.NOVEMBER, 5)]
-        (tmp_path / "bills" / name).write_text("\n".join([small.HEADER, *rows]) + "\n")
-    done = small.tierwise("run", "--config", tmp_path / "tierwise.yaml", *DATE)
-    assert done.returncode == 0, done.stderr
-    assert small.query(tmp_path, "SELECT sum(BilledCost)::TEXT FROM focus.cost_and_usage") == [
-        ("1266.800000000001",)  # 33.8 + 1000 + 200 + 30 + 3 x 1
-    ]
-
-
-def test_hostile_tags_cost_nothing_but_their_own_name(tmp_path: Path) -> None:
-    small.write_site(tmp_path)
-    tags = ['{"team":"[/x]"}', '{"team":"a\\u0000b"}', '{"team":"x",}', '{"team":%s}' % ("9" * 5000)]
-    tags += ['{"a":' + "[" * 20000 + "]" * 20000 + ',"team":"y"}', '{"team":"../../z"}']
-    small.write_bill(tmp_path, "2026-11", [small.row("5", small.NOVEMBER, 3, t) for t in tags])
-    done = small.tierwise("run", "--config", tmp_path / "tierwise.yaml", *DATE)
-    assert done.returncode == 0, done.stderr
-    found = small.totals(tmp_path)
-    assert {t: found[t] for t in ("[/x]", "a\0b", "x", "9" * 5000, "../../z")} == dict.fromkeys(
-        ("[/x]", "a\0b", "x", "9" * 5000, "../../z"), "5.000000000000"
-    )
-    assert found["untagged"] == "5.000000000001"  # the nested one; 0.000000000001 is October's
-    assert not (tmp_path / "z.html").exists()
-
-
 def test_a_query_cannot_write_to_the_facts(site: Path) -> None:
     fact = next((site / "data" / "facts").rglob("focus.cost_and_usage.parquet"))
     content = fact.read_bytes()
@@ -235,24 +279,82 @@ def test_a_query_cannot_write_to_the_facts(site: Path) -> None:
     assert fact.read_bytes() == content
 
 
-def test_a_month_that_moved_and_a_file_in_two_sources_are_warned_of(tmp_path: Path) -> None:
-    small.write_site(tmp_path)
-    other = "  other: {kind: focus, location: ./bills}\n"
-    (tmp_path / "tierwise.yaml").write_text(small.CONFIG + other)
-    done = small.tierwise("run", "--config", tmp_path / "tierwise.yaml", *DATE)
-    assert "repeated_files is 2" in done.stdout
-    (tmp_path / "tierwise.yaml").write_text(small.CONFIG)
-    (tmp_path / "bills" / "2026-10.csv").unlink()
-    done = small.tierwise("run", "--config", tmp_path / "tierwise.yaml", *DATE)
-    assert done.returncode == 0
-    assert "kept_months is 1" in done.stdout
-    assert "bills 2026-10" in done.stdout
+HOSTILE_TAGS = ['{"team":"[/x]"}', '{"team":"a\\u0000b"}', '{"team":"x",}', '{"team":%s}' % ("9" * 5000)]
+HOSTILE_TAGS += ['{"a":' + "[" * 20000 + "]" * 20000 + ',"team":"y"}', '{"team":"../../z"}']
+ODD = """data_dir: ./data
+sources:
+  patterns: {kind: focus, location: ./patterns/bills}
+  tags: {kind: focus, location: ./tags/bills}
+  moved: {kind: focus, location: ./moved/bills}
+"""
 
 
-def test_a_day_to_come_does_not_stay_the_day_of_what_is_published(tmp_path: Path) -> None:
-    small.write_site(tmp_path)
-    for day, expected in (("2099-01-01", True), ("2026-11-05", False)):
-        done = small.tierwise("run", "--config", tmp_path / "tierwise.yaml", "--date", day)
-        assert done.returncode == 0, done.stdout + done.stderr
-        [(as_of,)] = small.query(tmp_path, "SELECT max_by(as_of, published_at)::TEXT FROM ops.publications")
-        assert (as_of == "2099-01-01") is expected
+@dataclass(frozen=True)
+class Odd:
+    """Two runs over what is odd and no fault; the first is for a day to come."""
+
+    site: Path
+    first: small.Done
+    first_as_of: object
+    second: small.Done
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Odd:
+    site = tmp_path_factory.mktemp("odd")
+    for name in ("patterns", "tags", "moved"):  # no file is that of another source, but for `other`
+        small.write_site(site / name)
+        for file in (site / name / "bills").iterdir():
+            file.write_text(file.read_text().replace("acct-1", f"acct-{name}"))
+    for name, cost in (("2026-1[01].csv", "1000"), ("2026-1?.csv", "200"), ("*.csv", "30")):
+        rows = [small.row(cost, small.OCTOBER, 5), small.row("1", small.NOVEMBER, 5)]
+        (site / "patterns" / "bills" / name).write_text("\n".join([small.HEADER, *rows]) + "\n")
+    small.write_bill(site / "tags", "2026-11", [small.row("5", small.NOVEMBER, 3, t) for t in HOSTILE_TAGS])
+    config = site / "tierwise.yaml"
+    config.write_text(ODD + "  other: {kind: focus, location: ./moved/bills}\n")
+    first = small.tierwise("run", "--config", config, "--date", "2099-01-01")
+    assert first.returncode == 0, first.stderr
+    as_of = small.query(site, AS_OF)
+    config.write_text(ODD)
+    (site / "moved" / "bills" / "2026-10.csv").unlink()
+    second = small.tierwise("run", "--config", config, *DATE)
+    assert second.returncode == 0, second.stderr
+    return Odd(site, first, as_of, second)
+
+
+AS_OF = "SELECT max_by(as_of, published_at)::TEXT FROM ops.publications"
+
+
+def test_patterns_in_file_names_are_only_names(odd: Odd) -> None:
+    found = small.query(
+        odd.site, "SELECT sum(BilledCost)::TEXT FROM focus.cost_and_usage WHERE x_source = 'patterns'"
+    )
+    assert found == [("1266.800000000001",)]  # 33.8 + 1000 + 200 + 30 + 3 x 1
+
+
+def test_hostile_tags_cost_nothing_but_their_own_name(odd: Odd) -> None:
+    found = dict(
+        small.query(
+            odd.site,
+            "SELECT team, sum(effective_cost)::TEXT FROM marts.chargeback_daily WHERE source = 'tags' GROUP BY team",
+        )
+    )
+    hostile = ("[/x]", "a\0b", "x", "9" * 5000, "../../z")
+    assert {t: found[t] for t in hostile} == dict.fromkeys(hostile, "5.000000000000")
+    assert found["untagged"] == "5.000000000001"  # the nested one; 0.000000000001 is October's
+    assert not list(odd.site.rglob("z.html"))
+
+
+def test_a_file_in_two_sources_is_warned_of(odd: Odd) -> None:
+    assert "repeated_files is 2" in odd.first.stdout
+    assert "repeated_files" not in odd.second.stdout
+
+
+def test_a_month_that_moved_is_warned_of(odd: Odd) -> None:
+    assert "kept_months is 1" in odd.second.stdout
+    assert "moved 2026-10" in odd.second.stdout
+
+
+def test_a_day_to_come_does_not_stay_the_day_of_what_is_published(odd: Odd) -> None:
+    assert odd.first_as_of == [("2099-01-01",)]
+    assert small.query(odd.site, AS_OF) != [("2099-01-01",)]

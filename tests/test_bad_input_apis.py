@@ -1,4 +1,8 @@
-"""Bad spend logs and pages of model APIs through the whole run: words, exit code 1, and what was published stands."""
+"""Bad spend logs and pages of model APIs through the whole run: words, exit code 1, and what was published stands.
+
+Each fault is in a source of its own, beside two good sources that are published. One run has those that end the
+reading of a source; another, those that reject a row.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import gzip
 import io
 import json
 import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,19 +22,16 @@ import pytest
 from connectors.llm import logs, pages
 from tests.connectors.bills.helpers import csv_bytes
 from tests.connectors.llm.helpers import SECRET, bucket, cost, page, request, usage
-from tests.pipelines import small
+from tests.pipelines import faults, small
 
 START, FULL = 1788220800, 86400  # 2026-09-01 UTC
-CONFIG = """
-data_dir: ./data
-sources:
-  gateway: {kind: litellm, location: ./logs, bill: [mistral]}
-  openai: {kind: openai, location: ./api, usage: false}
-prices:
+DAY = "2026-09-20"
+OPTIONS = {"logs": "kind: litellm, bill: [mistral]", "api": "kind: openai, usage: false"}
+PRICES = """prices:
   - {provider: mistral, model: large, kind: input, price_per_1m: 2, currency: EUR, valid_from: 2026-01-01}
   - {provider: mistral, model: large, kind: output, price_per_1m: 6, currency: EUR, valid_from: 2026-01-01}
 """
-GOOD = {"gateway": [("USD", Decimal("0.75"))], "openai": [("USD", Decimal("1.5"))]}
+GOOD = {"logs": [("USD", Decimal("0.75"))], "api": [("USD", Decimal("1.5"))]}
 MONEY = "SELECT BillingCurrency, sum(BilledCost) FROM focus.cost_and_usage WHERE x_source = '%s' GROUP BY 1 ORDER BY 1"
 
 
@@ -74,10 +77,12 @@ BOMB = 4 << 20
 """Bytes of a bomb; the bound is set to a quarter of it while these tests run."""
 
 
-@pytest.fixture(autouse=True)
-def _bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "MAX_LINE", BOMB // 4)
-    monkeypatch.setattr(pages, "MAX_BYTES", BOMB // 4)
+@pytest.fixture(scope="module", autouse=True)
+def _bounds() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "MAX_LINE", BOMB // 4)
+        patch.setattr(pages, "MAX_BYTES", BOMB // 4)
+        yield
 
 
 # what it is: file, content, words that must be there
@@ -86,7 +91,7 @@ LOGS: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "truncated gzip": ("a.csv.gz", gzip.compress(rows() * 9)[:-20], ("a.csv.gz", "damaged")),
     "wrong checksum": ("a.csv.gz", wrong_sum(rows()), ("a.csv.gz", "damaged")),
     "truncated parquet": ("a.parquet", parquet()[:-40], ("a.parquet", "damaged")),
-    "partial object": ("a.jsonl", LINES[:-60], ("quarantine_share", "malformed_json", "a.jsonl, row 2")),
+    "partial object": ("a.jsonl", LINES[:-60], ("malformed_json", "a.jsonl, row 2")),
     "column missing": ("a.csv", without("model"), ("a.csv", "['model'] are missing")),
     "column renamed": ("a.csv", rows().replace(b"prompt_tokens", b"input_tokens"), ("['prompt_tokens'] are missing", "input_tokens")),
     "spend missing": ("a.csv", without("spend"), ("['spend'] are missing",)),
@@ -142,55 +147,80 @@ PAGES: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-def write(site: Path, folder: str, file: str, content: bytes) -> None:
-    (site / "logs").mkdir(exist_ok=True)
-    (site / "api").mkdir(exist_ok=True)
-    for old in [*(site / "logs").iterdir(), *(site / "api").iterdir()]:
-        old.unlink()
-    (site / "logs" / "good.csv").write_bytes(rows())
-    (site / "api" / "good.json").write_bytes(TEXT)
-    if file:
-        (site / folder / f"good.{'csv' if folder == 'logs' else 'json'}").unlink()
-        (site / folder / file).write_bytes(content)
-    (site / "tierwise.yaml").write_text(CONFIG)
+SOUND = {
+    "logs": faults.Input(OPTIONS["logs"], "good.csv", rows()),
+    "api": faults.Input(OPTIONS["api"], "good.json", TEXT),
+}
+CASES = {
+    f"{folder}-{case.replace(' ', '-')}": (faults.Input(OPTIONS[folder], file, content), says)
+    for folder, cases in (("logs", LOGS), ("api", PAGES))
+    for case, (file, content, says) in cases.items()
+}
+RULES = {
+    "malformed_json",
+    "bad_tokens",
+    "bad_date",
+    "not_a_number",
+    "missing_value",
+    "unknown_currency",
+    "bad_count",
+}
+REJECTED = {name for name, (_, says) in CASES.items() if RULES & set(says)}
+"""Cases of which a row is rejected, which the gate does not let pass; the others end the reading of their source."""
 
 
-def run(site: Path) -> small.Done:
-    return small.tierwise("run", "--config", site / "tierwise.yaml", "--date", "2026-09-20")
+@dataclass(frozen=True)
+class Ended:
+    """Two runs over the faults, after one without any."""
+
+    site: Path
+    published: str
+    refused: small.Done
+    words: Mapping[str, str]
+    judged: small.Done
+    rejected: Mapping[str, list[tuple[object, ...]]]
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("apis")
-    write(folder, "", "", b"")
-    done = run(folder)
+def ended(tmp_path_factory: pytest.TempPathFactory, _bounds: None) -> Ended:
+    site = tmp_path_factory.mktemp("apis")
+    faults.write(site, SOUND, PRICES)
+    done = faults.run(site, DAY)
     assert done.returncode == 0, done.stderr
-    return folder
-
-
-def published(site: Path) -> dict[str, list[tuple[object, ...]]]:
-    return {source: small.query(site, MONEY % source) for source in GOOD}
-
-
-CASES = [("logs", n, *c) for n, c in LOGS.items()] + [("api", n, *c) for n, c in PAGES.items()]
-
-
-@pytest.mark.parametrize(
-    ("folder", "name", "file", "content", "says"), CASES, ids=[f"{c[0]} {c[1]}" for c in CASES]
-)
-def test_named_refused_and_nothing_published(
-    site: Path, folder: str, name: str, file: str, content: bytes, says: tuple[str, ...]
-) -> None:
     before = small.fingerprint(site)
-    write(site, folder, file, content)
-    done = run(site)
-    assert done.returncode == 1, done.stdout
-    for words in says:
-        assert any(w in done.stderr for w in words.split("|")), (words, done.stderr)
-    assert "Traceback" not in done.stdout + done.stderr
-    assert SECRET not in done.stdout + done.stderr
+    faults.write(site, SOUND | {n: source for n, (source, _) in CASES.items() if n not in REJECTED}, PRICES)
+    refused = faults.run(site, DAY)
     assert small.fingerprint(site) == before
-    assert published(site) == GOOD
+    faults.write(site, SOUND | {n: source for n, (source, _) in CASES.items() if n in REJECTED}, PRICES)
+    judged = faults.run(site, DAY)
+    words = faults.words_of(refused.stderr, CASES)
+    return Ended(site, before, refused, words, judged, faults.rejected(site))
+
+
+def published(site: Path, source: str) -> list[tuple[object, ...]]:
+    return small.query(site, MONEY % source)
+
+
+def test_nothing_is_published(ended: Ended) -> None:
+    assert (ended.refused.returncode, ended.judged.returncode) == (1, 1)
+    assert "quarantine_share is " in ended.judged.stderr
+    for done in (ended.refused, ended.judged):
+        assert SECRET not in done.stdout + done.stderr
+        assert "stand unchanged" in done.stderr
+    assert small.fingerprint(ended.site) == ended.published
+    assert {source: published(ended.site, source) for source in GOOD} == GOOD
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_named_and_refused(ended: Ended, name: str) -> None:
+    says = CASES[name][1]
+    if name in REJECTED:
+        assert faults.rejected_share(ended.site)[name] > 0
+        said = "; ".join(str(part) for row in ended.rejected[name] for part in row)
+    else:
+        said = ended.words[name]
+    for words in says:
+        assert any(w in said for w in words.split("|")), (words, said)
 
 
 EXTRA = csv_bytes([r | {"new_column": "x", "another": "=cmd()"} for r in ROWS])
@@ -201,19 +231,33 @@ ODD: dict[str, tuple[str, str, bytes, dict[str, list[tuple[object, ...]]]]] = {
     "duplicate rows": ("logs", "a.csv", rows(*ROWS), {}),
     "hostile tags": ("logs", "a.csv", csv_bytes([r | {"team_alias": HOSTILE, "request_tags": f'["workload:{HOSTILE}"]'} for r in ROWS]), {}),
     # no spend: 100 x 2 + 20 x 6 = 320 per million, in the currency of the price list
-    "two currencies": ("logs", "a.csv", rows(ask(3, spend="0")), {"gateway": [("EUR", Decimal("0.00032")), ("USD", Decimal("0.75"))]}),
+    "two currencies": ("logs", "a.csv", rows(ask(3, spend="0")), {"logs": [("EUR", Decimal("0.00032")), ("USD", Decimal("0.75"))]}),
     "extra keys": ("api", "a.json", TEXT.replace(b'"bucket"', b'"bucket", "new": [1]'), {}),
     "duplicate pages": ("api", "a.json", json.dumps([COSTS, COSTS]).encode(), {}),
-    "mixed currencies": ("api", "a.json", costs(cost(0.5, "m, output"), cost(1, "m, input", amount={"value": 7, "currency": "eur"})), {"openai": [("EUR", Decimal(7)), ("USD", Decimal("1.5"))]}),
+    "mixed currencies": ("api", "a.json", costs(cost(0.5, "m, output"), cost(1, "m, input", amount={"value": 7, "currency": "eur"})), {"api": [("EUR", Decimal(7)), ("USD", Decimal("1.5"))]}),
     "hostile names": ("api", "a.json", costs(cost(0.5, f"{HOSTILE}, output", project=HOSTILE)), {}),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_odd_input_is_read_to_the_cent(site: Path, name: str) -> None:
-    folder, file, content, money = ODD[name]
-    write(site, folder, file, content)
-    done = run(site)
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site that published all that is odd and sound, each in a source of its own."""
+    site = tmp_path_factory.mktemp("odd")
+    sources = {
+        name.replace(" ", "-"): faults.Input(OPTIONS[folder], file, content)
+        for name, (folder, file, content, _) in ODD.items()
+    }
+    faults.write(site, sources, PRICES)
+    done = faults.run(site, DAY)
     assert done.returncode == 0, done.stderr
-    assert published(site) == GOOD | money
-    assert small.query(site, "SELECT max(difference) FROM ops.reconciliation") == [(0,)]
+    return site
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_input_is_read_to_the_cent(odd: Path, name: str) -> None:
+    folder, _, _, money = ODD[name]
+    source = name.replace(" ", "-")
+    expected = (GOOD | money)[folder]
+    assert published(odd, source) == expected
+    differences = small.query(odd, f"SELECT difference FROM ops.reconciliation WHERE source = '{source}'")
+    assert differences == [(0,)] * len(expected)

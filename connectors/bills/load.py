@@ -69,7 +69,7 @@ def load_bill(
                     days = months[0].plan.days if len(months) == 1 else ()
                     wanted = " OR ".join(m.where for m in months)
                     sql = f"SELECT * FROM ({_statement(text, days)}) WHERE {wanted}"
-                    engine.copy(sql, path)
+                    engine.copy(sql, path, ordered=False)
                     rows = f"read_parquet({literals([path])}, hive_partitioning=false)"
                     stages = {s.period: replace(text, rows=rows) for s in slices}
                 else:
@@ -153,7 +153,7 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
         return None
     found = month.found or looked
     where = f"{month.where} AND {KEPT}"
-    columns = {c.name: identifier(c.name) for c in tables.FOCUS.columns}
+    columns = {name: identifier(name) for name in stage.written}
     remembered = memory(key, found, chosen, read)
     days = remembered["days"].values()
     issues = [*rejected(stage, month.where, engine)] if any(d["rejected"] for d in days) else []
@@ -165,7 +165,7 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
     facts = work / f"cost-and-usage-{item.period}.parquet"
     new = {}
     if chosen.fresh is None or chosen.fresh:
-        engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {where}", facts)
+        engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {where}", facts, ordered=False)
         new = {tables.FOCUS.name: facts}
     if "manifests" not in item.detail:
         issues += repeated(stage, where, engine)

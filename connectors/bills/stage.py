@@ -26,6 +26,7 @@ from connectors.bills.rules import (
     typed,
     value_name,
 )
+from connectors.parts import in_parquet
 from connectors.sql import identifier, literal
 from models import focus, tables
 
@@ -35,6 +36,8 @@ MODEL_APIS = ("bedrock", "openai", "anthropic", "claude", "gemini", "mistral", "
 
 NAMES = (*(c.name for c in focus.COLUMNS), "ProviderName")
 
+PROVIDER = ("ProviderName", "ServiceProviderName")
+"""The former and the present name of one column: either stands for the other."""
 OWN = ("x_source", "x_tier", "x_billing_month", "x_cost_kind")
 EXTRAS = tuple(c.name for c in tables.FOCUS.columns if c.name.startswith("x_") and c.name not in OWN)
 """Columns beside FOCUS that one provider fills; no rule looks at them."""
@@ -121,6 +124,13 @@ class Stage:
     def present(self) -> list[str]:
         """FOCUS columns that any file fills."""
         return present(self.natives)
+
+    @property
+    def written(self) -> list[str]:
+        """Columns of the FOCUS table that can have a value."""
+        filled = {*self.present, *OWN, *(c for n in self.natives for c in n.extras)}
+        filled |= {c for c in PROVIDER if filled.intersection(PROVIDER)}
+        return [c.name for c in tables.FOCUS.columns if c.name in filled]
 
     @property
     def sure(self) -> frozenset[str]:
@@ -319,15 +329,13 @@ def _output(source: str, tier: str) -> list[str]:
     own = {
         **{c.name: f"COALESCE({t(c.name)}, {identifier(c.name)})" for c in focus.COLUMNS if c.allowed},
         **{c: identifier(c) for c in EXTRAS},
-        "ServiceProviderName": 'COALESCE("ServiceProviderName", "ProviderName")',
-        "ProviderName": 'COALESCE("ProviderName", "ServiceProviderName")',
+        **{c: f"COALESCE({identifier(c)}, {', '.join(map(identifier, PROVIDER))})" for c in PROVIDER},
         "x_source": literal(source),
         "x_tier": f"CASE WHEN {names} OR {units} OR __model_api THEN 'api' ELSE {literal(tier)} END",
         "x_billing_month": "__month",
         "x_cost_kind": f"COALESCE(__cost_kind, CASE WHEN {unused} THEN 'idle' ELSE 'direct' END)",
     }
     return [
-        f"CAST({own.get(c.name, t(c.name))} AS {'VARCHAR' if c.type == 'json' else tables.TYPES[c.type][0]}) "
-        f"AS {identifier(c.name)}"
+        f"CAST({own.get(c.name, t(c.name))} AS {in_parquet(c)}) AS {identifier(c.name)}"
         for c in tables.FOCUS.columns
     ]

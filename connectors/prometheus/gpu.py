@@ -21,6 +21,7 @@ import polars as pl
 from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.holders import PODS, holders
 from connectors.prometheus.question import Question, blank, expected_samples, first_of, observed, one_replica
+from connectors.telemetry import BLANKS
 
 ENERGY = ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "dcgm_total_energy_consumption")
 POWER = ("DCGM_FI_DEV_POWER_USAGE", "dcgm_power_usage")
@@ -31,8 +32,6 @@ UTIL = ("DCGM_FI_DEV_GPU_UTIL", "dcgm_gpu_utilization")
 MJ_PER_KWH = 3.6e9
 SENTINEL = 9e18
 """DCGM's blanks of 64 bits are 2^63 - 16 and the like; no counter gets this far."""
-BLANKS = tuple(float(base + n) for base in (0x7FFFFFF0, 1 << 47) for n in range(4))
-"""Its blanks of 32 bits and of doubles: not known, not found, not supported, not permitted."""
 MAX_CARD_KW = 10.0
 """No GPU draws more; what says so is dropped."""
 
@@ -114,7 +113,10 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     rows = merged.join(at_once, on=[*instance, "hour"], how="left", nulls_equal=True).with_columns(
         observed_hours=observed(expected, instance, pl.col("length"), pl.col("instants")),
         present_hours=pl.min_horizontal(pl.col("count") / expected, "length"),
-        slices=pl.col("mig_profile").str.extract(r"(\d+)g").cast(pl.Float64).fill_null(1.0),
+        slices=pl.col("mig_profile")
+        .str.extract(r"(\d+)g")
+        .cast(pl.Float64)
+        .fill_null(pl.when(pl.col("mig_id").is_null()).then(7.0).otherwise(1.0)),
         kw=pl.col("kw").fill_nan(None),
     )
     energy, blanks = _card_energy(question, rows, Grid(hours, expected, bridge_h))
@@ -307,7 +309,9 @@ def _shared(rows: pl.DataFrame, energy: pl.DataFrame) -> pl.DataFrame:
     gauge = pl.col("kw") * pl.col("observed_hours")
     seen = pl.coalesce("own", pl.when(pl.col("measured").is_null()).then(gauge))
     rows = rows.with_columns(seen=seen, sliced=sliced).with_columns(
-        beside=(pl.col("sliced") & pl.col("seen").is_not_null()).any().over(card) & ~pl.col("sliced"),
+        beside=(pl.col("sliced") & pl.col("seen").is_not_null()).any().over(card)
+        & ~pl.col("sliced")
+        & pl.col("pod").is_null(),
         gauged=gauge.sum().over("gpu", "mig_id", "hour"),
     )
     rows = rows.with_columns(

@@ -131,10 +131,11 @@ def singles_sql(layouts: Sequence[Layout], clock: Clock, interval_us: int) -> st
 
 
 SPANS = f"""
-    SELECT s.*, card, instance, holder, slices FROM (
-        SELECT label, first_ts, last_ts AS ts, utilisation, last_utilisation, kwh, {_ENDS} FROM bundles WHERE regular
+    SELECT s.* EXCLUDE (sharers), card, instance, sharers, slices / sharers AS slices FROM (
+        SELECT name, first_ts, last_ts AS ts, utilisation, last_utilisation, kwh, {_ENDS}, 1 AS sharers, 1 AS nth
+        FROM bundles JOIN labels USING (label) WHERE regular
         UNION ALL BY NAME
-        SELECT label, ts AS first_ts, ts, utilisation AS last_utilisation, power_w AS first_power_w, power_w,
-               energy_kwh_total AS first_energy_kwh_total, energy_kwh_total FROM samples WHERE ts IS NOT NULL
-    ) AS s JOIN labels USING (label) WHERE gpu IS NOT NULL"""
-"""SQL: what hours are made of: regular bundles, and samples one by one, which begin and end at once."""
+        SELECT name, ts AS first_ts, ts, utilisation AS last_utilisation, power_w AS first_power_w, power_w,
+               energy_kwh_total AS first_energy_kwh_total, energy_kwh_total, sharers, nth FROM readings
+    ) AS s JOIN names USING (name)"""
+"""SQL: the table `spans`, that hours are made of: regular bundles, and other samples, which begin and end at once."""

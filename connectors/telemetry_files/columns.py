@@ -9,9 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.base import SourceError
+from connectors.telemetry import BLANKS
 
-SENTINEL = 9.2e18
+SENTINEL = 9e18
 """DCGM marks a blank value as 2^63 - 14 and the like; no counter gets this far."""
+
+_KWH = 1 / 3.6e9
+"""Of a millijoule."""
 
 MAX_CARD_KW = 10.0
 """No GPU draws more; a gauge or counter that says so is not believed."""
@@ -37,12 +41,19 @@ class Column:
     Attributes:
         name: As our SQL calls it.
         sources: Names accepted in files (compared without regard to case) -> factor to our unit, best first.
-        condition: SQL condition on the value (`{v}`, a DOUBLE in our unit) that a plausible one meets; "" for text.
+        condition: SQL condition on the value (`{v}`, a DOUBLE in our unit) that an interval meets; "" for text.
+        blanks: Values in that interval that mean that there is none.
     """
 
     name: str
     sources: Mapping[str, float]
     condition: str = ""
+    blanks: Sequence[float] = ()
+
+    def plausible(self, low: str, high: str) -> str:
+        """SQL: all values from `low` to `high`, which may be one and the same, are plausible."""
+        ends = [self.condition.format(v=v) for v in dict.fromkeys((low, high))]
+        return " AND ".join((*ends, *(f"NOT ({low} <= {b!r}e0 AND {high} >= {b!r}e0)" for b in self.blanks)))
 
 
 def _text(name: str, *aliases: str) -> Column:
@@ -81,8 +92,9 @@ GPU = (
     ),
     Column(
         "energy_kwh_total",
-        {"energy_mj": 1 / 3.6e9, "dcgm_fi_dev_total_energy_consumption": 1 / 3.6e9},
-        f"{{v}} >= 0 AND {{v}} < {SENTINEL / 3.6e9}",
+        {"energy_mj": _KWH, "dcgm_fi_dev_total_energy_consumption": _KWH},
+        f"{{v}} >= 0 AND {{v}} < {SENTINEL * _KWH}",
+        tuple(b * _KWH for b in BLANKS),
     ),
     _NAMESPACE,
     _POD,

@@ -140,7 +140,13 @@ def _text(path: Path) -> str:
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
-    return data.decode("utf-8", errors="backslashreplace").removeprefix("\ufeff")
+    return _decoded(data)
+
+
+def _decoded(data: bytes) -> str:
+    """Text without its byte order mark: UTF-8, or UTF-16 as PowerShell redirects a command's output."""
+    code = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return data.decode(code, errors="backslashreplace")
 
 
 def is_log(path: Path) -> bool:
@@ -149,7 +155,7 @@ def is_log(path: Path) -> bool:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as file:
-            head = file.read(4000).decode("utf-8", errors="replace")
+            head = _decoded(file.read(4000))
     except (OSError, EOFError, zlib.error):
         return False
     return format_of(head) is not None

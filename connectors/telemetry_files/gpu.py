@@ -1,9 +1,10 @@
-"""Samples of GPUs to `telemetry.gpu_hourly`, in SQL.
+"""Samples of GPUs to `telemetry.gpu_hourly`, in SQL, step by step in tables.
 
 Rules:
 - A sample stands for the time until the next sample of its card (its MIG instance), if that comes within
   `MAX_STEP` sample intervals: its holder held the card, at its utilisation. So the covered parts of an hour without
-  gaps sum to exactly 1 h, and a sample before a gap, or the last one, covers nothing.
+  gaps sum to exactly 1 h, and a sample before a gap, or the last one, covers nothing. The last sample of an instance
+  stands for the time until the next one of its card: there the card is cut anew.
 - Energy is counted once a card: between samples of the card, from its counter, else its gauge (`connectors.steps`).
   Every MIG instance repeats the energy of the whole card, so it is shared among the instances sampled at that moment
   by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card.
@@ -13,39 +14,61 @@ Rules:
 - A gap is bridged where the samples on both sides have a readable counter. What it used belongs to nobody known: rows
   with `allocated` NULL, no observed hours and no instance, spread evenly over the time of the gap.
 - A card that moves within an hour has rows of both nodes; a sample that names no node is where the card was that hour.
-- Of several samples of one instance at one moment the last in order of holder counts, one with a holder first.
+- Samples of one instance at one moment: those of one holder (replicas, several labels) are one sample, with the mean of
+  what they show; without a holder they count only where no other has one; different holders share the card evenly.
 """
 
 from __future__ import annotations
 
 from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps
 from connectors.telemetry_files.columns import HOLDER, MAX_CARD_KW
+from connectors.telemetry_files.labels import NUMBERED, TEXTS, meant_sql
 
-HELD = """
-    SELECT *, date_diff('microsecond', ts, t1) AS us FROM (
-        SELECT *, LEAD(first_ts) OVER (PARTITION BY instance ORDER BY first_ts, holder) AS t1 FROM spans)
-    WHERE t1 IS DISTINCT FROM first_ts"""
-"""SQL: the table `held`: the spans of each instance in order, up to the next at `t1`."""
+_MOST = ", ".join(f"MAX({c}) AS {c}" for c in TEXTS if c not in ("gpu", "mig_id", "namespace", "pod"))
 
+READINGS = f"""
+    WITH readings AS (
+        SELECT gpu, mig_id, ts, namespace, pod, {_MOST}, AVG(utilisation) AS utilisation, AVG(power_w) AS power_w,
+               MAX(energy_kwh_total) AS energy_kwh_total
+        FROM ({meant_sql("FROM samples WHERE ts IS NOT NULL AND gpu IS NOT NULL")})
+        GROUP BY gpu, mig_id, ts, namespace, pod, CASE WHEN pod IS NULL THEN workload END, CASE WHEN pod IS NULL THEN team END
+    )
+    SELECT {NUMBERED}, ts, utilisation, power_w, energy_kwh_total, COUNT(*) OVER moment AS sharers,
+           row_number() OVER (moment ORDER BY {", ".join(f"{c} NULLS FIRST" for c in HOLDER)}) AS nth
+    FROM (SELECT *, pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated FROM readings
+          QUALIFY allocated OR NOT BOOL_OR(allocated) OVER (PARTITION BY gpu, mig_id, ts))
+    WINDOW moment AS (PARTITION BY gpu, mig_id, ts)"""
+"""SQL: the table `readings`: of the samples one by one, what each holder of an instance has at a moment."""
 
 CARDS = """
-    SELECT card, first_ts, MAX(ts) AS ts, SUM(slices) AS card_slices, MAX(kwh) AS span_kwh,
-           MAX(first_power_w) AS first_power_w, MAX(power_w) AS power_w,
-           MAX(first_energy_kwh_total) AS first_energy_kwh_total, MAX(energy_kwh_total) AS energy_kwh_total
-    FROM held GROUP BY card, first_ts"""
+    SELECT *, LEAD(first_ts) OVER (PARTITION BY card ORDER BY first_ts) AS next_ts FROM (
+        SELECT card, first_ts, MAX(ts) AS ts, SUM(slices) AS card_slices, MAX(kwh) AS kwh,
+               MAX(first_power_w) AS first_power_w, MAX(power_w) AS power_w,
+               MAX(first_energy_kwh_total) AS first_energy_kwh_total, MAX(energy_kwh_total) AS energy_kwh_total
+        FROM spans GROUP BY card, first_ts)"""
 """SQL: the table `cards`: the spans of each card, whose instances all show the energy of the card."""
 
 
 def steps_sql(max_step_us: int, bridge_us: int) -> str:
     """SQL: the table `steps`: from the end of each span of a card to the next."""
-    return energy_steps("cards", "card", max_step_us, bridge_us, MAX_CARD_KW, first="first_")
+    cards = "SELECT * EXCLUDE (kwh) FROM cards"
+    return energy_steps(f"({cards})", "card", max_step_us, bridge_us, MAX_CARD_KW, first="first_")
+
+
+def held_sql(max_step_us: int) -> str:
+    """SQL: the table `held`: spans of instances under their holders, and for how long (`us`) after its end each stands."""
+    return f"""
+        SELECT *, date_diff('microsecond', ts, t1) AS us FROM (
+            SELECT s.*, card_slices, CASE WHEN date_diff('microsecond', s.ts, s.next_ts) <= {max_step_us} THEN s.next_ts ELSE c.next_ts END AS t1
+            FROM (SELECT *, LEAD(first_ts, sharers - nth + 1) OVER (PARTITION BY instance ORDER BY first_ts, nth) AS next_ts FROM spans) AS s
+            JOIN cards AS c USING (card, first_ts))"""
 
 
 def gpu_hourly_sql(held: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:  # noqa: ARG001 - of `steps`
     """SQL: hours of cards and MIG instances under their holders.
 
     Args:
-        held: The table of `HELD`; beside it there are `cards`, `steps` and `labels`.
+        held: The table of `held_sql`; beside it there are `cards`, `steps` and `names`.
         max_step_us: Longer steps between samples are gaps.
         bridge_us: Longer gaps are not bridged by the counter.
         clock: Where the hours of the site lie.
@@ -56,28 +79,28 @@ def gpu_hourly_sql(held: str, max_step_us: int, bridge_us: int, clock: Clock = U
     key = ", ".join(("hour", "gpu", "mig_id", *HOLDER[:3], "workload", "allocated"))
     return f"""
         WITH times AS (
-            SELECT label, utilisation, first_ts AS t0, ts AS t1 FROM {held} WHERE first_ts < ts
-            UNION ALL SELECT label, last_utilisation, ts, t1 FROM {held} WHERE us <= {max_step_us}
+            SELECT name, sharers, utilisation, first_ts AS t0, ts AS t1 FROM {held} WHERE first_ts < ts
+            UNION ALL SELECT name, sharers, last_utilisation, ts, t1 FROM {held} WHERE us <= {max_step_us}
         ), energies AS (
-            SELECT card, first_ts, card_slices, first_ts AS t0, ts AS t1, span_kwh / date_diff('microsecond', first_ts, ts) AS kwh_per_us
-            FROM cards WHERE span_kwh IS NOT NULL
-            UNION ALL SELECT card, first_ts, card_slices, t0, t1, kwh / us FROM steps WHERE observed AND kwh IS NOT NULL
+            SELECT card, first_ts, first_ts AS t0, ts AS t1, kwh / date_diff('microsecond', first_ts, ts) AS kwh_per_us
+            FROM cards WHERE kwh IS NOT NULL
+            UNION ALL SELECT card, first_ts, t0, t1, kwh / us FROM steps WHERE observed AND kwh IS NOT NULL
         ), gaps AS (
             SELECT s.t0, s.t1, s.kwh / s.us AS kwh_per_us, MAX(gpu) AS gpu, MAX(node) AS node, MAX(gpu_model) AS gpu_model
-            FROM steps AS s JOIN {held} USING (card, first_ts) JOIN labels USING (label)
-            WHERE NOT observed AND s.kwh IS NOT NULL GROUP BY ALL
+            FROM steps AS s JOIN {held} USING (card, first_ts) JOIN names USING (name)
+            WHERE NOT observed AND s.kwh IS NOT NULL GROUP BY s.card, s.t0, s.t1, s.kwh, s.us
         ), sums AS (
-            SELECT hour, label, SUM(covered_us) AS covered_us, SUM(known_us) AS known_us, SUM(used_us) AS used_us, SUM(kwh) AS kwh
+            SELECT hour, name, SUM(covered_us) AS covered_us, SUM(known_us) AS known_us, SUM(used_us) AS used_us, SUM(kwh) AS kwh
             FROM (
-                SELECT hour, label, part_us AS covered_us, CASE WHEN utilisation IS NOT NULL THEN part_us END AS known_us,
-                       utilisation * part_us AS used_us, CAST(NULL AS DOUBLE) AS kwh
+                SELECT hour, name, part_us / sharers AS covered_us, CASE WHEN utilisation IS NOT NULL THEN part_us / sharers END AS known_us,
+                       utilisation * part_us / sharers AS used_us, CAST(NULL AS DOUBLE) AS kwh
                 FROM ({by_hour("times", "TRUE", clock)})
                 UNION ALL
-                SELECT hour, label, 0, NULL, NULL, kwh_per_us * part_us * slices / card_slices
+                SELECT hour, name, 0, NULL, NULL, kwh_per_us * part_us * slices / card_slices
                 FROM ({by_hour("energies", "TRUE", clock)}) JOIN {held} USING (card, first_ts)
-            ) GROUP BY hour, label
+            ) GROUP BY hour, name
         ), hours AS (
-            SELECT *, 0.0 AS gap_kwh FROM sums JOIN labels USING (label)
+            SELECT *, 0.0 AS gap_kwh FROM sums JOIN names USING (name)
             UNION ALL BY NAME
             SELECT hour, gpu, node, gpu_model, 0 AS covered_us, 0.0 AS kwh, kwh_per_us * part_us AS gap_kwh
             FROM ({by_hour("gaps", "TRUE", clock)})
@@ -97,6 +120,7 @@ def gpu_hourly_sql(held: str, max_step_us: int, bridge_us: int, clock: Clock = U
 IMPLAUSIBLE = """
     SELECT MAX(file) AS file, ts, MAX(gpu) || ': ' || CAST(ROUND(counted, 3) AS VARCHAR) || ' kWh in '
            || CAST(us / 1000000 AS VARCHAR) || ' s' AS jump
-    FROM (SELECT card, first_ts, ts, counted, us FROM steps WHERE implausible) JOIN (SELECT card, first_ts, label FROM held)
-    USING (card, first_ts) JOIN labels USING (label) GROUP BY card, ts, counted, us"""
+    FROM (SELECT card, ts, counted, us FROM steps WHERE implausible) JOIN (
+        SELECT card, last_ts AS ts, gpu, file FROM bundles JOIN labels USING (label)
+        UNION ALL SELECT hash(gpu), ts, gpu, file FROM samples) USING (card, ts) GROUP BY card, ts, counted, us"""
 """SQL: file, ts and jump (in words) of counter steps that were not believed (see `connectors.steps.energy_steps`)."""

@@ -27,9 +27,9 @@ from connectors.telemetry import MAX_STEP, day_of, local_day
 from connectors.telemetry_files.bundles import SPANS, bundles_sql, singles_sql
 from connectors.telemetry_files.columns import DATASETS, has
 from connectors.telemetry_files.files import Logs, log_rows, parse_layout
-from connectors.telemetry_files.gpu import CARDS, HELD, IMPLAUSIBLE, gpu_hourly_sql, steps_sql
+from connectors.telemetry_files.gpu import CARDS, IMPLAUSIBLE, READINGS, gpu_hourly_sql, held_sql, steps_sql
 from connectors.telemetry_files.inference import inference_hourly_sql
-from connectors.telemetry_files.labels import labels_sql
+from connectors.telemetry_files.labels import NAMES, labels_sql
 from connectors.telemetry_files.power import power_hourly_sql
 from connectors.telemetry_files.rows import samples_sql, scan_sql
 from connectors.telemetry_index import Indexed
@@ -47,11 +47,11 @@ THING = {"gpu": "gpu", "power": METER, "inference": "COALESCE(workload, model)"}
 """Kind of samples -> SQL of what a row must name."""
 
 SAME = {
-    "gpu": "gpu, COALESCE(mig_id, mig_profile)",
+    "gpu": "gpu, COALESCE(mig_id, mig_profile), namespace, pod, hpc_job",
     "power": METER,
     "inference": "workload, model, namespace, pod",
 }
-"""Kind of samples -> SQL of what has one sample at a time."""
+"""Kind of samples -> SQL of what has one sample at a time; holders that share a card have one each."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
     return Hours(frames, rows_read, findings)
 
 
-_TABLES = ("samples", "labels", "bundles", "spans", "held", "cards", "steps")
+_TABLES = ("samples", "labels", "bundles", "readings", "names", "spans", "cards", "held", "steps")
 
 
 def _ready(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engine: Engine) -> str:
@@ -172,9 +172,11 @@ def _ready(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engin
     make("labels", labels_sql(layouts))
     make("bundles", bundles_sql(layouts, clock, interval_us, steps.max_us, counter=counter))
     make("samples", singles_sql(layouts, clock, interval_us))
+    make("readings", READINGS)
+    make("names", NAMES)
     make("spans", SPANS)
-    make("held", HELD)
     make("cards", CARDS)
+    make("held", held_sql(steps.max_us))
     make("steps", steps_sql(steps.max_us, steps.bridge_us))
     return "held"
 

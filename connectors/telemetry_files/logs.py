@@ -1,10 +1,10 @@
 """Logs of `dcgmi dmon` and `nvidia-smi` as samples: which log a text is, and its rows in the columns of `columns.py`.
 
 - `nvidia-smi --query-gpu=timestamp,uuid,... --format=csv -l N` (with or without units): local times without a zone.
-- `nvidia-smi dmon -o DT`: local times without a zone; `#` lines name columns and units and are repeated.
+- `nvidia-smi dmon -o DT` (also as CSV): local times without a zone; `#` lines name columns and units and are repeated.
 - `dcgmi dmon -e ...`: no times at all; the time of the first row comes from the file's name, the others from `-d`.
 
-A log names cards by their number where it has no UUID: then the card is `NODE/gpuN`. `[N/A]`, `-` and the like are
+A log names cards by their number where it has no UUID: then the card is `NODE/gpuN`; by their bus id where it has neither. `[N/A]`, `-` and the like are
 nothing. A row that is no sample (a message, a cut line) is kept with its text as `ts`, so that it is counted.
 """
 
@@ -28,10 +28,13 @@ NOTHING = re.compile(
 
 SMI = {
     "uuid": "gpu", "gpu_uuid": "gpu", "name": "gpu_model", "gpu_name": "gpu_model", "index": "number",
-    "utilization.gpu": "percent", "power.draw": "power_w", "power.draw.average": "power_w", "power.draw.instant": "power_w",
-    "mig.mode.current": "mig", "timestamp": "ts",
+    "pci.bus_id": "bus", "gpu_bus_id": "bus", "utilization.gpu": "percent", "mig.mode.current": "mig", "timestamp": "ts",
+    "power.draw": "power_w", "power.draw.average": "power_w", "power.draw.instant": "power_w",
 }  # fmt: skip
-"""Field of --query-gpu -> our column."""
+"""Field of --query-gpu -> our column. Of several of one column the first that is known counts, in this order."""
+
+TIMES = ("%Y/%m/%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S")
+"""How `nvidia-smi` writes times."""
 
 DMON = {"date": "date", "time": "time", "gpu": "number", "idx": "number", "pwr": "power_w", "sm": "percent"}
 """Column of `nvidia-smi dmon` -> our column."""
@@ -45,7 +48,7 @@ COLUMNS = ("ts", "node", "gpu", "gpu_model", "mig_id", "percent", "utilisation",
 
 
 class NoStartError(Exception):
-    """A log without times whose name says none."""
+    """A log without times or days, whose name says none."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def format_of(head: str) -> str | None:
         return "smi"
     if first.startswith(("#entity", "# entity")):
         return "dcgmi"
-    if re.match(r"#\s*(date|gpu)\b", first):
+    if re.match(r"#\s*(date|time|gpu)\b", first):
         return "dmon" if any(re.search(r"\b(pwr|sm)\b", line.lower()) for line in lines[:2]) else "dcgmi"
     return None
 
@@ -141,15 +144,22 @@ class _Times:
 
 
 def _card(row: Mapping[str, str | None], place: Place) -> dict[str, str | None]:
-    number = row.get("number")
+    number, bus = row.get("number"), row.get("bus")
     named = {
         **row,
         "node": place.node,
-        "gpu": row.get("gpu") or (f"{place.node}/gpu{number}" if number else None),
+        "gpu": row.get("gpu") or (f"{place.node}/gpu{number}" if number else bus and f"{place.node}/{bus}"),
     }
     if row.get("mig") == "Enabled":
         named["percent"] = None
     return named
+
+
+def _time(text: str | None, form: str) -> datetime | None:
+    try:
+        return datetime.strptime(text or "", form)  # noqa: DTZ007 - local time
+    except ValueError:
+        return None
 
 
 def _smi(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]]:
@@ -158,7 +168,7 @@ def _smi(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]]:
     for fields in csv.reader(lines, skipinitialspace=True):
         plain = [re.sub(r"\s*\[.*\]$", "", f.strip()).lower() for f in fields]
         if "timestamp" in plain:
-            names = [SMI.get(n, "") for n in plain]
+            names = plain
             continue
         if not fields or not any(f.strip() for f in fields):
             continue
@@ -166,10 +176,12 @@ def _smi(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]]:
         if len(fields) != len(names):
             yield {"ts": line, "node": place.node}
             continue
-        row = {n: _value(f) for n, f in zip(names, fields, strict=True) if n}
-        try:
-            at = datetime.strptime(str(row.get("ts")), "%Y/%m/%d %H:%M:%S.%f")  # noqa: DTZ007 - local time
-        except ValueError:
+        values = {n: _value(f) for n, f in zip(names, fields, strict=True)}
+        row: dict[str, str | None] = {}
+        for name, column in SMI.items():
+            row[column] = row.get(column) or values.get(name)
+        at = next((t for form in TIMES if (t := _time(row["ts"], form)) is not None), None)
+        if at is None:
             yield {"ts": line, "node": place.node}
             continue
         yield _card({**row, "ts": times.iso(at)}, place)
@@ -180,13 +192,16 @@ def _dmon(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]]
     names: list[str] = []
     clock = _Rows(place)
     for line in lines:
-        words = line.split()
+        words = line.replace(",", " ").split()
         if not words:
             continue
         if line.lstrip().startswith("#"):
             heads = [w.lstrip("#").lower() for w in words if w != "#"]
             if "gpu" in heads:
                 names = [DMON.get(h, "") for h in heads]
+            if "time" in names and "date" not in names:
+                msg = "its rows have a time and no day; write the log with `nvidia-smi dmon -o DT`"
+                raise NoStartError(msg)
             continue
         if len(words) != len(names):
             yield {"ts": line.strip(), "node": place.node}
@@ -226,7 +241,7 @@ def _dcgmi(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]
     clock = _Rows(place)
     for line in lines:
         words = line.split()
-        if not words or words[0] == "ID":
+        if not words or words[0].upper() == "ID":
             continue
         if line.lstrip().startswith("#"):
             names = [w.lstrip("#").upper() for w in words if w != "#"]

@@ -108,7 +108,7 @@ def _read(column: Column, types: Mapping[str, str]) -> list[tuple[str, str, str]
 def _number(column: Column, types: Mapping[str, str]) -> list[str]:
     values, wrong = ["CAST(NULL AS DOUBLE)"], ["CAST(NULL AS VARCHAR)"]
     for value, given, name in _read(column, types):
-        plausible = f"COALESCE({column.condition.format(v=value)}, FALSE)"
+        plausible = f"COALESCE({column.plausible(value, value)}, FALSE)"
         values.append(f"CASE WHEN {plausible} THEN {value} END")
         wrong.append(
             f"CASE WHEN {given} AND NOT {plausible} THEN {literal(name + '=')} || CAST({identifier(name)} AS VARCHAR) END"
@@ -143,9 +143,7 @@ def _odd(column: Column, types: Mapping[str, str]) -> str:
 
 
 def dropped_sql(column: Column, types: Mapping[str, str]) -> str:
-    """SQL: of rows with `unchecked`, `samples_sql` drops a value. Plausible values are an interval: its ends tell."""
-    ends = " AND ".join(
-        column.condition.format(v=end) for end in (f"MIN({column.name}_low)", f"MAX({column.name}_high)")
-    )
+    """SQL: of rows with `unchecked`, `samples_sql` may drop a value: its least or greatest is not plausible, or a blank lies between."""
+    good = column.plausible(f"MIN({column.name}_low)", f"MAX({column.name}_high)")
     odd = f" OR COALESCE(BOOL_OR({column.name}_odd), FALSE)" if _odd(column, types) else ""
-    return f"NOT COALESCE({ends}, TRUE){odd}"
+    return f"NOT COALESCE({good}, TRUE){odd}"

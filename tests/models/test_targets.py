@@ -23,9 +23,12 @@ def unit(**changes: object) -> dict[str, object]:
 
 
 def compute(
-    targets: Targets, *hours: dict[str, object], units: tuple[dict[str, object], ...] = ()
+    targets: Targets,
+    *hours: dict[str, object],
+    units: tuple[dict[str, object], ...] = (),
+    asset: dict[str, object] | None = None,
 ) -> pl.DataFrame:
-    cards = gpu.daily(gpu_hourly(*hours), [server()], SITES, Ownership(), DAYS)
+    cards = gpu.daily(gpu_hourly(*hours), [server(**asset or {})], SITES, Ownership(), DAYS)
     ratio = pl.DataFrame([(MONTH, 30, 0, 200, 0.15)], schema=AI_COST_RATIO.schema, orient="row")
     got = monthly(cards, pl.DataFrame(units, schema=UNIT_COST_DAILY.schema), ratio, targets)
     assert got.schema == TARGETS.schema
@@ -63,3 +66,19 @@ def test_uptime_and_success_of_a_workload() -> None:
     got = compute(Targets(request_success=0.95), units=units).filter(pl.col("subject") == "ocr · cloud")
     found = {r["metric"]: (round(r["value"], 6), r["status"]) for r in got.iter_rows(named=True)}
     assert found == {"uptime": (0.999, "met"), "request_success": (round(1000 / 1100, 6), "missed")}
+
+
+def test_hours_held_in_a_gap_are_no_hours_of_known_use() -> None:
+    """18 h sampled at 0.8 and 6 h that only the scheduler's requests say: 14.4 of 18 is 0.8, known for 18 of 24 h."""
+    blind = {"sampled": False, "used_hours": None, "energy_kwh": 0.0}
+    hours = [hour(h, used_hours=0.8) if h < 18 else hour(h, **blind) for h in range(24)]
+    row = compute(Targets(), *hours).row(0, named=True)
+    assert (round(row["value"], 9), row["coverage"], row["status"]) == (0.8, 0.75, "met")
+
+
+def test_a_target_that_is_just_reached_is_not_missed_or_met_by_noise() -> None:
+    """One card at 0.8 and one at 0.6 all day: 0.7 of 48 h, which floating point makes 0.7000000000000001, is not over 0.7."""
+    hours = [hour(h, gpu=g, used_hours=u) for g, u in (("g1", 0.8), ("g2", 0.6)) for h in range(24)]
+    row = compute(Targets(), *hours, asset={"units": 2}).row(0, named=True)
+    assert row["value"] > 0.7
+    assert row["status"] == "missed"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from math import isclose
 from typing import Any
 
 import polars as pl
@@ -83,3 +84,34 @@ def test_hours_of_the_week_lose_no_cost(pattern: list[tuple[bool, float]]) -> No
     for column in ("cost_idle", "cost_unallocated"):
         assert got[column].sum() == day[column].sum()
         assert got.filter(pl.col(column) < 0).is_empty()
+
+
+def test_slices_count_by_their_part_of_the_card() -> None:
+    """A card of 100 a day: 3g held at half use, 2g free, 2 of 7 slices that do not exist, all day.
+
+    Each hour 1 GPU-hour: 3/7 held, 3/14 used. Idle: 100 x 3/14 = 21.43 a day; nobody's 100 x 4/7, evenly over 24 hours.
+    """
+    held = {"mig_profile": "3g.40gb", "mig_id": "1", "energy_kwh": 0.0}
+    spare = {"mig_profile": "2g.20gb", "mig_id": "2", "energy_kwh": 0.0}
+    hours = [*(hour(h, **held) for h in range(24)), *(free(h, **spare) for h in range(24))]
+    day = gpu.daily(gpu_hourly(*hours), [server()], SITES, Ownership(), DAYS)
+    got = by_hour_of_week(gpu_hourly(*hours), day, SITES, DAY)
+    assert got.height == 24
+    for row in got.iter_rows(named=True):
+        assert isclose(row["gpu_hours_observed"], 1)
+        assert isclose(row["gpu_hours_allocated"], 3 / 7)
+        assert isclose(row["gpu_hours_used"], 3 / 14)
+        assert round(row["cost_idle"], 6) == round(Decimal(100) * 3 / 14 / 24, 6)
+        assert round(row["cost_unallocated"], 6) == round(Decimal(100) * 4 / 7 / 24, 6)
+
+
+def test_what_a_contract_leaves_unused_is_reserved_and_unused() -> None:
+    left = {"tier": "onprem", "cost_kind": "unallocated", "sub_account": "dc1"}
+    rows = [
+        charge("7", **left, service_name="Unused GPU commitment"),
+        charge("9", **left, service_name="Owned GPU"),
+    ]
+    got = ranked(cards().clear(), charges(*rows), DAY)
+    assert got.select("kind", "site", "subject", "cost").rows() == [
+        ("reserved_unused", "dc1", "Unused GPU commitment · dc1", Decimal(7))
+    ]

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from connectors.base import Window
 from connectors.parts import current_rows
+from models.tables import TABLES
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import SliceFacts
 from pipelines.ingest import RequiredSourceError, ingest
@@ -95,7 +96,7 @@ def state(site: Site, slices: list[SliceFacts]) -> dict[date, tuple[Any, ...]]:
         rows: Counter[str] = Counter()
         for table in facts.tables:
             with DuckDBEngine() as engine:
-                frame = engine.query(f"SELECT * FROM {current_rows(facts.parts(table))}")
+                frame = engine.query(f"SELECT * FROM {current_rows(TABLES[table], facts.parts(table))}")
             rows.update(f"{table} {row}" for row in frame.iter_rows())
         issues = facts.folder / "issues.parquet"
         noted: Counter[str] = Counter()

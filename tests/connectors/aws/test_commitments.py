@@ -100,19 +100,24 @@ PLAN_FEES: list[tuple[Any, Any, str]] = [
 
 
 @pytest.mark.parametrize("form", ["a.snappy.parquet", "a.csv.gz"])
-@pytest.mark.parametrize(("commitment", "spent", "expected"), PLAN_FEES)
-def test_fee_of_a_plan(form: str, commitment: Any, spent: Any, expected: str, tmp_path: Path) -> None:
-    line = row(
-        line_item_line_item_type="SavingsPlanRecurringFee",
-        savings_plan_savings_plan_a_r_n="arn",
-        savings_plan_total_commitment_to_date=commitment,
-        savings_plan_used_commitment=spent,
-    )
-    export(tmp_path / "b", {form: [line, row()]})
+def test_fee_of_a_plan(form: str, tmp_path: Path) -> None:
+    """Each fee is of a plan of its own, beside a row of usage."""
+    lines = [
+        row(
+            line_item_line_item_type="SavingsPlanRecurringFee",
+            savings_plan_savings_plan_a_r_n=f"arn-{n}",
+            savings_plan_total_commitment_to_date=commitment,
+            savings_plan_used_commitment=spent,
+        )
+        for n, (commitment, spent, _) in enumerate(PLAN_FEES)
+    ]
+    export(tmp_path / "b", {form: [*lines, row()]})
     (loaded,) = load("aws_cur2", tmp_path / "b", tmp_path).values()
-    assert effective(loaded) == [Decimal(expected), Decimal(10)]
-    stated = commitment is not None and spent is not None
-    assert counted(loaded) == ({} if stated else {NOT_STATED: 1})
+    assert effective(loaded) == [*(Decimal(expected) for *_, expected in PLAN_FEES), Decimal(10)]
+    assert counted(loaded) == {NOT_STATED: 2}
+    export(tmp_path / "b", {form: [*lines[:2], row()]})
+    (loaded,) = load("aws_cur2", tmp_path / "b", tmp_path).values()
+    assert counted(loaded) == {}
 
 
 def test_a_plan_whose_usage_states_its_cost_has_no_fee_beside_it(tmp_path: Path) -> None:
@@ -158,14 +163,17 @@ OTHERS: list[tuple[str, dict[str, str], str, str, str | None]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "more", "cost", "category", "class_"), OTHERS)
-def test_what_is_no_commitment_costs_what_it_is_billed(
-    kind: str, more: dict[str, str], cost: str, category: str, class_: str | None, tmp_path: Path
-) -> None:
-    loaded = month(tmp_path, cur(lineItem__LineItemType=kind, lineItem__UnblendedCost=cost, **more))
-    found = facts(loaded).row(0, named=True)
-    assert found["BilledCost"] == found["EffectiveCost"] == loaded.totals["USD"] == Decimal(cost)
-    assert (found["ChargeCategory"], found["ChargeClass"]) == (category, class_)
-    if "Support" in more.get("product__ProductName", ""):
-        assert found["ServiceCategory"] == "Management and Governance"
+def test_what_is_no_commitment_costs_what_it_is_billed(tmp_path: Path) -> None:
+    """-2 ten times, 40, 1.90, 100 twice and 7 twice are 235.90 in all."""
+    lines = [
+        cur(lineItem__LineItemType=kind, lineItem__UnblendedCost=cost, **more)
+        for kind, more, cost, *_ in OTHERS
+    ]
+    loaded = month(tmp_path, *lines)
+    for found, (kind, more, cost, category, class_) in zip(facts(loaded).to_dicts(), OTHERS, strict=True):
+        assert found["BilledCost"] == found["EffectiveCost"] == Decimal(cost), kind
+        assert (found["ChargeCategory"], found["ChargeClass"]) == (category, class_), kind
+        if "Support" in more.get("product__ProductName", ""):
+            assert found["ServiceCategory"] == "Management and Governance"
+    assert loaded.totals == {"USD": Decimal("235.9")}
     assert loaded.issues.is_empty()

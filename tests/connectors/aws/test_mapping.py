@@ -19,16 +19,16 @@ PLAN = {"savingsPlan__SavingsPlanARN": "arn:aws:savingsplans::1:savingsplan/x"}
 RESERVED = {"reservation__ReservationARN": "arn:aws:ec2:us-east-1:1:reserved-instances/y"}
 
 
-def one(tmp: Path, **changes: str) -> dict[str, Any]:
-    """The FOCUS row of one CUR row."""
-    write(tmp / "bills" / "a.csv", [cur(**changes)])
+def each(tmp: Path, *changes: dict[str, str]) -> list[dict[str, Any]]:
+    """The FOCUS row of each CUR row of one file."""
+    write(tmp / "bills" / "a.csv", [cur(**c) for c in changes])
     (loaded,) = load("aws_cur", tmp / "bills", tmp).values()
-    assert loaded.rows_loaded == 1, loaded.issues
-    return facts(loaded).row(0, named=True)
+    assert loaded.rows_loaded == len(changes), loaded.issues
+    return facts(loaded).to_dicts()
 
 
 def test_usage(tmp_path: Path) -> None:
-    row = {k: v for k, v in one(tmp_path, bill__InvoiceId="77").items() if v is not None}
+    row = {k: v for k, v in each(tmp_path, {"bill__InvoiceId": "77"})[0].items() if v is not None}
     assert row == {
         "BilledCost": Decimal(10),
         "BillingAccountId": "000111122223",
@@ -95,42 +95,24 @@ KINDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    (
-        "kind",
-        "more",
-        "billed",
-        "effective",
-        "list_",
-        "contracted",
-        "quantity",
-        "category",
-        "frequency",
-        "cost_kind",
-    ),
-    KINDS,
-)
-def test_each_kind_of_line(
-    kind: str, more: dict[str, str], billed: int, effective: int | str, list_: int, contracted: int,
-    quantity: int | None, category: str, frequency: str, cost_kind: str, tmp_path: Path,
-) -> None:  # fmt: skip
-    row = one(tmp_path, lineItem__LineItemType=kind, **more)
-    assert (row["BilledCost"], row["EffectiveCost"]) == (Decimal(billed), Decimal(effective))
-    assert (row["ListCost"], row["ContractedCost"]) == (Decimal(list_), Decimal(contracted))
-    assert row["ConsumedQuantity"] == (None if quantity is None else Decimal(quantity))
-    assert (row["ChargeCategory"], row["ChargeFrequency"], row["x_cost_kind"]) == (
-        category,
-        frequency,
-        cost_kind,
-    )
+def test_each_kind_of_line(tmp_path: Path) -> None:
+    lines = each(tmp_path, *({"lineItem__LineItemType": kind} | more for kind, more, *_ in KINDS))
+    for row, (kind, _, billed, effective, list_, contracted, quantity, *words) in zip(
+        lines, KINDS, strict=True
+    ):
+        assert (row["BilledCost"], row["EffectiveCost"]) == (Decimal(billed), Decimal(effective)), kind
+        assert (row["ListCost"], row["ContractedCost"]) == (Decimal(list_), Decimal(contracted)), kind
+        assert row["ConsumedQuantity"] == (None if quantity is None else Decimal(quantity)), kind
+        assert [row["ChargeCategory"], row["ChargeFrequency"], row["x_cost_kind"]] == words, kind
 
 
 def test_commitments_are_named_and_quantities_of_negations_left_out(tmp_path: Path) -> None:
-    covered = one(
+    covered, negated, used = each(
         tmp_path,
-        lineItem__LineItemType="SavingsPlanCoveredUsage",
-        savingsPlan__SavingsPlanEffectiveCost="6",
-        **PLAN,
+        PLAN
+        | {"lineItem__LineItemType": "SavingsPlanCoveredUsage", "savingsPlan__SavingsPlanEffectiveCost": "6"},
+        PLAN | {"lineItem__LineItemType": "SavingsPlanNegation"},
+        RESERVED | {"lineItem__LineItemType": "DiscountedUsage", "reservation__EffectiveCost": "1"},
     )
     assert covered["CommitmentDiscountId"] == PLAN["savingsPlan__SavingsPlanARN"]
     assert (covered["CommitmentDiscountType"], covered["CommitmentDiscountCategory"]) == (
@@ -138,10 +120,8 @@ def test_commitments_are_named_and_quantities_of_negations_left_out(tmp_path: Pa
         "Spend",
     )
     assert (covered["CommitmentDiscountStatus"], covered["PricingCategory"]) == ("Used", "Committed")
-    negated = one(tmp_path, lineItem__LineItemType="SavingsPlanNegation", **PLAN)
     assert (negated["PricingQuantity"], negated["PricingUnit"]) == (None, None)
     assert (negated["CommitmentDiscountStatus"], negated["PricingCategory"]) == ("Used", "Committed")
-    used = one(tmp_path, lineItem__LineItemType="DiscountedUsage", reservation__EffectiveCost="1", **RESERVED)
     assert (used["CommitmentDiscountType"], used["CommitmentDiscountCategory"]) == (
         "Reserved Instance",
         "Usage",
@@ -149,27 +129,30 @@ def test_commitments_are_named_and_quantities_of_negations_left_out(tmp_path: Pa
 
 
 def test_refund_of_an_earlier_month_is_a_correction(tmp_path: Path) -> None:
-    assert one(tmp_path, lineItem__LineItemType="Refund")["ChargeClass"] is None
-    earlier = one(tmp_path, lineItem__LineItemType="Refund", lineItem__UsageStartDate="2026-08-31T00:00:00Z")
-    assert earlier["ChargeClass"] == "Correction"
+    refund = {"lineItem__LineItemType": "Refund"}
+    now, earlier = each(tmp_path, refund, refund | {"lineItem__UsageStartDate": "2026-08-31T00:00:00Z"})
+    assert (now["ChargeClass"], earlier["ChargeClass"]) == (None, "Correction")
 
 
 def test_marketplace_bedrock_spot_and_unused_reservation(tmp_path: Path) -> None:
-    sold = one(tmp_path, bill__BillingEntity="AWS Marketplace", lineItem__LegalEntity="Red Hat")
+    sold, model, spot, idle = each(
+        tmp_path,
+        {"bill__BillingEntity": "AWS Marketplace", "lineItem__LegalEntity": "Red Hat"},
+        {
+            "lineItem__ProductCode": "AmazonBedrock",
+            "product__ProductName": "Amazon Bedrock",
+            "pricing__unit": "1K tokens",
+        },
+        {"lineItem__UsageType": "SpotUsage:p5"},
+        {"product__capacitystatus": "UnusedCapacityReservation", "lineItem__ResourceId": "cr-1"},
+    )
     assert (sold["ServiceProviderName"], sold["ProviderName"], sold["HostProviderName"]) == (
         "Red Hat",
         "AWS",
         "AWS",
     )
-    model = one(
-        tmp_path,
-        lineItem__ProductCode="AmazonBedrock",
-        product__ProductName="Amazon Bedrock",
-        pricing__unit="1K tokens",
-    )
     assert (model["ServiceCategory"], model["x_tier"]) == ("AI and Machine Learning", "api")
-    assert one(tmp_path, lineItem__UsageType="SpotUsage:p5")["PricingCategory"] == "Dynamic"
-    idle = one(tmp_path, product__capacitystatus="UnusedCapacityReservation", lineItem__ResourceId="cr-1")
+    assert spot["PricingCategory"] == "Dynamic"
     assert (idle["CapacityReservationStatus"], idle["CapacityReservationId"], idle["x_cost_kind"]) == (
         "Unused",
         "cr-1",

@@ -27,6 +27,14 @@ def one(tmp: Path, native: dict[str, str], **options: str) -> dict[str, Any]:
     return facts(loaded).row(0, named=True)
 
 
+def each(tmp: Path, *rows: dict[str, str]) -> list[dict[str, Any]]:
+    """What each row of one file becomes."""
+    write(tmp / "bills" / "a.csv", rows)
+    (loaded,) = load(KIND, tmp / "bills", tmp).values()
+    assert loaded.rows_loaded == len(rows), loaded.issues
+    return facts(loaded).to_dicts()
+
+
 def test_usage(tmp_path: Path) -> None:
     with_bom(tmp_path / "bills" / "a.csv", [row()])
     loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
@@ -97,28 +105,28 @@ KINDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("changes", "billed", "effective", "category", "frequency", "pricing", "status", "type_", "cost_kind"),
-    KINDS,
-)
-def test_each_kind_of_line(
-    changes: dict[str, str], billed: int, effective: int, category: str, frequency: str, pricing: str | None,
-    status: str | None, type_: str | None, cost_kind: str, tmp_path: Path,
-) -> None:  # fmt: skip
-    found = one(tmp_path, row(**changes))
-    assert (found["BilledCost"], found["EffectiveCost"]) == (Decimal(billed), Decimal(effective))
-    assert (found["ChargeCategory"], found["ChargeFrequency"]) == (category, frequency)
-    assert (found["PricingCategory"], found["CommitmentDiscountStatus"]) == (pricing, status)
-    assert (found["CommitmentDiscountType"], found["x_cost_kind"]) == (type_, cost_kind)
-    assert (found["CommitmentDiscountId"] is None) == (type_ is None)
+def test_each_kind_of_line(tmp_path: Path) -> None:
+    lines = each(tmp_path, *(row(**changes) for changes, *_ in KINDS))
+    for found, (changes, *amounts, category, frequency, pricing, status, type_, cost_kind) in zip(
+        lines, KINDS, strict=True
+    ):
+        assert [found["BilledCost"], found["EffectiveCost"]] == [Decimal(a) for a in amounts], changes
+        assert (found["ChargeCategory"], found["ChargeFrequency"]) == (category, frequency), changes
+        assert (found["PricingCategory"], found["CommitmentDiscountStatus"]) == (pricing, status), changes
+        assert (found["CommitmentDiscountType"], found["x_cost_kind"]) == (type_, cost_kind), changes
+        assert (found["CommitmentDiscountId"] is None) == (type_ is None), changes
 
 
 def test_refund_of_an_earlier_invoice_is_a_correction(tmp_path: Path) -> None:
     refund = {"ChargeType": "Refund", "Frequency": "OneTime"}
-    assert one(tmp_path, row(**refund))["ChargeClass"] is None
-    assert one(tmp_path, row(**refund, Date="08/30/2026"))["ChargeClass"] == "Correction"
-    assert one(tmp_path, row(**refund, previousInvoiceId="E1"))["ChargeClass"] == "Correction"
-    assert one(tmp_path, row(Date="08/30/2026"))["ChargeClass"] is None
+    found = each(
+        tmp_path,
+        row(**refund, previousInvoiceId=""),
+        row(**refund, previousInvoiceId="", Date="08/30/2026"),
+        row(**refund, previousInvoiceId="E1"),
+        row(previousInvoiceId="", Date="08/30/2026"),
+    )
+    assert [f["ChargeClass"] for f in found] == [None, "Correction", "Correction", None]
 
 
 # (changes, list cost): stored values only; 0 stands for unknown
@@ -131,52 +139,51 @@ LISTS = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "expected"), LISTS)
-def test_list_cost_is_stored_or_unknown(
-    changes: dict[str, str], expected: str | None, tmp_path: Path
-) -> None:
-    assert one(tmp_path, row(**changes))["ListCost"] == (Decimal(expected) if expected else None)
+def test_list_cost_is_stored_or_unknown(tmp_path: Path) -> None:
+    nothing = {"paygCostInBillingCurrency": ""}
+    found = each(tmp_path, *(row(**nothing | changes) for changes, _ in LISTS))
+    assert [f["ListCost"] for f in found] == [Decimal(cost) if cost else None for _, cost in LISTS]
 
 
 def test_contracted_cost_of_covered_usage_is_unknown_not_zero(tmp_path: Path) -> None:
-    found = one(tmp_path, row(**RI))
-    assert (found["ContractedCost"], found["ContractedUnitPrice"]) == (None, Decimal(5))
-    assert one(tmp_path, row(UnitPrice="0"))["ContractedUnitPrice"] is None
+    covered, free = each(tmp_path, row(**RI), row(UnitPrice="0"))
+    assert (covered["ContractedCost"], covered["ContractedUnitPrice"]) == (None, Decimal(5))
+    assert free["ContractedUnitPrice"] is None
 
 
-@pytest.mark.parametrize(
-    ("tags", "expected"),
-    [
-        ('{"team":"a"}', {"team": "a"}),
-        ('"team": "a","x": "b, c}"', {"team": "a", "x": "b, c}"}),
-        ('"k{": "{v"', {"k{": "{v"}),
-        ('"it\'s": "\\"q\\" é"', {"it's": '"q" é'}),
-        ("{}", {}),
-        ('""', None),
-        ("", None),
-        ("team=a", None),
-    ],
-)
-def test_tags_with_and_without_braces(tags: str, expected: dict[str, str] | None, tmp_path: Path) -> None:
-    write(tmp_path / "bills" / "a.csv", [row(Tags=tags)])
+TAGS: list[tuple[str, dict[str, str] | None]] = [
+    ('{"team":"a"}', {"team": "a"}),
+    ('"team": "a","x": "b, c}"', {"team": "a", "x": "b, c}"}),
+    ('"k{": "{v"', {"k{": "{v"}),
+    ('"it\'s": "\\"q\\" é"', {"it's": '"q" é'}),
+    ("{}", {}),
+    ('""', None),
+    ("", None),
+    ("team=a", None),
+]
+
+
+def test_tags_with_and_without_braces(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [row(Tags=text) for text, _ in TAGS])
     loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
-    (found,) = facts(loaded)["Tags"]
-    assert (json.loads(found) if found else None) == expected
-    assert (("repaired", "malformed_tags", "Tags") in counted(loaded)) == (tags == "team=a")
+    found = [json.loads(text) if text else None for text in facts(loaded)["Tags"]]
+    assert found == [tags for _, tags in TAGS]
+    [repaired] = loaded.issues.filter(rule="malformed_tags").iter_rows(named=True)
+    assert (repaired["action"], repaired["column_name"], repaired["rows"]) == ("repaired", "Tags", 1)
+    assert "team=a" in repaired["value"]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ('"UsageType": "ComputeHR","VCPUs": 96', {"UsageType": "ComputeHR", "VCPUs": 96}),
-        ('{"UsageType": "ComputeHR"}', {"UsageType": "ComputeHR"}),
-        ("no 'JSON'", "no 'JSON'"),
-        ("", None),
-    ],
-)
-def test_additional_info_with_and_without_braces(text: str, expected: object, tmp_path: Path) -> None:
-    found = one(tmp_path, row(AdditionalInfo=text))["x_additional_info"]
-    assert (json.loads(found) if found else None) == expected
+INFO: list[tuple[str, object]] = [
+    ('"UsageType": "ComputeHR","VCPUs": 96', {"UsageType": "ComputeHR", "VCPUs": 96}),
+    ('{"UsageType": "ComputeHR"}', {"UsageType": "ComputeHR"}),
+    ("no 'JSON'", "no 'JSON'"),
+    ("", None),
+]
+
+
+def test_additional_info_with_and_without_braces(tmp_path: Path) -> None:
+    found = [f["x_additional_info"] for f in each(tmp_path, *(row(AdditionalInfo=text) for text, _ in INFO))]
+    assert [json.loads(text) if text else None for text in found] == [info for _, info in INFO]
 
 
 MCA = {

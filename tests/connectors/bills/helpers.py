@@ -137,15 +137,17 @@ def reader(kind: str, location: Path | str, tmp: Path, **options: Any) -> Reader
 
 
 def load(kind: str, location: Path | str, tmp: Path, **options: Any) -> dict[date, Loaded]:
-    """Reads everything at a location: month -> what was loaded."""
+    """Reads everything at a location: month -> what was loaded. One thread: rows stay in one order."""
     source = reader(kind, location, tmp, **options)
     with DuckDBEngine() as engine:
+        engine.execute("SET threads = 1")
         return {r.slice.period: r for r in source.load(source.slices(WINDOW), tmp / "work", engine)}
 
 
 def facts(loaded: Loaded) -> pl.DataFrame:
     """The FOCUS rows."""
-    return pl.read_parquet(loaded.facts["focus.cost_and_usage"])
+    with DuckDBEngine() as engine:
+        return engine.query(f"SELECT * FROM {loaded.rows}")
 
 
 def counted(loaded: Loaded) -> dict[tuple[str, str, str], int]:

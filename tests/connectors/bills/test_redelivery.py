@@ -18,6 +18,7 @@ from polars import selectors as cs
 
 from connectors.base import Loaded
 from connectors.parts import current_rows
+from models import tables
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import FactStore, SliceFacts
 from pipelines.reduce import daily_costs
@@ -97,7 +98,7 @@ class Site:
     def picture(self, facts: SliceFacts, *, full: bool = True) -> dict[str, Any]:
         """Everything that is known of a month, rows in a fixed order."""
         with DuckDBEngine() as engine:
-            rows = engine.query(f"SELECT * FROM {current_rows(facts.parts(FOCUS))}").select(
+            rows = engine.query(f"SELECT * FROM {current_rows(tables.FOCUS, facts.parts(FOCUS))}").select(
                 ~cs.starts_with("__")
             )
         issues = self.store.issues(facts)
@@ -257,7 +258,9 @@ def test_several_files_without_a_manifest_are_read_whole_since_they_may_repeat_e
 
 def _costs(facts: SliceFacts) -> list[tuple[Decimal]]:
     with DuckDBEngine() as engine:
-        return engine.query(f'SELECT "BilledCost" FROM {current_rows(facts.parts(FOCUS))}').rows()
+        return engine.query(
+            f'SELECT "BilledCost" FROM {current_rows(tables.FOCUS, facts.parts(FOCUS))}'
+        ).rows()
 
 
 def test_the_same_rows_in_other_files_are_not_read_again(tmp_path: Path) -> None:

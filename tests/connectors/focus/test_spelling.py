@@ -92,36 +92,40 @@ AMOUNTS = [
 ]
 
 
-@pytest.mark.parametrize(("written", "currency", "amount"), AMOUNTS)
-def test_amounts_with_one_meaning_are_read_and_counted(
+def test_amounts_with_one_meaning_are_read_and_counted(tmp_path: Path) -> None:
+    rows = [focus(BilledCost=written, BillingCurrency=currency) for written, currency, _ in AMOUNTS]
+    write(tmp_path / "b" / "a.csv", [*rows, focus()])
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    assert facts(loaded)["BilledCost"].to_list() == [*(Decimal(a) for *_, a in AMOUNTS), Decimal("1.5")]
+    # 10,000 + 1.50 - 1,234.50 + 1.50; -12; 1,234,567 + 1,234.50
+    assert loaded.totals == {"USD": Decimal("8768.5"), "CAD": Decimal(-12), "EUR": Decimal("1235801.5")}
+    assert counted(loaded) == {("repaired", "spelling", "BilledCost"): len(AMOUNTS)}
+
+
+@pytest.mark.parametrize(("written", "currency", "amount"), AMOUNTS[::4])
+def test_one_amount_with_a_sign_or_commas_is_enough(
     written: str, currency: str, amount: str, tmp_path: Path
 ) -> None:
+    """A column of which one cell alone is written so, whatever was inferred from the others."""
     write(tmp_path / "b" / "a.csv", [focus(BilledCost=written, BillingCurrency=currency), focus()])
     loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
     assert facts(loaded)["BilledCost"].to_list() == [Decimal(amount), Decimal("1.5")]
-    expected = {currency: Decimal(amount)} if currency != "USD" else {}
-    expected["USD"] = Decimal("1.5") + (Decimal(amount) if currency == "USD" else 0)
-    assert loaded.totals == expected
     assert counted(loaded) == {("repaired", "spelling", "BilledCost"): 1}
 
 
-@pytest.mark.parametrize(
-    ("written", "currency"),
-    [
+def test_amounts_with_two_meanings_or_another_sign_are_rejected(tmp_path: Path) -> None:
+    amounts = [
         ("1,234", "USD"),
         ("1,5", "USD"),
         ("$5.00", "EUR"),
         ("1.234,50", "EUR"),
         ("5 USD", "USD"),
         ("€5", "EUR"),
-    ],
-)
-def test_amounts_with_two_meanings_or_another_sign_are_rejected(
-    written: str, currency: str, tmp_path: Path
-) -> None:
-    write(tmp_path / "b" / "a.csv", [focus(BilledCost=written, BillingCurrency=currency), focus()])
+    ]
+    rows = [focus(BilledCost=written, BillingCurrency=currency) for written, currency in amounts]
+    write(tmp_path / "b" / "a.csv", [*rows, focus()])
     loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
-    assert loaded.issues.select("rule", "value").rows() == [("not_a_number", written)]
+    assert loaded.issues.select("rule", "value").rows() == [("not_a_number", w) for w, _ in amounts]
     assert loaded.totals == {"USD": Decimal("1.5")}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from connectors.base import SourceError
+from connectors.base import Loaded, SourceError
 from tests.connectors.bills.helpers import counted, facts, load
 from tests.connectors.gcp.rows import row
 
@@ -82,23 +82,43 @@ def put(tmp_path: Path, file: str, content: bytes) -> Path:
     return tmp_path / "b"
 
 
-@pytest.mark.parametrize(
-    ("file", "column", "value", "rule", "focus"),
-    [(f, *r) for f in WRITE for r in ROWS] + [("a.jsonl", *r) for r in JSON_ROWS],
-)
-def test_a_row_without_meaning_is_counted_and_the_others_kept(
-    file: str, column: str, value: Any, rule: str, focus: str, tmp_path: Path
+CASES = {"a.jsonl": [*ROWS, *JSON_ROWS], "a.parquet": ROWS}
+
+
+@pytest.fixture(scope="module")
+def bills(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Loaded]]:
+    """File -> a row without faults and after it one of each fault."""
+    found = {}
+    for file, cases in CASES.items():
+        folder = tmp_path_factory.mktemp("rows")
+        bad = [row() | {column: value} for column, value, *_ in cases]
+        at = put(folder, file, WRITE[file]([row(), *bad]))
+        (loaded,) = load(KIND, at, folder).values()
+        found[file] = (at / file, loaded)
+    return found
+
+
+@pytest.mark.parametrize(("file", "place"), [(f, i) for f, cases in CASES.items() for i in range(len(cases))])
+def test_a_row_without_meaning_is_counted_with_its_place(
+    bills: dict[str, tuple[Path, Loaded]], file: str, place: int
 ) -> None:
-    at = put(tmp_path, file, WRITE[file]([row(), row() | {column: value}]))
-    (loaded,) = load(KIND, at, tmp_path).values()
-    assert (loaded.rows_read, loaded.rows_loaded) == (2, 1)
-    issue = loaded.issues.filter(action="rejected").row(0, named=True)
+    path, loaded = bills[file]
+    column, _, rule, focus = CASES[file][place]
+    [issue] = loaded.issues.filter(action="rejected", location=f"{path}:{place + 2}").iter_rows(named=True)
     assert (issue["rule"], issue["column_name"], issue["rows"]) == (rule, focus, 1)
-    assert issue["location"] == f"{at / file}:2"
-    lost = Decimal(0) if column == "cost" else COST
-    assert (issue["billed_cost"] or 0) == lost
+    assert (issue["billed_cost"] or 0) == (Decimal(0) if column == "cost" else COST)
+
+
+@pytest.mark.parametrize("file", CASES)
+def test_the_row_beside_those_without_meaning_is_kept(
+    bills: dict[str, tuple[Path, Loaded]], file: str
+) -> None:
+    loaded, cases = bills[file][1], CASES[file]
+    assert (loaded.rows_read, loaded.rows_loaded) == (len(cases) + 1, 1)
+    assert loaded.issues.filter(action="rejected").height == len(cases)
     assert facts(loaded)["BilledCost"].to_list() == [COST]
-    assert sum(loaded.totals.values()) == COST + lost
+    readable = sum(column != "cost" for column, *_ in cases)
+    assert sum(loaded.totals.values()) == COST * (1 + readable)
 
 
 def without(column: str, write: Callable[[Rows], bytes] = lines) -> bytes:
@@ -177,13 +197,14 @@ def test_hostile_labels_are_kept_as_they_are(file: str, tmp_path: Path) -> None:
     assert loaded.issues.filter(action="rejected").is_empty()
 
 
-@pytest.mark.parametrize(
-    "credits", ["x", [{"amount": "NaN"}], [{"name": "no amount"}], [{"amount": "-1e30"}]]
-)
-def test_a_credit_without_amount_is_counted_and_its_row_kept(credits: Any, tmp_path: Path) -> None:
-    (loaded,) = load(KIND, put(tmp_path, "a.jsonl", lines([row(credits=credits)])), tmp_path).values()
-    assert counted(loaded)["rejected", "not_a_number", "BilledCost"] == 1
-    assert facts(loaded)["BilledCost"].to_list() == [COST]
+def test_a_credit_without_amount_is_counted_and_its_row_kept(tmp_path: Path) -> None:
+    bad: list[Any] = ["x", [{"amount": "NaN"}], [{"name": "no amount"}], [{"amount": "-1e30"}]]
+    at = put(tmp_path, "a.jsonl", lines([row(credits=c) for c in bad]))
+    (loaded,) = load(KIND, at, tmp_path).values()
+    assert counted(loaded)["rejected", "not_a_number", "BilledCost"] == 4
+    places = loaded.issues.filter(action="rejected")["location"].to_list()
+    assert places == [f"{at / 'a.jsonl'}:{n}" for n in range(1, 5)]
+    assert facts(loaded)["BilledCost"].to_list() == [COST] * 4
 
 
 def test_a_parquet_of_other_types_is_read_where_it_has_one_meaning(tmp_path: Path) -> None:

@@ -107,27 +107,27 @@ def test_each_credit_is_a_row_of_its_own_and_the_usage_stays_one(tmp_path: Path)
     assert free["CommitmentDiscountId"] is None
 
 
-@pytest.mark.parametrize(
-    "credits",
-    [
-        CUD,
-        [CUD],
-        [None, CUD, {"amount": 0, "name": ""}],
-        json.dumps([CUD]),
-        str([CUD | {"full_name": None}]),
-    ],
-    ids=["object", "array", "with nothing", "text", "python"],
-)
-def test_credits_in_every_form(credits: Any, tmp_path: Path) -> None:
-    found = rows_of(tmp_path, row(credits=credits))
-    assert sorted(r["BilledCost"] for r in found) == [Decimal(-3), Decimal("10.5")]
+FORMS = [
+    CUD,
+    [CUD],
+    [None, CUD, {"amount": 0, "name": ""}],
+    json.dumps([CUD]),
+    str([CUD | {"full_name": None}]),
+]
+"""An object, an array, one with nothing in it, text, and text as Python writes it."""
 
 
-@pytest.mark.parametrize("credits", [{}, [], None, {"name": "", "amount": 0, "id": ""}, "None", ""])
-def test_no_credit(credits: Any, tmp_path: Path) -> None:
-    write_lines(tmp_path / "bills" / "a.jsonl", [row() | {"credits": credits}])
+def test_credits_in_every_form(tmp_path: Path) -> None:
+    found = rows_of(tmp_path, *(row(credits=c, cost=100 + n) for n, c in enumerate(FORMS)))
+    costs = [Decimal(-3)] * len(FORMS) + [Decimal(100 + n) for n in range(len(FORMS))]
+    assert sorted(r["BilledCost"] for r in found) == costs
+
+
+def test_no_credit(tmp_path: Path) -> None:
+    nothing: list[Any] = [{}, [], None, {"name": "", "amount": 0, "id": ""}, "None", ""]
+    write_lines(tmp_path / "bills" / "a.jsonl", [row() | {"credits": c} for c in nothing])
     loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
-    assert facts(loaded)["BilledCost"].to_list() == [Decimal("10.5")]
+    assert facts(loaded)["BilledCost"].to_list() == [Decimal("10.5")] * len(nothing)
     assert loaded.issues.filter(action="rejected").is_empty()
 
 
@@ -143,23 +143,14 @@ KINDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("changes", "category", "class_", "frequency", "list_cost"), KINDS)
-def test_each_kind_of_line(
-    changes: dict[str, Any],
-    category: str,
-    class_: str | None,
-    frequency: str,
-    list_cost: str | None,
-    tmp_path: Path,
-) -> None:
-    (found,) = rows_of(tmp_path, row(**changes))
-    assert (found["ChargeCategory"], found["ChargeClass"], found["ChargeFrequency"]) == (
-        category,
-        class_,
-        frequency,
-    )
-    assert found["ListCost"] == (Decimal(list_cost) if list_cost else None)
-    assert (found["ConsumedQuantity"] is None) == (category != "Usage")
+def test_each_kind_of_line(tmp_path: Path) -> None:
+    found = rows_of(tmp_path, *(row(**changes) for changes, *_ in KINDS))
+    assert len(found) == len(KINDS)
+    for line, (changes, category, class_, frequency, list_cost) in zip(found, KINDS, strict=True):
+        kind = (line["ChargeCategory"], line["ChargeClass"], line["ChargeFrequency"])
+        assert kind == (category, class_, frequency), changes
+        assert line["ListCost"] == (Decimal(list_cost) if list_cost else None), changes
+        assert (line["ConsumedQuantity"] is None) == (category != "Usage"), changes
 
 
 def test_models_spot_and_marketplace(tmp_path: Path) -> None:

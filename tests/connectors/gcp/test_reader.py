@@ -15,9 +15,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from connectors.base import SourceError
+from connectors.base import Loaded, SourceError
 from connectors.gcp.columns import parse_invoice_month
-from tests.connectors.bills.helpers import WINDOW, counted, facts, load, reader, write
+from tests.connectors.bills.helpers import WINDOW, facts, load, reader, write
 from tests.connectors.gcp.rows import flat, row, write_lines
 
 KIND = "gcp_billing_export"
@@ -108,36 +108,59 @@ FLAT = [
 """Those that a flattened file can have."""
 
 
+BAD_ROWS = {"a.jsonl": REJECTED, "a.csv": FLAT}
+
+
+@pytest.fixture(scope="module")
+def bad_rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Loaded]]:
+    """File -> two good rows, then one of each that has no meaning."""
+    found = {}
+    for name, cases in BAD_ROWS.items():
+        folder = tmp_path_factory.mktemp("rows")
+        rows = [row(), row(), *(row(**change) for change, *_ in cases)]
+        if name == "a.csv":
+            path = write(folder / "bills" / name, [flat(r) for r in rows])
+        else:
+            path = write_lines(folder / "bills" / name, rows)
+        found[name] = (path, load(KIND, folder / "bills", folder)[SEPTEMBER])
+    return found
+
+
 @pytest.mark.parametrize(
-    ("change", "rule", "column", "value", "name"),
-    [*((*case, "a.jsonl") for case in REJECTED), *((*case, "a.csv") for case in FLAT)],
+    ("name", "place"), [(f, i) for f, cases in BAD_ROWS.items() for i in range(len(cases))]
 )
-def test_a_row_without_meaning_is_set_aside(
-    change: dict[str, Any], rule: str, column: str, value: str | None, name: str, tmp_path: Path
+def test_a_row_without_meaning_is_set_aside_with_its_place(
+    bad_rows: dict[str, tuple[Path, Loaded]], name: str, place: int
 ) -> None:
-    bad = row(**change)
-    if name == "a.csv":
-        path = write(tmp_path / "bills" / name, [flat(row()), flat(row()), flat(bad)])
-    else:
-        path = write_lines(tmp_path / "bills" / name, [row(), row(), bad])
-    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
-    assert (loaded.rows_read, loaded.rows_loaded) == (3, 2)
-    issue = loaded.issues.filter(action="rejected").row(0, named=True)
+    path, loaded = bad_rows[name]
+    change, rule, column, value = BAD_ROWS[name][place]
+    line = place + (4 if name == "a.csv" else 3)
+    [issue] = loaded.issues.filter(action="rejected", location=f"{path}:{line}").iter_rows(named=True)
     assert (issue["rule"], issue["column_name"]) == (rule, column)
     if value is not None and name == "a.jsonl":
         assert issue["value"] == value
-    assert issue["location"] == f"{path}:{4 if name == 'a.csv' else 3}"
-    kept, money = facts(loaded)["BilledCost"].sum(), issue["billed_cost"] or Decimal(0)
-    assert sum(loaded.totals.values()) - money == kept
+    assert (issue["billed_cost"] or 0) == (0 if "cost" in change else Decimal("10.5"))
 
 
-@pytest.mark.parametrize("credits", ["nonsense", [{"name": "x"}], [5], {"amount": "free"}])
-def test_a_credit_that_cannot_be_read_is_set_aside_and_not_lost(credits: Any, tmp_path: Path) -> None:
-    write_lines(tmp_path / "bills" / "a.jsonl", [row(), row(credits=credits)])
+@pytest.mark.parametrize("name", BAD_ROWS)
+def test_rows_beside_those_without_meaning_are_kept(
+    bad_rows: dict[str, tuple[Path, Loaded]], name: str
+) -> None:
+    loaded, cases = bad_rows[name][1], BAD_ROWS[name]
+    assert (loaded.rows_read, loaded.rows_loaded) == (len(cases) + 2, 2)
+    rejected = loaded.issues.filter(action="rejected")
+    assert rejected.height == len(cases)
+    assert sum(loaded.totals.values()) - rejected["billed_cost"].sum() == facts(loaded)["BilledCost"].sum()
+
+
+def test_a_credit_that_cannot_be_read_is_set_aside_and_not_lost(tmp_path: Path) -> None:
+    bad: list[Any] = ["nonsense", [{"name": "x"}], [5], {"amount": "free"}]
+    write_lines(tmp_path / "bills" / "a.jsonl", [row(), *(row(credits=c) for c in bad)])
     loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
-    assert facts(loaded)["BilledCost"].to_list() == [Decimal("10.5")] * 2
-    assert counted(loaded)["rejected", "not_a_number", "BilledCost"] == 1
-    assert loaded.issues.filter(action="rejected")["location"][0].endswith("a.jsonl:2")
+    assert facts(loaded)["BilledCost"].to_list() == [Decimal("10.5")] * 5
+    rejected = loaded.issues.filter(action="rejected")
+    assert set(rejected.select("rule", "column_name").rows()) == {("not_a_number", "BilledCost")}
+    assert [at.rsplit("/", 1)[1] for at in rejected["location"]] == [f"a.jsonl:{n}" for n in range(2, 6)]
 
 
 def test_currencies_are_never_added(tmp_path: Path) -> None:

@@ -107,3 +107,41 @@ def test_dcgmi_without_a_start_says_what_to_do(tmp_path: Path) -> None:
     put(tmp_path, "gpu/n1.log", DCGMI + "GPU 0     1     70     1\n")
     with pytest.raises(SourceError, match=r"rows have no time.*NODE-20260901T100000Z\.log"):
         reader(tmp_path).check()
+
+
+QUERY = """timestamp, pci.bus_id, power.draw.instant [W], power.draw [W], utilization.gpu [%]
+2026/09/01 10:00:00, 00000000:01:00.0, [N/A], 300.00 W, 40 %
+2026/09/01 10:01:00.500, 00000000:01:00.0, 500.00 W, [Not Supported], [Insufficient Permissions]
+timestamp, pci.bus_id, power.draw.instant [W], power.draw [W], utilization.gpu [%]
+2026/09/01 10:02:00, 00000000:01:00.0, 900.00 W, 300.00 W, 40 %
+"""
+DMON_CSV = """#Date, Time, gpu, pwr, gtemp, mtemp, sm
+#YYYYMMDD, HH:MM:SS, Idx, W, C, C, %
+ 20260901, 10:00:00, 0, 300, 50, -, 40
+ 20260901, 10:01:00, 0, 500, 50, -, -
+ 20260901, 10:02:00, 0, 300, 50, -, 40
+"""
+
+
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(("text", "card"), [(QUERY, "n7/00000000:01:00.0"), (DMON_CSV, "n7/gpu0")])
+def test_logs_as_tools_and_shells_write_them(tmp_path: Path, text: str, card: str, code: str) -> None:
+    """300, 500, 300 W a minute apart: (400 + 400) / 60,000 kWh. 40 % where it is known: 0.8 of two minutes.
+
+    power.draw counts before power.draw.instant, which stands in where it is not known.
+    """
+    file = tmp_path / "in" / "gpu" / "n7.csv"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(text.replace("\n", "\r\n").encode(code))
+    found = table(load(tmp_path), GPU)
+    assert found["gpu"].to_list() == [card]
+    assert found["energy_kwh"].to_list() == pytest.approx([800 / 60_000])
+    assert found["used_hours"].to_list() == pytest.approx([0.4 * 2 / 60])
+
+
+def test_times_without_a_day_say_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "in" / "gpu" / "n7.log"
+    file.parent.mkdir(parents=True)
+    file.write_text("#Time        gpu    pwr\n#HH:MM:SS    Idx      W\n 10:00:00      0     60\n")
+    with pytest.raises(SourceError, match="a time and no day; write the log with `nvidia-smi dmon -o DT`"):
+        load(tmp_path)

@@ -127,7 +127,7 @@ def test_the_whole_bill() -> None:
     [
         ({"energy": 1, "demand": [PEAK, PEAK]}, "peak are there twice"),
         ({"energy": 1, "demand": [PEAK | {"assessed": "day", "ratchet": 0.5}]}, "a ratchet compares months"),
-        ({"energy": []}, "at least 1 item"),
+        ({"energy": []}, "must have a price of a kWh"),
         ({"energy": 1, "fee": 3}, "Extra inputs"),
     ],
 )

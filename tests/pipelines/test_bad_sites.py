@@ -1,0 +1,88 @@
+"""What is wrong with sites and owned hardware is said once: where, which value, what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.problems import ConfigError
+from pipelines.settings import load_config
+
+ASSET = "asset: a, site: dc1, node: n1, kind: gpu_server, capex: 1, currency: USD, in_service: 2026-09-01"
+CONFIG = """
+sources: {dc1: {kind: telemetry_files, location: ./in, site: dc1}}
+sites: {dc1: {time_zone: UTC, TARIFF}}
+assets: [{%s, life_months: 1ASSET}]
+MORE
+"""
+PUE = "must be a number from 1 to 5, or a map of months (YYYY-MM) to such numbers"
+QUOTES = 'must be a local time of day in quotes, such as "22:00": without quotes YAML reads 22:00 as the number 1320'
+RUN = "run_id: a, workload: w, ended_at: 2026-09-02T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("tariff", "asset", "more", "problem"),
+    [
+        ("tariff: -0.1", "", "", "sites.dc1.tariff.energy.0.price: Input should be greater than or equal to 0 (found: -0.1)"),
+        ("tariff: true", "", "", "sites.dc1.tariff.energy.0.price: must be a number (found: True)"),
+        ("tariff: []", "", "", "sites.dc1.tariff.energy: must have a price of a kWh, such as 0.12 or [{price: 0.12}]"),
+        (
+            "tariff: [{price: 1, above_kwh: 9}]", "", "",
+            "sites.dc1.tariff.energy: has no price for the first kWh of a month; give one without above_kwh",
+        ),
+        ("tariff: [{price: 1, start: 22:00}]", "", "", f"sites.dc1.tariff.energy.0.start: {QUOTES} (found: 1320)"),
+        ("tariff: [{price: 1, end: 6}]", "", "", f"sites.dc1.tariff.energy.0.end: {QUOTES} (found: 6)"),
+        (
+            'tariff: [{price: 1, end: "06:00Z"}]', "", "",
+            'sites.dc1.tariff.energy.0.end: must be a local time of day without a zone, such as "22:00" (found: \'06:00Z\')',
+        ),
+        (
+            "tariff: {energy: 1, valid_from: 2026-10-01, valid_to: 2026-09-01}", "", "",
+            "sites.dc1.tariff: valid_to 2026-09-01 is before valid_from 2026-10-01",
+        ),
+        ("tariff: {energy: 1, demand: {name: a, price: 3}}", "", "", "sites.dc1.tariff.demand: must be a list"),
+        ("tariff: 1, pue: 0.9", "", "", f"sites.dc1.pue: {PUE}; 0.9 (found: 0.9)"),
+        ("tariff: 1, pue: high", "", "", f"sites.dc1.pue: {PUE}; high (found: 'high')"),
+        ("tariff: 1, pue: {2026-09-01: 1.2}", "", "", f"sites.dc1.pue: {PUE}; 2026-09-01: 1.2"),
+        ("tariff: 1", ", units: 0", "", "assets.0.units: Input should be greater than or equal to 1 (found: 0)"),
+        ("tariff: 1", ", capexx: 3", "", "assets.0.capexx: unknown key; remove it or correct its spelling (found: 3)"),
+        ("tariff: 1", "", "revenue: 3", "revenue: must be a CSV file, or a list (found: 3)"),
+        (
+            "tariff: 1", "", f"training_runs: [{{{RUN}, started_at: 2026-09-01T00:00:00Z, tokens: 0}}]",
+            "training_runs.0.tokens: Input should be greater than 0 (found: 0)",
+        ),
+        (
+            "tariff: 1", "", f"training_runs: [{{{RUN}, started_at: '2026-09-01T00:00:00'}}]",
+            "training_runs.0.started_at: must have its offset from UTC, such as 2026-09-01T10:00:00+03:00 "
+            "(found: '2026-09-01T00:00:00')",
+        ),
+        ("tariff: 1", "", "token_weights: {input: 0, cached: 0, output: 0}", "token_weights: all weights are 0; give one of them"),
+        (
+            "tariff: 1", "", "ownership: {platform_team: ''}",
+            "ownership.platform_team: String should have at least 1 character (found: '')",
+        ),
+    ],
+)  # fmt: skip
+def test_one_problem_for_one_mistake(
+    tmp_path: Path, tariff: str, asset: str, more: str, problem: str
+) -> None:
+    text = (CONFIG % ASSET).replace("TARIFF", tariff).replace("1ASSET", f"1{asset}").replace("MORE", more)
+    (tmp_path / "tierwise.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "tierwise.yaml")
+    assert [str(p) for p in caught.value.problems] == [problem]
+
+
+def test_secrets_stay_hidden_and_a_pue_of_the_environment_is_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SITE_PUE", "1.5")
+    text = (CONFIG % ASSET).replace("TARIFF", 'tariff: 1, pue: "${SITE_PUE}"').replace("1ASSET", "1")
+    (tmp_path / "tierwise.yaml").write_text(text.replace("MORE", ""))
+    pue = load_config(tmp_path / "tierwise.yaml").settings.sites["dc1"].pue
+    assert float(str(pue)) == 1.5
+    source = "sources: {p: {kind: prometheus, url: http://h, site: dc1, bearer_token: 33}, "
+    (tmp_path / "tierwise.yaml").write_text(text.replace("sources: {", source).replace("MORE", ""))
+    with pytest.raises(ConfigError, match=r"sources.p.bearer_token: must be text \(found: \(hidden\)\)"):
+        load_config(tmp_path / "tierwise.yaml")
