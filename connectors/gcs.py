@@ -7,7 +7,6 @@ mean, to the connectors.
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -18,7 +17,7 @@ from urllib.parse import quote
 
 from connectors.base import Object, SourceError
 from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads, read_whole
-from connectors.objects import LocationOptions, hidden
+from connectors.objects import LocationOptions, bucket_and_prefix, hidden
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -39,7 +38,8 @@ ADVICE = {
 }
 """HTTP status -> what is wrong and what to do."""
 
-LOCATION = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?:/(?P<prefix>.*))?")
+NAMES = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
+"""Names that a bucket may have."""
 
 
 class GCSStore:
@@ -57,13 +57,7 @@ class GCSStore:
     """
 
     def __init__(self, options: LocationOptions, cache: Path) -> None:
-        match = LOCATION.fullmatch(options.location)
-        if match is None:
-            msg = f"location {options.location!r} names no bucket; write gs://bucket/prefix"
-            raise ValueError(msg)
-        self.bucket = match["bucket"]
-        prefix = (match["prefix"] or "").strip("/")
-        self.prefix = f"{prefix}/" if prefix else ""
+        self.bucket, self.prefix = bucket_and_prefix(options.location, "gs", NAMES)
         self._anonymous = options.anonymous
         self._endpoint = (options.endpoint_url or ENDPOINT).rstrip("/")
         self._downloads = Downloads(cache / "gcs", f"{self._endpoint} {self.uri('')}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -124,6 +125,25 @@ def open_store(options: LocationOptions, base: Path, cache: Path) -> Store:
         )
         raise ValueError(msg)
     return LocalStore(base / Path(location).expanduser(), cache)
+
+
+def bucket_and_prefix(location: str, scheme: str, names: str) -> tuple[str, str]:
+    """The parts of `scheme://bucket/prefix`; the prefix ends with `/`, or is empty.
+
+    Args:
+        location: As in the configuration.
+        scheme: s3 or gs.
+        names: Regular expression of the names that a bucket may have there.
+
+    Raises:
+        ValueError: The location does not name a bucket.
+    """
+    match = re.fullmatch(rf"{scheme}://(?P<bucket>{names})(?:/(?P<prefix>.*))?", location)
+    if match is None:
+        msg = f"location {location!r} names no bucket; write {scheme}://bucket/prefix"
+        raise ValueError(msg)
+    prefix = (match["prefix"] or "").strip("/")
+    return match["bucket"], f"{prefix}/" if prefix else ""
 
 
 def hidden(key: str) -> bool:

@@ -6,7 +6,6 @@ mean, to the connectors.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -15,7 +14,7 @@ from typing import Any
 
 from connectors.base import Object, SourceError
 from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads, read_whole
-from connectors.objects import LocationOptions, hidden
+from connectors.objects import LocationOptions, bucket_and_prefix, hidden
 
 _DENIED = (
     "access is denied; allow s3:ListBucket on the bucket and s3:GetObject on its objects "
@@ -48,7 +47,8 @@ ADVICE = {
 }
 """Error code of S3 -> what is wrong and what to do."""
 
-LOCATION = re.compile(r"s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9])(?:/(?P<prefix>.*))?")
+NAMES = r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]"
+"""Names that a bucket may have."""
 
 
 class S3Store:
@@ -63,13 +63,7 @@ class S3Store:
     """
 
     def __init__(self, options: LocationOptions, cache: Path) -> None:
-        match = LOCATION.fullmatch(options.location)
-        if match is None:
-            msg = f"location {options.location!r} names no bucket; write s3://bucket/prefix"
-            raise ValueError(msg)
-        self.bucket = match["bucket"]
-        prefix = (match["prefix"] or "").strip("/")
-        self.prefix = f"{prefix}/" if prefix else ""
+        self.bucket, self.prefix = bucket_and_prefix(options.location, "s3", NAMES)
         self._options = options
         self._payer = {"RequestPayer": "requester"} if options.requester_pays else {}
         self._downloads = Downloads(cache / "s3", self.uri(""))

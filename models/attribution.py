@@ -12,7 +12,7 @@ import polars as pl
 
 from models.config import DIMENSIONS, Asset, Site
 from models.energy import with_pue
-from models.gpu_hours import ANOMALIES, refuse_impossible, slots, unseen_share, weighted
+from models.gpu_hours import ANOMALIES, CARD, carries, cut, refuse_impossible, slots, unseen_share, weighted
 from models.money import split
 from models.ratecard import Days
 from models.supplies import NODE, SUPPLY, supplied_nodes, supply_hours
@@ -95,12 +95,12 @@ def attribute(
 def _measured(rows: pl.DataFrame) -> pl.DataFrame:
     """Adds hours and used (of a whole card, at most the hour between them) and sliced (the hours of MIG slices)."""
     rows = weighted(rows).with_columns(order=pl.int_range(pl.len()), pue=pl.lit(None, dtype=pl.Float64))
-    slice_ = ~pl.col("whole_card") & (pl.col("weight") > 0) & (pl.col("observed_hours") > 0)
-    rows = rows.with_columns(sliced=pl.col("observed_hours").filter(slice_).max().over(CARD_HOUR))
+    rows = rows.join(
+        cut(rows).drop("missing"), on=[*CARD, "hour"], how="left", nulls_equal=True, maintain_order="left"
+    )
     hours = pl.col("observed_hours") * pl.col("weight").fill_null(0.0)
-    beside = pl.col("whole_card") & pl.col("sliced").is_not_null()
-    rows = rows.with_columns(
-        hours=pl.when(beside).then(pl.max_horizontal(hours - pl.col("sliced"), 0.0)).otherwise(hours)
+    rows = rows.with_columns(beside=carries()).with_columns(
+        hours=pl.when("beside").then(pl.max_horizontal(hours - pl.col("sliced"), 0.0)).otherwise(hours)
     )
     total = pl.col("hours").sum().over(CARD_HOUR)
     scale = pl.when(total > 1).then(1 / total).otherwise(1.0)
@@ -112,9 +112,13 @@ def _measured(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _sliced(rows: pl.DataFrame) -> pl.DataFrame:
-    """Shares the measured energy of cards cut in MIG slices out to the slices; the rest is nobody's."""
-    cut = pl.col("sliced").is_not_null()
-    plain, rows = rows.filter(~cut), rows.filter(cut)
+    """Shares the measured energy of cards cut in MIG slices out to the slices; the rest is nobody's.
+
+    A card that is whole before or after its slices keeps its energy of that time.
+    """
+    apart = pl.col("whole_card") & (pl.col("state") != "unknown") & ~pl.col("beside")
+    of_slices = pl.col("sliced").is_not_null() & ~apart
+    plain, rows = rows.filter(~of_slices), rows.filter(of_slices)
     slice_ = ~pl.col("whole_card") & (pl.col("hours") > 0)
     nobody = pl.col("whole_card") & (pl.col("allocated") == pl.lit(value=False)).fill_null(value=False)
     present = pl.col("hours").filter(slice_).sum().over(CARD_HOUR)
@@ -128,6 +132,7 @@ def _sliced(rows: pl.DataFrame) -> pl.DataFrame:
             *(pl.lit(0.0).alias(name) for name in numbers),
             allocated=pl.lit(value=False),
             whole_card=pl.lit(value=True),
+            beside=pl.lit(value=True),
             weight=pl.lit(1.0),
             energy_kwh=pl.lit(None, dtype=pl.Float64),
         )

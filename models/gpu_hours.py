@@ -253,13 +253,18 @@ def _misfits(slices: pl.DataFrame) -> pl.DataFrame:
     return layouts.join(kinds, on=["gpu_model", "layout"], nulls_equal=True).select(*hour, "misfit")
 
 
-def placed(rows: pl.DataFrame) -> pl.DataFrame:
-    """Adds hours and used in hours of a whole card, and absent: the hours of slices that do not exist.
+def cut(rows: pl.DataFrame) -> pl.DataFrame:
+    """Time in which cards were cut in slices.
 
-    Where the profile of a slice cannot be read, what the others leave is not known.
+    Slices of one card that are observed equally long are one layout. Layouts that fill more than half of the card each
+    cannot be there at once: they follow each other within the hour, and their times add up.
 
-    A row of the whole card that nobody holds, beside rows of slices, carries the card's energy; its time is
-    that of the slices, so only what it covers beyond them counts.
+    Args:
+        rows: Result of `weighted`.
+
+    Returns:
+        CARD, hour, sliced (time with slices), and missing (of it, the hours of slices that do not exist); hours of a
+        whole card.
     """
     hour = [*CARD, "hour"]
     slices = (
@@ -267,20 +272,68 @@ def placed(rows: pl.DataFrame) -> pl.DataFrame:
         .group_by(*hour, "mig_profile", "mig_id")
         .agg(pl.col("observed_hours").sum(), pl.col("weight").first())
         .filter(pl.col("observed_hours") > 0)
-        .group_by(hour)
-        .agg(sliced=pl.col("observed_hours").max(), present=pl.col("weight").sum())
     )
+    layouts = (
+        slices.group_by(*hour, pl.col("observed_hours").round(6))
+        .agg(pl.col("weight").sum())
+        .filter(pl.col("weight") > 0.5 + TOLERANCE)
+        .group_by(hour)
+        .agg(apart=pl.col("observed_hours").sum().clip(upper_bound=1.0))
+    )
+    filled = pl.col("observed_hours") * pl.col("weight")
+    follow = pl.col("present") > 1 + TOLERANCE
+    return (
+        slices.group_by(hour)
+        .agg(
+            longest=pl.col("observed_hours").max(),
+            present=pl.col("weight").sort().sum(),
+            filled=filled.sort().sum(),
+        )
+        .join(layouts, on=hour, how="left", nulls_equal=True)
+        .with_columns(sliced=pl.when(follow).then(pl.max_horizontal("longest", "apart")).otherwise("longest"))
+        .with_columns(
+            missing=_above_noise(
+                pl.when(follow)
+                .then(pl.col("sliced") - pl.col("filled"))
+                .otherwise(pl.col("sliced") * (1 - pl.col("present")))
+            )
+        )
+        .select(*hour, "sliced", "missing")
+    )
+
+
+def carries() -> pl.Expr:
+    """Whether a row of the whole card that nobody holds only carries the energy of slices that are there meanwhile.
+
+    It does where it is observed at least as long as the slices, unless both together are the whole hour: then the card
+    was whole before or after them.
+    """
+    free = pl.col("whole_card") & (pl.col("state") == "unallocated")
+    seen = pl.col("observed_hours").filter(free).sum().over(*CARD, "hour")
+    before_or_after = (seen < pl.col("sliced") - TOLERANCE) | (
+        (seen + pl.col("sliced") - 1).abs() < TOLERANCE
+    )
+    return free & pl.col("sliced").is_not_null() & ((seen < TOLERANCE) | ~before_or_after)
+
+
+def placed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Adds hours and used in hours of a whole card, and absent: the hours of slices that do not exist.
+
+    Where the profile of a slice cannot be read, what the others leave is not known.
+
+    A row of the whole card that only carries the energy of its slices (`carries`) has their time, so only what it
+    covers beyond them counts.
+    """
+    hour = [*CARD, "hour"]
     unread = pl.col("alien").is_not_null()
-    carrier = pl.col("whole_card") & (pl.col("state") == "unallocated") & pl.col("sliced").is_not_null()
     hours = pl.col("observed_hours") * pl.col("weight").fill_null(0.0)
     return (
-        rows.join(slices, on=hour, how="left", nulls_equal=True)
+        rows.join(cut(rows), on=hour, how="left", nulls_equal=True)
         .with_columns(
-            hours=pl.when(carrier).then((hours - pl.col("sliced")).clip(lower_bound=0.0)).otherwise(hours),
-            absent=pl.when(~unread.any().over(hour)).then(
-                _above_noise(pl.col("sliced") * (1 - pl.col("present")))
-            ),
+            hours=pl.when(carries()).then((hours - pl.col("sliced")).clip(lower_bound=0.0)).otherwise(hours),
+            absent=pl.when(~unread.any().over(hour)).then("missing"),
         )
+        .drop("missing")
         .with_columns(
             used=pl.when(~pl.col("impossible")).then(
                 pl.min_horizontal(pl.col("used_hours") * pl.col("weight"), pl.col("hours"))

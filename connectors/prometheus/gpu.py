@@ -113,7 +113,10 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     rows = merged.join(at_once, on=[*instance, "hour"], how="left", nulls_equal=True).with_columns(
         observed_hours=observed(expected, instance, pl.col("length"), pl.col("instants")),
         present_hours=pl.min_horizontal(pl.col("count") / expected, "length"),
-        slices=pl.col("mig_profile").str.extract(r"(\d+)g").cast(pl.Float64).fill_null(1.0),
+        slices=pl.col("mig_profile")
+        .str.extract(r"(\d+)g")
+        .cast(pl.Float64)
+        .fill_null(pl.when(pl.col("mig_id").is_null()).then(7.0).otherwise(1.0)),
         kw=pl.col("kw").fill_nan(None),
     )
     energy, blanks = _card_energy(question, rows, Grid(hours, expected, bridge_h))
@@ -306,7 +309,9 @@ def _shared(rows: pl.DataFrame, energy: pl.DataFrame) -> pl.DataFrame:
     gauge = pl.col("kw") * pl.col("observed_hours")
     seen = pl.coalesce("own", pl.when(pl.col("measured").is_null()).then(gauge))
     rows = rows.with_columns(seen=seen, sliced=sliced).with_columns(
-        beside=(pl.col("sliced") & pl.col("seen").is_not_null()).any().over(card) & ~pl.col("sliced"),
+        beside=(pl.col("sliced") & pl.col("seen").is_not_null()).any().over(card)
+        & ~pl.col("sliced")
+        & pl.col("pod").is_null(),
         gauged=gauge.sum().over("gpu", "mig_id", "hour"),
     )
     rows = rows.with_columns(

@@ -155,6 +155,41 @@ def test_energy_on_the_whole_card_beside_its_slices_goes_to_them() -> None:
     assert (held["gpu_hours"].sum(), parts["gpu_hours"].sum()) == (pytest.approx(4 / 7), pytest.approx(24))
 
 
+def test_a_card_that_is_whole_after_its_slices_keeps_the_energy_of_that_time() -> None:
+    # Until 00:20 two 3g: one held at half use, 0.2 kWh in all. U = 3/14: held 3/14 + 11/14 x 3/7 = 27/49, free 33/98,
+    # nobody's 11/98. Then 0.4 kWh of the whole card.
+    third = {"observed_hours": 1 / 3, "energy_kwh": 0.1, "mig_profile": "3g.40gb"}
+    rows = gpu_hourly(
+        hour(0, mig_id="1", used_hours=1 / 6, **third),
+        free(0, mig_id="2", **third),
+        hour(0, team="speech", observed_hours=2 / 3, used_hours=1 / 3, energy_kwh=0.4),
+    )
+    found = energy(attributed(rows, power(), server()))
+    assert found == {
+        ("g1", "vision"): pytest.approx(0.2 * 27 / 49, abs=1e-6),
+        ("g1", None): pytest.approx(0.2 * 22 / 49, abs=1e-6),
+        ("g1", "speech"): pytest.approx(0.4),
+    }
+
+
+def test_a_slice_that_changes_hands_is_there_for_the_sum_of_both() -> None:
+    # 3g at full use all hour, half of it each: 3/7 + 4/7 x 3/7 = 33/49 of 0.7 kWh together, 16/49 nobody's
+    half = {
+        "mig_id": "1",
+        "mig_profile": "3g.40gb",
+        "observed_hours": 0.5,
+        "used_hours": 0.5,
+        "energy_kwh": 0.35,
+    }
+    rows = gpu_hourly(hour(0, **half), hour(0, team="search", **half))
+    found = energy(attributed(rows, power(), server()))
+    assert found == {
+        ("g1", "vision"): pytest.approx(0.7 * 33 / 98, abs=1e-6),
+        ("g1", "search"): pytest.approx(0.7 * 33 / 98, abs=1e-6),
+        ("g1", None): pytest.approx(0.7 * 16 / 49, abs=1e-6),
+    }
+
+
 def test_a_rack_meter_bills_the_nodes_that_name_it() -> None:
     # Rack 2.0; n1 draws 0.6, n2 0.4: 1.2 and 0.8. The meter of n1 alone does not count.
     assets = (server(meter="rack1"), server(asset="srv-2", node="n2", meter="rack1"))

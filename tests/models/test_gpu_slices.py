@@ -148,3 +148,28 @@ def test_dedicated_and_sliced_cards_of_a_node() -> None:
     idle = {team: round(float(cost), 6) for team, cost in got.select("team", "cost_idle").rows()}
     assert idle == {"vision": 25, "search": 14.285714, "speech": 10.714286}
     assert got.select(pl.sum_horizontal(COSTS).sum()).item() == Decimal("103.60")  # 24 kWh x 0.15
+
+
+def test_a_card_that_is_cut_anew_within_an_hour_is_known_all_the_time() -> None:
+    """00:00-00:20 seven 1g, 00:20-01:00 two 3g (1/7 does not exist); 01:00-01:20 whole and free, 01:20-02:00 two 3g."""
+    third, rest = {"observed_hours": 1 / 3}, {"observed_hours": 2 / 3}
+    rows = [
+        *(hour(0, mig_id=str(n), mig_profile="1g.10gb", used_hours=1 / 6, **third) for n in range(7)),
+        free(1, **third),
+        *(
+            hour(h, mig_id=str(n), mig_profile="3g.40gb", used_hours=1 / 3, **rest)
+            for h in (0, 1)
+            for n in (8, 9)
+        ),
+        *(hour(h) for h in range(2, 24)),
+    ]
+    got = compute(*rows)
+    hours = {
+        (r["mig_profile"], r["state"]): round(r["gpu_hours_capacity"], 9) for r in got.iter_rows(named=True)
+    }
+    assert hours == {
+        ("1g.10gb", "allocated"): round(1 / 3, 9),
+        ("3g.40gb", "allocated"): round(2 * 2 / 3 * 6 / 7, 9),
+        (None, "allocated"): 22,
+        (None, "unallocated"): round(2 * 2 / 3 / 7 + 1 / 3, 9),
+    }
