@@ -16,8 +16,8 @@ import polars as pl
 from babel.numbers import format_currency, get_currency_precision
 
 LOCALE = "en_US"
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""First characters at which a spreadsheet takes a text cell for a formula."""
+_FORMULA = r"\s*[=+\-@＝＋－＠]"
+"""What a spreadsheet takes for the start of a formula; some leave blanks before it out."""
 
 _RESERVED = {
     "index",
@@ -173,12 +173,14 @@ def file_names(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def csv_safe(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with a single quote before every text that a spreadsheet would take for a formula."""
+    """The frame with a single quote wherever a spreadsheet would take text for a formula.
+
+    That is where the text starts, and after semicolons, tabs and line breaks, since a spreadsheet that parts
+    columns there does not see the quotes around a text.
+    """
+    text = pl.col(pl.String)
     return frame.with_columns(
-        pl.when(pl.col(c).str.slice(0, 1).is_in(FORMULA_STARTS))
-        .then(pl.lit("'") + pl.col(c))
-        .otherwise(pl.col(c))
-        .alias(c)
-        for c, t in frame.schema.items()
-        if t == pl.String
+        text.str.replace_all(rf"([;\t\r\n])({_FORMULA})", "${1}'${2}").str.replace(
+            rf"^({_FORMULA}|[\t\r\n])", "'${1}"
+        )
     )

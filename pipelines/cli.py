@@ -12,10 +12,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from pipelines.problems import ConfigError
 from pipelines.settings import Config, load_config
+from pipelines.terminal import escape
 
 app = typer.Typer(
     name="tierwise",

@@ -15,7 +15,6 @@ from typing import Any
 import dagster as dg
 from filelock import FileLock, Timeout
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -30,6 +29,7 @@ from pipelines.definitions import build_defs
 from pipelines.jobs import DAILY
 from pipelines.resources import Tierwise
 from pipelines.settings import Config
+from pipelines.terminal import escape
 from pipelines.warehouse import Warehouse
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

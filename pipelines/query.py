@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.settings import Config
+from pipelines.terminal import visible
 from pipelines.warehouse import Warehouse, read_only
 
 Format = Literal["csv", "xlsx", "html", "pdf"]
@@ -95,9 +96,9 @@ def _write(frame: pl.DataFrame, format_: str, output: Path | None, console: Cons
 def _table(frame: pl.DataFrame) -> Table:
     table = Table(show_edge=False, header_style="bold")
     for name, dtype in frame.schema.items():
-        table.add_column(Text(name), justify="right" if dtype.is_numeric() else "left")
+        table.add_column(Text(visible(name)), justify="right" if dtype.is_numeric() else "left")
     for row in frame.head(1000).iter_rows():
-        table.add_row(*(Text(_cell(v)) for v in row))
+        table.add_row(*(Text(visible(_cell(v))) for v in row))
     if frame.height > 1000:
         table.caption = f"first 1,000 of {frame.height:,} rows; --format csv gives all"
     return table

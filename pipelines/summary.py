@@ -5,12 +5,12 @@ from __future__ import annotations
 import polars as pl
 from babel.numbers import format_currency
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pipelines.checks.gates import data_docs
 from pipelines.daily import Outcome
 from pipelines.settings import Config
+from pipelines.terminal import escape
 from pipelines.warehouse import Warehouse, read_only
 
 _MONEY = """

@@ -95,10 +95,16 @@ def test_a_name_that_spells_the_hash_of_another_gets_its_own_file() -> None:
 
 
 def test_text_that_a_spreadsheet_would_run_is_disarmed_and_numbers_are_not() -> None:
+    disarmed = {
+        "=1": "'=1", "+1": "'+1", "-1": "'-1", "@x": "'@x", "\tx": "'\tx", "\rx": "'\rx", "a=1": "a=1", None: None,
+        " =1": "' =1", "＝1": "'＝1",
+        # a spreadsheet that parts columns at semicolons or tabs does not see the quotes around a text
+        "a;=1": "a;'=1", "a; b": "a; b", "a\t-1": "a\t'-1", "a\n@x": "a\n'@x",
+    }  # fmt: skip
     frame = pl.DataFrame(
-        {"t": ["=1", "+1", "-1", "@x", "\tx", "\rx", "a=1", None], "n": [Decimal("-1.5")] * 8},
+        {"t": list(disarmed), "n": [Decimal("-1.5")] * len(disarmed)},
         schema={"t": pl.String, "n": MONEY},
     )
     safe = format.csv_safe(frame)
-    assert safe["t"].to_list() == ["'=1", "'+1", "'-1", "'@x", "'\tx", "'\rx", "a=1", None]
+    assert dict(zip(frame["t"], safe["t"], strict=True)) == disarmed
     assert safe["n"].equals(frame["n"])
