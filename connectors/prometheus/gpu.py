@@ -22,6 +22,7 @@ from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.holders import PODS, holders
 from connectors.prometheus.question import Question, blank, expected_samples, first_of, observed, one_replica
 from connectors.telemetry import BLANKS
+from models.gpu_hours import time_of_slices
 
 ENERGY = ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "dcgm_total_energy_consumption")
 POWER = ("DCGM_FI_DEV_POWER_USAGE", "dcgm_power_usage")
@@ -30,6 +31,8 @@ UTIL = ("DCGM_FI_DEV_GPU_UTIL", "dcgm_gpu_utilization")
 """Metrics with their names before dcgm-exporter 2."""
 
 MJ_PER_KWH = 3.6e9
+WHOLE = 7.0
+"""Compute slices of a whole card."""
 SENTINEL = 9e18
 """DCGM's blanks of 64 bits are 2^63 - 16 and the like; no counter gets this far."""
 MAX_CARD_KW = 10.0
@@ -116,7 +119,7 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
         slices=pl.col("mig_profile")
         .str.extract(r"(\d+)g")
         .cast(pl.Float64)
-        .fill_null(pl.when(pl.col("mig_id").is_null()).then(7.0).otherwise(1.0)),
+        .fill_null(pl.when(pl.col("mig_id").is_null()).then(WHOLE).otherwise(1.0)),
         kw=pl.col("kw").fill_nan(None),
     )
     energy, blanks = _card_energy(question, rows, Grid(hours, expected, bridge_h))
@@ -261,16 +264,29 @@ def _card_energy(question: Question, rows: pl.DataFrame, grid: Grid) -> tuple[pl
             pl.col("value").max() if function == "max" else pl.col("value").min()
         )
 
+    instances = rows.group_by("gpu", "hour", "mig_id").agg(
+        pl.col("observed_hours").sum(), pl.col("length", "slices").max()
+    )
     covered = (
-        rows.group_by("gpu", "hour", "length", "mig_id").agg(pl.col("observed_hours").sum())
-        .group_by("gpu", "hour").agg(missing=(pl.col("length") - pl.col("observed_hours")).min().clip(lower_bound=0.0))
-    )  # fmt: skip
+        time_of_slices(instances.with_columns(weight=pl.col("slices") / WHOLE), ["gpu", "hour"])
+        .join(
+            instances.group_by("gpu", "hour").agg(pl.col("length", "observed_hours").max()),
+            on=["gpu", "hour"],
+        )
+        .select(
+            "gpu",
+            "hour",
+            missing=(pl.col("length") - pl.col("sliced")).clip(lower_bound=0.0),
+            anew=pl.when(pl.col("sliced") > pl.col("observed_hours")).then(pl.col("sliced") * grid.expected),
+        )
+    )
     values = (
         ask("max_over_time({})", "max").rename({"value": "hi"})
         .join(ask("min_over_time({})", "min").rename({"value": "lo"}), on=["gpu", "hour"])
         .join(_counts(question), on=["gpu", "hour"])
         .join(covered, on=["gpu", "hour"], how="left")
-        .with_columns(pl.col("missing").fill_null(1.0))
+        # a card that is cut anew has the samples of the series that follow each other
+        .with_columns(pl.col("missing").fill_null(1.0), count=pl.max_horizontal("count", "anew"))
         .filter(pl.col("gpu").is_not_null())
     )  # fmt: skip
 
