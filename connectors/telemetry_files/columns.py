@@ -64,6 +64,9 @@ def _counter(name: str) -> Column:
     return Column(name, {name: 1.0}, f"{{v}} >= 0 AND {{v}} < {SENTINEL}")
 
 
+OF_WHOLE_CARDS = ("dcgm_fi_dev_gpu_util", "percent")
+"""Names of utilisation that mean nothing of a MIG instance: old exporters show 0 there."""
+
 HOLDER = ("namespace", "pod", "team", "project", "environment", "workload", "workload_type")
 
 _REPLICA = _text("replica", "prometheus_replica", "__replica__")
