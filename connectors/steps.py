@@ -89,7 +89,7 @@ def by_hour(steps: str, condition: str, clock: Clock = UTC_CLOCK, *, quarters: b
 
 
 def energy_steps(
-    relation: str, key: str, max_step_us: int, bridge_us: int, max_kw: float, *, known: str = "NULL"
+    relation: str, key: str, max_step_us: int, bridge_us: int, max_kw: float, *, first: str = ""
 ) -> str:
     """SQL: the energy between each sample of a card or meter and its next.
 
@@ -103,17 +103,16 @@ def energy_steps(
         max_step_us: Longer steps are gaps.
         bridge_us: Longer gaps are not bridged by the counter.
         max_kw: Power that one card or meter cannot exceed.
-        known: SQL of the kWh between a row and its next where they are known already; such a step is no gap.
+        first: Rows are spans of time that end with these columns and begin with columns of this prefix before their
+            names; steps lie between them.
 
     Returns:
         All columns of the relation, t0, t1, us, `observed` (no gap), `kwh` (NULL unknown), and `implausible`
         (the counter was not believed).
     """
     return f"""
-        SELECT *, ts AS t0, us <= {max_step_us} OR {known} IS NOT NULL AS observed,
-               counted IS NOT NULL AND NOT believable AS implausible,
-               CASE WHEN {known} IS NOT NULL THEN {known}
-                    WHEN believable THEN counted
+        SELECT *, ts AS t0, us <= {max_step_us} AS observed, counted IS NOT NULL AND NOT believable AS implausible,
+               CASE WHEN believable THEN counted
                     WHEN us <= {max_step_us} THEN (power_w + next_power_w) / 2 * us / 3.6e12 END AS kwh
         FROM (
             SELECT *, COALESCE(counted <= {max_kw} * us / {HOUR_US}, FALSE) AS believable FROM (
@@ -121,8 +120,8 @@ def energy_steps(
                        CASE WHEN next_total >= energy_kwh_total THEN next_total - energy_kwh_total
                             WHEN energy_kwh_total IS NOT NULL THEN next_total END AS counted
                 FROM (
-                    SELECT *, LEAD(ts) OVER w AS t1, LEAD(energy_kwh_total) OVER w AS next_total,
-                           LEAD(power_w) OVER w AS next_power_w
+                    SELECT *, LEAD({first}ts) OVER w AS t1, LEAD({first}energy_kwh_total) OVER w AS next_total,
+                           LEAD({first}power_w) OVER w AS next_power_w
                     FROM {relation} WHERE energy_kwh_total IS NOT NULL OR power_w IS NOT NULL
                     WINDOW w AS (PARTITION BY {key} ORDER BY ts)
                 )

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from connectors.base import SourceError
-from connectors.sql import files, identifier, literal
-from connectors.telemetry import BLANKS, sql_timestamp
+from connectors.telemetry import BLANKS
 
 SENTINEL = 9e18
 """DCGM marks a blank value as 2^63 - 14 and the like; no counter gets this far."""
@@ -43,12 +41,19 @@ class Column:
     Attributes:
         name: As our SQL calls it.
         sources: Names accepted in files (compared without regard to case) -> factor to our unit, best first.
-        condition: SQL condition on the value (`{v}`, a DOUBLE in our unit) that a plausible one meets; "" for text.
+        condition: SQL condition on the value (`{v}`, a DOUBLE in our unit) that an interval meets; "" for text.
+        blanks: Values in that interval that mean that there is none.
     """
 
     name: str
     sources: Mapping[str, float]
     condition: str = ""
+    blanks: Sequence[float] = ()
+
+    def plausible(self, low: str, high: str) -> str:
+        """SQL: all values from `low` to `high`, which may be one and the same, are plausible."""
+        ends = [self.condition.format(v=v) for v in dict.fromkeys((low, high))]
+        return " AND ".join((*ends, *(f"NOT ({low} <= {b!r}e0 AND {high} >= {b!r}e0)" for b in self.blanks)))
 
 
 def _text(name: str, *aliases: str) -> Column:
@@ -59,8 +64,12 @@ def _counter(name: str) -> Column:
     return Column(name, {name: 1.0}, f"{{v}} >= 0 AND {{v}} < {SENTINEL}")
 
 
+OF_WHOLE_CARDS = ("dcgm_fi_dev_gpu_util", "percent")
+"""Names of utilisation that mean nothing of a MIG instance: old exporters show 0 there."""
+
 HOLDER = ("namespace", "pod", "team", "project", "environment", "workload", "workload_type")
 
+_REPLICA = _text("replica", "prometheus_replica", "__replica__")
 _NAMESPACE = _text("namespace", "exported_namespace", "pod_namespace")
 _POD = _text("pod", "exported_pod", "pod_name")
 
@@ -88,12 +97,14 @@ GPU = (
     Column(
         "energy_kwh_total",
         {"energy_mj": _KWH, "dcgm_fi_dev_total_energy_consumption": _KWH},
-        f"{{v}} >= 0 AND {{v}} < {SENTINEL * _KWH} AND {{v}} NOT IN ({', '.join(f'{b * _KWH!r}e0' for b in BLANKS)})",
+        f"{{v}} >= 0 AND {{v}} < {SENTINEL * _KWH}",
+        tuple(b * _KWH for b in BLANKS),
     ),
     _NAMESPACE,
     _POD,
     *(_text(name) for name in HOLDER[2:]),
     _text("hpc_job"),
+    _REPLICA,
 )
 
 POWER = (
@@ -103,6 +114,7 @@ POWER = (
     _text("method"),
     Column("power_w", {"power_w": 1.0, "watts": 1.0}, f"{{v}} > 0 AND {{v}} <= {MAX_METER_KW * 1000}"),
     _counter("energy_kwh_total"),
+    _REPLICA,
 )
 
 COUNTERS = (
@@ -119,6 +131,7 @@ INFERENCE = (
     _POD,
     *(_counter(name) for name in COUNTERS),
     _text("latency_seconds_buckets"),
+    _REPLICA,
 )
 
 DATASETS: Mapping[str, Sequence[Column]] = {"gpu": GPU, "inference": INFERENCE, "power": POWER}
@@ -132,7 +145,7 @@ REQUIRED: Mapping[str, Sequence[Sequence[str]]] = {
 """Kind of samples -> groups of columns of which a file must have one."""
 
 
-def _present(column: Column, names: Mapping[str, str]) -> list[tuple[str, float]]:
+def present(column: Column, names: Mapping[str, str]) -> list[tuple[str, float]]:
     """Names in the file that hold the column, with their factors; best first.
 
     A file with both spellings of a name gets a `_1` behind the second from DuckDB.
@@ -143,7 +156,7 @@ def _present(column: Column, names: Mapping[str, str]) -> list[tuple[str, float]
 def has(dataset: str, column: str, names: Iterable[str]) -> bool:
     """One of a file's columns holds the column of our name."""
     lower = {n.lower(): n for n in names}
-    return any(_present(c, lower) for c in DATASETS[dataset] if c.name == column)
+    return any(present(c, lower) for c in DATASETS[dataset] if c.name == column)
 
 
 def require(dataset: str, names: Sequence[str], where: str) -> None:
@@ -158,82 +171,10 @@ def require(dataset: str, names: Sequence[str], where: str) -> None:
         raise SourceError(msg)
     columns = {c.name: c for c in DATASETS[dataset]}
     for group in REQUIRED[dataset]:
-        if not any(_present(columns[c], lower) for c in group):
+        if not any(present(columns[c], lower) for c in group):
             accepted = sorted({s for c in group for s in columns[c].sources})
             msg = (
                 f"{where}: column {' or '.join(map(repr, group))} is missing; there are {sorted(names)}. "
                 f"Accepted names: {', '.join(accepted)}"
             )
             raise SourceError(msg)
-
-
-def scan_sql(paths: Sequence[Path], *, parquet: bool) -> str:
-    """SQL: the rows of files of one layout as they are, with `filename`; CSV as text."""
-    if parquet:
-        return f"SELECT * FROM read_parquet({files(paths)}, filename=true)"
-    return (
-        f"SELECT * FROM read_csv({files(paths)}, delim=',', quote='\"', escape='\"', header=true, all_varchar=true, "
-        "null_padding=true, filename=true)"
-    )
-
-
-def samples_sql(dataset: str, scan: str, types: Mapping[str, str]) -> str:
-    """SQL: the samples of files of one layout in our columns and units.
-
-    Args:
-        dataset: gpu, inference or power.
-        scan: Result of `scan_sql`.
-        types: Its columns and DuckDB types.
-
-    Returns:
-        file, ts_text, ts (UTC), each column of the dataset, and for each number `NAME_bad`: the value that was
-        dropped because it is no number or not plausible, else NULL.
-    """
-    names = {n.lower(): n for n in types if n != "filename"}
-    time = time_column(names.values()) or TIME[0]
-    ts = identifier(time)
-    if types[time] == "VARCHAR":
-        stamp = sql_timestamp(ts)
-    elif types[time].startswith("TIMESTAMP"):
-        stamp = f"CAST({ts} AS TIMESTAMP)"
-    else:
-        stamp = "CAST(NULL AS TIMESTAMP)"
-    parts = ["filename AS file", f"CAST({ts} AS VARCHAR) AS ts_text", f"{stamp} AS ts"]
-    for column in DATASETS[dataset]:
-        present = _present(column, names)
-        if column.condition:
-            parts += _number(column, present, types)
-        else:
-            parts.append(f"{_text_value(column, present)} AS {column.name}")
-    return f"SELECT {', '.join(parts)} FROM ({scan})"
-
-
-def _text_value(column: Column, present: Sequence[tuple[str, float]]) -> str:
-    """The first name that is there; spellings of one name complete each other.
-
-    `exported_pod` is not completed by `pod`: where both are, the latter is the exporter's own pod.
-    """
-    if not present:
-        return "CAST(NULL AS VARCHAR)"
-    best = present[0][0].lower().removesuffix("_1")
-    same = [n for n, _ in present if n.lower().removesuffix("_1") == best or column.name in ("node", "gpu")]
-    return "COALESCE(" + ", ".join(f"NULLIF(TRIM(CAST({identifier(n)} AS VARCHAR)), '')" for n in same) + ")"
-
-
-def _number(column: Column, present: Sequence[tuple[str, float]], types: Mapping[str, str]) -> list[str]:
-    if not present:
-        return [f"CAST(NULL AS DOUBLE) AS {column.name}", f"CAST(NULL AS VARCHAR) AS {column.name}_bad"]
-    values, wrong = [], []
-    for name, factor in present:
-        quoted = identifier(name)
-        given = f"TRIM({quoted}) <> ''" if types[name] == "VARCHAR" else f"{quoted} IS NOT NULL"
-        value = f"(TRY_CAST({quoted} AS DOUBLE) * {factor!r})"
-        plausible = f"COALESCE({column.condition.format(v=value)}, FALSE)"
-        values.append(f"CASE WHEN {plausible} THEN {value} END")
-        wrong.append(
-            f"CASE WHEN {given} AND NOT {plausible} THEN {literal(name + '=')} || CAST({quoted} AS VARCHAR) END"
-        )
-    return [
-        f"COALESCE({', '.join(values)}) AS {column.name}",
-        f"COALESCE({', '.join(wrong)}) AS {column.name}_bad",
-    ]

@@ -1,4 +1,4 @@
-"""Samples of GPUs to `telemetry.gpu_hourly`, in SQL.
+"""Samples of GPUs to `telemetry.gpu_hourly`, in SQL, step by step in tables.
 
 Rules:
 - A sample stands for the time until the next sample of its card (its MIG instance), if that comes within
@@ -9,7 +9,6 @@ Rules:
   Every MIG instance repeats the energy of the whole card, so it is shared among the instances sampled at that moment
   by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card.
 - Energy of hours of a holder in which no step has a counter or gauge is NULL; where some have, theirs is the energy.
-- Without a pod the batch job (`hpc_job`) holds the card; it is the pod, and the workload where none is named.
 - `observed_hours` and `used_hours` of a MIG instance are its own hours, not weighted by slices.
 - Samples without utilisation are taken at the mean of the others of the hour under that holder.
 - A gap is bridged where the samples on both sides have a readable counter. What it used belongs to nobody known: rows
@@ -23,95 +22,105 @@ from __future__ import annotations
 
 from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps
 from connectors.telemetry_files.columns import HOLDER, MAX_CARD_KW
+from connectors.telemetry_files.labels import NUMBERED, TEXTS, meant_sql
 
-_SLICES = "COALESCE(TRY_CAST(regexp_extract(mig_profile, '([0-9]+)g', 1) AS DOUBLE), CASE WHEN mig_id IS NULL THEN 7 ELSE 1 END)"
+_MOST = ", ".join(f"MAX({c}) AS {c}" for c in TEXTS if c not in ("gpu", "mig_id", "namespace", "pod"))
+
+READINGS = f"""
+    WITH readings AS (
+        SELECT gpu, mig_id, ts, namespace, pod, {_MOST}, AVG(utilisation) AS utilisation, AVG(power_w) AS power_w,
+               MAX(energy_kwh_total) AS energy_kwh_total
+        FROM ({meant_sql("FROM samples WHERE ts IS NOT NULL AND gpu IS NOT NULL")})
+        GROUP BY gpu, mig_id, ts, namespace, pod, CASE WHEN pod IS NULL THEN workload END, CASE WHEN pod IS NULL THEN team END
+    )
+    SELECT {NUMBERED}, ts, utilisation, power_w, energy_kwh_total, COUNT(*) OVER moment AS sharers,
+           row_number() OVER (moment ORDER BY {", ".join(f"{c} NULLS FIRST" for c in HOLDER)}) AS nth
+    FROM (SELECT *, pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated FROM readings
+          QUALIFY allocated OR NOT BOOL_OR(allocated) OVER (PARTITION BY gpu, mig_id, ts))
+    WINDOW moment AS (PARTITION BY gpu, mig_id, ts)"""
+"""SQL: the table `readings`: of the samples one by one, what each holder of an instance has at a moment."""
+
+CARDS = """
+    SELECT *, LEAD(first_ts) OVER (PARTITION BY card ORDER BY first_ts) AS next_ts FROM (
+        SELECT card, first_ts, MAX(ts) AS ts, SUM(slices) AS card_slices, MAX(kwh) AS kwh,
+               MAX(first_power_w) AS first_power_w, MAX(power_w) AS power_w,
+               MAX(first_energy_kwh_total) AS first_energy_kwh_total, MAX(energy_kwh_total) AS energy_kwh_total
+        FROM spans GROUP BY card, first_ts)"""
+"""SQL: the table `cards`: the spans of each card, whose instances all show the energy of the card."""
 
 
-def gpu_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:
+def steps_sql(max_step_us: int, bridge_us: int) -> str:
+    """SQL: the table `steps`: from the end of each span of a card to the next."""
+    cards = "SELECT * EXCLUDE (kwh) FROM cards"
+    return energy_steps(f"({cards})", "card", max_step_us, bridge_us, MAX_CARD_KW, first="first_")
+
+
+def held_sql(max_step_us: int) -> str:
+    """SQL: the table `held`: spans of instances under their holders, and for how long (`us`) after its end each stands."""
+    return f"""
+        SELECT *, date_diff('microsecond', ts, t1) AS us FROM (
+            SELECT s.*, card_slices, CASE WHEN date_diff('microsecond', s.ts, s.next_ts) <= {max_step_us} THEN s.next_ts ELSE c.next_ts END AS t1
+            FROM (SELECT *, LEAD(first_ts, sharers - nth + 1) OVER (PARTITION BY instance ORDER BY first_ts, nth) AS next_ts FROM spans) AS s
+            JOIN cards AS c USING (card, first_ts))"""
+
+
+def gpu_hourly_sql(held: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:  # noqa: ARG001 - of `steps`
     """SQL: hours of cards and MIG instances under their holders.
 
     Args:
-        samples: Relation of `bundles.points_sql`.
-        max_step_us: Longer steps between samples are gaps, unless a bundle lies between them.
+        held: The table of `held_sql`; beside it there are `cards`, `steps` and `names`.
+        max_step_us: Longer steps between samples are gaps.
         bridge_us: Longer gaps are not bridged by the counter.
         clock: Where the hours of the site lie.
 
     Returns:
         The columns of `telemetry.gpu_hourly` without day, source and site.
     """
-    holder = ", ".join(HOLDER)
-    order = ", ".join(f"{c} NULLS FIRST" for c in HOLDER)
-    most = ", ".join(f"MAX({c}) AS {c}" for c in HOLDER if c not in ("namespace", "pod"))
+    key = ", ".join(("hour", "gpu", "mig_id", *HOLDER[:3], "workload", "allocated"))
     return f"""
-        WITH named AS (
-            SELECT gpu, ts, COALESCE(mig_id, mig_profile) AS mig_id, namespace, COALESCE(pod, hpc_job) AS pod,
-                   COALESCE(workload, CASE WHEN pod IS NULL THEN hpc_job END) AS workload,
-                   * EXCLUDE (gpu, ts, mig_id, namespace, pod, workload, hpc_job)
-            FROM {samples} WHERE ts IS NOT NULL AND gpu IS NOT NULL
-        ), readings AS (
-            SELECT gpu, mig_id, ts, namespace, pod, {most}, MAX(node) AS node, MAX(gpu_model) AS gpu_model, MAX(mig_profile) AS mig_profile,
-                   AVG(utilisation) AS utilisation, AVG(power_w) AS power_w, MAX(energy_kwh_total) AS energy_kwh_total,
-                   MAX(bundle_kwh) AS bundle_kwh, BOOL_OR(inside) AS inside
-            FROM named GROUP BY gpu, mig_id, ts, namespace, pod, CASE WHEN pod IS NULL THEN workload END, CASE WHEN pod IS NULL THEN team END
-        ), holders AS (
-            SELECT *, COUNT(*) OVER moment AS sharers, row_number() OVER (moment ORDER BY {order}) AS nth
-            FROM (SELECT *, pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated FROM readings
-                  QUALIFY allocated OR NOT BOOL_OR(allocated) OVER (PARTITION BY gpu, mig_id, ts))
-            WINDOW moment AS (PARTITION BY gpu, mig_id, ts)
-        ), ordered AS (
-            SELECT *, LEAD(ts, sharers - nth + 1) OVER (PARTITION BY gpu, mig_id ORDER BY ts, nth) AS next_ts,
-                   MIN(ts) OVER (PARTITION BY gpu ORDER BY ts RANGE BETWEEN INTERVAL 1 MICROSECOND FOLLOWING AND UNBOUNDED FOLLOWING) AS card_ts
-            FROM holders
-        ), held AS (
-            SELECT *, ts AS t0, date_diff('microsecond', ts, t1) AS us, {_SLICES} / sharers AS slices
-            FROM (SELECT *, CASE WHEN inside OR date_diff('microsecond', ts, next_ts) <= {max_step_us} THEN next_ts ELSE card_ts END AS t1 FROM ordered)
-        ), cards AS (
-            SELECT gpu, ts, MAX(node) AS node, MAX(gpu_model) AS gpu_model, SUM(slices) AS card_slices,
-                   MAX(energy_kwh_total) AS energy_kwh_total, MAX(power_w) AS power_w, MAX(bundle_kwh) AS bundle_kwh
-            FROM held GROUP BY gpu, ts
-        ), steps AS ({energy_steps("cards", "gpu", max_step_us, bridge_us, MAX_CARD_KW, known="bundle_kwh")}
-        ), shared AS (
-            SELECT h.* EXCLUDE (t1, us), s.t1, s.us, s.kwh * h.slices / s.card_slices AS kwh
-            FROM steps AS s JOIN held AS h ON h.gpu = s.gpu AND h.ts = s.t0 WHERE s.observed AND s.kwh IS NOT NULL
-        ), parts AS (
-            SELECT hour, gpu, mig_id, node, gpu_model, mig_profile, {holder}, allocated, part_us / sharers AS covered_us,
-                   CASE WHEN utilisation IS NOT NULL THEN part_us / sharers END AS known_us, utilisation * part_us / sharers AS used_us,
-                   CAST(NULL AS DOUBLE) AS kwh, 0.0 AS gap_kwh
-            FROM ({by_hour("held", f"us <= {max_step_us} OR inside", clock)})
-            UNION ALL BY NAME
-            SELECT hour, gpu, mig_id, node, gpu_model, mig_profile, {holder}, allocated, 0 AS covered_us,
-                   kwh * part_us / us AS kwh, 0.0 AS gap_kwh
-            FROM ({by_hour("shared", "TRUE", clock)})
-            UNION ALL BY NAME
-            SELECT hour, gpu, node, gpu_model, 0 AS covered_us, 0.0 AS kwh, kwh * part_us / us AS gap_kwh
-            FROM ({by_hour("steps", "NOT observed AND kwh IS NOT NULL", clock)})
+        WITH times AS (
+            SELECT name, sharers, utilisation, first_ts AS t0, ts AS t1 FROM {held} WHERE first_ts < ts
+            UNION ALL SELECT name, sharers, last_utilisation, ts, t1 FROM {held} WHERE us <= {max_step_us}
+        ), energies AS (
+            SELECT card, first_ts, first_ts AS t0, ts AS t1, kwh / date_diff('microsecond', first_ts, ts) AS kwh_per_us
+            FROM cards WHERE kwh IS NOT NULL
+            UNION ALL SELECT card, first_ts, t0, t1, kwh / us FROM steps WHERE observed AND kwh IS NOT NULL
+        ), gaps AS (
+            SELECT s.t0, s.t1, s.kwh / s.us AS kwh_per_us, MAX(gpu) AS gpu, MAX(node) AS node, MAX(gpu_model) AS gpu_model
+            FROM steps AS s JOIN {held} USING (card, first_ts) JOIN names USING (name)
+            WHERE NOT observed AND s.kwh IS NOT NULL GROUP BY s.card, s.t0, s.t1, s.kwh, s.us
+        ), sums AS (
+            SELECT hour, name, SUM(covered_us) AS covered_us, SUM(known_us) AS known_us, SUM(used_us) AS used_us, SUM(kwh) AS kwh
+            FROM (
+                SELECT hour, name, part_us / sharers AS covered_us, CASE WHEN utilisation IS NOT NULL THEN part_us / sharers END AS known_us,
+                       utilisation * part_us / sharers AS used_us, CAST(NULL AS DOUBLE) AS kwh
+                FROM ({by_hour("times", "TRUE", clock)})
+                UNION ALL
+                SELECT hour, name, 0, NULL, NULL, kwh_per_us * part_us * slices / card_slices
+                FROM ({by_hour("energies", "TRUE", clock)}) JOIN {held} USING (card, first_ts)
+            ) GROUP BY hour, name
         ), hours AS (
-            SELECT hour, gpu, mig_id, namespace, pod, team, workload, allocated, node,
-                   MAX(gpu_model) AS gpu_model, MAX(mig_profile) AS mig_profile, MAX(project) AS project,
-                   MAX(environment) AS environment, MAX(workload_type) AS workload_type,
-                   SUM(covered_us) AS covered_us, SUM(known_us) AS known_us, SUM(used_us) AS used_us,
-                   SUM(kwh) AS kwh, SUM(gap_kwh) AS gap_kwh
-            FROM parts GROUP BY hour, gpu, mig_id, namespace, pod, team, workload, allocated, node
+            SELECT *, 0.0 AS gap_kwh FROM sums JOIN names USING (name)
+            UNION ALL BY NAME
+            SELECT hour, gpu, node, gpu_model, 0 AS covered_us, 0.0 AS kwh, kwh_per_us * part_us AS gap_kwh
+            FROM ({by_hour("gaps", "TRUE", clock)})
+        ), places AS (
+            SELECT hour, gpu, MAX(node) AS place FROM hours
+            WHERE (hour, gpu) IN (SELECT (hour, gpu) FROM hours WHERE node IS NULL) GROUP BY hour, gpu
         )
-        SELECT hour, gpu, mig_id, namespace, pod, team, workload, allocated, place AS node,
+        SELECT {key}, COALESCE(node, place) AS node,
                MAX(gpu_model) AS gpu_model, MAX(mig_profile) AS mig_profile, MAX(project) AS project,
                MAX(environment) AS environment, MAX(workload_type) AS workload_type,
                SUM(covered_us) / {HOUR_US} AS observed_hours,
                SUM(used_us) / SUM(known_us) * SUM(covered_us) / {HOUR_US} AS used_hours,
                SUM(kwh) AS energy_kwh, SUM(gap_kwh) AS energy_estimated_kwh
-        FROM (SELECT *, COALESCE(node, MAX(node) OVER (PARTITION BY hour, gpu)) AS place FROM hours)
-        GROUP BY hour, gpu, mig_id, namespace, pod, team, workload, allocated, place"""
+        FROM hours LEFT JOIN places USING (hour, gpu) GROUP BY {key}, COALESCE(node, place)"""
 
 
-def implausible_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
-    """SQL: file, ts and jump (in words) of counter steps that were not believed (see `connectors.steps.energy_steps`)."""
-    cards = (
-        "SELECT gpu, ts, MAX(file) AS file, MAX(energy_kwh_total) AS energy_kwh_total, MAX(power_w) AS power_w, "
-        "MAX(bundle_kwh) AS bundle_kwh "
-        f"FROM {samples} WHERE ts IS NOT NULL AND gpu IS NOT NULL GROUP BY gpu, ts"
-    )
-    steps = energy_steps(f"({cards})", "gpu", max_step_us, bridge_us, MAX_CARD_KW, known="bundle_kwh")
-    return (
-        "SELECT file, ts, gpu || ': ' || CAST(ROUND(counted, 3) AS VARCHAR) || ' kWh in ' "
-        f"|| CAST(us / 1000000 AS VARCHAR) || ' s' AS jump FROM ({steps}) WHERE implausible"
-    )
+IMPLAUSIBLE = """
+    SELECT MAX(file) AS file, ts, MAX(gpu) || ': ' || CAST(ROUND(counted, 3) AS VARCHAR) || ' kWh in '
+           || CAST(us / 1000000 AS VARCHAR) || ' s' AS jump
+    FROM (SELECT card, ts, counted, us FROM steps WHERE implausible) JOIN (
+        SELECT card, last_ts AS ts, gpu, file FROM bundles JOIN labels USING (label)
+        UNION ALL SELECT hash(gpu), ts, gpu, file FROM samples) USING (card, ts) GROUP BY card, ts, counted, us"""
+"""SQL: file, ts and jump (in words) of counter steps that were not believed (see `connectors.steps.energy_steps`)."""

@@ -24,12 +24,15 @@ from connectors.run_power import run_power_sql
 from connectors.sql import literal
 from connectors.steps import UTC_CLOCK, Clock
 from connectors.telemetry import MAX_STEP, day_of, local_day
-from connectors.telemetry_files.bundles import bundles_sql, points_sql, single_sql
-from connectors.telemetry_files.columns import DATASETS, has, samples_sql, scan_sql
+from connectors.telemetry_files.bundles import SPANS, bundles_sql, singles_sql
+from connectors.telemetry_files.columns import DATASETS, has
 from connectors.telemetry_files.files import Logs, log_rows, parse_layout
-from connectors.telemetry_files.gpu import gpu_hourly_sql, implausible_sql
+from connectors.telemetry_files.gpu import CARDS, IMPLAUSIBLE, READINGS, gpu_hourly_sql, held_sql, steps_sql
 from connectors.telemetry_files.inference import inference_hourly_sql
+from connectors.telemetry_files.labels import NAMES, Layout, labels_sql
 from connectors.telemetry_files.power import power_hourly_sql
+from connectors.telemetry_files.replicas import chosen_sql, kept, others_sql, with_replicas
+from connectors.telemetry_files.rows import samples_sql, scan_sql
 from connectors.telemetry_index import Indexed
 from models.config import TrainingRun
 from models.tables import GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY, RUN_POWER_DAILY, Table
@@ -133,7 +136,7 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
             seen = engine.query(_findings_sql(dataset, steps))
             if table is POWER_HOURLY and steps.runs:
                 frames[RUN_POWER_DAILY] = engine.query(run_power_sql("samples", steps.runs, steps.zone))
-            engine.execute("DROP TABLE samples; DROP TABLE IF EXISTS points; DROP TABLE IF EXISTS bundles")
+            engine.execute("; ".join(f"DROP TABLE IF EXISTS {name}" for name in _TABLES))
         except Error as error:
             names = ", ".join(store.uri(f.object.key) for f in list(places.values())[:3])
             msg = f"samples cannot be read from {names}{' ...' if len(places) > 3 else ''}: {error}. Deliver the file again"
@@ -152,24 +155,48 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
     return Hours(frames, rows_read, findings)
 
 
+_TABLES = (
+    "samples",
+    "chosen",
+    "others",
+    "labels",
+    "bundles",
+    "readings",
+    "names",
+    "spans",
+    "cards",
+    "held",
+    "steps",
+)
+
+
 def _ready(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engine: Engine) -> str:
-    """The table of what hours are made of: `samples`, or `points` of GPUs, most of whose samples are added up to `bundles`."""
-    types = [engine.columns(scan) for scan in scans]
-    samples = " UNION ALL BY NAME ".join(
-        samples_sql(dataset, scan, columns) for scan, columns in zip(scans, types, strict=True)
-    )
-    if dataset != "gpu":
-        engine.execute(f"CREATE OR REPLACE TEMP TABLE samples AS {samples}")
-        return "samples"
-    counter = any(has("gpu", "energy_kwh_total", columns) for columns in types)
+    """The table that hours follow from: `samples`, or `held` of GPUs, most of whose samples are added up to `bundles`."""
+
+    def make(name: str, sql: str) -> None:
+        engine.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+
+    layouts: list[Layout] = [(scan, engine.columns(scan)) for scan in scans]
     interval_us = int(steps.interval_s * 1_000_000)
-    bundles = bundles_sql(samples, clock, interval_us, steps.max_us, steps.bridge_us, counter=counter)
-    engine.execute(f"CREATE OR REPLACE TEMP TABLE bundles AS {bundles}")
-    rest = single_sql(samples, "bundles", clock, interval_us)
-    engine.execute(f"CREATE OR REPLACE TEMP TABLE samples AS {rest}")
-    points = points_sql("bundles", "samples", counter=counter)
-    engine.execute(f"CREATE OR REPLACE TEMP TABLE points AS {points}")
-    return "points"
+    pairs = with_replicas(dataset, layouts)
+    if pairs:
+        make("chosen", chosen_sql(dataset, pairs, interval_us))
+    make("others", others_sql(dataset, pairs, interval_us))
+    layouts = [kept(dataset, layout, interval_us) for layout in layouts]
+    if dataset != "gpu":
+        make("samples", " UNION ALL BY NAME ".join(samples_sql(dataset, *layout) for layout in layouts))
+        return "samples"
+    counter = any(has("gpu", "energy_kwh_total", types) for _, types in layouts)
+    make("labels", labels_sql(layouts))
+    make("bundles", bundles_sql(layouts, clock, interval_us, steps.max_us, counter=counter))
+    make("samples", singles_sql(layouts, clock, interval_us))
+    make("readings", READINGS)
+    make("names", NAMES)
+    make("spans", SPANS)
+    make("cards", CARDS)
+    make("held", held_sql(steps.max_us))
+    make("steps", steps_sql(steps.max_us, steps.bridge_us))
+    return "held"
 
 
 def _unfold(store: Store, file: Indexed, path: Path, work: Path, steps: Steps) -> Path:
@@ -211,6 +238,8 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
     columns = DATASETS[dataset]
     parts = [
         count("", "row", "", "NULL", "TRUE"),
+        count("", "row", "", "NULL", "TRUE", relation="others"),
+        count("flagged", "other_replica", "replica", "replica", "TRUE", relation="others"),
         count("rejected", "ts_unreadable", "ts", "ts_text", "ts IS NULL"),
         count("rejected", f"{dataset}_unnamed", thing, "NULL", f"ts IS NOT NULL AND {thing} IS NULL"),
         count(
@@ -222,7 +251,8 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
     if dataset == "gpu":
         parts.append(
             "SELECT file, day, '' AS action, 'row' AS rule, '' AS column_name, NULL AS value, SUM(n)::BIGINT AS rows "
-            f"FROM (SELECT file, {day} AS day, n FROM (SELECT file, unit AS ts, n FROM bundles WHERE regular)) GROUP BY file, day"
+            f"FROM (SELECT file, {day} AS day, n FROM (SELECT label, first_ts AS ts, n FROM bundles WHERE regular) JOIN labels USING (label)) "
+            "GROUP BY file, day"
         )
         parts.append(
             count(
@@ -233,9 +263,8 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
                 "ts IS NOT NULL AND gpu IS NOT NULL AND node IS NULL",
             )
         )
-        implausible = implausible_sql("points", steps.max_us, steps.bridge_us)
         parts.append(
-            count("flagged", "counter_implausible", "energy_mj", "jump", "TRUE", relation=f"({implausible})")
+            count("flagged", "counter_implausible", "energy_mj", "jump", "TRUE", relation=f"({IMPLAUSIBLE})")
         )
     parts += [
         count(

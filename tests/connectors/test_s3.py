@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 import requests
+from moto.s3.models import s3_backends
 
 from connectors.base import Object, SourceError
 from connectors.objects import LocationOptions, Store, open_store
@@ -21,16 +22,34 @@ from tests.connectors.wire import wire
 BIG = random.Random(0).randbytes(3_000_000)
 
 
+CLIENTS: dict[str, Any] = {}
+"""Endpoint -> the client that puts objects there; making one takes as long as ten requests."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while CLIENTS:
+        CLIENTS.popitem()[1].close()
+
+
+def owner(endpoint: str) -> Any:
+    """A client of whoever owns the bucket."""
+    if endpoint not in CLIENTS:
+        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+        CLIENTS[endpoint] = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
+    return CLIENTS[endpoint]
+
+
 @pytest.fixture
 def bucket(s3: str) -> Iterator[str]:
-    client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1")
+    client = owner(s3)
     client.create_bucket(Bucket="bills")
     yield s3
     for page in client.get_paginator("list_objects_v2").paginate(Bucket="bills"):
-        for entry in page.get("Contents", ()):
-            client.delete_object(Bucket="bills", Key=entry["Key"])
+        if keys := [{"Key": entry["Key"]} for entry in page.get("Contents", ())]:
+            client.delete_objects(Bucket="bills", Delete={"Objects": keys})
     client.delete_bucket(Bucket="bills")
-    client.close()
 
 
 def remote(endpoint: str, tmp: Path, location: str = "s3://bills/export", **options: Any) -> Store:
@@ -40,10 +59,8 @@ def remote(endpoint: str, tmp: Path, location: str = "s3://bills/export", **opti
     )
 
 
-def put(endpoint: str, key: str, body: bytes) -> None:
-    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
-    client.put_object(Bucket="bills", Key=key, Body=body)
-    client.close()
+def put(endpoint: str, key: str, body: bytes, **more: str) -> None:
+    owner(endpoint).put_object(Bucket="bills", Key=key, Body=body, **more)
 
 
 def cached(tmp: Path) -> list[Path]:
@@ -159,10 +176,9 @@ def test_a_page_holds_a_thousand_objects_and_all_pages_count(
 ) -> None:
     """The service's own page size, not one that a test has set: 1,001 objects are two requests."""
     monkeypatch.delenv("MOTO_S3_DEFAULT_MAX_KEYS", raising=False)
-    client = boto3.client("s3", endpoint_url=bucket, region_name="us-east-1")
+    backend = s3_backends["123456789012"]["aws"]  # of the server, which runs in this process
     for n in range(1001):
-        client.put_object(Bucket="bills", Key=f"export/{n:04}.csv", Body=b"x")
-    client.close()
+        backend.put_object("bills", f"export/{n:04}.csv", b"x")
     with wire(bucket) as proxy:
         assert [o.key for o in remote(proxy.url, tmp_path).list()] == [f"{n:04}.csv" for n in range(1001)]
         assert len(proxy.requests(b"list-type=2")) == 2
@@ -209,9 +225,7 @@ def test_superseded_copies_are_pruned_a_day_after_their_last_use(bucket: str, tm
     begun = changes.with_name("0" * 40 + ".part")
     begun.write_bytes(b"x")
     put(bucket, "export/changes.csv", b"two")
-    boto3.client("s3", endpoint_url=bucket, region_name="us-east-1").delete_object(
-        Bucket="bills", Key="export/goes.csv"
-    )
+    owner(bucket).delete_object(Bucket="bills", Key="export/goes.csv")
     store.fetch(store.list())
     assert {changes, goes, same, begun} < set(cached(tmp_path))  # perhaps still being read
     for path in cached(tmp_path):
@@ -257,9 +271,7 @@ def test_requester_pays_is_said_in_every_request(bucket: str, tmp_path: Path) ->
 def test_public_bucket_needs_no_credentials(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = boto3.client("s3", endpoint_url=bucket, region_name="us-east-1")
-    client.put_object(Bucket="bills", Key="export/a.csv", Body=b"one", ACL="public-read")
-    client.close()
+    put(bucket, "export/a.csv", b"one", ACL="public-read")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with wire(bucket) as proxy:
@@ -338,9 +350,7 @@ def test_errors_say_what_to_do(bucket: str, tmp_path: Path, monkeypatch: pytest.
         remote(bucket, tmp_path, "s3://nobody/x").list()
     with pytest.raises(SourceError, match="object is gone"):
         remote(bucket, tmp_path).read("missing.json")
-    client = boto3.client("s3", endpoint_url=bucket, region_name="us-east-1")
-    client.put_object(Bucket="bills", Key="export/cold.csv", Body=b"x", StorageClass="GLACIER")
-    client.close()
+    put(bucket, "export/cold.csv", b"x", StorageClass="GLACIER")
     store = remote(bucket, tmp_path)
     with pytest.raises(SourceError, match=r"cold\.csv: the object is archived; restore it"):
         store.fetch(store.list())

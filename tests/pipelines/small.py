@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import subprocess
-import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,19 +92,6 @@ def tierwise(*arguments: str | Path) -> Done:
         else:
             code = 0
     return Done(code, out.getvalue(), err.getvalue())
-
-
-def tierwise_process(*arguments: str | Path, prelude: str = "") -> Done:
-    """Runs the command in a process of its own; `prelude` is Python to run in it first."""
-    code = f"{prelude}\nimport sys; from pipelines.cli import main; sys.argv[0] = 'tierwise'; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def totals(folder: Path) -> dict[str, str]:

@@ -116,7 +116,7 @@ STEP = st.tuples(
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=settings.default.max_examples // 4, derandomize=True, database=None)
+@settings(max_examples=settings.default.max_examples // 6, derandomize=True, database=None)
 @given(steps=st.lists(STEP, min_size=2, max_size=5))
 def test_any_sequence_ends_as_if_only_the_last_deliveries_had_come(
     name: str, steps: list[tuple[str, int, bool, str]]

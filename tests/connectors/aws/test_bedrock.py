@@ -34,26 +34,36 @@ def _read(found: dict[str, Any]) -> tuple[str, str, str, int | None]:
     return found["x_tier"], line.model, line.kind, line.per
 
 
-@pytest.mark.parametrize("given", LINES, ids=[f"{line[1]} {line[2]}" for line in LINES])
+def _legacy(code: str, usage_type: str, product: str | None, unit: str, text: str) -> dict[str, str]:
+    entity, legal = _sold(usage_type)
+    return cur(
+        lineItem__ProductCode=code, lineItem__UsageType=usage_type, product__ProductName=product or "",
+        pricing__unit=unit, lineItem__LineItemDescription=text, bill__BillingEntity=entity, lineItem__LegalEntity=legal,
+    )  # fmt: skip
+
+
+def _current(code: str, usage_type: str, product: str | None, unit: str, text: str) -> dict[str, Any]:
+    entity, legal = _sold(usage_type)
+    return row(
+        line_item_product_code=code, line_item_usage_type=usage_type, product={"product_name": product} if product else {},
+        pricing_unit=unit, line_item_line_item_description=text, bill_billing_entity=entity, line_item_legal_entity=legal,
+    )  # fmt: skip
+
+
+def _sold(usage_type: str) -> tuple[str, str]:
+    """Who sells, and who invoices."""
+    market = "MP:" in usage_type
+    return ("AWS Marketplace", "Anthropic, PBC") if market else ("AWS", "Amazon Web Services, Inc.")
+
+
 @pytest.mark.parametrize("kind", ["aws_cur", "aws_cur2"])
-def test_lines(tmp_path: Path, kind: str, given: tuple[Any, ...]) -> None:
-    code, usage_type, product, unit, text, expected = given
-    entity = "AWS Marketplace" if "MP:" in usage_type else "AWS"
-    legal = "Anthropic, PBC" if entity != "AWS" else "Amazon Web Services, Inc."
+def test_lines(tmp_path: Path, kind: str) -> None:
     if kind == "aws_cur":
-        changes = {
-            "lineItem__ProductCode": code, "lineItem__UsageType": usage_type, "product__ProductName": product or "",
-            "pricing__unit": unit, "lineItem__LineItemDescription": text, "bill__BillingEntity": entity,
-            "lineItem__LegalEntity": legal,
-        }  # fmt: skip
-        write(tmp_path / "bills" / "a.csv", [cur(**changes)])
+        write(tmp_path / "bills" / "a.csv", [_legacy(*line[:-1]) for line in LINES])
     else:
-        changes = {
-            "line_item_product_code": code, "line_item_usage_type": usage_type,
-            "product": {"product_name": product} if product else {}, "pricing_unit": unit,
-            "line_item_line_item_description": text, "bill_billing_entity": entity, "line_item_legal_entity": legal,
-        }  # fmt: skip
-        export(tmp_path / "bills", {"gpu-00001.snappy.parquet": [row(**changes)]})
-    found = facts(load(kind, tmp_path / "bills", tmp_path)[SEPTEMBER]).row(0, named=True)
-    assert _read(found) == expected
-    assert (found["ServiceCategory"] == "AI and Machine Learning") == (expected[0] == "api")
+        export(tmp_path / "bills", {"gpu-00001.snappy.parquet": [_current(*line[:-1]) for line in LINES]})
+    rows = facts(load(kind, tmp_path / "bills", tmp_path)[SEPTEMBER]).to_dicts()
+    for found, line in zip(rows, LINES, strict=True):
+        expected = line[-1]
+        assert _read(found) == expected, line
+        assert (found["ServiceCategory"] == "AI and Machine Learning") == (expected[0] == "api"), line

@@ -94,7 +94,7 @@ def test_of_two_exports_of_one_scope_the_newest_run_counts(tmp_path: Path) -> No
     run("closed-month", "202610040100", "5")
     assert total(tmp_path) == Decimal(5)
     run("third", "202610040100", "7")
-    with pytest.raises(SourceError, match="same scope, type and month.*every charge would count twice"):
+    with pytest.raises(SourceError, match=r"same scope, type and month.*every charge would count twice"):
         reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)
 
 

@@ -176,7 +176,7 @@ def deliveries(draw: st.DrawFn) -> list[tuple[str, list[dict[str, str]]]]:
 
 
 @settings(
-    max_examples=8,
+    max_examples=settings.default.max_examples // 4,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take minutes

@@ -1,0 +1,53 @@
+"""What samples of GPUs say beside numbers, each combination once, so that samples and hours carry one number for it.
+
+A label stands for a file and its texts as they are; a name, for the texts as they are meant:
+- An instance is named by `mig_id`, else by its profile.
+- Without a pod the batch job (`hpc_job`) holds the card; it is the pod, and the workload where none is named.
+
+These numbers are hashes of 64 bits: of a million combinations two share one with a probability of 3 in 100 million.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from connectors.telemetry_files.columns import HOLDER
+from connectors.telemetry_files.rows import given_texts, label_sql, texts
+
+Layout = tuple[str, Mapping[str, str]]
+"""SQL of the rows of files of one layout as they are, and their columns and DuckDB types."""
+
+TEXTS = ("gpu", "mig_id", "node", "gpu_model", "mig_profile", *HOLDER)
+"""Columns of a name."""
+
+NUMBERED = (
+    f"hash({', '.join(TEXTS)}) AS name, hash(gpu) AS card, hash(gpu, mig_id) AS instance, {', '.join(TEXTS)}"
+)
+"""SQL: columns of rows with `TEXTS`: the numbers of name, card and instance (whole card or MIG instance), and texts."""
+
+_SLICES = "COALESCE(TRY_CAST(regexp_extract(mig_profile, '([0-9]+)g', 1) AS DOUBLE), CASE WHEN mig_id IS NULL THEN 7 ELSE 1 END)"
+
+
+def meant_sql(rows: str) -> str:
+    """SQL: rows with the texts of `columns.GPU`, with those that are meant."""
+    return f"""
+        SELECT * EXCLUDE (hpc_job) REPLACE (
+            COALESCE(mig_id, mig_profile) AS mig_id, COALESCE(pod, hpc_job) AS pod,
+            COALESCE(workload, CASE WHEN pod IS NULL THEN hpc_job END) AS workload)
+        FROM ({rows})"""
+
+
+def labels_sql(layouts: Sequence[Layout]) -> str:
+    """SQL: the table `labels`: one row a label, with file, name, card, instance and texts."""
+    parts = []
+    for scan, types in layouts:
+        any_value = ", ".join(f"any_value({c}) AS {c}" for c in ("filename", *given_texts("gpu", types)))
+        seen = f"SELECT {label_sql('gpu', types)} AS label, {any_value} FROM ({scan}) GROUP BY label"
+        parts.append(f"SELECT label, filename AS file, {', '.join(texts('gpu', types))} FROM ({seen})")
+    return f"SELECT label, file, {NUMBERED} FROM ({meant_sql(' UNION ALL BY NAME '.join(parts))})"
+
+
+NAMES = f"""
+    SELECT *, {_SLICES} AS slices, pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated
+    FROM (SELECT name, card, instance, {", ".join(TEXTS)} FROM labels UNION SELECT name, card, instance, {", ".join(TEXTS)} FROM readings)"""
+"""SQL: the table `names`: one row a name of labels and readings, with its compute slices (of 7)."""
