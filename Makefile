@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# files whole, so that what a file sets up is set up once, and in the order of tests/conftest.py
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check docs dev lock clean service
+.PHONY: demo test check quick lint docs dev lock clean
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Tierwise needs Python 3.11 or newer; found " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
@@ -17,14 +19,18 @@ demo: $(READY)   ## write a made-up company's inputs to ./demo and run the day
 	$(BIN)/tierwise demo
 
 test: $(READY)   ## all tests; those that need a service start it, or say why they cannot
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
-check: $(READY)  ## lint, types, import rules, tests
+check: lint test ## lint, types, import rules, all tests
+
+quick: lint      ## the same without tests that start a service or run a whole day: two minutes
+	$(BIN)/python -m pytest $(PARALLEL) -m "not service and not whole_run" $(PYTEST_ARGS)
+
+lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 docs: $(READY)   ## rewrite docs/tables.md from models/tables/
 	$(BIN)/python -m pipelines.document > docs/tables.md

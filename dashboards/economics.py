@@ -38,6 +38,7 @@ class Economics:
         waste_more: Rows of it that are not shown.
         week: Currency -> chart of waste by hour of the week.
         runs: `marts.training_runs` that ended in the month.
+        energy: `marts.run_energy` of runs that ended in the month, a row a meter that read.
         models: `marts.model_cost_monthly` of the month.
         ratio: The row of `marts.ai_cost_ratio` of the month, if revenue is known.
         targets: `marts.targets` of the month, what is missed first.
@@ -47,6 +48,7 @@ class Economics:
     waste_more: int
     week: Mapping[str, Markup]
     runs: list[dict[str, Any]]
+    energy: list[dict[str, Any]]
     models: list[dict[str, Any]]
     ratio: dict[str, Any] | None
     targets: list[dict[str, Any]]
@@ -56,7 +58,8 @@ def economics(store: Store, at: Period) -> Economics:
     """Reads it, for all teams or for the store's team, which sees its own waste and runs only."""
     current = at.month == at.as_of.replace(day=1)
     waste = store.waste() if current else store.waste().clear()
-    runs = store.training_runs().filter(pl.col("ended_at").dt.date().dt.truncate("1mo") == at.month)
+    ended = pl.col("ended_at").dt.date().dt.truncate("1mo") == at.month
+    runs, energy = store.training_runs().filter(ended), store.run_energy().filter(ended)
     shared = store.team is None
     ratio = store.ai_cost_ratio(at.month) if shared else None
     order = pl.col("status").replace_strict({"missed": 0, "unknown": 1, "met": 2}, return_dtype=pl.Int64)
@@ -69,6 +72,7 @@ def economics(store: Store, at: Period) -> Economics:
         waste_more=max(0, waste.height - waste.group_by("currency").head(TOP).height),
         week=_weeks(store.waste_hourly()) if shared and current else {},
         runs=runs.sort("ended_at", "run_id", "tier", "team").to_dicts(),
+        energy=energy.sort("ended_at", "run_id", "source", "meter").to_dicts(),
         models=_models(store, at) if shared else [],
         ratio=ratio.row(0, named=True) if ratio is not None and ratio["revenue"].count() else None,
         targets=store.targets(at.month).sort(order, "metric", "subject").to_dicts() if shared else [],

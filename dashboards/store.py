@@ -162,6 +162,16 @@ class Store:
         """`marts.training_runs`."""
         return self._table(tables.TRAINING_RUNS)
 
+    def run_energy(self) -> pl.DataFrame:
+        """`marts.run_energy` of runs that a meter read; for a team, of those that it is charged for."""
+        own = (
+            ""
+            if self.team is None
+            else f" AND run_id IN (SELECT run_id FROM {tables.TRAINING_RUNS.name} WHERE team = ?)"
+        )
+        sql = f"SELECT * FROM {tables.RUN_ENERGY.name} WHERE readings > 0{own} ORDER BY ALL"
+        return tables.RUN_ENERGY.conform(self._run(sql, [self.team] if own else []))
+
     def waste_hourly(self) -> pl.DataFrame:
         """`marts.waste_hourly`; of all teams, so not for one."""
         return self._shared(tables.WASTE_HOURLY)

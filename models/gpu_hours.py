@@ -256,9 +256,6 @@ def _misfits(slices: pl.DataFrame) -> pl.DataFrame:
 def cut(rows: pl.DataFrame) -> pl.DataFrame:
     """Time in which cards were cut in slices.
 
-    Slices of one card that are observed equally long are one layout. Layouts that fill more than half of the card each
-    cannot be there at once: they follow each other within the hour, and their times add up.
-
     Args:
         rows: Result of `weighted`.
 
@@ -266,13 +263,28 @@ def cut(rows: pl.DataFrame) -> pl.DataFrame:
         CARD, hour, sliced (time with slices), and missing (of it, the hours of slices that do not exist); hours of a
         whole card.
     """
-    hour = [*CARD, "hour"]
     slices = (
         rows.filter(~pl.col("whole_card") & (pl.col("state") != "unknown"))
-        .group_by(*hour, "mig_profile", "mig_id")
+        .group_by(*CARD, "hour", "mig_profile", "mig_id")
         .agg(pl.col("observed_hours").sum(), pl.col("weight").first())
         .filter(pl.col("observed_hours") > 0)
     )
+    return time_of_slices(slices, [*CARD, "hour"])
+
+
+def time_of_slices(slices: pl.DataFrame, hour: Sequence[str]) -> pl.DataFrame:
+    """How long slices were there, together.
+
+    Slices of one card that are observed equally long are one layout. Layouts that fill more than half of the card each
+    cannot be there at once: they follow each other within the hour, and their times add up.
+
+    Args:
+        slices: One row a slice and hour: the columns of `hour`, observed_hours, and weight, its share of the card.
+        hour: What names a card's hour.
+
+    Returns:
+        `hour`, sliced (hours), and missing (of it, the hours of slices that do not exist, of a whole card).
+    """
     layouts = (
         slices.group_by(*hour, pl.col("observed_hours").round(6))
         .agg(pl.col("weight").sum())

@@ -1,4 +1,4 @@
-"""What all tests share: a fixed time zone, no secrets from the machine, no time limit on a busy one."""
+"""What all tests share: a fixed time zone, no secrets from the machine, no time limit on a busy one; the long files first."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ os.environ["COLUMNS"] = "200"
 os.environ["NO_COLOR"] = "1"
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with long tests come first: begun last, one of them would keep one process busy while the others wait."""
+    long = {i.path for i in items if any(map(i.get_closest_marker, ("service", "whole_run")))}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(autouse=True)

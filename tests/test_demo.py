@@ -16,6 +16,8 @@ from examples.generate import write
 from examples.truth import Truth
 from tests.pipelines import small
 
+pytestmark = pytest.mark.whole_run
+
 END = date(2026, 11, 8)
 DAYS = 12
 

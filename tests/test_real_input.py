@@ -15,9 +15,10 @@ import pytest
 from tests.pipelines import small
 
 DATA = os.environ.get("TIERWISE_REAL_DATA")
-pytestmark = pytest.mark.skipif(
-    not DATA, reason="TIERWISE_REAL_DATA does not name a folder with real exports"
-)
+pytestmark = [
+    pytest.mark.whole_run,
+    pytest.mark.skipif(not DATA, reason="TIERWISE_REAL_DATA does not name a folder with real exports"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,10 @@ import pytest
 from tests.pipelines import small
 
 DATA = os.environ.get("TIERWISE_REAL_DATA")
-pytestmark = pytest.mark.skipif(
-    not DATA, reason="TIERWISE_REAL_DATA does not name a folder with real telemetry"
-)
+pytestmark = [
+    pytest.mark.whole_run,
+    pytest.mark.skipif(not DATA, reason="TIERWISE_REAL_DATA does not name a folder with real telemetry"),
+]
 MACHINES = {"edge": 40, "h200x8": 14}
 """Machine -> runs in its results, those that repeat another run included."""
 

@@ -5,7 +5,7 @@ Rules:
 - Energy of a card: its counter in mJ from hour to hour (`counters.py`); for hours without the counter, mean power x
   hours covered; else NULL. It is shared among those who held the card in the hour by what the counter rose under each,
   MIG instances by compute slices besides (slices/7 for a fully partitioned H100).
-- Utilisation: mean of GR_ENGINE_ACTIVE, else of GPU_UTIL / 100, over the samples of the hour.
+- Utilisation: mean of GR_ENGINE_ACTIVE, else, of whole cards, of GPU_UTIL / 100, over the samples of the hour.
 - A sample stands for the time until the next one. Those who share a card at the same moment share its hour evenly.
 - Blanks of DCGM (near 2^31 and 2^63) and what no card can do are dropped and counted; the rest of the hour stands.
 """
@@ -22,6 +22,7 @@ from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.holders import PODS, holders
 from connectors.prometheus.question import Question, blank, expected_samples, first_of, observed, one_replica
 from connectors.telemetry import BLANKS
+from models.gpu_hours import time_of_slices
 
 ENERGY = ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "dcgm_total_energy_consumption")
 POWER = ("DCGM_FI_DEV_POWER_USAGE", "dcgm_power_usage")
@@ -29,7 +30,12 @@ ACTIVE = ("DCGM_FI_PROF_GR_ENGINE_ACTIVE",)
 UTIL = ("DCGM_FI_DEV_GPU_UTIL", "dcgm_gpu_utilization")
 """Metrics with their names before dcgm-exporter 2."""
 
+NO_SLICE = 'GPU_I_ID=""'
+"""GPU_UTIL means nothing of a MIG instance, for which old exporters show 0."""
+
 MJ_PER_KWH = 3.6e9
+WHOLE = 7.0
+"""Compute slices of a whole card."""
 SENTINEL = 9e18
 """DCGM's blanks of 64 bits are 2^63 - 16 and the like; no counter gets this far."""
 MAX_CARD_KW = 10.0
@@ -116,7 +122,7 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
         slices=pl.col("mig_profile")
         .str.extract(r"(\d+)g")
         .cast(pl.Float64)
-        .fill_null(pl.when(pl.col("mig_id").is_null()).then(7.0).otherwise(1.0)),
+        .fill_null(pl.when(pl.col("mig_id").is_null()).then(WHOLE).otherwise(1.0)),
         kw=pl.col("kw").fill_nan(None),
     )
     energy, blanks = _card_energy(question, rows, Grid(hours, expected, bridge_h))
@@ -162,12 +168,12 @@ def _questions(question: Question) -> dict[str, tuple[str, str]]:
     watts, per_mj = MAX_CARD_KW * 1000, f"{MJ_PER_KWH:.0f}"
     good_w = f"> 0 <= {watts:.0f}"
 
-    def clean(metrics: tuple[str, ...], function: str, good: str, scale: str = "") -> str:
-        return " or ".join(f"{function}(({question.select(m)} {good})[$w:15s]){scale}" for m in metrics)
+    def clean(metrics: tuple[str, ...], function: str, good: str, scale: str = "", more: str = "") -> str:
+        return " or ".join(f"{function}(({question.select(m, more)} {good})[$w:15s]){scale}" for m in metrics)
 
     active, util = (
         _either(ACTIVE, "avg_over_time({})", question.gauge),
-        _either(UTIL, "avg_over_time({}) / 100", question.gauge),
+        _either(UTIL, "avg_over_time({}) / 100", lambda metric: question.gauge(metric, NO_SLICE)),
     )
     return {
         "own": (
@@ -180,7 +186,7 @@ def _questions(question: Question) -> dict[str, tuple[str, str]]:
         ),
         "utilisation": (
             f"{active} or {util}",
-            f"{clean(ACTIVE, 'avg_over_time', '>= 0 <= 1')} or {clean(UTIL, 'avg_over_time', '>= 0 <= 100', ' / 100')}",
+            f"{clean(ACTIVE, 'avg_over_time', '>= 0 <= 1')} or {clean(UTIL, 'avg_over_time', '>= 0 <= 100', ' / 100', NO_SLICE)}",
         ),
     }  # fmt: skip
 
@@ -261,16 +267,29 @@ def _card_energy(question: Question, rows: pl.DataFrame, grid: Grid) -> tuple[pl
             pl.col("value").max() if function == "max" else pl.col("value").min()
         )
 
+    instances = rows.group_by("gpu", "hour", "mig_id").agg(
+        pl.col("observed_hours").sum(), pl.col("length", "slices").max()
+    )
     covered = (
-        rows.group_by("gpu", "hour", "length", "mig_id").agg(pl.col("observed_hours").sum())
-        .group_by("gpu", "hour").agg(missing=(pl.col("length") - pl.col("observed_hours")).min().clip(lower_bound=0.0))
-    )  # fmt: skip
+        time_of_slices(instances.with_columns(weight=pl.col("slices") / WHOLE), ["gpu", "hour"])
+        .join(
+            instances.group_by("gpu", "hour").agg(pl.col("length", "observed_hours").max()),
+            on=["gpu", "hour"],
+        )
+        .select(
+            "gpu",
+            "hour",
+            missing=(pl.col("length") - pl.col("sliced")).clip(lower_bound=0.0),
+            anew=pl.when(pl.col("sliced") > pl.col("observed_hours")).then(pl.col("sliced") * grid.expected),
+        )
+    )
     values = (
         ask("max_over_time({})", "max").rename({"value": "hi"})
         .join(ask("min_over_time({})", "min").rename({"value": "lo"}), on=["gpu", "hour"])
         .join(_counts(question), on=["gpu", "hour"])
         .join(covered, on=["gpu", "hour"], how="left")
-        .with_columns(pl.col("missing").fill_null(1.0))
+        # a card that is cut anew has the samples of the series that follow each other
+        .with_columns(pl.col("missing").fill_null(1.0), count=pl.max_horizontal("count", "anew"))
         .filter(pl.col("gpu").is_not_null())
     )  # fmt: skip
 

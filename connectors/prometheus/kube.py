@@ -37,7 +37,8 @@ def pod_labels(question: Question, wanted: Mapping[str, Sequence[str]], there: s
         there: Names of metrics that the server has.
 
     Returns:
-        namespace, pod, uid, hour and each dimension (NULL unknown): one row a pod's uid and hour.
+        namespace, pod, uid, hour and each dimension (NULL unknown): one row a pod's uid and hour; and without a pod one row
+        a namespace and hour, for pods that no series names.
     """
     names = sorted({name for names in wanted.values() for name in names})
     labels = [n for n in names if not n.startswith("annotation_")]
@@ -73,7 +74,13 @@ def pod_labels(question: Question, wanted: Mapping[str, Sequence[str]], there: s
             pl.coalesce("deployment", blank("owner_name"))
         )
         dimensions["workload"] = pl.coalesce(dimensions["workload"], owner)
-    return found.select(*key, pl.col("value").alias("samples"), **dimensions)
+    owned = found.select(*key, pl.col("value").alias("samples"), **dimensions)
+    of_space = {d: first_of([n for n in all_ if n in labels] or [""]) for d, all_ in wanted.items()}
+    empty = pl.lit(None, dtype=pl.String)
+    spaces = space.with_columns(empty.alias("")).select(
+        "namespace", "hour", pod=empty, uid=empty, samples=pl.lit(0.0), **of_space
+    )
+    return pl.concat([owned, spaces.select(owned.columns)], how="vertical_relaxed")
 
 
 def _info(question: Question, metric: str, labels: Sequence[str], there: set[str]) -> pl.DataFrame:
@@ -129,7 +136,7 @@ def with_owners(rows: pl.DataFrame, owners: pl.DataFrame, dimensions: Sequence[s
     """Adds the dimensions of a row's pod: by uid where the row has one, else by name.
 
     Of several pods of one name in an hour the one that was there longer counts. A pod that was not seen in just that
-    hour (kube-state-metrics was silent) is what it was in the nearest hour.
+    hour (kube-state-metrics was silent) is what it was in the nearest hour. One that is never seen is its namespace's.
 
     Args:
         rows: namespace, pod, uid and hour.
@@ -155,7 +162,16 @@ def with_owners(rows: pl.DataFrame, owners: pl.DataFrame, dimensions: Sequence[s
             if nearest.height
             else part.with_columns(pl.lit(None, dtype=pl.String).alias(d) for d in dimensions)
         )
-    return pl.concat(parts, how="vertical_relaxed")
+    found = pl.concat(parts, how="vertical_relaxed")
+    spaces = owners.filter(pl.col("pod").is_null()).select("namespace", "hour", *dimensions).sort("hour")
+    if spaces.is_empty():
+        return found
+    joined = found.sort("hour").join_asof(
+        spaces, on="hour", by="namespace", strategy="nearest", suffix="_of_namespace", check_sortedness=False
+    )
+    return joined.with_columns(pl.coalesce(d, f"{d}_of_namespace").alias(d) for d in dimensions).select(
+        found.columns
+    )
 
 
 def requests(question: Question, there: set[str]) -> pl.DataFrame:

@@ -29,8 +29,9 @@ from connectors.telemetry_files.columns import DATASETS, has
 from connectors.telemetry_files.files import Logs, log_rows, parse_layout
 from connectors.telemetry_files.gpu import CARDS, IMPLAUSIBLE, READINGS, gpu_hourly_sql, held_sql, steps_sql
 from connectors.telemetry_files.inference import inference_hourly_sql
-from connectors.telemetry_files.labels import NAMES, labels_sql
+from connectors.telemetry_files.labels import NAMES, Layout, labels_sql
 from connectors.telemetry_files.power import power_hourly_sql
+from connectors.telemetry_files.replicas import chosen_sql, kept, others_sql, with_replicas
 from connectors.telemetry_files.rows import samples_sql, scan_sql
 from connectors.telemetry_index import Indexed
 from models.config import TrainingRun
@@ -154,7 +155,19 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
     return Hours(frames, rows_read, findings)
 
 
-_TABLES = ("samples", "labels", "bundles", "readings", "names", "spans", "cards", "held", "steps")
+_TABLES = (
+    "samples",
+    "chosen",
+    "others",
+    "labels",
+    "bundles",
+    "readings",
+    "names",
+    "spans",
+    "cards",
+    "held",
+    "steps",
+)
 
 
 def _ready(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engine: Engine) -> str:
@@ -163,12 +176,17 @@ def _ready(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engin
     def make(name: str, sql: str) -> None:
         engine.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
 
-    layouts = [(scan, engine.columns(scan)) for scan in scans]
+    layouts: list[Layout] = [(scan, engine.columns(scan)) for scan in scans]
+    interval_us = int(steps.interval_s * 1_000_000)
+    pairs = with_replicas(dataset, layouts)
+    if pairs:
+        make("chosen", chosen_sql(dataset, pairs, interval_us))
+    make("others", others_sql(dataset, pairs, interval_us))
+    layouts = [kept(dataset, layout, interval_us) for layout in layouts]
     if dataset != "gpu":
         make("samples", " UNION ALL BY NAME ".join(samples_sql(dataset, *layout) for layout in layouts))
         return "samples"
     counter = any(has("gpu", "energy_kwh_total", types) for _, types in layouts)
-    interval_us = int(steps.interval_s * 1_000_000)
     make("labels", labels_sql(layouts))
     make("bundles", bundles_sql(layouts, clock, interval_us, steps.max_us, counter=counter))
     make("samples", singles_sql(layouts, clock, interval_us))
@@ -220,6 +238,8 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
     columns = DATASETS[dataset]
     parts = [
         count("", "row", "", "NULL", "TRUE"),
+        count("", "row", "", "NULL", "TRUE", relation="others"),
+        count("flagged", "other_replica", "replica", "replica", "TRUE", relation="others"),
         count("rejected", "ts_unreadable", "ts", "ts_text", "ts IS NULL"),
         count("rejected", f"{dataset}_unnamed", thing, "NULL", f"ts IS NOT NULL AND {thing} IS NULL"),
         count(

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from connectors.sql import files, identifier, literal
 from connectors.telemetry import sql_timestamp
-from connectors.telemetry_files.columns import DATASETS, TIME, Column, present, time_column
+from connectors.telemetry_files.columns import (
+    DATASETS,
+    GPU,
+    OF_WHOLE_CARDS,
+    TIME,
+    Column,
+    present,
+    time_column,
+)
 
 
 def scan_sql(paths: Sequence[Path], *, parquet: bool) -> str:
@@ -101,8 +109,21 @@ def _read(column: Column, types: Mapping[str, str]) -> list[tuple[str, str, str]
     for name, factor in present(column, _names(types)):
         quoted = identifier(name)
         given = f"TRIM({quoted}) <> ''" if types[name] == "VARCHAR" else f"{quoted} IS NOT NULL"
-        found.append((f"(TRY_CAST({quoted} AS DOUBLE) * {factor!r})", given, name))
+        value = f"(TRY_CAST({quoted} AS DOUBLE) * {factor!r})"
+        if name.lower() in OF_WHOLE_CARDS and (sliced := _sliced(types)):
+            value, given = f"CASE WHEN NOT ({sliced}) THEN {value} END", f"NOT ({sliced}) AND {given}"
+        found.append((value, given, name))
     return found
+
+
+def _sliced(types: Mapping[str, str]) -> str:
+    """SQL: a row is of a MIG instance; empty where no column says so."""
+    of = [
+        _text_value(c, names)
+        for c in GPU
+        if c.name in ("mig_id", "mig_profile") and (names := present(c, _names(types)))
+    ]
+    return " OR ".join(f"{value} IS NOT NULL" for value in of)
 
 
 def _number(column: Column, types: Mapping[str, str]) -> list[str]:

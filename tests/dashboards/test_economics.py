@@ -37,9 +37,22 @@ def training(run: str, team: str, **other: object) -> dict[str, object]:
     } | other  # fmt: skip
 
 
+def measured(run: str, meter: str, kwh: float) -> dict[str, object]:
+    return {
+        "run_id": run, "workload": "train", "started_at": made.at(date(2026, 9, 1)), "ended_at": made.at(date(2026, 9, 2)),
+        "duration_s": 86400.0, "source": "lab", "site": "dc1", "meter": meter, "method": "window_mean", "readings": 8640,
+        "readings_dropped": 0, "longest_gap_s": 10.0, "mean_w": kwh / 24 * 1000, "energy_kwh": kwh, "epochs": 3.0,
+        "kwh_per_epoch": kwh / 3,
+    }  # fmt: skip
+
+
 ROWS: dict[tables.Table, list[dict[str, object]]] = {
     tables.WASTE: [waste(1, "vision", "777.70"), waste(2, "speech", "55.50", workload=SCRIPT)],
     tables.TRAINING_RUNS: [training("run-a", "vision"), training(SCRIPT, "speech", cost=None, cost_per_epoch=None)],
+    tables.RUN_ENERGY: [
+        measured("run-a", "pdu-7", 12.345), measured(SCRIPT, "pdu-8", 98.765),
+        {**measured("run-none", "x", 0.0), "meter": None, "readings": 0, "energy_kwh": None, "mean_w": None},
+    ],
     tables.WASTE_HOURLY: [
         {
             "site": "dc1", "weekday": 1, "hour": 3, "gpu_hours_observed": 4.0, "gpu_hours_allocated": 4.0,
@@ -84,9 +97,13 @@ def test_overview_shows_everything(rich: Store) -> None:
         "12.5%",
         "99.91%",
         "run-a",
+        "12.345",
+        "4.115",
+        "98.765",
     ):
         assert text in page, text
     assert "Idle and unallocated cost by hour of the week" in page
+    assert "run-none" not in page
     assert SCRIPT not in page
     assert "&lt;script&gt;" in page
 
@@ -95,7 +112,17 @@ def test_statement_shows_the_team_its_own(rich: Store) -> None:
     page = statement_html(rich, "vision", AT, FILES)
     assert "$777.70" in page
     assert "run-a" in page
-    for foreign in ("$55.50", "alert(1)", "$99.90", "by hour of the week", "99.91%", "12.5% "):
+    assert "12.345" in page
+    for foreign in (
+        "98.765",
+        "pdu-8",
+        "$55.50",
+        "alert(1)",
+        "$99.90",
+        "by hour of the week",
+        "99.91%",
+        "12.5% ",
+    ):
         assert foreign not in page, foreign
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.pipelines import small
 
+pytestmark = pytest.mark.whole_run
+
 BILLS = ("grows", "vanishes", "restated", "foreign")
 OTHER = "  other: {kind: focus, location: ./other/bills, required: %s}\n"
 TEAMS = "SELECT sum(effective_cost)::TEXT FROM marts.chargeback_daily WHERE source = '%s' AND team = '%s'"

@@ -7,8 +7,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from tests.connectors.llm.helpers import bucket, cost, page, usage
 from tests.pipelines import small
+
+pytestmark = pytest.mark.whole_run
 
 START = int(datetime(2026, 11, 2, tzinfo=UTC).timestamp())
 DAY, HOUR = 86400, 3600

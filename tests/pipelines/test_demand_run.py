@@ -11,6 +11,8 @@ import pytest
 
 from tests.pipelines import small
 
+pytestmark = pytest.mark.whole_run
+
 DAY = date(2026, 9, 1)
 START = datetime(2026, 9, 1, tzinfo=UTC)
 

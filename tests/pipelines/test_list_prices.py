@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -48,14 +49,51 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_options_take_dated_list_prices_and_say_where_they_are_from(site: Path) -> None:
-    today = datetime.now(UTC).date()
+Options = dict[str, tuple[object, ...]]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Three runs of one site: the catalogue lets nobody in and no list is kept, it answers, it lets nobody in again.
+
+    Attributes:
+        before: The day of the list that is kept when the third begins.
+        recommended: After the second.
+    """
+
+    unknown: Options
+    answered: Options
+    recommended: list[tuple[object, ...]]
+    last: Options
+    before: date
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    site = tmp_path_factory.mktemp("prices")
+    small.write_site(site)
     with serve() as catalogue:
-        found = run(site, catalogue.url)
+        catalogue.failures = [403] * 10
+        unknown = run(site, catalogue.url)
+        catalogue.failures = []
+        answered = run(site, catalogue.url)  # nothing but the answer has changed
+    recommended = small.query(site, "SELECT recommended_option FROM marts.placement")
+    (cached,) = (site / "data" / "cache" / "list_prices").glob("*.json")
+    before = datetime.now(UTC).date() - timedelta(days=3)
+    cached.rename(cached.with_name(f"google-gpu-USD-{before}.json"))
+    with refusing() as url:
+        last = run(site, url)
+    return Runs(unknown, answered, recommended, last, before)
+
+
+@pytest.mark.whole_run
+def test_options_take_dated_list_prices_and_say_where_they_are_from(runs: Runs) -> None:
+    found = runs.answered
     # 100 h x 36 months x 9.796550569, and x 2
     assert found["on-demand"][1] == Decimal("35267.5820484")
     assert found["spot"][1] == Decimal(7200)
     assert found["written"][1] == Decimal(39600)
+    today = runs.before + timedelta(days=3)
     reason = str(found["on-demand"][2])
     assert (
         f"from its prices of {today}, google list price, SKU 0001, OnDemand in europe-west4, card only"
@@ -64,35 +102,24 @@ def test_options_take_dated_list_prices_and_say_where_they_are_from(site: Path) 
     assert found["nowhere"][1] is None
     assert "cannot be computed without its list price" in str(found["nowhere"][2])
     assert "region 'mars1'" in str(found["nowhere"][2])
-    recommended = "SELECT recommended_option FROM marts.placement"
-    assert small.query(site, recommended) == [("spot",)]
+    assert runs.recommended == [("spot",)]
 
 
-def test_without_the_catalogue_the_last_list_counts_and_shows_its_day(site: Path) -> None:
-    with serve() as catalogue:
-        run(site, catalogue.url)
-    (cached,) = (site / "data" / "cache" / "list_prices").glob("*.json")
-    before = datetime.now(UTC).date() - timedelta(days=3)
-    cached.rename(cached.with_name(f"google-gpu-USD-{before}.json"))
-    with refusing() as url:
-        found = run(site, url)
-    assert found["spot"][1] == Decimal(7200)
-    assert f"from its prices of {before}" in str(found["spot"][2])
+@pytest.mark.whole_run
+def test_without_the_catalogue_the_last_list_counts_and_shows_its_day(runs: Runs) -> None:
+    assert runs.last["spot"][1] == Decimal(7200)
+    assert f"from its prices of {runs.before}" in str(runs.last["spot"][2])
 
 
-def test_without_any_list_the_price_is_unknown_and_the_run_goes_on(site: Path) -> None:
-    with serve() as catalogue:
-        catalogue.failures = [403] * 10
-        found = run(site, catalogue.url)
-        catalogue.failures = []
-        again = run(site, catalogue.url)  # nothing but the answer has changed
+@pytest.mark.whole_run
+def test_without_any_list_the_price_is_unknown_and_the_run_goes_on(runs: Runs) -> None:
     for option in ("on-demand", "spot", "nowhere"):
-        assert found[option][:2] == (True, None)
-        assert "without its list price (Cloud Billing Catalog cannot be read" in str(found[option][2])
-    assert found["written"][1] == Decimal(39600)
-    assert again["spot"][1] == Decimal(7200)
+        assert runs.unknown[option][:2] == (True, None)
+        assert "without its list price (Cloud Billing Catalog cannot be read" in str(runs.unknown[option][2])
+    assert runs.unknown["written"][1] == Decimal(39600)
 
 
+@pytest.mark.whole_run
 def test_a_site_that_asks_for_none_asks_nobody(site: Path) -> None:
     with serve() as catalogue:
         (site / "tierwise.yaml").write_text(

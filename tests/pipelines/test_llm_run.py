@@ -6,9 +6,13 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from tests.connectors.bills.helpers import write
 from tests.connectors.llm.helpers import bucket, cost, page, request
 from tests.pipelines.small import query, tierwise
+
+pytestmark = pytest.mark.whole_run
 
 CONFIG = """
 data_dir: ./data

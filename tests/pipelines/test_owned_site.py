@@ -17,6 +17,8 @@ import pytest
 
 from tests.pipelines import small
 
+pytestmark = pytest.mark.whole_run
+
 FIRST, SECOND = date(2026, 9, 1), date(2026, 9, 2)
 START = datetime(2026, 9, 1, tzinfo=UTC)
 DAY_MINUTES = 1440

@@ -18,6 +18,8 @@ import pytest
 from tests.connectors.telemetry_files.samples import write
 from tests.pipelines import small
 
+pytestmark = pytest.mark.whole_run
+
 QUARTER = timedelta(minutes=15)
 MADRID, NEWFOUNDLAND = "Europe/Madrid", "America/St_Johns"
 

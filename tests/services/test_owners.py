@@ -59,10 +59,30 @@ def _site(path: Path) -> None:
     )
     card("g-space", "n1", pod("web", "shop"))
     series("kube_pod_labels", pod("web", "shop") | {"uid": "u-web"}, 1)
+    card("g-unlisted", "n1", pod("ghost", "shop"))
     card("g-node", "n1", pod("bare"))
     card("g-free", "n1", {})
     card("g-slurm", "n1", {"hpc_job": "speech-asr-4711"})
     card("g-slurm2", "n1", {"hpc_job": "4712"})
+    # g-cut: seven 1g, of which one is held, until 01:37; then two 3g, of which one is held, until 02:20; then whole.
+    for n in range(7):
+        card(
+            "g-cut",
+            "n1",
+            {"GPU_I_PROFILE": "1g.10gb", "GPU_I_ID": str(n)} | (pod("small") if n == 0 else {}),
+            range(97),
+        )
+    for n in (8, 9):
+        card(
+            "g-cut",
+            "n1",
+            {"GPU_I_PROFILE": "3g.40gb", "GPU_I_ID": str(n)} | (pod("half") if n == 8 else {}),
+            range(97, 140),
+        )
+    card("g-cut", "n1", pod("big"), range(140, 181))
+    old = {"UUID": "g-old", "Hostname": "n1", "modelName": "NVIDIA A100-SXM4-80GB"} | pod("old")
+    series("DCGM_FI_DEV_GPU_UTIL", old | {"GPU_I_PROFILE": "7g.80gb", "GPU_I_ID": "0"}, 0)
+    series("DCGM_FI_DEV_GPU_UTIL", old | {"UUID": "g-whole"}, 25)
     # n2 offers each card four times. g-two: two pods for two hours, one for the third. g-five: five pods.
     for name, minutes in (("a", MINUTES), ("b", range(120))):
         card("g-two", "n2", pod(name) | {"vgpu": name}, minutes)
@@ -93,6 +113,7 @@ def hours(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
         ("g-pod", "vision", None, True),
         ("g-job", "search", "nightly", True),
         ("g-space", "retail", None, True),
+        ("g-unlisted", "retail", None, True),
         ("g-node", "infra", None, True),
         ("g-free", None, None, False),
         ("g-slurm", "speech", "asr", True),
@@ -134,3 +155,24 @@ def test_more_pods_than_replicas_share_evenly(hours: pl.DataFrame) -> None:
     # 181 samples, each for a minute: pods that share the last hour's only one do not make it five
     total = hours.filter(pl.col("gpu") == "g-five")["observed_hours"].sum()
     assert total == pytest.approx(181 / 60, abs=1e-6)
+
+
+def test_a_card_that_is_cut_anew_has_no_gap(hours: pl.DataFrame) -> None:
+    """600 W without a pause: 0.6 kWh in each of the first two hours, all of it measured, none of it from a gap."""
+    found = hours.filter((pl.col("gpu") == "g-cut") & (pl.col("hour") < pl.datetime(2026, 9, 1, 3)))
+    by_hour = found.group_by(pl.col("hour").dt.hour()).agg(pl.col("energy_kwh", "energy_estimated_kwh").sum())
+    assert {h: (round(k, 3), round(e, 6)) for h, k, e in by_hour.iter_rows()} == dict.fromkeys(
+        range(3), (0.6, 0)
+    )
+    held = found.filter("allocated").group_by("pod").agg(pl.col("observed_hours").sum())
+    # each sample stands for the minute to the next
+    assert {p: round(h, 6) for p, h in held.iter_rows()} == {
+        "small": round(97 / 60, 6), "half": round(43 / 60, 6), "big": round(40 / 60, 6),
+    }  # fmt: skip
+    whole = found.filter(pl.col("pod") == "big")["energy_kwh"].sum()
+    assert whole == pytest.approx(0.4, abs=0.03)
+
+
+def test_utilisation_that_means_nothing_of_a_slice_is_unknown(hours: pl.DataFrame) -> None:
+    used = {g: hours.filter(pl.col("gpu") == g)["used_hours"].head(3).to_list() for g in ("g-old", "g-whole")}
+    assert used == {"g-old": [None] * 3, "g-whole": [pytest.approx(0.25)] * 3}
