@@ -141,30 +141,25 @@ def _number(column: Column, types: Mapping[str, str]) -> list[str]:
 
 
 def unchecked(column: Column, types: Mapping[str, str]) -> list[str]:
-    """SQL: a number as `samples_sql` has it if none is dropped; `dropped_sql` says of many rows whether one is.
-
-    Returns:
-        NAME, the least and the greatest of what is given (`NAME_low`, `NAME_high`), and of text whether what is given
-        is no number (`NAME_odd`).
-    """
-    values = ", ".join(value for value, _, _ in _read(column, types)) or "CAST(NULL AS DOUBLE)"
-    odd = _odd(column, types)
-    return [
-        f"COALESCE({values}) AS {column.name}",
-        f"LEAST({values}) AS {column.name}_low",
-        f"GREATEST({values}) AS {column.name}_high",
-        *([f"{odd} AS {column.name}_odd"] if odd else []),
-    ]
+    """SQL: a number as `samples_sql` has it if none is dropped; `dropped_sql` says of many rows whether one is."""
+    values = [value for value, _, _ in _read(column, types)] or ["CAST(NULL AS DOUBLE)"]
+    parts = [f"COALESCE({', '.join(values)}) AS {column.name}"]
+    if len(values) > 1:
+        parts += [f"{f}({', '.join(values)}) AS {column.name}_{f.lower()}" for f in ("LEAST", "GREATEST")]
+    if text := _no_number(column, types):
+        parts.append(f"{text} AS {column.name}_text")
+    return parts
 
 
-def _odd(column: Column, types: Mapping[str, str]) -> str:
+def _no_number(column: Column, types: Mapping[str, str]) -> str:
     """SQL: text is given and is no number; empty where all columns are numbers."""
     read = _read(column, types)
     return " OR ".join(f"{given} AND {value} IS NULL" for value, given, n in read if types[n] == "VARCHAR")
 
 
 def dropped_sql(column: Column, types: Mapping[str, str]) -> str:
-    """SQL: of rows with `unchecked`, `samples_sql` may drop a value: its least or greatest is not plausible, or a blank lies between."""
-    good = column.plausible(f"MIN({column.name}_low)", f"MAX({column.name}_high)")
-    odd = f" OR COALESCE(BOOL_OR({column.name}_odd), FALSE)" if _odd(column, types) else ""
-    return f"NOT COALESCE({good}, TRUE){odd}"
+    """SQL: of rows with `unchecked`, `samples_sql` may drop a value: the least or the greatest is not plausible, or a blank lies between."""
+    several = len(_read(column, types)) > 1
+    low, high = (f"{column.name}_{f}" if several else column.name for f in ("least", "greatest"))
+    text = f" OR COALESCE(BOOL_OR({column.name}_text), FALSE)" if _no_number(column, types) else ""
+    return f"NOT COALESCE({column.plausible(f'MIN({low})', f'MAX({high})')}, TRUE){text}"
