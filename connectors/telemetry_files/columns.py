@@ -24,7 +24,7 @@ MAX_METER_KW = 1000.0
 """No node or rack meter shows more."""
 
 
-TIME = ("ts", "ts_utc")
+TIME = ("ts", "ts_utc", "timestamp")
 """Names accepted for the time of a sample, best first."""
 
 
