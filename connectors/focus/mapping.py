@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from connectors.base import SourceError
 from connectors.bills.dates import iso_sql
 from connectors.bills.files import BillFile, Shape
-from connectors.bills.rules import PERIODS, REJECTING, is_null_text
+from connectors.bills.rules import PERIODS, REJECTING, TAGS, is_null_text
 from connectors.bills.stage import NAMES, Native, require
-from connectors.sql import literal
+from connectors.bills.tags import is_pairs, pairs_as_json
+from connectors.sql import identifier, literal
 from models import focus
 
 MANDATORY = (*REJECTING, *PERIODS)
@@ -94,6 +95,8 @@ def to_focus(shape: Shape, currency: str | None = None) -> Native:
             raise SourceError(msg)
         else:
             found[name] = iso_sql(text, shape.dates) if is_moment(column) else text
+            if name in TAGS and is_pairs(shape.types.get(column, "")):
+                found[name] = pairs_as_json(identifier(column))
     if currency:
         named = found.get("BillingCurrency", "CAST(NULL AS VARCHAR)")
         nothing = f"COALESCE(trim({named}), '') = '' OR {is_null_text(named)}"

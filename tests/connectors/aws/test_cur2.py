@@ -352,3 +352,15 @@ def test_parquet_files_of_different_columns_are_united_by_name(tmp_path: Path) -
     found = facts(load("aws_cur2", tmp_path / "bucket", tmp_path)[SEPTEMBER])
     assert set(found.select("PricingUnit", "ResourceId").rows()) == {("Hrs", None), (None, "i-1")}
     assert isinstance(found.schema["BilledCost"], pl.Decimal)
+
+
+def test_maps_that_polars_wrote_anew_as_lists(tmp_path: Path) -> None:
+    export(tmp_path / "bills", {FORMS[0]: [row()]})
+    tags = [{"key": "user_team", "value": "vision"}, {"key": "aws_createdBy", "value": "root"}]
+    product = [{"key": "product_name", "value": "Elastic"}]
+    file = next((tmp_path / "bills").rglob("*.parquet"))
+    pl.DataFrame([row(resource_tags=tags, product=product)]).write_parquet(file)
+    loaded = load("aws_cur2", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    found = facts(loaded).row(0, named=True)
+    assert json.loads(found["Tags"]) == {"team": "vision", "aws:createdBy": "root"}
+    assert (found["ServiceName"], counted(loaded)) == ("Elastic", {})

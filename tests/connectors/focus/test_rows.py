@@ -279,3 +279,19 @@ def test_money_in_is_facts_and_rejected_rows_to_the_last_digit(
         == loaded.rows_read
         == len(rows)
     )
+
+
+def test_tags_as_a_list_of_keys_and_values(tmp_path: Path) -> None:
+    """As Google's FOCUS view has them, and polars a MAP; of a key of label and project the first counts."""
+    tags = [
+        {"key": "team", "value": "vision", "x_type": "label"},
+        {"key": "team", "value": "shared", "x_type": "project"},
+        {"key": 'a"b', "value": None, "x_type": "label"},
+    ]
+    (tmp_path / "bills").mkdir()
+    frame = pl.DataFrame([focus() | {"Tags": tags}, focus() | {"Tags": []}])
+    frame.write_parquet(tmp_path / "bills" / "a.parquet")
+    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+    found = facts(loaded)["Tags"].to_list()
+    assert [t and json.loads(t) for t in found] == [{"team": "vision", 'a"b': True}, None]
+    assert counted(loaded) == {}
