@@ -68,7 +68,7 @@ def cut(source: str) -> bytes:
 
 
 def bomb(source: str) -> bytes:
-    return gzip.compress(content(source, ROW[source]) + b'"' + b"a" * (64 << 20))
+    return gzip.compress(content(source, ROW[source]) + b'"') + gzip.compress(b"a" * (64 << 20), 1)
 
 
 def zipped(source: str) -> bytes:
