@@ -23,7 +23,7 @@ from tests.connectors.gcp import rows as gcp
 from tests.connectors.oci import rows as oci
 from tests.pipelines import faults, small
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 DAY = "2026-09-20"
 MONEY = "SELECT x_source, BillingCurrency, sum(BilledCost)::TEXT FROM focus.cost_and_usage GROUP BY ALL ORDER BY ALL"

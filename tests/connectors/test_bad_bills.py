@@ -227,7 +227,12 @@ MAY_LACK = {
     ("category_column_missing", "gcp_billing_export"),
 }
 """The format has no such column, or older exports lack it and the others say the same."""
-BAD_FILES = [(name, case) for name in KINDS for case in FILES if (case, name) not in MAY_LACK]
+BAD_FILES = [
+    pytest.param(name, case, marks=[pytest.mark.long] * case.startswith("bomb"), id=f"{name}-{case}")
+    for name in KINDS
+    for case in FILES
+    if (case, name) not in MAY_LACK
+]
 
 
 @pytest.mark.parametrize(("name", "case"), BAD_FILES)
