@@ -283,15 +283,15 @@ class Store:
         return frame if self.team is None else frame.filter(pl.col("source").is_in(self._own_sources()))
 
     def ownerless_share(self, month: date, currency: str) -> tuple[float | None, float | None]:
-        """Untagged and unallocated shares (0-1) of a month's effective cost; None if that is not > 0."""
+        """Untagged and unallocated shares (0-1) of a month's effective cost, credits by their size; None if there is none."""
         row = self._run(
-            "SELECT sum(effective_cost) AS whole, "
-            "sum(effective_cost) FILTER (team = 'untagged' AND cost_kind <> 'unallocated') AS untagged, "
-            "sum(effective_cost) FILTER (cost_kind = 'unallocated') AS unallocated "
+            "SELECT sum(abs(effective_cost)) AS whole, "
+            "sum(abs(effective_cost)) FILTER (team = 'untagged' AND cost_kind <> 'unallocated') AS untagged, "
+            "sum(abs(effective_cost)) FILTER (cost_kind = 'unallocated') AS unallocated "
             "FROM marts.chargeback_monthly WHERE month = ? AND currency = ?",
             [month, currency],
         ).row(0, named=True)
-        if row["whole"] is None or row["whole"] <= 0:
+        if not row["whole"]:
             return None, None
         return float((row["untagged"] or 0) / row["whole"]), float((row["unallocated"] or 0) / row["whole"])
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from models.config import DIMENSIONS, Asset, Site
-from models.energy import with_pue
+from models.energy import with_pue_of_site
 from models.gpu_hours import ANOMALIES, CARD, carries, cut, refuse_impossible, slots, unseen_share, weighted
 from models.money import split
 from models.ratecard import Days
@@ -238,10 +238,7 @@ def _shared(rows: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
         pl.col(f"{a}") + pl.col(f"{b}")
         for a, b in (("wall_kwh", "wall_estimated_kwh"), ("kept", "kept_estimated"))
     )
-    with_site = [
-        with_pue(part, sites[str(site)]) for (site,), part in rows.group_by("site", maintain_order=True)
-    ]
-    rows = pl.concat(with_site) if with_site else rows.with_columns(site_pue=pl.lit(None, dtype=pl.Float64))
+    rows = with_pue_of_site(rows, sites)
     return rows.with_columns(
         energy_kwh=pl.col("wall_kwh") + pl.col("kept"),
         energy_estimated_kwh=pl.col("wall_estimated_kwh") + pl.col("kept_estimated"),

@@ -5,7 +5,8 @@ How many kWh there were belongs to the connectors; whose they are, to `models/gp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -20,6 +21,20 @@ from models.tariffs.schedule import Step, local_time, steps, tiered_cost
 PRICES = pl.Schema({"hour": pl.Datetime("us"), "price": MONEY})
 QUARTER = timedelta(minutes=15)
 """All zones are off UTC by whole quarters of an hour; a tariff is taken as constant within one."""
+
+
+@contextmanager
+def naming(site: object) -> Iterator[None]:
+    """Says of which site the errors are that its settings cause.
+
+    Raises:
+        ValueError: One was raised inside.
+    """
+    try:
+        yield
+    except ValueError as error:
+        msg = f"site {str(site)!r}: {error}"
+        raise ValueError(msg) from error
 
 
 def day_bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
@@ -162,10 +177,10 @@ def cost_by_site(
     if "energy_cost" in frame.columns:
         return frame
     prices = prices or {}
-    parts = [
-        cost(part, sites[str(site)], prices.get(str(site)))
-        for (site,), part in frame.group_by("site", maintain_order=True)
-    ]
+    parts = []
+    for (site,), part in frame.group_by("site", maintain_order=True):
+        with naming(site):
+            parts.append(cost(part, sites[str(site)], prices.get(str(site))))
     nothing = pl.lit(None, dtype=MONEY)
     return (
         pl.concat(parts) if parts else frame.with_columns(energy_cost=nothing, energy_estimated_cost=nothing)
@@ -194,8 +209,9 @@ def with_tiers(
     counted = [frame.filter(asked) for frame in frames]
     prices = {}
     for name in tiered:
-        used = [_used(frame.filter(pl.col("site") == name), sites[name]) for frame in counted]
-        prices[name] = tier_prices(pl.concat(used), sites[name])
+        with naming(name):
+            used = [_used(frame.filter(pl.col("site") == name), sites[name]) for frame in counted]
+            prices[name] = tier_prices(pl.concat(used), sites[name])
     return [
         pl.concat([cost_by_site(part, sites, prices), frame.filter(~asked)], how="diagonal")
         for part, frame in zip(counted, frames, strict=True)
@@ -233,6 +249,15 @@ def with_pue(frame: pl.DataFrame, site: Site) -> pl.DataFrame:
     ]
     found = pl.DataFrame(rows, schema={key: frame.schema[key], "site_pue": pl.Float64}, orient="row")
     return frame.join(found, on=key, how="left", maintain_order="left")
+
+
+def with_pue_of_site(frame: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
+    """The same for a frame with a column site; rows are grouped by site."""
+    parts = [frame.clear().with_columns(site_pue=pl.lit(None, dtype=pl.Float64))]
+    for (site,), part in frame.group_by("site", maintain_order=True):
+        with naming(site):
+            parts.append(with_pue(part, sites[str(site)]))
+    return pl.concat(parts)
 
 
 def _prices(keys: pl.Series, site: Site, tiered: pl.DataFrame | None) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from itertools import groupby
 import polars as pl
 
 from models.config import DIMENSIONS, Asset, Site
-from models.energy import local_day
+from models.energy import local_day, naming
 from models.money import SCALE, split
 from models.ratecard import Days, currencies
 from models.supplies import NODE, quarter_loads, supplied_nodes
@@ -90,10 +90,12 @@ def site_charges(
     in_register = hourly.join(nodes, on=NODE, how="semi")
     bills, lines = [], []
     for name, code in billed.items():
-        bills += _customer(name, sites[name], code, days[name])
-        for line, bill in _demand(name, sites[name], code, days[name], loads.filter(pl.col("site") == name)):
-            lines.append(line)
-            bills += [] if bill is None else [bill]
+        own = loads.filter(pl.col("site") == name)
+        with naming(name):
+            bills += _customer(name, sites[name], code, days[name])
+            for line, bill in _demand(name, sites[name], code, days[name], own):
+                lines.append(line)
+                bills += [] if bill is None else [bill]
     frame = pl.DataFrame(bills, schema=BILLS, orient="row")
     return SiteCharges(
         frame,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from models.config import Asset, Site
-from models.energy import with_pue
+from models.energy import with_pue_of_site
 from models.ratecard import Days, asset_days
 
 NODE = ("day", "site", "node")
@@ -122,14 +122,11 @@ def quarter_loads(power_hourly: pl.DataFrame, nodes: pl.DataFrame, sites: Mappin
         nodes.select(*day, "supply").unique().group_by(day).agg(supplies=pl.len()).join(counts, on=day)
         .filter(pl.col("supplies") == pl.col("metered")).select(*day, "expected")
     )  # fmt: skip
-    parts = [
-        with_pue(part, sites[str(site)]).with_columns(
-            factor=pl.when(_sees_facility(sites)).then(1.0).otherwise("site_pue")
-        )
-        for (site,), part in rows.join(complete, on=day).group_by("site", maintain_order=True)
-    ]
+    parts = with_pue_of_site(rows.join(complete, on=day), sites).with_columns(
+        factor=pl.when(_sees_facility(sites)).then(1.0).otherwise("site_pue")
+    )
     columns = [*day, "hour", "expected", "factor", *QUARTERS]
-    found = [frame.select(columns) for frame in (*named, *parts)]
+    found = [frame.select(columns) for frame in (*named, parts) if frame.height]
     if not found:
         return pl.DataFrame(
             schema={"site": pl.String, "day": pl.Date, "start": pl.Datetime("us"), "kw": pl.Float64}

@@ -121,7 +121,10 @@ def revenue_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple
     else:
         revenue, text = _rows(base / settings.revenue, Revenue, "revenue", problems)
     _unique(
-        [(r.month, r.currency) for r in revenue], "revenue", "a month may be there once a currency", problems
+        [f"{r.month} {r.currency}" for r in revenue],
+        "revenue",
+        "a month may be there once a currency",
+        problems,
     )
     return revenue, text
 
@@ -155,10 +158,15 @@ def _rows(file: Path, model: type[Row], key: str, problems: list[Problem]) -> tu
         problems.append(Problem(key, str(file), f"cannot be read as CSV in UTF-8: {error}"))
         return (), ""
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    header = list(reader.fieldnames or ())
+    header = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = header
     twice = sorted({c for c in header if header.count(c) > 1})
     if twice:
         problems.append(Problem(f"{file.name} header", ", ".join(twice), "each column may be there once"))
+        return (), ""
+    wrong = _header_problems(file.name, header, model)
+    if wrong:
+        problems.extend(wrong)
         return (), ""
     rows = []
     for row in reader:
@@ -168,7 +176,28 @@ def _rows(file: Path, model: type[Row], key: str, problems: list[Problem]) -> tu
             problems.append(Problem(f"{file.name} line {line}", "", f"{allowed}; quote a value with a comma"))
             continue
         try:
-            rows.append(model.model_validate({k: v for k, v in row.items() if v != ""}))
+            given = {name: value.strip() for name, value in row.items()}
+            rows.append(model.model_validate({name: value for name, value in given.items() if value}))
         except ValidationError as error:
             problems.extend(problems_of(error, f"{file.name} line {line}"))
     return tuple(rows), text
+
+
+def _header_problems(file: str, header: Sequence[str], model: type[BaseModel]) -> list[Problem]:
+    """What is wrong with the names of columns, once for all lines; an empty file has none."""
+    if not header:
+        return []
+    found = ", ".join(header)
+    missing = [n for n, field in model.model_fields.items() if field.is_required() and n not in header]
+    unknown = [n for n in header if n not in model.model_fields]
+    texts = []
+    if missing:
+        texts.append(
+            f"must have the columns {', '.join(missing)} too, in small letters and with commas between them"
+        )
+    if unknown:
+        known = ", ".join(model.model_fields)
+        texts.append(
+            f"has unknown columns {', '.join(map(repr, unknown))}; remove them or correct their spelling ({known})"
+        )
+    return [Problem(f"{file} header", found, text) for text in texts]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import polars as pl
-from babel.numbers import format_currency
 from rich.console import Console
 from rich.table import Table
 
+from dashboards.format import amount, money
 from pipelines.checks.gates import data_docs
 from pipelines.daily import Outcome
 from pipelines.settings import Config
@@ -18,7 +20,7 @@ _MONEY = """
            sum(quarantined_total) AS quarantined, sum(difference) AS difference
     FROM ops.reconciliation GROUP BY currency ORDER BY currency"""
 _SHARES = """
-    SELECT currency, CAST(coalesce(sum(effective_cost) FILTER (team = 'untagged'), 0) AS DOUBLE) / nullif(CAST(sum(effective_cost) AS DOUBLE), 0) AS untagged
+    SELECT currency, CAST(coalesce(sum(abs(effective_cost)) FILTER (team = 'untagged'), 0) AS DOUBLE) / nullif(CAST(sum(abs(effective_cost)) AS DOUBLE), 0) AS untagged
     FROM marts.chargeback_daily GROUP BY currency"""
 _TEAMS = """
     SELECT team, month, currency, sum(effective_cost) AS cost, sum(effective_cost) FILTER (cost_kind = 'idle') AS idle
@@ -37,7 +39,7 @@ def print_summary(console: Console, config: Config, outcome: Outcome) -> None:
     warehouse = Warehouse(config.data_dir)
     connection = read_only(warehouse.path, config.data_dir)
     try:
-        money = connection.sql(_MONEY).pl()
+        totals = connection.sql(_MONEY).pl()
         shares = dict(connection.sql(_SHARES).pl().iter_rows())
         gates = connection.sql(_GATES).pl()
         currency = config.settings.currency
@@ -49,7 +51,7 @@ def print_summary(console: Console, config: Config, outcome: Outcome) -> None:
         console.print("Nothing changed since the last publication; no bill was read again.", highlight=False)
     else:
         console.print(f"Published; {outcome.slices_read} slices were new or had changed.", highlight=False)
-    console.print(_money_table(money, shares))
+    console.print(_money_table(totals, shares))
     if teams.height:
         console.print(_team_table(teams, month))
     failed = gates.filter(~pl.col("passed"))
@@ -72,15 +74,15 @@ def print_summary(console: Console, config: Config, outcome: Outcome) -> None:
         console.print(f"[bold]{name:<11}[/] {escape(str(path))}", highlight=False, soft_wrap=True)
 
 
-def _money_table(money: pl.DataFrame, shares: dict[str, float | None]) -> Table:
+def _money_table(totals: pl.DataFrame, shares: dict[str, float | None]) -> Table:
     table = Table(show_edge=False, header_style="bold", pad_edge=False)
     for name in ("currency", "money in", "money out", "difference", "in quarantine", "untagged"):
         table.add_column(name, justify="left" if name == "currency" else "right")
-    for row in money.iter_rows(named=True):
+    for row in totals.iter_rows(named=True):
         share = shares.get(row["currency"])
         table.add_row(
-            row["currency"], f"{row['money_in']:,.2f}", f"{row['money_out']:,.2f}", f"{row['difference']:f}".rstrip("0").rstrip(".") or "0",
-            f"{row['quarantined']:,.2f}", "unknown" if share is None else f"{share:.1%}",
+            row["currency"], amount(row["money_in"], row["currency"]), amount(row["money_out"], row["currency"]), f"{row['difference']:f}".rstrip("0").rstrip(".") or "0",
+            amount(row["quarantined"], row["currency"]), "unknown" if share is None else f"{share:.1%}",
         )  # fmt: skip
     return table
 
@@ -94,7 +96,7 @@ def _team_table(teams: pl.DataFrame, month: str) -> Table:
     for row in teams.iter_rows(named=True):
         table.add_row(
             escape(row["team"]),
-            format_currency(row["cost"], row["currency"], locale="en_US"),
-            format_currency(row["idle"] or 0, row["currency"], locale="en_US"),
+            money(row["cost"], row["currency"]),
+            money(row["idle"] or Decimal(0), row["currency"]),
         )
     return table

@@ -77,7 +77,7 @@ def dataset_of_name(key: str) -> str | None:
 
 
 def current(store: Store, objects: Sequence[Object], datasets: Mapping[str, str] = DATASETS) -> Current:
-    """The blobs of the newest run of each export and month.
+    """The blobs of the newest run of each scope, type and month.
 
     Args:
         store: For reading the manifests.
@@ -85,16 +85,15 @@ def current(store: Store, objects: Sequence[Object], datasets: Mapping[str, str]
         datasets: Types of export (lower case) that are read -> dataset.
 
     Raises:
-        SourceError: A run of an unknown month is not ready, a manifest is of a FOCUS export, two runs cannot be told
-            apart, or two exports bill the same.
+        SourceError: A run of an unknown month is not ready, a manifest is of a FOCUS export, or two runs cannot be
+            told apart.
     """
     keys = {o.key: o for o in objects}
     groups: dict[str, list[Run]] = defaultdict(list)
     for key in sorted(filter(is_manifest, keys)):
         run = _run(store, key, datasets)
         groups[run.export].append(run)
-    newest = [_newest(store, group) for group in groups.values()]
-    _refuse_same_scope(store, newest)
+    newest = _newest_of_scopes(store, [_newest(store, group) for group in groups.values()])
     of: dict[Object, str | None] = {}
     months: dict[Object, tuple[date, ...]] = {}
     manifests: dict[Object, str] = {}
@@ -181,23 +180,25 @@ def _newest(store: Store, runs: Sequence[Run]) -> Run:
     if length < 8 or ordered[-1].at[:length] == ordered[-2].at[:length]:
         found = ", ".join(store.uri(r.manifest) for r in runs[:3])
         msg = (
-            f"{found} are {len(runs)} runs of one export and month, and neither runInfo.submittedTime nor the "
-            "folders say which is the newest; keep the newest run's folder only"
+            f"{found} are {len(runs)} runs of the same scope, type and month, and neither runInfo.submittedTime nor "
+            "the folders say which is the newest: every charge would count twice; keep the newest run's folder only"
         )
         raise SourceError(msg)
     return ordered[-1]
 
 
-def _refuse_same_scope(store: Store, runs: Sequence[Run]) -> None:
-    seen: dict[str, Run] = {}
+def _newest_of_scopes(store: Store, runs: Sequence[Run]) -> list[Run]:
+    """Of several exports of one scope, type and month, the newest run: each holds the whole month up to then.
+
+    An export of the month to date stops at its last day; the closed month then comes from an export of its own.
+
+    Raises:
+        SourceError: Which is the newest cannot be known.
+    """
+    scopes: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        same = seen.setdefault(run.scope, run) if run.scope else run
-        if same is not run:
-            msg = (
-                f"{store.uri(same.manifest)} and {store.uri(run.manifest)} are exports of the same scope, type and "
-                "month: every charge would count twice; set `location` to the folder of one of them"
-            )
-            raise SourceError(msg)
+        scopes[run.scope or run.manifest].append(run)
+    return [_newest(store, group) for group in scopes.values()]
 
 
 def _blobs(store: Store, run: Run, keys: Mapping[str, Object]) -> tuple[list[Object], str]:

@@ -5,7 +5,7 @@ Rules:
 - Energy of a card: its counter in mJ from hour to hour (`counters.py`); for hours without the counter, mean power x
   hours covered; else NULL. It is shared among those who held the card in the hour by what the counter rose under each,
   MIG instances by compute slices besides (slices/7 for a fully partitioned H100).
-- Utilisation: mean of GR_ENGINE_ACTIVE, else of GPU_UTIL / 100, over the samples of the hour.
+- Utilisation: mean of GR_ENGINE_ACTIVE, else, of whole cards, of GPU_UTIL / 100, over the samples of the hour.
 - A sample stands for the time until the next one. Those who share a card at the same moment share its hour evenly.
 - Blanks of DCGM (near 2^31 and 2^63) and what no card can do are dropped and counted; the rest of the hour stands.
 """
@@ -29,6 +29,9 @@ POWER = ("DCGM_FI_DEV_POWER_USAGE", "dcgm_power_usage")
 ACTIVE = ("DCGM_FI_PROF_GR_ENGINE_ACTIVE",)
 UTIL = ("DCGM_FI_DEV_GPU_UTIL", "dcgm_gpu_utilization")
 """Metrics with their names before dcgm-exporter 2."""
+
+NO_SLICE = 'GPU_I_ID=""'
+"""GPU_UTIL means nothing of a MIG instance, for which old exporters show 0."""
 
 MJ_PER_KWH = 3.6e9
 WHOLE = 7.0
@@ -165,12 +168,12 @@ def _questions(question: Question) -> dict[str, tuple[str, str]]:
     watts, per_mj = MAX_CARD_KW * 1000, f"{MJ_PER_KWH:.0f}"
     good_w = f"> 0 <= {watts:.0f}"
 
-    def clean(metrics: tuple[str, ...], function: str, good: str, scale: str = "") -> str:
-        return " or ".join(f"{function}(({question.select(m)} {good})[$w:15s]){scale}" for m in metrics)
+    def clean(metrics: tuple[str, ...], function: str, good: str, scale: str = "", more: str = "") -> str:
+        return " or ".join(f"{function}(({question.select(m, more)} {good})[$w:15s]){scale}" for m in metrics)
 
     active, util = (
         _either(ACTIVE, "avg_over_time({})", question.gauge),
-        _either(UTIL, "avg_over_time({}) / 100", question.gauge),
+        _either(UTIL, "avg_over_time({}) / 100", lambda metric: question.gauge(metric, NO_SLICE)),
     )
     return {
         "own": (
@@ -183,7 +186,7 @@ def _questions(question: Question) -> dict[str, tuple[str, str]]:
         ),
         "utilisation": (
             f"{active} or {util}",
-            f"{clean(ACTIVE, 'avg_over_time', '>= 0 <= 1')} or {clean(UTIL, 'avg_over_time', '>= 0 <= 100', ' / 100')}",
+            f"{clean(ACTIVE, 'avg_over_time', '>= 0 <= 1')} or {clean(UTIL, 'avg_over_time', '>= 0 <= 100', ' / 100', NO_SLICE)}",
         ),
     }  # fmt: skip
 

@@ -40,10 +40,15 @@ def _offset_us(ts: str, clock: Clock, interval_us: int) -> str:
     return f"date_diff('microsecond', {clock.unit(ts)}, {ts}) + {interval_us // 2}"
 
 
-def _stretch(slot: str, clock: Clock, interval_us: int) -> str:
-    """SQL: the number of a stretch within its hour; 0 where all slots of an hour fit into one."""
-    slots = (clock.unit_minutes * 60_000_000 + interval_us // 2) // interval_us + 1
-    return f"({slot}) // {SLOTS}" if slots > SLOTS else "CAST(0 AS BIGINT)"
+def _stretch(ts: str, slot: str, clock: Clock, interval_us: int) -> str:
+    """SQL: a number for a stretch of up to `SLOTS` slots of an hour; NULL without a time."""
+    start = f"epoch_us({clock.unit(ts)})"
+    return start if _fits(clock, interval_us) else f"{start} + ({slot}) // {SLOTS}"
+
+
+def _fits(clock: Clock, interval_us: int) -> bool:
+    """All slots of an hour make one stretch."""
+    return (clock.unit_minutes * 60_000_000 + interval_us // 2) // interval_us < SLOTS
 
 
 def bundles_sql(
@@ -68,22 +73,23 @@ def bundles_sql(
             "counted = n AND least = first_energy_kwh_total AND greatest = energy_kwh_total "
             f"AND greatest - least <= {most} * us AND least > {most} * {max_step_us}"
         )
-        kwh = "greatest - least"
+        power_sum, kwh = "CAST(NULL AS DOUBLE) AS power_sum", "greatest - least"
         alike = ["first_ts", "last_ts", "first_power_w", "power_w", "least", "greatest"]
     else:
-        proven, kwh = "TRUE", "(power_sum - (first_power_w + power_w) / 2) * us / (n - 1) / 3.6e12"
+        proven, power_sum = "TRUE", "SUM(power_w) AS power_sum"
+        kwh = "(power_sum - (first_power_w + power_w) / 2) * us / (n - 1) / 3.6e12"
         alike = ["first_ts", "last_ts", "first_power_w", "power_w", "ROUND(power_sum, 6)"]
     added = " UNION ALL BY NAME ".join(
         f"""
-            SELECT label, unit, stretch, COUNT(*) AS n, MIN(ts) AS first_ts, MAX(ts) AS last_ts,
+            SELECT label, stretch, COUNT(*) AS n, MIN(ts) AS first_ts, MAX(ts) AS last_ts,
                    COUNT(utilisation) AS used, SUM(utilisation) AS used_sum, arg_max(utilisation, ts) AS last_utilisation,
-                   MIN(phase_us) AS early, MAX(phase_us) AS late, BIT_OR(1::BIGINT << slot - stretch * {SLOTS}) AS slots,
-                   COUNT(power_w) AS powered, SUM(power_w) AS power_sum,
+                   MIN(phase_us) AS early, MAX(phase_us) AS late, BIT_OR(1::BIGINT << slot{"" if _fits(clock, interval_us) else f" % {SLOTS}"}) AS slots,
+                   COUNT(power_w) AS powered, {power_sum},
                    arg_min(power_w, ts) AS first_power_w, arg_max(power_w, ts) AS power_w,
                    COUNT(energy_kwh_total) AS counted, MIN(energy_kwh_total) AS least, MAX(energy_kwh_total) AS greatest,
                    arg_min(energy_kwh_total, ts) AS first_energy_kwh_total, arg_max(energy_kwh_total, ts) AS energy_kwh_total,
                    {" OR ".join(dropped_sql(c, types) for c in _NUMBERS)} AS dropped
-            FROM ({_placed(scan, types, clock, interval_us)}) GROUP BY label, unit, stretch"""
+            FROM ({_placed(scan, types, clock, interval_us)}) GROUP BY label, stretch"""
         for scan, types in layouts
     )
     return f"""
@@ -94,24 +100,24 @@ def bundles_sql(
             FROM (SELECT a.*, card, instance, gpu, node, date_diff('microsecond', first_ts, last_ts) AS us
                   FROM added AS a JOIN labels USING (label))
         ), odd AS (
-            SELECT card, unit, stretch FROM bundles GROUP BY card, unit, stretch
-            HAVING NOT BOOL_AND(proven) OR CASE WHEN MIN(instance) = MAX(instance) THEN bit_count(BIT_OR(slots)) < SUM(n)
-                ELSE COUNT(*) > COUNT(DISTINCT instance) OR {" OR ".join(f"MIN({c}) < MAX({c})" for c in alike)} END
+            SELECT card, stretch FROM bundles GROUP BY card, instance, stretch HAVING bit_count(BIT_OR(slots)) < SUM(n)
+            UNION ALL
+            SELECT card, stretch FROM bundles GROUP BY card, stretch
+            HAVING NOT BOOL_AND(proven) OR MIN(instance) < MAX(instance) AND ({" OR ".join(f"MIN({c}) < MAX({c})" for c in alike)})
         )
-        SELECT label, unit, stretch, n, first_ts, last_ts, last_utilisation,
+        SELECT label, stretch, n, first_ts, last_ts, last_utilisation,
                {_ENDS}, CASE WHEN n > 1 THEN {kwh} END AS kwh,
                CASE WHEN n > 1 THEN (used_sum - last_utilisation) / (n - 1) END AS utilisation,
-               NOT EXISTS (FROM odd AS o WHERE o.card = b.card AND o.unit IS NOT DISTINCT FROM b.unit
-                           AND o.stretch IS NOT DISTINCT FROM b.stretch) AS regular
+               NOT EXISTS (FROM odd AS o WHERE o.card = b.card AND o.stretch IS NOT DISTINCT FROM b.stretch) AS regular
         FROM bundles AS b"""
 
 
 def _placed(scan: str, types: Mapping[str, str], clock: Clock, interval_us: int) -> str:
-    """SQL: samples whose values are not checked, with unit, stretch, slot (of the unit) and phase_us (within the slot)."""
+    """SQL: samples whose values are not checked, with stretch, slot (of the hour) and phase_us (within the slot)."""
     numbers = ", ".join(part for column in _NUMBERS for part in unchecked(column, types))
     return f"""
-        SELECT *, {_stretch("slot", clock, interval_us)} AS stretch, offset_us - slot * {interval_us} AS phase_us FROM (
-            SELECT *, {clock.unit("ts")} AS unit, offset_us // {interval_us} AS slot FROM (
+        SELECT *, {_stretch("ts", "slot", clock, interval_us)} AS stretch, offset_us - slot * {interval_us} AS phase_us FROM (
+            SELECT *, offset_us // {interval_us} AS slot FROM (
                 SELECT *, {_offset_us("ts", clock, interval_us)} AS offset_us FROM (
                     SELECT {label_sql("gpu", types)} AS label, {stamp_sql(types)} AS ts, {numbers} FROM ({scan}))))"""
 
@@ -123,9 +129,8 @@ def singles_sql(layouts: Sequence[Layout], clock: Clock, interval_us: int) -> st
         ts = stamp_sql(types)
         slot = f"({_offset_us(ts, clock, interval_us)}) // {interval_us}"
         odd = f"""
-            SELECT s.* FROM ({scan}) AS s SEMI JOIN (SELECT label, unit, stretch FROM bundles WHERE NOT regular) AS b
-            ON b.label = {label_sql("gpu", types)} AND b.unit IS NOT DISTINCT FROM {clock.unit(ts)}
-               AND b.stretch IS NOT DISTINCT FROM {_stretch(slot, clock, interval_us)}"""
+            SELECT s.* FROM ({scan}) AS s SEMI JOIN (SELECT label, stretch FROM bundles WHERE NOT regular) AS b
+            ON b.label = {label_sql("gpu", types)} AND b.stretch IS NOT DISTINCT FROM {_stretch(ts, slot, clock, interval_us)}"""
         singles.append(samples_sql("gpu", odd, types))
     return " UNION ALL BY NAME ".join(singles)
 

@@ -24,7 +24,7 @@ MAX_METER_KW = 1000.0
 """No node or rack meter shows more."""
 
 
-TIME = ("ts", "ts_utc")
+TIME = ("ts", "ts_utc", "timestamp")
 """Names accepted for the time of a sample, best first."""
 
 
@@ -64,8 +64,12 @@ def _counter(name: str) -> Column:
     return Column(name, {name: 1.0}, f"{{v}} >= 0 AND {{v}} < {SENTINEL}")
 
 
+OF_WHOLE_CARDS = ("dcgm_fi_dev_gpu_util", "percent")
+"""Names of utilisation that mean nothing of a MIG instance: old exporters show 0 there."""
+
 HOLDER = ("namespace", "pod", "team", "project", "environment", "workload", "workload_type")
 
+_REPLICA = _text("replica", "prometheus_replica", "__replica__")
 _NAMESPACE = _text("namespace", "exported_namespace", "pod_namespace")
 _POD = _text("pod", "exported_pod", "pod_name")
 
@@ -100,6 +104,7 @@ GPU = (
     _POD,
     *(_text(name) for name in HOLDER[2:]),
     _text("hpc_job"),
+    _REPLICA,
 )
 
 POWER = (
@@ -109,6 +114,7 @@ POWER = (
     _text("method"),
     Column("power_w", {"power_w": 1.0, "watts": 1.0}, f"{{v}} > 0 AND {{v}} <= {MAX_METER_KW * 1000}"),
     _counter("energy_kwh_total"),
+    _REPLICA,
 )
 
 COUNTERS = (
@@ -125,6 +131,7 @@ INFERENCE = (
     _POD,
     *(_counter(name) for name in COUNTERS),
     _text("latency_seconds_buckets"),
+    _REPLICA,
 )
 
 DATASETS: Mapping[str, Sequence[Column]] = {"gpu": GPU, "inference": INFERENCE, "power": POWER}

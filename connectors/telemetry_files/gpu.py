@@ -20,9 +20,12 @@ Rules:
 
 from __future__ import annotations
 
-from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps
+from datetime import datetime
+
+from connectors.sql import literal
+from connectors.steps import HOUR_US, Clock, by_hour, energy_steps
 from connectors.telemetry_files.columns import HOLDER, MAX_CARD_KW
-from connectors.telemetry_files.labels import NUMBERED, TEXTS, meant_sql
+from connectors.telemetry_files.labels import HOLDING, NUMBERED, TEXTS, meant_sql
 
 _MOST = ", ".join(f"MAX({c}) AS {c}" for c in TEXTS if c not in ("gpu", "mig_id", "namespace", "pod"))
 
@@ -64,57 +67,58 @@ def held_sql(max_step_us: int) -> str:
             JOIN cards AS c USING (card, first_ts))"""
 
 
-def gpu_hourly_sql(held: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:  # noqa: ARG001 - of `steps`
-    """SQL: hours of cards and MIG instances under their holders.
+def sums_sql(max_step_us: int, clock: Clock) -> str:
+    """SQL: the table `sums`: what each name has in each hour, and gaps, which have no name."""
+    return f"""
+        WITH links AS (
+            SELECT name, sharers, last_utilisation, ts AS t0, t1 FROM held WHERE us <= {max_step_us}
+        ), energies AS (
+            SELECT name, s.kwh / s.us * slices / h.card_slices AS kwh_per_us, s.t0, s.t1
+            FROM steps AS s JOIN held AS h USING (card, first_ts) WHERE observed AND s.kwh IS NOT NULL
+        ), gaps AS (
+            SELECT s.t0, s.t1, s.kwh / s.us AS kwh_per_us, card, MAX(gpu) AS gpu, MAX(node) AS node, MAX(gpu_model) AS gpu_model
+            FROM steps AS s JOIN held USING (card, first_ts) JOIN names USING (name, card)
+            WHERE NOT observed AND s.kwh IS NOT NULL GROUP BY card, s.t0, s.t1, s.kwh, s.us
+        ), sums AS (
+            SELECT hour, name, SUM(us) AS covered_us, SUM(CASE WHEN utilisation IS NOT NULL THEN us END) AS known_us,
+                   SUM(utilisation * us) AS used_us, SUM(kwh) AS kwh
+            FROM (
+                SELECT {clock.hour("first_ts")} AS hour, name, date_diff('microsecond', first_ts, ts) / sharers AS us, utilisation,
+                       kwh * slices / card_slices AS kwh FROM held WHERE first_ts < ts
+                UNION ALL
+                SELECT hour, name, part_us / sharers, last_utilisation, NULL FROM ({by_hour("links", "TRUE", clock)})
+                UNION ALL
+                SELECT hour, name, 0, NULL, kwh_per_us * part_us FROM ({by_hour("energies", "TRUE", clock)})
+            ) GROUP BY hour, name
+        )
+        SELECT *, 0.0 AS gap_kwh FROM sums
+        UNION ALL BY NAME
+        SELECT hour, card AS holding, gpu, node, gpu_model, 0 AS covered_us, 0.0 AS kwh, kwh_per_us * part_us AS gap_kwh
+        FROM ({by_hour("gaps", "TRUE", clock)})"""
 
-    Args:
-        held: The table of `held_sql`; beside it there are `cards`, `steps` and `names`.
-        max_step_us: Longer steps between samples are gaps.
-        bridge_us: Longer gaps are not bridged by the counter.
-        clock: Where the hours of the site lie.
+
+def gpu_hourly_sql(week: datetime) -> str:
+    """SQL: hours of cards and MIG instances under their holders that begin in a week: all at once take much memory.
 
     Returns:
         The columns of `telemetry.gpu_hourly` without day, source and site.
     """
-    key = ", ".join(("hour", "gpu", "mig_id", *HOLDER[:3], "workload", "allocated"))
     return f"""
-        WITH times AS (
-            SELECT name, sharers, utilisation, first_ts AS t0, ts AS t1 FROM {held} WHERE first_ts < ts
-            UNION ALL SELECT name, sharers, last_utilisation, ts, t1 FROM {held} WHERE us <= {max_step_us}
-        ), energies AS (
-            SELECT card, first_ts, first_ts AS t0, ts AS t1, kwh / date_diff('microsecond', first_ts, ts) AS kwh_per_us
-            FROM cards WHERE kwh IS NOT NULL
-            UNION ALL SELECT card, first_ts, t0, t1, kwh / us FROM steps WHERE observed AND kwh IS NOT NULL
-        ), gaps AS (
-            SELECT s.t0, s.t1, s.kwh / s.us AS kwh_per_us, MAX(gpu) AS gpu, MAX(node) AS node, MAX(gpu_model) AS gpu_model
-            FROM steps AS s JOIN {held} USING (card, first_ts) JOIN names USING (name)
-            WHERE NOT observed AND s.kwh IS NOT NULL GROUP BY s.card, s.t0, s.t1, s.kwh, s.us
-        ), sums AS (
-            SELECT hour, name, SUM(covered_us) AS covered_us, SUM(known_us) AS known_us, SUM(used_us) AS used_us, SUM(kwh) AS kwh
-            FROM (
-                SELECT hour, name, part_us / sharers AS covered_us, CASE WHEN utilisation IS NOT NULL THEN part_us / sharers END AS known_us,
-                       utilisation * part_us / sharers AS used_us, CAST(NULL AS DOUBLE) AS kwh
-                FROM ({by_hour("times", "TRUE", clock)})
-                UNION ALL
-                SELECT hour, name, 0, NULL, NULL, kwh_per_us * part_us * slices / card_slices
-                FROM ({by_hour("energies", "TRUE", clock)}) JOIN {held} USING (card, first_ts)
-            ) GROUP BY hour, name
+        WITH week AS (SELECT * FROM sums WHERE date_trunc('week', hour) = TIMESTAMP {literal(f"{week:%Y-%m-%d}")}
         ), hours AS (
-            SELECT *, 0.0 AS gap_kwh FROM sums JOIN names USING (name)
-            UNION ALL BY NAME
-            SELECT hour, gpu, node, gpu_model, 0 AS covered_us, 0.0 AS kwh, kwh_per_us * part_us AS gap_kwh
-            FROM ({by_hour("gaps", "TRUE", clock)})
+            SELECT s.* EXCLUDE (holding, gpu, node, gpu_model), n.* EXCLUDE (name) FROM week AS s JOIN names AS n USING (name)
+            UNION ALL BY NAME SELECT * FROM week WHERE name IS NULL
         ), places AS (
             SELECT hour, gpu, MAX(node) AS place FROM hours
             WHERE (hour, gpu) IN (SELECT (hour, gpu) FROM hours WHERE node IS NULL) GROUP BY hour, gpu
         )
-        SELECT {key}, COALESCE(node, place) AS node,
+        SELECT hour, COALESCE(node, place) AS node, {", ".join(f"any_value({c}) AS {c}" for c in (*HOLDING, "allocated"))},
                MAX(gpu_model) AS gpu_model, MAX(mig_profile) AS mig_profile, MAX(project) AS project,
                MAX(environment) AS environment, MAX(workload_type) AS workload_type,
                SUM(covered_us) / {HOUR_US} AS observed_hours,
                SUM(used_us) / SUM(known_us) * SUM(covered_us) / {HOUR_US} AS used_hours,
                SUM(kwh) AS energy_kwh, SUM(gap_kwh) AS energy_estimated_kwh
-        FROM hours LEFT JOIN places USING (hour, gpu) GROUP BY {key}, COALESCE(node, place)"""
+        FROM hours LEFT JOIN places USING (hour, gpu) GROUP BY hour, holding, COALESCE(node, place)"""
 
 
 IMPLAUSIBLE = """

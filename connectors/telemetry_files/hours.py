@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,21 +27,28 @@ from connectors.telemetry import MAX_STEP, day_of, local_day
 from connectors.telemetry_files.bundles import SPANS, bundles_sql, singles_sql
 from connectors.telemetry_files.columns import DATASETS, has
 from connectors.telemetry_files.files import Logs, log_rows, parse_layout
-from connectors.telemetry_files.gpu import CARDS, IMPLAUSIBLE, READINGS, gpu_hourly_sql, held_sql, steps_sql
+from connectors.telemetry_files.gpu import (
+    CARDS,
+    IMPLAUSIBLE,
+    READINGS,
+    gpu_hourly_sql,
+    held_sql,
+    steps_sql,
+    sums_sql,
+)
 from connectors.telemetry_files.inference import inference_hourly_sql
-from connectors.telemetry_files.labels import NAMES, labels_sql
+from connectors.telemetry_files.labels import NAMES, Layout, labels_sql
 from connectors.telemetry_files.power import power_hourly_sql
+from connectors.telemetry_files.replicas import chosen_sql, kept, others_sql, with_replicas
 from connectors.telemetry_files.rows import samples_sql, scan_sql
 from connectors.telemetry_index import Indexed
 from models.config import TrainingRun
 from models.tables import GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY, RUN_POWER_DAILY, Table
 
-HOURS: Mapping[str, tuple[Table, Callable[[str, int, int, Clock], str]]] = {
-    "gpu": (GPU_HOURLY, gpu_hourly_sql),
-    "power": (POWER_HOURLY, power_hourly_sql),
-    "inference": (INFERENCE_HOURLY, inference_hourly_sql),
-}
-"""Kind of samples -> its table and the SQL of its hours."""
+HOURS: Mapping[str, Table] = {"gpu": GPU_HOURLY, "power": POWER_HOURLY, "inference": INFERENCE_HOURLY}
+"""Kind of samples -> its table."""
+
+EPOCH = datetime.fromisoformat("1970-01-01")
 
 THING = {"gpu": "gpu", "power": METER, "inference": "COALESCE(workload, model)"}
 """Kind of samples -> SQL of what a row must name."""
@@ -114,7 +121,7 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
     frames: dict[Table, pl.DataFrame] = {}
     rows_read: dict[date, int] = defaultdict(int)
     findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list)
-    for dataset, (table, hours_sql) in HOURS.items():
+    for dataset, table in HOURS.items():
         places: dict[str, Indexed] = {}
         scans = []
         for layout, group in sorted(layouts.items()):
@@ -130,8 +137,7 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
         if not scans:
             continue
         try:
-            relation = _ready(dataset, scans, steps, clock, engine)
-            frame = engine.query(hours_sql(relation, steps.max_us, steps.bridge_us, clock))
+            frame = _hours(dataset, scans, steps, clock, engine)
             seen = engine.query(_findings_sql(dataset, steps))
             if table is POWER_HOURLY and steps.runs:
                 frames[RUN_POWER_DAILY] = engine.query(run_power_sql("samples", steps.runs, steps.zone))
@@ -154,21 +160,40 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
     return Hours(frames, rows_read, findings)
 
 
-_TABLES = ("samples", "labels", "bundles", "readings", "names", "spans", "cards", "held", "steps")
+_TABLES = (
+    "samples",
+    "chosen",
+    "others",
+    "labels",
+    "bundles",
+    "readings",
+    "names",
+    "spans",
+    "cards",
+    "held",
+    "steps",
+    "sums",
+)
 
 
-def _ready(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engine: Engine) -> str:
-    """The table that hours follow from: `samples`, or `held` of GPUs, most of whose samples are added up to `bundles`."""
+def _hours(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engine: Engine) -> pl.DataFrame:
+    """The hours of files; what they follow from stays in `_TABLES`: in `samples`, and of GPUs most of it in `bundles`."""
 
     def make(name: str, sql: str) -> None:
         engine.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
 
-    layouts = [(scan, engine.columns(scan)) for scan in scans]
+    layouts: list[Layout] = [(scan, engine.columns(scan)) for scan in scans]
+    interval_us = int(steps.interval_s * 1_000_000)
+    pairs = with_replicas(dataset, layouts)
+    if pairs:
+        make("chosen", chosen_sql(dataset, pairs, interval_us))
+    make("others", others_sql(dataset, pairs, interval_us))
+    layouts = [kept(dataset, layout, interval_us) for layout in layouts]
     if dataset != "gpu":
         make("samples", " UNION ALL BY NAME ".join(samples_sql(dataset, *layout) for layout in layouts))
-        return "samples"
+        hours_sql = {"power": power_hourly_sql, "inference": inference_hourly_sql}[dataset]
+        return engine.query(hours_sql("samples", steps.max_us, steps.bridge_us, clock))
     counter = any(has("gpu", "energy_kwh_total", types) for _, types in layouts)
-    interval_us = int(steps.interval_s * 1_000_000)
     make("labels", labels_sql(layouts))
     make("bundles", bundles_sql(layouts, clock, interval_us, steps.max_us, counter=counter))
     make("samples", singles_sql(layouts, clock, interval_us))
@@ -178,7 +203,12 @@ def _ready(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engin
     make("cards", CARDS)
     make("held", held_sql(steps.max_us))
     make("steps", steps_sql(steps.max_us, steps.bridge_us))
-    return "held"
+    make("sums", sums_sql(steps.max_us, clock))
+    engine.execute("DROP TABLE spans; DROP TABLE held; DROP TABLE cards")
+    weeks = engine.query(
+        "SELECT DISTINCT date_trunc('week', hour)::TIMESTAMP AS week FROM sums ORDER BY week"
+    )["week"]
+    return pl.concat(engine.query(gpu_hourly_sql(week)) for week in weeks.to_list() or [EPOCH])
 
 
 def _unfold(store: Store, file: Indexed, path: Path, work: Path, steps: Steps) -> Path:
@@ -220,6 +250,8 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
     columns = DATASETS[dataset]
     parts = [
         count("", "row", "", "NULL", "TRUE"),
+        count("", "row", "", "NULL", "TRUE", relation="others"),
+        count("flagged", "other_replica", "replica", "replica", "TRUE", relation="others"),
         count("rejected", "ts_unreadable", "ts", "ts_text", "ts IS NULL"),
         count("rejected", f"{dataset}_unnamed", thing, "NULL", f"ts IS NOT NULL AND {thing} IS NULL"),
         count(

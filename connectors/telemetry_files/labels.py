@@ -20,6 +20,9 @@ Layout = tuple[str, Mapping[str, str]]
 TEXTS = ("gpu", "mig_id", "node", "gpu_model", "mig_profile", *HOLDER)
 """Columns of a name."""
 
+HOLDING = ("gpu", "mig_id", "namespace", "pod", "team", "workload")
+"""Columns that hours are told apart by, beside the node."""
+
 NUMBERED = (
     f"hash({', '.join(TEXTS)}) AS name, hash(gpu) AS card, hash(gpu, mig_id) AS instance, {', '.join(TEXTS)}"
 )
@@ -41,13 +44,15 @@ def labels_sql(layouts: Sequence[Layout]) -> str:
     """SQL: the table `labels`: one row a label, with file, name, card, instance and texts."""
     parts = []
     for scan, types in layouts:
-        any_value = ", ".join(f"any_value({c}) AS {c}" for c in ("filename", *given_texts("gpu", types)))
-        seen = f"SELECT {label_sql('gpu', types)} AS label, {any_value} FROM ({scan}) GROUP BY label"
-        parts.append(f"SELECT label, filename AS file, {', '.join(texts('gpu', types))} FROM ({seen})")
+        given = ", ".join(f"{c} := {c}" for c in ("filename", *given_texts("gpu", types)))
+        seen = f"SELECT {label_sql('gpu', types)} AS label, any_value(struct_pack({given})) AS given FROM ({scan}) GROUP BY label"
+        parts.append(
+            f"SELECT label, filename AS file, {', '.join(texts('gpu', types))} FROM (SELECT label, given.* FROM ({seen}))"
+        )
     return f"SELECT label, file, {NUMBERED} FROM ({meant_sql(' UNION ALL BY NAME '.join(parts))})"
 
 
 NAMES = f"""
-    SELECT *, {_SLICES} AS slices, pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated
+    SELECT *, hash({", ".join(HOLDING)}) AS holding, {_SLICES} AS slices, pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated
     FROM (SELECT name, card, instance, {", ".join(TEXTS)} FROM labels UNION SELECT name, card, instance, {", ".join(TEXTS)} FROM readings)"""
-"""SQL: the table `names`: one row a name of labels and readings, with its compute slices (of 7)."""
+"""SQL: the table `names`: one row a name of labels and readings, with its compute slices (of 7) and a number for `HOLDING`."""

@@ -33,6 +33,9 @@ SMI = {
 }  # fmt: skip
 """Field of --query-gpu -> our column. Of several of one column the first that is known counts, in this order."""
 
+OURS = ("timestamp", "uuid")
+"""Fields that samples of ours may have, too."""
+
 TIMES = ("%Y/%m/%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S")
 """How `nvidia-smi` writes times."""
 
@@ -83,9 +86,8 @@ def format_of(head: str) -> str | None:
     if not lines:
         return None
     first = lines[0].lower()
-    if first.startswith("timestamp,") or (
-        ("," in first) and "timestamp" in [f.strip() for f in first.split(",")]
-    ):
+    fields = {re.sub(r"\s*\[.*\]$", "", f.strip()) for f in first.split(",")}
+    if "timestamp" in fields and fields & (SMI.keys() - OURS):
         return "smi"
     if first.startswith(("#entity", "# entity")):
         return "dcgmi"

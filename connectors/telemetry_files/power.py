@@ -29,7 +29,7 @@ def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Cloc
     return f"""
         WITH meters AS (
             SELECT {METER} AS meter, ts, MAX(node) AS node, MAX(CASE WHEN method IN ({methods}) THEN method END) AS method, MAX(energy_kwh_total) AS energy_kwh_total,
-                   MAX(power_w) AS power_w
+                   AVG(power_w) AS power_w
             FROM {samples} WHERE ts IS NOT NULL AND {METER} IS NOT NULL GROUP BY ALL
         ), steps AS ({energy_steps("meters", "meter", max_step_us, bridge_us, MAX_METER_KW)})
         SELECT hour, meter, COALESCE(MAX(method), 'file') AS method, MAX(node) AS node,

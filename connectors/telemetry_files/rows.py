@@ -10,7 +10,18 @@ from pathlib import Path
 
 from connectors.sql import files, identifier, literal
 from connectors.telemetry import sql_timestamp
-from connectors.telemetry_files.columns import DATASETS, TIME, Column, present, time_column
+from connectors.telemetry_files.columns import (
+    DATASETS,
+    GPU,
+    OF_WHOLE_CARDS,
+    TIME,
+    Column,
+    present,
+    time_column,
+)
+
+OLD_AND_NEW = ("exported_pod", "pod_name", "exported_namespace", "pod_namespace")
+"""Names of the pod that holds a card, by new and old exporters; of each kind they complete each other."""
 
 
 def scan_sql(paths: Sequence[Path], *, parquet: bool) -> str:
@@ -84,15 +95,23 @@ def _names(types: Iterable[str]) -> dict[str, str]:
 
 
 def _text_value(column: Column, names: Sequence[tuple[str, float]]) -> str:
-    """The first name that is there; spellings of one name complete each other.
+    """The first name that is there; spellings of one name complete each other, and so do names of old and new exporters.
 
-    `exported_pod` is not completed by `pod`: where both are, the latter is the exporter's own pod.
+    `exported_pod` is not completed by `pod`: where both are, the latter is the exporter's own pod. Nor is it one where
+    a file has `pod_name` of an old exporter and `pod` of a new one.
     """
     if not names:
         return "CAST(NULL AS VARCHAR)"
-    best = names[0][0].lower().removesuffix("_1")
-    same = [n for n, _ in names if n.lower().removesuffix("_1") == best or column.name in ("node", "gpu")]
-    return "COALESCE(" + ", ".join(f"NULLIF(TRIM(CAST({identifier(n)} AS VARCHAR)), '')" for n in same) + ")"
+    plain = [n.lower().removesuffix("_1") for n, _ in names]
+    together = {plain[0], *(OLD_AND_NEW if plain[0] in OLD_AND_NEW else ())}
+    renamed = column.name in ("pod", "namespace") and not plain[0].startswith("exported_")
+    values = []
+    for (name, _), lower in zip(names, plain, strict=True):
+        value = f"NULLIF(TRIM(CAST({identifier(name)} AS VARCHAR)), '')"
+        if lower in together or column.name in ("node", "gpu") or renamed:
+            own = lower == "pod" and plain[0] != "pod"
+            values.append(f"CASE WHEN {value} NOT LIKE '%dcgm-exporter%' THEN {value} END" if own else value)
+    return f"COALESCE({', '.join(values)})"
 
 
 def _read(column: Column, types: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -101,8 +120,21 @@ def _read(column: Column, types: Mapping[str, str]) -> list[tuple[str, str, str]
     for name, factor in present(column, _names(types)):
         quoted = identifier(name)
         given = f"TRIM({quoted}) <> ''" if types[name] == "VARCHAR" else f"{quoted} IS NOT NULL"
-        found.append((f"(TRY_CAST({quoted} AS DOUBLE) * {factor!r})", given, name))
+        value = f"(TRY_CAST({quoted} AS DOUBLE) * {factor!r})"
+        if name.lower() in OF_WHOLE_CARDS and (sliced := _sliced(types)):
+            value, given = f"CASE WHEN NOT ({sliced}) THEN {value} END", f"NOT ({sliced}) AND {given}"
+        found.append((value, given, name))
     return found
+
+
+def _sliced(types: Mapping[str, str]) -> str:
+    """SQL: a row is of a MIG instance; empty where no column says so."""
+    of = [
+        _text_value(c, names)
+        for c in GPU
+        if c.name in ("mig_id", "mig_profile") and (names := present(c, _names(types)))
+    ]
+    return " OR ".join(f"{value} IS NOT NULL" for value in of)
 
 
 def _number(column: Column, types: Mapping[str, str]) -> list[str]:
@@ -120,30 +152,25 @@ def _number(column: Column, types: Mapping[str, str]) -> list[str]:
 
 
 def unchecked(column: Column, types: Mapping[str, str]) -> list[str]:
-    """SQL: a number as `samples_sql` has it if none is dropped; `dropped_sql` says of many rows whether one is.
-
-    Returns:
-        NAME, the least and the greatest of what is given (`NAME_low`, `NAME_high`), and of text whether what is given
-        is no number (`NAME_odd`).
-    """
-    values = ", ".join(value for value, _, _ in _read(column, types)) or "CAST(NULL AS DOUBLE)"
-    odd = _odd(column, types)
-    return [
-        f"COALESCE({values}) AS {column.name}",
-        f"LEAST({values}) AS {column.name}_low",
-        f"GREATEST({values}) AS {column.name}_high",
-        *([f"{odd} AS {column.name}_odd"] if odd else []),
-    ]
+    """SQL: a number as `samples_sql` has it if none is dropped; `dropped_sql` says of many rows whether one is."""
+    values = [value for value, _, _ in _read(column, types)] or ["CAST(NULL AS DOUBLE)"]
+    parts = [f"COALESCE({', '.join(values)}) AS {column.name}"]
+    if len(values) > 1:
+        parts += [f"{f}({', '.join(values)}) AS {column.name}_{f.lower()}" for f in ("LEAST", "GREATEST")]
+    if text := _no_number(column, types):
+        parts.append(f"{text} AS {column.name}_text")
+    return parts
 
 
-def _odd(column: Column, types: Mapping[str, str]) -> str:
+def _no_number(column: Column, types: Mapping[str, str]) -> str:
     """SQL: text is given and is no number; empty where all columns are numbers."""
     read = _read(column, types)
     return " OR ".join(f"{given} AND {value} IS NULL" for value, given, n in read if types[n] == "VARCHAR")
 
 
 def dropped_sql(column: Column, types: Mapping[str, str]) -> str:
-    """SQL: of rows with `unchecked`, `samples_sql` may drop a value: its least or greatest is not plausible, or a blank lies between."""
-    good = column.plausible(f"MIN({column.name}_low)", f"MAX({column.name}_high)")
-    odd = f" OR COALESCE(BOOL_OR({column.name}_odd), FALSE)" if _odd(column, types) else ""
-    return f"NOT COALESCE({good}, TRUE){odd}"
+    """SQL: of rows with `unchecked`, `samples_sql` may drop a value: the least or the greatest is not plausible, or a blank lies between."""
+    several = len(_read(column, types)) > 1
+    low, high = (f"{column.name}_{f}" if several else column.name for f in ("least", "greatest"))
+    text = f" OR COALESCE(BOOL_OR({column.name}_text), FALSE)" if _no_number(column, types) else ""
+    return f"NOT COALESCE({column.plausible(f'MIN({low})', f'MAX({high})')}, TRUE){text}"

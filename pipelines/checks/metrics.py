@@ -75,7 +75,7 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="run again when the delivery is complete, or have it delivered again; required: false on the source, or gates.not_ready_max_months, lets earlier figures stand meanwhile",
         ),
         Gate(
-            "untagged_share", "effective cost without an owner / all effective cost", maximum=bounds.untagged_max_share,
+            "untagged_share", "effective cost without an owner / all effective cost, credits by their size", maximum=bounds.untagged_max_share,
             advice="tag the resources, add ownership.aliases or ownership.accounts, or raise gates.untagged_max_share",
         ),
         Gate(
@@ -211,8 +211,8 @@ def metrics_sql(
                    hours / nullif(sum(coverage * gpu_hours_capacity), 0) AS share
             FROM marts.gpu_daily GROUP BY site
         ), untagged AS (
-            SELECT currency, CAST(coalesce(sum(effective_cost) FILTER (team = 'untagged'), 0) AS DECIMAL(38,2)) AS cost,
-                   coalesce(sum(effective_cost) FILTER (team = 'untagged'), 0) / nullif(sum(effective_cost), 0) AS share
+            SELECT currency, CAST(coalesce(sum(abs(effective_cost)) FILTER (team = 'untagged'), 0) AS DECIMAL(38,2)) AS cost,
+                   coalesce(sum(abs(effective_cost)) FILTER (team = 'untagged'), 0) / nullif(sum(abs(effective_cost)), 0) AS share
             FROM marts.chargeback_daily GROUP BY currency
         ), kept AS (
             SELECT source || ' ' || strftime(period, '%Y-%m') AS name FROM ops.ingests

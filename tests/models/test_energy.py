@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from models.config import Site
-from models.energy import cost, day_hours, day_prices, hour_prices, local_day, tier_prices
+from models.energy import cost, cost_by_site, day_hours, day_prices, hour_prices, local_day, tier_prices
 
 NIGHT = {"price": "0.08", "start": "23:00", "end": "07:00"}
 DAY = {"price": "0.20"}
@@ -142,3 +142,12 @@ def test_price_of_an_hour_that_crosses_a_tier() -> None:
     assert prices["price"].to_list() == [Decimal("0.10"), Decimal("0.15"), Decimal("0.20"), Decimal("0.10")]
     measured = used.select("hour", energy_kwh="kwh", energy_estimated_kwh=pl.lit(0.0))
     assert cost(measured, tiered, prices)["energy_cost"].to_list()[:2] == [Decimal("0.6"), Decimal("1.2")]
+
+
+def test_what_a_site_lacks_names_the_site() -> None:
+    frame = pl.DataFrame(
+        {"site": ["b"], "hour": [at("2026-09-01T07")], "energy_kwh": [1.0], "energy_estimated_kwh": [0.0]}
+    )
+    sites = {"a": site("0.1"), "b": site("0.1", pue={"2026-10": 1.2})}
+    with pytest.raises(ValueError, match=r"^site 'b': pue: no value for 2026-09, the first is for 2026-10"):
+        cost_by_site(frame, sites)

@@ -86,3 +86,29 @@ def test_secrets_stay_hidden_and_a_pue_of_the_environment_is_a_number(
     (tmp_path / "tierwise.yaml").write_text(text.replace("sources: {", source).replace("MORE", ""))
     with pytest.raises(ConfigError, match=r"sources.p.bearer_token: must be text \(found: \(hidden\)\)"):
         load_config(tmp_path / "tierwise.yaml")
+
+
+HEADER = "asset,site,node,kind,capex,currency,in_service,life_months"
+LINE = "a,dc1,n1,gpu_server,1,USD,2026-09-01,1"
+
+
+def register(folder: Path, text: str) -> Path:
+    config = (CONFIG % ASSET).replace("TARIFF", "tariff: 1").replace("MORE", "")
+    start = config.index("assets:")
+    (folder / "tierwise.yaml").write_text(config[:start] + "assets: assets.csv\n")
+    (folder / "assets.csv").write_text(text)
+    return folder / "tierwise.yaml"
+
+
+def test_a_wrong_header_is_said_once_and_not_by_line(tmp_path: Path) -> None:
+    file = register(tmp_path, "\n".join([HEADER.replace(",node", ",host"), *[LINE] * 50]))
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    missing, unknown = (str(p) for p in caught.value.problems)
+    assert missing.startswith("assets.csv header: must have the columns node too")
+    assert unknown.startswith("assets.csv header: has unknown columns 'host'; remove them")
+
+
+def test_blanks_around_values_of_a_register_do_not_count(tmp_path: Path) -> None:
+    (asset,) = load_config(register(tmp_path, f"{HEADER}\n{LINE}\n".replace(",", " , "))).assets
+    assert (asset.asset, asset.site, asset.node, asset.capex) == ("a", "dc1", "n1", 1)

@@ -121,7 +121,7 @@ def test_metrics_query_on_known_tables() -> None:
         )
         engine.execute(
             """INSERT INTO marts.chargeback_daily BY NAME SELECT 'untagged' AS team, 'EUR' AS currency, 30 AS effective_cost
-               UNION ALL SELECT 'x', 'EUR', 70 UNION ALL SELECT 'x', 'USD', 1000"""
+               UNION ALL SELECT 'x', 'EUR', 20 UNION ALL SELECT 'x', 'EUR', -50 UNION ALL SELECT 'x', 'USD', 1000"""
         )
         engine.execute(
             """INSERT INTO marts.gpu_daily BY NAME SELECT 'dc1' AS site, 1.0 AS coverage, 24 AS gpu_hours_capacity, 24 AS gpu_hours_allocated,
@@ -136,6 +136,7 @@ def test_metrics_query_on_known_tables() -> None:
     assert row["unknown_currency_rows"] == 1
     assert row["negative_idle_rows"] == 1
     assert row["quarantine_share"] == pytest.approx(0.02)
+    # 30 / (30 + 20 + 50): a credit hides no cost without an owner, and the share is never beyond 0-1
     assert row["untagged_share"] == pytest.approx(0.3)
     assert row["freshness_days"] == 5
     assert row["freshness_days_detail"] == "a"

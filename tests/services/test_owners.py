@@ -80,6 +80,9 @@ def _site(path: Path) -> None:
             range(97, 140),
         )
     card("g-cut", "n1", pod("big"), range(140, 181))
+    old = {"UUID": "g-old", "Hostname": "n1", "modelName": "NVIDIA A100-SXM4-80GB"} | pod("old")
+    series("DCGM_FI_DEV_GPU_UTIL", old | {"GPU_I_PROFILE": "7g.80gb", "GPU_I_ID": "0"}, 0)
+    series("DCGM_FI_DEV_GPU_UTIL", old | {"UUID": "g-whole"}, 25)
     # n2 offers each card four times. g-two: two pods for two hours, one for the third. g-five: five pods.
     for name, minutes in (("a", MINUTES), ("b", range(120))):
         card("g-two", "n2", pod(name) | {"vgpu": name}, minutes)
@@ -168,3 +171,8 @@ def test_a_card_that_is_cut_anew_has_no_gap(hours: pl.DataFrame) -> None:
     }  # fmt: skip
     whole = found.filter(pl.col("pod") == "big")["energy_kwh"].sum()
     assert whole == pytest.approx(0.4, abs=0.03)
+
+
+def test_utilisation_that_means_nothing_of_a_slice_is_unknown(hours: pl.DataFrame) -> None:
+    used = {g: hours.filter(pl.col("gpu") == g)["used_hours"].head(3).to_list() for g in ("g-old", "g-whole")}
+    assert used == {"g-old": [None] * 3, "g-whole": [pytest.approx(0.25)] * 3}

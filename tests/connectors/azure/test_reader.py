@@ -77,17 +77,24 @@ def test_a_new_run_changes_the_fingerprint_of_its_month_only(tmp_path: Path) -> 
 def test_runs_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
     for name in "ab":
         run_export(tmp_path / "bills", f"{MONTH}/{name}", {"a.csv": [row(Cost=f"{ord(name)}")]})
-    with pytest.raises(SourceError, match=r"2 runs of one export and month.*keep the newest"):
+    with pytest.raises(SourceError, match=r"2 runs of the same scope, type and month.*keep the newest"):
         reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)
 
 
-def test_two_exports_of_one_scope_would_count_twice(tmp_path: Path) -> None:
-    for name in ("one", "two"):
+def test_of_two_exports_of_one_scope_the_newest_run_counts(tmp_path: Path) -> None:
+    """The month to date until September 30th, and since October 4th the closed month from an export of its own."""
+
+    def run(export: str, at: str, cost: str) -> None:
         run_export(
-            tmp_path / "bills", f"{name}/20260901-20260930/202609080100/x", {"a.csv": [row(Cost=str(len(name)))]},
+            tmp_path / "bills", f"{export}/20260901-20260930/{at}/x", {"a.csv": [row(Cost=cost)]},
             dataset="ActualCost", scope="/subscriptions/1",
         )  # fmt: skip
-    with pytest.raises(SourceError, match="same scope, type and month: every charge would count twice"):
+
+    run("month-to-date", "202609300100", "3")
+    run("closed-month", "202610040100", "5")
+    assert total(tmp_path) == Decimal(5)
+    run("third", "202610040100", "7")
+    with pytest.raises(SourceError, match=r"same scope, type and month.*every charge would count twice"):
         reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)
 
 

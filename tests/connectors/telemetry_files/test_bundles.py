@@ -134,7 +134,7 @@ def test_only_what_is_odd_is_put_in_order(
     seen: list[pl.DataFrame] = []
 
     def keep(engine: DuckDBEngine, sql: str) -> pl.DataFrame:
-        if "held" in sql:
+        if "sums" in sql:
             seen.append(query(engine, "SELECT gpu, ts FROM samples"))
         return query(engine, sql)
 

@@ -145,3 +145,13 @@ def test_times_without_a_day_say_what_to_do(tmp_path: Path) -> None:
     file.write_text("#Time        gpu    pwr\n#HH:MM:SS    Idx      W\n 10:00:00      0     60\n")
     with pytest.raises(SourceError, match="a time and no day; write the log with `nvidia-smi dmon -o DT`"):
         load(tmp_path)
+
+
+def test_samples_whose_time_is_called_timestamp_are_no_log(tmp_path: Path) -> None:
+    file = tmp_path / "in" / "gpu" / "a.csv"
+    file.parent.mkdir(parents=True)
+    lines = [f"2026-09-01T10:0{n}:00Z,n1,g1,300" for n in range(3)]
+    file.write_text("\n".join(["timestamp,node,uuid,power_w", *lines]))
+    found = table(load(tmp_path), GPU)
+    assert found.select("node", "gpu").rows() == [("n1", "g1")]
+    assert found["energy_kwh"].to_list() == pytest.approx([0.3 * 2 / 60])

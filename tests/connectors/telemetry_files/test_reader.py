@@ -248,3 +248,19 @@ def test_blanks_of_dcgm_are_no_counter(tmp_path: Path, blank: int) -> None:
     assert table(loaded, GPU)["energy_kwh"].sum() == pytest.approx(0.6, rel=1e-12)
     found = pl.concat([item.issues for item in loaded]).select("rule", "column_name", "rows")
     assert found.rows() == [("value_dropped", "energy_kwh_total", 1)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_utilisation_that_means_nothing_of_a_slice_is_unknown(tmp_path: Path, suffix: str) -> None:
+    """GPU_UTIL of a slice is 0 in old exporters: not known, and nothing wrong; of the card beside it, it counts."""
+    rows = []
+    for n, ts in enumerate(minutes("2026-09-01 10:00", 61)):
+        common = {"utilisation": None, "DCGM_FI_DEV_GPU_UTIL": 0 if n < 30 else None}
+        rows.append(card(ts, 1e12 + n * 3.6e7, mig_id="1", mig_profile="7g.80gb", **common))
+        whole = {"mig_id": None, "mig_profile": None, "utilisation": None, "DCGM_FI_DEV_GPU_UTIL": 25}
+        rows.append(card(ts, 1e12 + n * 3.6e7, gpu="GPU-2", **whole))
+    write(tmp_path, f"gpu/a.{suffix}", rows)
+    loaded = load(tmp_path)
+    hours = table(loaded, GPU).filter(pl.col("hour").dt.hour() == 10).sort("gpu")
+    assert hours["used_hours"].to_list() == [None, pytest.approx(0.25)]
+    assert all(item.issues.is_empty() for item in loaded)
