@@ -35,7 +35,7 @@ class LocationOptions(SourceOptions):
         requester_pays: S3: the reader's account pays for requests and transfer.
     """
 
-    location: str
+    location: str = Field(min_length=1)
     endpoint_url: str | None = None
     anonymous: bool = False
     region: str | None = None

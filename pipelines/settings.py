@@ -25,6 +25,8 @@ from pipelines.registers import assets_of, prices_of, rates_of, revenue_of, trai
 from pipelines.urdb import with_rates
 
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SECRETS = ("admin_key", "bearer_token", "password")
+"""Keys of sources whose values are taken from the environment only."""
 _USER = re.compile(r"(?<=://)[^/\s@]+@")
 _PATTERN = re.compile(r"[*?\[\]\\]")
 
@@ -192,6 +194,9 @@ def _expand(value: Any, path: str, problems: list[Problem], environment: dict[st
         return [_expand(v, f"{path}.{i}", problems, environment) for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
+    if path.startswith("sources.") and path.rpartition(".")[2] in _SECRETS and not _ENV.search(value):
+        said = "must be an environment variable, written as ${NAME}: a secret does not belong into this file"
+        problems.append(Problem(path, "", said))
 
     def lookup(match: re.Match[str]) -> str:
         found = os.environ.get(match.group(1))
@@ -199,9 +204,10 @@ def _expand(value: Any, path: str, problems: list[Problem], environment: dict[st
             problems.append(
                 Problem(path, match.group(0), f"environment variable {match.group(1)} must be set")
             )
-        elif len(found) >= SHORTEST_SECRET:
+            return match.group(0)
+        if len(found) >= SHORTEST_SECRET:
             environment[found] = match.group(0)
-        return found or ""
+        return found
 
     return _ENV.sub(lookup, value)
 
@@ -268,7 +274,7 @@ def _check_data_dir(settings: Settings, base: Path, problems: list[Problem]) -> 
         )
     for name, options in settings.sources.items():
         location = options.get("location")
-        if not isinstance(location, str) or "://" in location:
+        if not location or not isinstance(location, str) or "://" in location:
             continue
         folder = (base / Path(location).expanduser()).resolve()
         if data_dir.is_relative_to(folder):

@@ -13,7 +13,7 @@ from tests.connectors.bills.helpers import cur, write
 from tests.connectors.llm.helpers import bucket, cost, page, request, usage
 from tests.pipelines.small import query, tierwise
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 START = 1788220800  # 2026-09-01 UTC
 CONFIG = """

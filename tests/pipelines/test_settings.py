@@ -64,6 +64,30 @@ gates: {untagged_max_share: 25}
     assert "less than or equal to 1" in found["gates.untagged_max_share"]
 
 
+def test_a_secret_in_the_file_is_refused_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (
+        "sources: {o: {kind: openai, url: 'https://api.openai.com/v1', since: 2026-01-01, admin_key: '%s'}}"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, source % "sk-admin-0123456789"))
+    assert "sources.o.admin_key: must be an environment variable" in str(caught.value)
+    assert "0123456789" not in str(caught.value)
+    monkeypatch.setenv("KEY_OF_TESTS", "sk-admin-0123456789")
+    assert load_config(write(tmp_path, source % "${KEY_OF_TESTS}")).sources["o"].kind == "openai"
+
+
+def test_one_location_that_is_missing_is_one_problem(tmp_path: Path) -> None:
+    unset, empty = (
+        problems(tmp_path, f"sources: {{a: {{kind: focus, location: '{location}'}}}}")
+        for location in ("${NOT_SET_ANYWHERE}", "")
+    )
+    assert list(unset) == list(empty) == ["sources.a.location"]
+    assert "NOT_SET_ANYWHERE must be set" in unset["sources.a.location"]
+    assert "at least 1 character" in empty["sources.a.location"]
+
+
 def test_unknown_site_names_the_known_ones(tmp_path: Path) -> None:
     found = problems(
         tmp_path,
