@@ -97,8 +97,8 @@ def _names(types: Iterable[str]) -> dict[str, str]:
 def _text_value(column: Column, names: Sequence[tuple[str, float]]) -> str:
     """The first name that is there; spellings of one name complete each other, and so do names of old and new exporters.
 
-    `exported_pod` is not completed by `pod`: where both are, the latter is the exporter's own pod. Nor is it one where
-    a file has `pod_name` of an old exporter and `pod` of a new one.
+    `exported_pod` is not completed by `pod`: where both are, the latter is the exporter's own pod. A `pod` that is
+    called after the exporter holds nothing.
     """
     if not names:
         return "CAST(NULL AS VARCHAR)"
@@ -109,8 +109,9 @@ def _text_value(column: Column, names: Sequence[tuple[str, float]]) -> str:
     for (name, _), lower in zip(names, plain, strict=True):
         value = f"NULLIF(TRIM(CAST({identifier(name)} AS VARCHAR)), '')"
         if lower in together or column.name in ("node", "gpu") or renamed:
-            own = lower == "pod" and plain[0] != "pod"
-            values.append(f"CASE WHEN {value} NOT LIKE '%dcgm-exporter%' THEN {value} END" if own else value)
+            values.append(
+                f"CASE WHEN {value} NOT LIKE '%dcgm-exporter%' THEN {value} END" if lower == "pod" else value
+            )
     return f"COALESCE({', '.join(values)})"
 
 

@@ -98,3 +98,10 @@ def test_a_pod_column_that_is_new_and_one_that_is_old(tmp_path: Path) -> None:
         ("GPU-1", "chat", 1.0),
         ("GPU-2", None, 1.0),
     ]
+
+
+def test_the_exporter_holds_no_card(tmp_path: Path) -> None:
+    rows = [card(ts, 1e12, team=None, workload=None, pod="nvidia-dcgm-exporter-x1") for ts in HOUR]
+    write(tmp_path, "gpu/a.parquet", rows)
+    found = table(load(tmp_path), GPU)
+    assert found.select("pod", "allocated", "observed_hours").rows() == [(None, False, 1.0)]
