@@ -20,7 +20,7 @@ os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with long tests come first: begun last, one of them would keep one process busy while the others wait."""
-    long = {i.path for i in items if any(map(i.get_closest_marker, ("service", "whole_run")))}
+    long = {i.path for i in items if any(map(i.get_closest_marker, ("service", "long")))}
     items.sort(key=lambda item: item.path not in long)
 
 

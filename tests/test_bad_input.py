@@ -13,7 +13,7 @@ import pytest
 
 from tests.pipelines import faults, small
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 DATE = ("--date", "2026-11-05")
 SITE = "sites: {dc1: {time_zone: %s, tariff: 0.1}}\n"

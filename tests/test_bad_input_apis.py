@@ -24,7 +24,7 @@ from tests.connectors.bills.helpers import csv_bytes
 from tests.connectors.llm.helpers import SECRET, bucket, cost, page, request, usage
 from tests.pipelines import faults, small
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 START, FULL = 1788220800, 86400  # 2026-09-01 UTC
 DAY = "2026-09-20"

@@ -16,7 +16,7 @@ from examples.generate import write
 from examples.truth import Truth
 from tests.pipelines import small
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 END = date(2026, 11, 8)
 DAYS = 12

@@ -14,7 +14,7 @@ from tests.pipelines import small
 
 DATA = os.environ.get("TIERWISE_REAL_DATA")
 pytestmark = [
-    pytest.mark.whole_run,
+    pytest.mark.long,
     pytest.mark.skipif(not DATA, reason="TIERWISE_REAL_DATA does not name a folder with real telemetry"),
 ]
 MACHINES = {"edge": 40, "h200x8": 14}

@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,20 +24,12 @@ from connectors.run_power import run_power_sql
 from connectors.sql import literal
 from connectors.steps import UTC_CLOCK, Clock
 from connectors.telemetry import MAX_STEP, day_of, local_day
-from connectors.telemetry_files.bundles import SPANS, bundles_sql, singles_sql
-from connectors.telemetry_files.columns import DATASETS, has
+from connectors.telemetry_files.columns import DATASETS
 from connectors.telemetry_files.files import Logs, log_rows, parse_layout
-from connectors.telemetry_files.gpu import (
-    CARDS,
-    IMPLAUSIBLE,
-    READINGS,
-    gpu_hourly_sql,
-    held_sql,
-    steps_sql,
-    sums_sql,
-)
+from connectors.telemetry_files.gpu import IMPLAUSIBLE
+from connectors.telemetry_files.gpu_hours import LEFT, gpu_hours
 from connectors.telemetry_files.inference import inference_hourly_sql
-from connectors.telemetry_files.labels import NAMES, Layout, labels_sql
+from connectors.telemetry_files.labels import Layout
 from connectors.telemetry_files.power import power_hourly_sql
 from connectors.telemetry_files.replicas import chosen_sql, kept, others_sql, with_replicas
 from connectors.telemetry_files.rows import samples_sql, scan_sql
@@ -47,8 +39,6 @@ from models.tables import GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY, RUN_POWER_
 
 HOURS: Mapping[str, Table] = {"gpu": GPU_HOURLY, "power": POWER_HOURLY, "inference": INFERENCE_HOURLY}
 """Kind of samples -> its table."""
-
-EPOCH = datetime.fromisoformat("1970-01-01")
 
 THING = {"gpu": "gpu", "power": METER, "inference": "COALESCE(workload, model)"}
 """Kind of samples -> SQL of what a row must name."""
@@ -141,7 +131,9 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
             seen = engine.query(_findings_sql(dataset, steps))
             if table is POWER_HOURLY and steps.runs:
                 frames[RUN_POWER_DAILY] = engine.query(run_power_sql("samples", steps.runs, steps.zone))
-            engine.execute("; ".join(f"DROP TABLE IF EXISTS {name}" for name in _TABLES))
+            engine.execute(
+                "; ".join(f"DROP TABLE IF EXISTS {name}" for name in ("samples", "chosen", "others", *LEFT))
+            )
         except Error as error:
             names = ", ".join(store.uri(f.object.key) for f in list(places.values())[:3])
             msg = f"samples cannot be read from {names}{' ...' if len(places) > 3 else ''}: {error}. Deliver the file again"
@@ -160,24 +152,8 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
     return Hours(frames, rows_read, findings)
 
 
-_TABLES = (
-    "samples",
-    "chosen",
-    "others",
-    "labels",
-    "bundles",
-    "readings",
-    "names",
-    "spans",
-    "cards",
-    "held",
-    "steps",
-    "sums",
-)
-
-
 def _hours(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engine: Engine) -> pl.DataFrame:
-    """The hours of files; what they follow from stays in `_TABLES`: in `samples`, and of GPUs most of it in `bundles`."""
+    """The hours of files; what they follow from stays in `samples`, of GPUs most of it in `bundles`."""
 
     def make(name: str, sql: str) -> None:
         engine.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
@@ -189,26 +165,12 @@ def _hours(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engin
         make("chosen", chosen_sql(dataset, pairs, interval_us))
     make("others", others_sql(dataset, pairs, interval_us))
     layouts = [kept(dataset, layout, interval_us) for layout in layouts]
-    if dataset != "gpu":
-        make("samples", " UNION ALL BY NAME ".join(samples_sql(dataset, *layout) for layout in layouts))
-        hours_sql = {"power": power_hourly_sql, "inference": inference_hourly_sql}[dataset]
-        return engine.query(hours_sql("samples", steps.max_us, steps.bridge_us, clock))
-    counter = any(has("gpu", "energy_kwh_total", types) for _, types in layouts)
-    make("labels", labels_sql(layouts))
-    make("bundles", bundles_sql(layouts, clock, interval_us, steps.max_us, counter=counter))
-    make("samples", singles_sql(layouts, clock, interval_us))
-    make("readings", READINGS)
-    make("names", NAMES)
-    make("spans", SPANS)
-    make("cards", CARDS)
-    make("held", held_sql(steps.max_us))
-    make("steps", steps_sql(steps.max_us, steps.bridge_us))
-    make("sums", sums_sql(steps.max_us, clock))
-    engine.execute("DROP TABLE spans; DROP TABLE held; DROP TABLE cards")
-    weeks = engine.query(
-        "SELECT DISTINCT date_trunc('week', hour)::TIMESTAMP AS week FROM sums ORDER BY week"
-    )["week"]
-    return pl.concat(engine.query(gpu_hourly_sql(week)) for week in weeks.to_list() or [EPOCH])
+    if dataset == "gpu":
+        us = {"interval_us": interval_us, "max_step_us": steps.max_us, "bridge_us": steps.bridge_us}
+        return gpu_hours(layouts, clock, engine, **us)
+    make("samples", " UNION ALL BY NAME ".join(samples_sql(dataset, *layout) for layout in layouts))
+    hours_sql = {"power": power_hourly_sql, "inference": inference_hourly_sql}[dataset]
+    return engine.query(hours_sql("samples", steps.max_us, steps.bridge_us, clock))
 
 
 def _unfold(store: Store, file: Indexed, path: Path, work: Path, steps: Steps) -> Path:

@@ -20,6 +20,9 @@ from connectors.telemetry_files.columns import (
     time_column,
 )
 
+OLD_AND_NEW = ("exported_pod", "pod_name", "exported_namespace", "pod_namespace")
+"""Names of the pod that holds a card, by new and old exporters; of each kind they complete each other."""
+
 
 def scan_sql(paths: Sequence[Path], *, parquet: bool) -> str:
     """SQL: the rows of files of one layout as they are, with `filename`; CSV as text."""
@@ -92,15 +95,24 @@ def _names(types: Iterable[str]) -> dict[str, str]:
 
 
 def _text_value(column: Column, names: Sequence[tuple[str, float]]) -> str:
-    """The first name that is there; spellings of one name complete each other.
+    """The first name that is there; spellings of one name complete each other, and so do names of old and new exporters.
 
-    `exported_pod` is not completed by `pod`: where both are, the latter is the exporter's own pod.
+    `exported_pod` is not completed by `pod`: where both are, the latter is the exporter's own pod. A `pod` that is
+    called after the exporter holds nothing.
     """
     if not names:
         return "CAST(NULL AS VARCHAR)"
-    best = names[0][0].lower().removesuffix("_1")
-    same = [n for n, _ in names if n.lower().removesuffix("_1") == best or column.name in ("node", "gpu")]
-    return "COALESCE(" + ", ".join(f"NULLIF(TRIM(CAST({identifier(n)} AS VARCHAR)), '')" for n in same) + ")"
+    plain = [n.lower().removesuffix("_1") for n, _ in names]
+    together = {plain[0], *(OLD_AND_NEW if plain[0] in OLD_AND_NEW else ())}
+    renamed = column.name in ("pod", "namespace") and not plain[0].startswith("exported_")
+    values = []
+    for (name, _), lower in zip(names, plain, strict=True):
+        value = f"NULLIF(TRIM(CAST({identifier(name)} AS VARCHAR)), '')"
+        if lower in together or column.name in ("node", "gpu") or renamed:
+            values.append(
+                f"CASE WHEN {value} NOT LIKE '%dcgm-exporter%' THEN {value} END" if lower == "pod" else value
+            )
+    return f"COALESCE({', '.join(values)})"
 
 
 def _read(column: Column, types: Mapping[str, str]) -> list[tuple[str, str, str]]:

@@ -22,7 +22,10 @@ from tests.connectors.bills.helpers import facts, load
 DATA = os.environ.get("TIERWISE_REAL_DATA", "")
 BILLING = Path(DATA) / "billing"
 
-pytestmark = pytest.mark.skipif(not DATA, reason="TIERWISE_REAL_DATA is not set: no real bills to read")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not DATA, reason="TIERWISE_REAL_DATA is not set: no real bills to read"),
+]
 
 SEPTEMBER, OCTOBER = date(2024, 9, 1), date(2024, 10, 1)
 

@@ -13,7 +13,7 @@ from tests.connectors.bills.helpers import cur, write
 from tests.connectors.llm.helpers import bucket, cost, page, request, usage
 from tests.pipelines.small import query, tierwise
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 START = 1788220800  # 2026-09-01 UTC
 CONFIG = """
@@ -204,10 +204,10 @@ def test_another_price_reads_only_the_days_for_which_it_holds(site: Path) -> Non
             "kind: input, price_per_1m: 4, currency: USD, valid_from: 2026-05-01",
             "one price a kind of token and day",
         ),
-        ("kind: thinking, price_per_1m: 4, currency: USD, valid_from: 2026-05-01", "prices.list.6.kind"),
+        ("kind: thinking, price_per_1m: 4, currency: USD, valid_from: 2026-05-01", "prices.6.kind"),
         (
             "kind: input, price_per_1m: -1, currency: USD, valid_from: 2027-05-01",
-            "prices.list.6.price_per_1m",
+            "prices.6.price_per_1m",
         ),
     ],
 )

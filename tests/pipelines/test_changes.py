@@ -11,7 +11,7 @@ import pytest
 
 from tests.pipelines import small
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 BILLS = ("grows", "vanishes", "restated", "foreign")
 OTHER = "  other: {kind: focus, location: ./other/bills, required: %s}\n"

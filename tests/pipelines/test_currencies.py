@@ -12,7 +12,7 @@ import pytest
 from tests.connectors.llm.helpers import bucket, cost, page, usage
 from tests.pipelines import small
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 START = int(datetime(2026, 11, 2, tzinfo=UTC).timestamp())
 DAY, HOUR = 86400, 3600

@@ -97,6 +97,7 @@ def test_schedule_partitions_and_job(site: Path) -> None:
     assert tick.run_requests[0].tags["tierwise/date"] == "2026-11-05"
 
 
+@pytest.mark.long
 def test_daily_job_reports_partitions_and_one_can_be_read_by_hand(site: Path) -> None:
     config = load_config(small.write_site(site))
     clock = Tierwise(config, clock=lambda: datetime(2026, 11, 6, 6, tzinfo=UTC))

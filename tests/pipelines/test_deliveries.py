@@ -18,7 +18,7 @@ from tests.connectors.bills.deliveries import FORMATS
 from tests.connectors.bills.helpers import cur, deliver
 from tests.pipelines import small
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 AZURE = FORMATS["azure, runs"]
 FOCUS = ("required", "optional", "further", "header", "moved", "twice", "later", "restated")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.pipelines import small
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 DAY = date(2026, 9, 1)
 START = datetime(2026, 9, 1, tzinfo=UTC)

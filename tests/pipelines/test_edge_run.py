@@ -17,7 +17,7 @@ from pipelines.bench.fleet import TRUTH, Fleet, Plan
 from pipelines.engines.duckdb import DuckDBEngine
 from tests.pipelines import small
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 BRIDGE_DAYS = 2
 PLAN = Plan(devices=20, days=8, silent=(3, 6))

@@ -161,7 +161,7 @@ def judged(site: Path) -> tuple[dict[str, tuple[float, bool]], dict[str, str], s
     return {r[0]: (r[1], r[2]) for r in rows}, {r[0]: r[5] for r in rows if not r[2]}, done.stdout
 
 
-@pytest.mark.whole_run
+@pytest.mark.long
 def test_a_run_shows_the_counts_as_gates_that_warn(tmp_path: Path) -> None:
     """November: a row twice, and one that ends when it starts; then November is mended, and one bound lifted."""
     small.write_site(tmp_path)

@@ -18,7 +18,7 @@ from tests.connectors.bills.helpers import focus as focus_row
 from tests.connectors.bills.helpers import write
 from tests.pipelines import small
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 SOURCE = "sites"
 """The name that comes nearest to where owned hardware is written."""

@@ -115,6 +115,7 @@ STEP = st.tuples(
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=settings.default.max_examples // 6, derandomize=True, database=None)
 @given(steps=st.lists(STEP, min_size=2, max_size=5))

@@ -86,7 +86,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return Runs(unknown, answered, recommended, last, before)
 
 
-@pytest.mark.whole_run
+@pytest.mark.long
 def test_options_take_dated_list_prices_and_say_where_they_are_from(runs: Runs) -> None:
     found = runs.answered
     # 100 h x 36 months x 9.796550569, and x 2
@@ -105,13 +105,13 @@ def test_options_take_dated_list_prices_and_say_where_they_are_from(runs: Runs) 
     assert runs.recommended == [("spot",)]
 
 
-@pytest.mark.whole_run
+@pytest.mark.long
 def test_without_the_catalogue_the_last_list_counts_and_shows_its_day(runs: Runs) -> None:
     assert runs.last["spot"][1] == Decimal(7200)
     assert f"from its prices of {runs.before}" in str(runs.last["spot"][2])
 
 
-@pytest.mark.whole_run
+@pytest.mark.long
 def test_without_any_list_the_price_is_unknown_and_the_run_goes_on(runs: Runs) -> None:
     for option in ("on-demand", "spot", "nowhere"):
         assert runs.unknown[option][:2] == (True, None)
@@ -119,7 +119,7 @@ def test_without_any_list_the_price_is_unknown_and_the_run_goes_on(runs: Runs) -
     assert runs.unknown["written"][1] == Decimal(39600)
 
 
-@pytest.mark.whole_run
+@pytest.mark.long
 def test_a_site_that_asks_for_none_asks_nobody(site: Path) -> None:
     with serve() as catalogue:
         (site / "tierwise.yaml").write_text(

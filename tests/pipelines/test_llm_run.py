@@ -12,7 +12,7 @@ from tests.connectors.bills.helpers import write
 from tests.connectors.llm.helpers import bucket, cost, page, request
 from tests.pipelines.small import query, tierwise
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 CONFIG = """
 data_dir: ./data

@@ -18,7 +18,7 @@ def samples(file: Path) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     return {(s.name, tuple(sorted(s.labels.items()))): s.value for f in families for s in f.samples}
 
 
-@pytest.mark.whole_run
+@pytest.mark.long
 def test_figures_of_the_publication(tmp_path: Path) -> None:
     config = small.write_site(tmp_path, CONFIG)
     hostile = small.row("7.25", small.NOVEMBER, 4, '{"team":"a\\"}\\n x 1"}')
@@ -39,7 +39,7 @@ def test_figures_of_the_publication(tmp_path: Path) -> None:
     assert found["tierwise_data_as_of_timestamp_seconds", ()] == 1793836800  # 2026-11-05T00:00:00Z
 
 
-@pytest.mark.whole_run
+@pytest.mark.long
 def test_a_file_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:
     config = small.write_site(tmp_path, CONFIG)
     (tmp_path / "metrics").write_text("a file where the folder should be")

@@ -17,7 +17,7 @@ import pytest
 
 from tests.pipelines import small
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 FIRST, SECOND = date(2026, 9, 1), date(2026, 9, 2)
 START = datetime(2026, 9, 1, tzinfo=UTC)

@@ -18,7 +18,7 @@ import pytest
 from tests.connectors.telemetry_files.samples import write
 from tests.pipelines import small
 
-pytestmark = pytest.mark.whole_run
+pytestmark = pytest.mark.long
 
 QUARTER = timedelta(minutes=15)
 MADRID, NEWFOUNDLAND = "Europe/Madrid", "America/St_Johns"

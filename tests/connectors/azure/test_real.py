@@ -16,7 +16,10 @@ from tests.connectors.bills.helpers import WINDOW, facts, load, reader
 KIND = "azure_export"
 DATA = os.environ.get("TIERWISE_REAL_DATA", "")
 BILLING = Path(DATA) / "billing"
-pytestmark = pytest.mark.skipif(not DATA, reason="TIERWISE_REAL_DATA is not set: no real bills to read")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not DATA, reason="TIERWISE_REAL_DATA is not set: no real bills to read"),
+]
 
 
 def raw_rows(path: Path) -> list[dict[str, str]]:

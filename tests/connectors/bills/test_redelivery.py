@@ -25,6 +25,8 @@ from pipelines.reduce import daily_costs
 from tests.connectors.bills.deliveries import FORMATS
 from tests.connectors.bills.helpers import CUR_ROW, WINDOW, cur, deliver, reader
 
+pytestmark = pytest.mark.long
+
 SEPTEMBER = date(2026, 9, 1)
 FOCUS = "focus.cost_and_usage"
 Rows = Sequence[Mapping[str, str]]

@@ -14,6 +14,8 @@ from models.config import Site
 from pipelines.bench.fleet import TRUTH, Fleet, Plan
 from pipelines.engines.duckdb import DuckDBEngine
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(
     ("plan", "by_device"),

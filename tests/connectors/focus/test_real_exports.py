@@ -20,7 +20,10 @@ from tests.connectors.bills.helpers import facts, load
 DATA = os.environ.get("TIERWISE_REAL_DATA", "")
 BILLING = Path(DATA) / "billing"
 
-pytestmark = pytest.mark.skipif(not DATA, reason="TIERWISE_REAL_DATA is not set: no real bills to read")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not DATA, reason="TIERWISE_REAL_DATA is not set: no real bills to read"),
+]
 
 
 def raw(path: Path) -> list[dict[str, str]]:

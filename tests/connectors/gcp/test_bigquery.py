@@ -179,7 +179,7 @@ def test_rows_that_come_between_listing_and_reading_wait_for_the_next_run(
 
 
 @pytest.mark.service
-def test_a_whole_run_and_a_table_that_is_not_there(bigquery_url: str, tmp_path: Path) -> None:
+def test_a_long_and_a_table_that_is_not_there(bigquery_url: str, tmp_path: Path) -> None:
     table = Table(bigquery_url, "run")
     table.add(*ROWS)
     file = tmp_path / "tierwise.yaml"

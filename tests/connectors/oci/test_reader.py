@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.base import SourceError
+from connectors.base import Loaded, SourceError
 from tests.connectors.bills.helpers import WINDOW, counted, csv_bytes, facts, focus, load, reader, write
 from tests.connectors.oci.rows import october, row
 
@@ -166,17 +166,29 @@ REJECTED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "rule", "column", "value"), REJECTED)
-def test_a_row_without_meaning_is_set_aside(
-    change: dict[str, str], rule: str, column: str, value: str | None, tmp_path: Path
-) -> None:
-    path = write(tmp_path / "bills" / "a.csv", [row(), row(), row(**change)])
-    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
-    assert (loaded.rows_read, loaded.rows_loaded) == (3, 2)
-    issue = loaded.issues.filter(action="rejected").row(0, named=True)
+@pytest.fixture(scope="module")
+def rejected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Loaded]:
+    """Two good rows, then one of each that has no meaning."""
+    folder = tmp_path_factory.mktemp("rows")
+    path = write(folder / "bills" / "a.csv", [row(), row(), *(row(**change) for change, *_ in REJECTED)])
+    return path, load(KIND, folder / "bills", folder)[SEPTEMBER]
+
+
+@pytest.mark.parametrize("place", range(len(REJECTED)))
+def test_a_row_without_meaning_is_set_aside_with_its_place(rejected: tuple[Path, Loaded], place: int) -> None:
+    path, loaded = rejected
+    change, rule, column, value = REJECTED[place]
+    [issue] = loaded.issues.filter(action="rejected", location=f"{path}:{place + 4}").iter_rows(named=True)
     assert (issue["rule"], issue["column_name"], issue["value"]) == (rule, column, value)
-    assert issue["location"] == f"{path}:4"
-    assert sum(loaded.totals.values()) == Decimal(64) + (issue["billed_cost"] or 0)
+    assert (issue["billed_cost"] or 0) == (0 if "cost__myCost" in change else Decimal(32))
+
+
+def test_rows_beside_those_without_meaning_are_kept(rejected: tuple[Path, Loaded]) -> None:
+    loaded = rejected[1]
+    assert (loaded.rows_read, loaded.rows_loaded) == (len(REJECTED) + 2, 2)
+    issues = loaded.issues.filter(action="rejected")
+    assert issues.height == len(REJECTED)
+    assert sum(loaded.totals.values()) == Decimal(64) + issues["billed_cost"].sum()
 
 
 WHOLE = gzip.compress(csv_bytes([row(lineItem__referenceNo=str(n)) for n in range(3000)]), mtime=0)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from connectors.telemetry_files import hours
+from connectors.telemetry_files import gpu_hours
 from connectors.telemetry_files.bundles import bundles_sql
 from pipelines.engines.duckdb import DuckDBEngine
 from tests.connectors.telemetry_files.samples import GPU, card, load, minutes, table, write
@@ -119,7 +119,7 @@ def test_bundles_change_nothing(
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         write(Path(folder), f"gpu/1.{suffix}", rows)
         added_up = found(Path(folder), zone, step_s)
-        patch.setattr(hours, "bundles_sql", one_by_one)
+        patch.setattr(gpu_hours, "bundles_sql", one_by_one)
         in_order = found(Path(folder), zone, step_s)
     assert_frame_equal(added_up[0], in_order[0], rel_tol=1e-9, abs_tol=1e-9)
     assert_frame_equal(added_up[1], in_order[1])

@@ -55,3 +55,53 @@ def test_a_card_that_is_cut_anew_is_observed_all_the_time(tmp_path: Path) -> Non
     assert found["mig_profile"].to_list() == ["1g.10gb"] * 7 + ["3g.40gb"] * 2
     assert all(isclose(h, 1 / 3) for h in found["observed_hours"][:7])
     assert all(isclose(h, 2 / 3) for h in found["observed_hours"][7:])
+
+
+def test_old_and_new_names_of_a_pod_in_one_file(tmp_path: Path) -> None:
+    """Half an hour by an old exporter, half by a new one; with and without `exported_`, beside the exporter's own pod."""
+    names = {
+        "GPU-1": ({"pod_name": "chat"}, {"exported_pod": "chat", "pod": "exporter"}),
+        "GPU-2": ({"pod_name": None}, {"exported_pod": None, "pod": "exporter"}),
+    }
+    columns = {"pod": None, "pod_name": None, "exported_pod": None, "team": None, "workload": None}
+    rows = [
+        card(ts, 1e12, gpu=gpu, **(columns | half[minute >= 30]))
+        for gpu, half in names.items()
+        for minute, ts in enumerate(HOUR)
+    ]
+    write(tmp_path, "gpu/a.parquet", rows)
+    found = table(load(tmp_path), GPU).sort("gpu")
+    assert found.select("gpu", "pod", "observed_hours").rows() == [
+        ("GPU-1", "chat", 1.0),
+        ("GPU-2", None, 1.0),
+    ]
+
+
+def test_a_pod_column_that_is_new_and_one_that_is_old(tmp_path: Path) -> None:
+    """`pod_name` until 10:30, then `pod`, which is also the exporter's own where nobody holds the card."""
+    rows = [
+        card(
+            ts,
+            1e12,
+            gpu=gpu,
+            team=None,
+            workload=None,
+            pod_name=old if n < 30 else None,
+            pod=None if n < 30 else new,
+        )
+        for gpu, old, new in (("GPU-1", "chat", "chat"), ("GPU-2", None, "nvidia-dcgm-exporter-x1"))
+        for n, ts in enumerate(HOUR)
+    ]
+    write(tmp_path, "gpu/a.csv", rows)
+    found = table(load(tmp_path), GPU).sort("gpu")
+    assert found.select("gpu", "pod", "observed_hours").rows() == [
+        ("GPU-1", "chat", 1.0),
+        ("GPU-2", None, 1.0),
+    ]
+
+
+def test_the_exporter_holds_no_card(tmp_path: Path) -> None:
+    rows = [card(ts, 1e12, team=None, workload=None, pod="nvidia-dcgm-exporter-x1") for ts in HOUR]
+    write(tmp_path, "gpu/a.parquet", rows)
+    found = table(load(tmp_path), GPU)
+    assert found.select("pod", "allocated", "observed_hours").rows() == [(None, False, 1.0)]

@@ -60,7 +60,13 @@ def test_real_tariffs(name: str, month: int) -> None:
     assert float(our_cost(rows, start, kw, 30)) == pytest.approx(eeco_cost(rows, start, kw, 30), abs=0.005)
 
 
-@pytest.mark.parametrize("seed", range(200))
+QUICK = 40
+"""Of the 200 random tariffs; `make quick` leaves out the others."""
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(QUICK), *(pytest.param(n, marks=pytest.mark.long) for n in range(QUICK, 200))]
+)
 def test_random_tariffs_and_loads(seed: int) -> None:
     dice = random.Random(seed)
     start = datetime.fromisoformat(f"2026-{dice.randint(1, 12):02}-01")

@@ -1,0 +1,67 @@
+"""Files with samples of GPUs to hours, table by table in DuckDB; the SQL belongs to the modules beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import polars as pl
+
+from connectors.base import Engine
+from connectors.steps import Clock
+from connectors.telemetry_files.bundles import SPANS, bundles_sql, singles_sql
+from connectors.telemetry_files.columns import has
+from connectors.telemetry_files.gpu import (
+    CARDS,
+    READINGS,
+    gpu_hourly_sql,
+    held_sql,
+    steps_sql,
+    sums_sql,
+)
+from connectors.telemetry_files.labels import NAMES, Layout, labels_sql
+
+LEFT = ("labels", "bundles", "readings", "names", "steps", "sums")
+"""Tables that are left, beside `samples`, for findings."""
+
+_EPOCH = datetime.fromisoformat("1970-01-01")
+
+
+def gpu_hours(
+    layouts: Sequence[Layout],
+    clock: Clock,
+    engine: Engine,
+    *,
+    interval_us: int,
+    max_step_us: int,
+    bridge_us: int,
+) -> pl.DataFrame:
+    """The hours of files. Most samples are only added up to `bundles`; those read one by one are in `samples`.
+
+    Args:
+        layouts: The files.
+        clock: Where the hours of the site lie.
+        engine: Runs the SQL.
+        interval_us: Time between samples.
+        max_step_us: Longer steps between samples are gaps.
+        bridge_us: Longer gaps are not bridged by the counter.
+    """
+    counter = any(has("gpu", "energy_kwh_total", types) for _, types in layouts)
+    for name, sql in (
+        ("labels", labels_sql(layouts)),
+        ("bundles", bundles_sql(layouts, clock, interval_us, max_step_us, counter=counter)),
+        ("samples", singles_sql(layouts, clock, interval_us)),
+        ("readings", READINGS),
+        ("names", NAMES),
+        ("spans", SPANS),
+        ("cards", CARDS),
+        ("held", held_sql(max_step_us)),
+        ("steps", steps_sql(max_step_us, bridge_us)),
+        ("sums", sums_sql(max_step_us, clock)),
+    ):
+        engine.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+    engine.execute("DROP TABLE spans; DROP TABLE held; DROP TABLE cards")
+    weeks = engine.query(
+        "SELECT DISTINCT date_trunc('week', hour)::TIMESTAMP AS week FROM sums ORDER BY week"
+    )
+    return pl.concat(engine.query(gpu_hourly_sql(week)) for week in weeks["week"].to_list() or [_EPOCH])
