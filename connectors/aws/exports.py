@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
-from connectors.aws.manifests import SUFFIX, Delivery, incomplete, locate
+from connectors.aws.manifests import SUFFIX, Delivery, choice, incomplete, locate
 from connectors.base import Object, SourceError
 from connectors.bills.months import parse_month
 from connectors.objects import Store
@@ -100,8 +100,8 @@ def exports(store: Store, objects: Sequence[Object], name: str | None, wanted: W
             whose = f"account {delivery.account}" if delivery.account else "an account that they do not name"
             msg = (
                 f"{store.uri(same.manifest)} and {store.uri(key)} both bill {whose} for {delivery.month:%Y-%m}: "
-                f"every charge would count twice; set `export` to one of {same.report!r} and {export!r}, or "
-                "`location` to the folder of one; exports of different accounts go into one source each"
+                f"every charge would count twice; {choice('export', same.report, export)}; exports of different "
+                "accounts go into one source each"
             )
             raise SourceError(msg)
         result.append(delivery)

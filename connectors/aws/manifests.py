@@ -104,8 +104,7 @@ def deliveries(store: Store, objects: Sequence[Object], report: str | None) -> l
         if same is not delivery:
             msg = (
                 f"{store.uri(same.manifest)} and {store.uri(key)} both bill account {delivery.account} for "
-                f"{delivery.month:%Y-%m}: every charge would count twice; set `report` to one of "
-                f"{same.report!r} and {delivery.report!r}, or `location` to the folder of one"
+                f"{delivery.month:%Y-%m}: every charge would count twice; {choice('report', same.report, delivery.report)}"
             )
             raise SourceError(msg)
         result.append(delivery)
@@ -114,6 +113,12 @@ def deliveries(store: Store, objects: Sequence[Object], report: str | None) -> l
         msg = f"{store.uri('')} holds no manifest of report {report!r}; there are {there}: correct `report`"
         raise SourceError(msg)
     return result
+
+
+def choice(option: str, one: str, other: str) -> str:
+    """What to do about two reports that bill the same; a copy of a report has its name, so that only the place tells."""
+    named = f"set `{option}` to one of {one!r} and {other!r}, or " if one != other else "set "
+    return f"{named}`location` to the folder of one"
 
 
 def _delivery(store: Store, key: str, keys: Mapping[str, Object]) -> Delivery:

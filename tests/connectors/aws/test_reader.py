@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -105,6 +106,13 @@ def test_two_reports_of_one_account_would_count_twice(tmp_path: Path) -> None:
     assert loaded.totals == {"USD": Decimal(20)}
     with pytest.raises(SourceError, match=r"no manifest of report 'three'; there are \['one', 'two'\]"):
         reader("aws_cur", tmp_path / "bills", tmp_path, report="three").slices(WINDOW)
+
+
+def test_a_copy_of_a_report_is_refused_by_its_place(tmp_path: Path) -> None:
+    deliver(tmp_path / "bills", "a", {"gpu-1.csv.gz": [cur()]})
+    shutil.copytree(tmp_path / "bills" / "cur", tmp_path / "bills" / "copy" / "cur")
+    with pytest.raises(SourceError, match=r"would count twice; set `location` to the folder of one$"):
+        reader("aws_cur", tmp_path / "bills", tmp_path).slices(WINDOW)
 
 
 def test_a_named_file_that_is_not_there_means_not_ready(tmp_path: Path) -> None:
