@@ -25,8 +25,11 @@ from pipelines.registers import assets_of, prices_of, rates_of, revenue_of, trai
 from pipelines.urdb import with_rates
 
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRETS = ("admin_key", "bearer_token", "password")
-"""Keys of sources whose values are taken from the environment only."""
+_SECRET = re.compile(
+    r"sources\.[^.]+\.(admin_key|bearer_token|password|headers\..*(auth|cookie|cred|key|pass|secret|token).*)",
+    re.IGNORECASE,
+)
+"""Places whose values are taken from the environment only: a tenant's header may stand there, one that signs in may not."""
 _USER = re.compile(r"(?<=://)[^/\s@]+@")
 _PATTERN = re.compile(r"[*?\[\]\\]")
 
@@ -194,7 +197,7 @@ def _expand(value: Any, path: str, problems: list[Problem], environment: dict[st
         return [_expand(v, f"{path}.{i}", problems, environment) for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
-    if path.startswith("sources.") and path.rpartition(".")[2] in _SECRETS and not _ENV.search(value):
+    if _SECRET.fullmatch(path) and not _ENV.search(value):
         said = "must be an environment variable, written as ${NAME}: a secret does not belong into this file"
         problems.append(Problem(path, "", said))
 

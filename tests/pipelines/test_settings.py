@@ -78,6 +78,14 @@ def test_a_secret_in_the_file_is_refused_and_not_shown(
     assert load_config(write(tmp_path, source % "${KEY_OF_TESTS}")).sources["o"].kind == "openai"
 
 
+def test_a_header_that_signs_in_is_a_secret_and_a_tenant_is_not(tmp_path: Path) -> None:
+    source = "sources: {p: {kind: prometheus, url: 'http://h', site: dc1, headers: {X-Scope-OrgID: team-a, %s: '%s'}}}"
+    for header in ("Authorization", "Cookie", "X-Api-Key"):
+        found = problems(tmp_path, source % (header, "Bearer 0123456789"))
+        assert "must be an environment variable" in found[f"sources.p.headers.{header}"]
+        assert "sources.p.headers.X-Scope-OrgID" not in found
+
+
 def test_one_location_that_is_missing_is_one_problem(tmp_path: Path) -> None:
     unset, empty = (
         problems(tmp_path, f"sources: {{a: {{kind: focus, location: '{location}'}}}}")
