@@ -11,7 +11,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from models.config import Site
-from models.gpu_hours import CARD, placed, weighted
+from models.gpu_slices import CARD, placed, weighted
 from models.money import split
 from models.owned_lines import UNUSED_SERVICE
 from models.tables import MONEY, WASTE, WASTE_HOURLY
