@@ -283,12 +283,15 @@ class Store:
         return frame if self.team is None else frame.filter(pl.col("source").is_in(self._own_sources()))
 
     def ownerless_share(self, month: date, currency: str) -> tuple[float | None, float | None]:
-        """Untagged and unallocated shares (0-1) of a month's effective cost, credits by their size; None if there is none."""
+        """Untagged and unallocated shares (0-1) of a month's effective cost; None if there is none.
+
+        Credits count by their size, by day as in the gate `untagged_share`: sums by month would net them first.
+        """
         row = self._run(
             "SELECT sum(abs(effective_cost)) AS whole, "
             "sum(abs(effective_cost)) FILTER (team = 'untagged' AND cost_kind <> 'unallocated') AS untagged, "
             "sum(abs(effective_cost)) FILTER (cost_kind = 'unallocated') AS unallocated "
-            "FROM marts.chargeback_monthly WHERE month = ? AND currency = ?",
+            "FROM marts.chargeback_daily WHERE billing_month = ? AND currency = ?",
             [month, currency],
         ).row(0, named=True)
         if not row["whole"]:

@@ -11,7 +11,7 @@ import pytest
 from dashboards.store import Store
 from models import tables
 from pipelines.engines.duckdb import DuckDBEngine
-from tests.dashboards.conftest import AUGUST, HOSTILE, SCRIPT, SEPTEMBER
+from tests.dashboards.conftest import AUGUST, HOSTILE, SCRIPT, SEPTEMBER, build, charge
 
 
 def test_months_are_newest_first_and_teams_sorted(store: Store) -> None:
@@ -123,3 +123,14 @@ def test_shares_without_an_owner(store: Store) -> None:
     assert untagged == pytest.approx(5.555 / 197.459)
     assert unallocated == pytest.approx(12.345 / 197.459)
     assert store.ownerless_share(SEPTEMBER, "JPY") == (None, None)
+
+
+def test_a_credit_of_another_day_hides_no_cost_without_an_owner(tmp_path: Path) -> None:
+    # by day |30| + |-30| of 60 + 140 = 0.3, as the gate counts; the sum of the month would be 0
+    rows = [
+        charge(date(2026, 9, 1), "untagged", "30"),
+        charge(date(2026, 9, 2), "untagged", "-30"),
+        charge(date(2026, 9, 2), "vision", "140"),
+    ]
+    with Store(build(tmp_path / "w.duckdb", rows, [], [], [], [])) as store:
+        assert store.ownerless_share(SEPTEMBER, "USD")[0] == pytest.approx(0.3)
