@@ -19,6 +19,7 @@ from connectors.telemetry_files.columns import (
     present,
     time_column,
 )
+from connectors.telemetry_files.epochs import is_numeric, sql_epoch, sql_epoch_text
 
 OLD_AND_NEW = ("exported_pod", "pod_name", "exported_namespace", "pod_namespace")
 """Names of the pod that holds a card, by new and old exporters; of each kind they complete each other."""
@@ -64,7 +65,9 @@ def stamp_sql(types: Mapping[str, str]) -> str:
     time = _time(types)
     ts = identifier(time)
     if types[time] == "VARCHAR":
-        return sql_timestamp(ts)
+        return f"COALESCE({sql_timestamp(ts)}, {sql_epoch_text(ts)})"
+    if is_numeric(types[time]):
+        return sql_epoch(f"CAST({ts} AS DOUBLE)")
     if types[time] == "TIMESTAMP WITH TIME ZONE":
         return f"make_timestamp(epoch_us({ts}))"
     return f"CAST({ts} AS TIMESTAMP)" if types[time].startswith("TIMESTAMP") else "CAST(NULL AS TIMESTAMP)"
