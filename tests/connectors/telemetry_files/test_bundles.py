@@ -135,7 +135,7 @@ def test_only_what_is_odd_is_put_in_order(
 
     def keep(engine: DuckDBEngine, sql: str) -> pl.DataFrame:
         if "sums" in sql:
-            seen.append(query(engine, "SELECT gpu, ts FROM samples"))
+            seen.append(query(engine, "SELECT gpu, ts FROM samples JOIN labels USING (label)"))
         return query(engine, sql)
 
     query = DuckDBEngine.query
