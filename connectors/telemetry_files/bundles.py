@@ -131,7 +131,7 @@ def singles_sql(layouts: Sequence[Layout], clock: Clock, interval_us: int) -> st
         odd = f"""
             SELECT s.* FROM ({scan}) AS s SEMI JOIN (SELECT label, stretch FROM bundles WHERE NOT regular) AS b
             ON b.label = {label_sql("gpu", types)} AND b.stretch IS NOT DISTINCT FROM {_stretch(ts, slot, clock, interval_us)}"""
-        singles.append(samples_sql("gpu", odd, types))
+        singles.append(samples_sql("gpu", odd, types, labelled=True))
     return " UNION ALL BY NAME ".join(singles)
 
 

@@ -18,7 +18,9 @@ import polars as pl
 
 from connectors.base import Object, SourceError
 from connectors.objects import Store
+from connectors.telemetry import QUARTER_S
 from connectors.telemetry_files.columns import DATASETS, require, time_column
+from connectors.telemetry_files.epochs import seconds
 from connectors.telemetry_files.logs import NoStartError, format_of, place_of, rows
 from connectors.telemetry_index import quarters_of, quarters_of_utc
 
@@ -103,15 +105,27 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
         raise SourceError(msg)
     require(dataset, names, uri)
     stamps = stamps if stamps is not None else pl.Series(dtype=pl.String)
-    found = quarters_of(stamps) if stamps.dtype == pl.String else quarters_of_utc(stamps)
+    found = _quarters(stamps, uri)
     if len(stamps) and not found:
         msg = (
             f"{uri}: column 'ts': none of {len(stamps)} timestamps can be read, the first is {str(stamps[0])!r}; "
-            "write UTC or ISO 8601 with a zone, such as 2026-09-01T12:00:00Z"
+            "write UTC or ISO 8601 with a zone, such as 2026-09-01T12:00:00Z, or seconds or milliseconds since 1970"
         )
         raise SourceError(msg)
     layout = [dataset, "parquet" if parquet else "csv", sorted(n.lower() for n in names), str(stamps.dtype)]
     return found, json.dumps(layout)
+
+
+def _quarters(stamps: pl.Series, uri: str) -> set[int]:
+    if stamps.dtype.is_temporal():
+        return quarters_of_utc(stamps)
+    units = seconds(stamps)
+    if len(units) > 1:
+        counts = " and ".join(f"{len(times)} of {name}" for name, times in units.items())
+        msg = f"{uri}: column 'ts' mixes times since 1970: {counts}. Write all of a file in one unit"
+        raise SourceError(msg)
+    found = {int(q) for times in units.values() for q in (times // QUARTER_S).unique()}
+    return found | quarters_of(stamps) if stamps.dtype == pl.String else found
 
 
 def _stamps(path: Path, *, parquet: bool) -> tuple[list[str], pl.Series | None]:
@@ -125,7 +139,7 @@ def _stamps(path: Path, *, parquet: bool) -> tuple[list[str], pl.Series | None]:
     column = time_column(names)
     if column is None:
         return names, None
-    if not isinstance(schema[column], pl.Datetime | pl.String):
+    if not (isinstance(schema[column], pl.Datetime | pl.String) or schema[column].is_numeric()):
         return names, frame.select(pl.col(column).cast(pl.String)).collect()[column]
     return names, frame.select(column).collect()[column]
 

@@ -24,23 +24,42 @@ from datetime import datetime
 
 from connectors.sql import literal
 from connectors.steps import HOUR_US, Clock, by_hour, energy_steps
-from connectors.telemetry_files.columns import HOLDER, MAX_CARD_KW
-from connectors.telemetry_files.labels import HOLDING, NUMBERED, TEXTS, meant_sql
+from connectors.telemetry_files.columns import MAX_CARD_KW
+from connectors.telemetry_files.labels import HOLDING, NUMBERED, TEXTS
 
-_MOST = ", ".join(f"MAX({c}) AS {c}" for c in TEXTS if c not in ("gpu", "mig_id", "namespace", "pod"))
+_MOST = ", ".join(f"{c if c in ('gpu', 'mig_id', 'namespace', 'pod') else f'MAX({c})'} AS {c}" for c in TEXTS)
 
-READINGS = f"""
-    WITH readings AS (
-        SELECT gpu, mig_id, ts, namespace, pod, {_MOST}, AVG(utilisation) AS utilisation, AVG(power_w) AS power_w,
-               MAX(energy_kwh_total) AS energy_kwh_total
-        FROM ({meant_sql("FROM samples WHERE ts IS NOT NULL AND gpu IS NOT NULL")})
-        GROUP BY gpu, mig_id, ts, namespace, pod, CASE WHEN pod IS NULL THEN workload END, CASE WHEN pod IS NULL THEN team END
+TOLD = """
+    SELECT instance, ts, holder, any_value(allocated) AS allocated, MIN(name) AS name,
+           CASE WHEN MIN(name) < MAX(name) THEN SUM(name) END AS several,
+           AVG(utilisation) AS utilisation, AVG(power_w) AS power_w, MAX(energy_kwh_total) AS energy_kwh_total
+    FROM samples JOIN labels USING (label) WHERE ts IS NOT NULL AND gpu IS NOT NULL GROUP BY instance, ts, holder"""
+"""SQL: the table `told`: of the samples one by one, what is told of each holder of an instance at a moment.
+
+`several` is a number for its names, where they differ.
+"""
+
+MERGED = f"""
+    WITH moments AS (SELECT DISTINCT ON (several) several, instance, ts, holder FROM told WHERE several IS NOT NULL)
+    SELECT several, {NUMBERED} FROM (
+        SELECT several, {_MOST} FROM samples JOIN labels USING (label) JOIN moments USING (instance, ts, holder)
+        GROUP BY several, gpu, mig_id, namespace, pod)"""
+"""SQL: the table `merged`: of names that are told of one holder, the name with the most of each text."""
+
+READINGS = """
+    WITH crowded AS (
+        SELECT instance, ts, BOOL_OR(allocated) AS held, COUNT(*) AS told, COUNT(*) FILTER (allocated) AS holders
+        FROM told GROUP BY instance, ts HAVING COUNT(*) > 1
+    ), readings AS (
+        SELECT COALESCE(m.name, t.name) AS name, ts, utilisation, power_w, energy_kwh_total, instance, t.holder,
+               CASE WHEN held THEN holders ELSE COALESCE(told, 1) END AS sharers
+        FROM told AS t LEFT JOIN crowded USING (instance, ts)
+        LEFT JOIN merged AS m USING (several) WHERE t.allocated OR held IS NOT TRUE
     )
-    SELECT {NUMBERED}, ts, utilisation, power_w, energy_kwh_total, COUNT(*) OVER moment AS sharers,
-           row_number() OVER (moment ORDER BY {", ".join(f"{c} NULLS FIRST" for c in HOLDER)}) AS nth
-    FROM (SELECT *, pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated FROM readings
-          QUALIFY allocated OR NOT BOOL_OR(allocated) OVER (PARTITION BY gpu, mig_id, ts))
-    WINDOW moment AS (PARTITION BY gpu, mig_id, ts)"""
+    SELECT * EXCLUDE (instance, holder), 1 AS nth FROM readings WHERE sharers = 1
+    UNION ALL
+    SELECT * EXCLUDE (instance, holder), row_number() OVER (PARTITION BY instance, ts ORDER BY holder)
+    FROM readings WHERE sharers > 1"""
 """SQL: the table `readings`: of the samples one by one, what each holder of an instance has at a moment."""
 
 CARDS = """
@@ -126,5 +145,5 @@ IMPLAUSIBLE = """
            || CAST(us / 1000000 AS VARCHAR) || ' s' AS jump
     FROM (SELECT card, ts, counted, us FROM steps WHERE implausible) JOIN (
         SELECT card, last_ts AS ts, gpu, file FROM bundles JOIN labels USING (label)
-        UNION ALL SELECT hash(gpu), ts, gpu, file FROM samples) USING (card, ts) GROUP BY card, ts, counted, us"""
+        UNION ALL SELECT card, ts, gpu, file FROM samples JOIN labels USING (label)) USING (card, ts) GROUP BY card, ts, counted, us"""
 """SQL: file, ts and jump (in words) of counter steps that were not believed (see `connectors.steps.energy_steps`)."""

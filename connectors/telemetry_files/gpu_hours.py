@@ -13,7 +13,9 @@ from connectors.telemetry_files.bundles import SPANS, bundles_sql, singles_sql
 from connectors.telemetry_files.columns import has
 from connectors.telemetry_files.gpu import (
     CARDS,
+    MERGED,
     READINGS,
+    TOLD,
     gpu_hourly_sql,
     held_sql,
     steps_sql,
@@ -21,7 +23,7 @@ from connectors.telemetry_files.gpu import (
 )
 from connectors.telemetry_files.labels import NAMES, Layout, labels_sql
 
-LEFT = ("labels", "bundles", "readings", "names", "steps", "sums")
+LEFT = ("labels", "bundles", "merged", "readings", "names", "steps", "sums")
 """Tables that are left, beside `samples`, for findings."""
 
 _EPOCH = datetime.fromisoformat("1970-01-01")
@@ -35,6 +37,7 @@ def gpu_hours(
     interval_us: int,
     max_step_us: int,
     bridge_us: int,
+    same: str,
 ) -> pl.DataFrame:
     """The hours of files. Most samples are only added up to `bundles`; those read one by one are in `samples`.
 
@@ -45,12 +48,15 @@ def gpu_hours(
         interval_us: Time between samples.
         max_step_us: Longer steps between samples are gaps.
         bridge_us: Longer gaps are not bridged by the counter.
+        same: SQL of what has one sample at a time.
     """
     counter = any(has("gpu", "energy_kwh_total", types) for _, types in layouts)
     for name, sql in (
-        ("labels", labels_sql(layouts)),
+        ("labels", labels_sql(layouts, same)),
         ("bundles", bundles_sql(layouts, clock, interval_us, max_step_us, counter=counter)),
         ("samples", singles_sql(layouts, clock, interval_us)),
+        ("told", TOLD),
+        ("merged", MERGED),
         ("readings", READINGS),
         ("names", NAMES),
         ("spans", SPANS),
@@ -60,7 +66,7 @@ def gpu_hours(
         ("sums", sums_sql(max_step_us, clock)),
     ):
         engine.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
-    engine.execute("DROP TABLE spans; DROP TABLE held; DROP TABLE cards")
+    engine.execute("DROP TABLE told; DROP TABLE spans; DROP TABLE held; DROP TABLE cards")
     weeks = engine.query(
         "SELECT DISTINCT date_trunc('week', hour)::TIMESTAMP AS week FROM sums ORDER BY week"
     )

@@ -167,7 +167,7 @@ def _hours(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engin
     layouts = [kept(dataset, layout, interval_us) for layout in layouts]
     if dataset == "gpu":
         us = {"interval_us": interval_us, "max_step_us": steps.max_us, "bridge_us": steps.bridge_us}
-        return gpu_hours(layouts, clock, engine, **us)
+        return gpu_hours(layouts, clock, engine, same=SAME["gpu"], **us)
     make("samples", " UNION ALL BY NAME ".join(samples_sql(dataset, *layout) for layout in layouts))
     hours_sql = {"power": power_hourly_sql, "inference": inference_hourly_sql}[dataset]
     return engine.query(hours_sql("samples", steps.max_us, steps.bridge_us, clock))
@@ -199,11 +199,11 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
     Rows without a readable time have no day.
     """
     day = f"CAST(ts AT TIME ZONE 'UTC' AT TIME ZONE {literal(steps.zone.key)} AS DATE)"
-    thing = THING[dataset]
+    thing, same, samples = THING[dataset], f"hash({SAME[dataset]})", "samples"
+    if dataset == "gpu":
+        same, samples = "same", "(SELECT * FROM samples JOIN labels USING (label))"
 
-    def count(
-        action: str, rule: str, column: str, value: str, where: str, *, relation: str = "samples"
-    ) -> str:
+    def count(action: str, rule: str, column: str, value: str, where: str, *, relation: str = samples) -> str:
         return (
             f"SELECT file, {day} AS day, '{action}' AS action, '{rule}' AS rule, {literal(column)} AS column_name, "
             f"CAST(MIN({value}) AS VARCHAR) AS value, COUNT(*) AS rows FROM {relation} WHERE {where} GROUP BY file, {day}"
@@ -218,8 +218,8 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
         count("rejected", f"{dataset}_unnamed", thing, "NULL", f"ts IS NOT NULL AND {thing} IS NULL"),
         count(
             "flagged", "duplicate_sample", "ts", "ts_text", "again > 1",
-            relation=f"(SELECT *, row_number() OVER (PARTITION BY {SAME[dataset]}, ts ORDER BY file) AS again FROM samples "
-            f"WHERE ts IS NOT NULL AND {thing} IS NOT NULL)",
+            relation=f"(SELECT *, row_number() OVER (PARTITION BY {same}, ts ORDER BY file) AS again FROM {samples} AS s "
+            f"WHERE ({same}, ts) IN (SELECT ({same}, ts) FROM {samples} AS t WHERE ts IS NOT NULL AND {thing} IS NOT NULL GROUP BY {same}, ts HAVING COUNT(*) > 1))",
         ),
     ]  # fmt: skip
     if dataset == "gpu":

@@ -24,9 +24,14 @@ HOLDING = ("gpu", "mig_id", "namespace", "pod", "team", "workload")
 """Columns that hours are told apart by, beside the node."""
 
 NUMBERED = (
-    f"hash({', '.join(TEXTS)}) AS name, hash(gpu) AS card, hash(gpu, mig_id) AS instance, {', '.join(TEXTS)}"
+    f"hash({', '.join(TEXTS)}) AS name, hash(gpu) AS card, hash(gpu, mig_id) AS instance, "
+    "hash(namespace, pod, CASE WHEN pod IS NULL THEN workload END, CASE WHEN pod IS NULL THEN team END) AS holder, "
+    f"pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated, {', '.join(TEXTS)}"
 )
-"""SQL: columns of rows with `TEXTS`: the numbers of name, card and instance (whole card or MIG instance), and texts."""
+"""SQL: columns of rows with `TEXTS`: the numbers of name, card, instance (whole card or MIG instance) and holder, whether there is one, and texts."""
+
+NAMED = ("name", "card", "instance", "holder", "allocated", *TEXTS)
+"""The columns of `NUMBERED`."""
 
 _SLICES = "COALESCE(TRY_CAST(regexp_extract(mig_profile, '([0-9]+)g', 1) AS DOUBLE), CASE WHEN mig_id IS NULL THEN 7 ELSE 1 END)"
 
@@ -40,8 +45,13 @@ def meant_sql(rows: str) -> str:
         FROM ({rows})"""
 
 
-def labels_sql(layouts: Sequence[Layout]) -> str:
-    """SQL: the table `labels`: one row a label, with file, name, card, instance and texts."""
+def labels_sql(layouts: Sequence[Layout], same: str) -> str:
+    """SQL: the table `labels`: one row a label, with file, texts and their numbers, and a number for what is `same`.
+
+    Args:
+        layouts: The files.
+        same: Columns, as they are in the files, of what has one sample at a time.
+    """
     parts = []
     for scan, types in layouts:
         given = ", ".join(f"{c} := {c}" for c in ("filename", *given_texts("gpu", types)))
@@ -49,10 +59,11 @@ def labels_sql(layouts: Sequence[Layout]) -> str:
         parts.append(
             f"SELECT label, filename AS file, {', '.join(texts('gpu', types))} FROM (SELECT label, given.* FROM ({seen}))"
         )
-    return f"SELECT label, file, {NUMBERED} FROM ({meant_sql(' UNION ALL BY NAME '.join(parts))})"
+    rows = f"SELECT *, hash({same}) AS same FROM ({' UNION ALL BY NAME '.join(parts)})"
+    return f"SELECT label, file, same, {NUMBERED} FROM ({meant_sql(rows)})"
 
 
 NAMES = f"""
-    SELECT *, hash({", ".join(HOLDING)}) AS holding, {_SLICES} AS slices, pod IS NOT NULL OR workload IS NOT NULL OR team IS NOT NULL AS allocated
-    FROM (SELECT name, card, instance, {", ".join(TEXTS)} FROM labels UNION SELECT name, card, instance, {", ".join(TEXTS)} FROM readings)"""
-"""SQL: the table `names`: one row a name of labels and readings, with its compute slices (of 7) and a number for `HOLDING`."""
+    SELECT *, hash({", ".join(HOLDING)}) AS holding, {_SLICES} AS slices
+    FROM (SELECT {", ".join(NAMED)} FROM labels UNION SELECT {", ".join(NAMED)} FROM merged)"""
+"""SQL: the table `names`: one row a name of labels and of readings of several, with its compute slices (of 7) and a number for `HOLDING`."""

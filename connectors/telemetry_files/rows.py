@@ -19,6 +19,7 @@ from connectors.telemetry_files.columns import (
     present,
     time_column,
 )
+from connectors.telemetry_files.epochs import is_numeric, sql_epoch, sql_epoch_text
 
 OLD_AND_NEW = ("exported_pod", "pod_name", "exported_namespace", "pod_namespace")
 """Names of the pod that holds a card, by new and old exporters; of each kind they complete each other."""
@@ -34,21 +35,25 @@ def scan_sql(paths: Sequence[Path], *, parquet: bool) -> str:
     )
 
 
-def samples_sql(dataset: str, scan: str, types: Mapping[str, str]) -> str:
+def samples_sql(dataset: str, scan: str, types: Mapping[str, str], *, labelled: bool = False) -> str:
     """SQL: the samples of files of one layout in our columns and units.
 
     Args:
         dataset: gpu, inference or power.
         scan: Result of `scan_sql`.
         types: Its columns and DuckDB types.
+        labelled: With the number of `label_sql` for file and texts.
 
     Returns:
-        file, label (see `label_sql`), ts_text, ts (UTC), each column of the dataset, and for each number `NAME_bad`:
+        file and each text of the dataset (or label), ts_text, ts (UTC), each number, and for each of these `NAME_bad`:
         the value that was dropped because it is no number or not plausible, else NULL.
     """
-    ts = identifier(_time(types))
-    parts = ["filename AS file", f"{label_sql(dataset, types)} AS label", f"CAST({ts} AS VARCHAR) AS ts_text"]
-    parts += [f"{stamp_sql(types)} AS ts", *texts(dataset, types)]
+    told = (
+        [f"{label_sql(dataset, types)} AS label"]
+        if labelled
+        else ["filename AS file", *texts(dataset, types)]
+    )
+    parts = [*told, f"CAST({identifier(_time(types))} AS VARCHAR) AS ts_text", f"{stamp_sql(types)} AS ts"]
     for column in DATASETS[dataset]:
         if column.condition:
             parts += _number(column, types)
@@ -64,7 +69,9 @@ def stamp_sql(types: Mapping[str, str]) -> str:
     time = _time(types)
     ts = identifier(time)
     if types[time] == "VARCHAR":
-        return sql_timestamp(ts)
+        return f"COALESCE({sql_timestamp(ts)}, {sql_epoch_text(ts)})"
+    if is_numeric(types[time]):
+        return sql_epoch(f"CAST({ts} AS DOUBLE)")
     if types[time] == "TIMESTAMP WITH TIME ZONE":
         return f"make_timestamp(epoch_us({ts}))"
     return f"CAST({ts} AS TIMESTAMP)" if types[time].startswith("TIMESTAMP") else "CAST(NULL AS TIMESTAMP)"

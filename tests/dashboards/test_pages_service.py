@@ -10,6 +10,7 @@ import pytest
 from dashboards.pdf import QUIET, html_to_pdf
 from dashboards.statements import render_all
 from dashboards.store import Store
+from tests.dashboards.conftest import HOSTILE
 from tests.services.chromium import chromium_binary
 
 __all__ = ["chromium_binary"]
@@ -48,6 +49,16 @@ def test_a_page_draws_without_a_word_in_the_console(
     assert struct.unpack(">II", header[16:]) == (1180, 1800)
     # a blank page of this size compresses to some 10 kB
     assert png.stat().st_size > 40_000
+
+
+def test_hostile_names_do_nothing_in_a_browser(chromium_binary: str, folder: Path, tmp_path: Path) -> None:
+    """A script that ran, or that the page's policy had to stop, would be heard in the console."""
+    pages = sorted((folder / "2026-09").glob("*.html"))
+    assert len(pages) >= len(HOSTILE) + 3  # a page for each team, and the month's overview
+    for page in pages:
+        log = screenshot(chromium_binary, page, tmp_path / "page.png", tmp_path / "profile")
+        assert "CONSOLE" not in log, page.name
+        assert (tmp_path / "page.png").stat().st_size > 40_000, page.name
 
 
 def test_the_console_is_heard(chromium_binary: str, tmp_path: Path) -> None:

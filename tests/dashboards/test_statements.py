@@ -172,6 +172,7 @@ def test_the_overview_csv_sums_exactly(folder: Path) -> None:
     assert all(sum(Decimal(r[k]) for k in kinds) == Decimal(r["effective_cost"]) for r in rows)
 
 
+@pytest.mark.long
 def test_the_same_warehouse_gives_the_same_bytes(warehouse: Path, folder: Path, tmp_path: Path) -> None:
     with Store(warehouse) as again:
         written = render_all(again, tmp_path)

@@ -147,6 +147,7 @@ def test_any_sequence_ends_as_if_only_the_last_deliveries_had_come(
         assert state(site, site.run()) == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_half_written_month_holds_back_neither_the_others_nor_its_earlier_figures(
     name: str, tmp_path: Path

@@ -326,6 +326,7 @@ def test_files_without_manifest_count_unless_they_are_of_two_executions(tmp_path
 STATES = [[row(line_item_unblended_cost=float(n))] * n for n in (1, 2, 3)]
 
 
+@pytest.mark.long
 @settings(
     max_examples=settings.default.max_examples // 4,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

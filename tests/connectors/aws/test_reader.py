@@ -68,6 +68,7 @@ def test_a_new_delivery_changes_the_fingerprint_and_the_same_files_do_not(tmp_pa
     assert second.fingerprint != first.fingerprint
 
 
+@pytest.mark.long
 def test_s3_gives_the_same_rows_as_the_folder(s3: str, tmp_path: Path) -> None:
     import boto3
 

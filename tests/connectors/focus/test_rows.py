@@ -243,6 +243,7 @@ cells = st.tuples(
 )
 
 
+@pytest.mark.long
 @settings(
     max_examples=settings.default.max_examples // 2,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

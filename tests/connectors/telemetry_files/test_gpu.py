@@ -218,6 +218,7 @@ def test_utilisation_is_a_mean_over_the_samples_that_have_it(tmp_path: Path) -> 
     assert day["used_hours"].to_list() == [pytest.approx(0.8), None]
 
 
+@pytest.mark.long
 @given(
     st.lists(st.tuples(st.integers(1, 7200), st.integers(0, 5000), st.booleans()), min_size=1, max_size=40)
 )

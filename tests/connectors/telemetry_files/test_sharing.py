@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from math import isclose
 from pathlib import Path
+from random import Random
+
+import polars as pl
+import pytest
 
 from tests.connectors.telemetry_files.samples import GPU, card, load, minutes, table, write
 
@@ -42,6 +47,72 @@ def test_gauges_of_replicas_that_disagree_count_with_their_mean(tmp_path: Path) 
     write(tmp_path, "gpu/a.parquet", rows)
     found = table(load(tmp_path), GPU)
     assert isclose(found["energy_kwh"].sum(), 0.5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_holders_at_any_moments_are_what_plain_counting_says(tmp_path: Path, seed: int) -> None:
+    """Up to six samples a moment of two pods, a job, a team or nobody, whose labels differ; 0.01 kWh a minute."""
+    random = Random(seed)
+    held, used, kwh = Counter[str](), Counter[str](), Counter[str]()
+    told: dict[str, set[str]] = defaultdict(set)
+    seen: Counter[tuple[object, ...]] = Counter()
+    rows = []
+    for minute, ts in enumerate(HOUR):
+        moment: dict[str, list[float]] = defaultdict(list)
+        projects: dict[str, set[str]] = defaultdict(set)
+        for _ in range(random.randint(1, 6)):
+            pod, job, team = random.choice(
+                [
+                    ("p1", None, "t1"),
+                    ("p2", None, "t2"),
+                    (None, "j", None),
+                    (None, None, "t3"),
+                    (None, None, None),
+                ]
+            )
+            project = random.choice(["a", "b", None])
+            use = random.randrange(101) / 100
+            rows.append(
+                card(
+                    ts,
+                    1e12 + minute * 3.6e7,
+                    pod=pod,
+                    hpc_job=job,
+                    team=team,
+                    workload=None,
+                    project=project,
+                    utilisation=use,
+                )
+            )
+            seen[pod, job, ts] += 1
+            holder = pod or job or team or ""
+            moment[holder].append(use)
+            projects[holder] |= {project} if project else set()
+        holders = {h: uses for h, uses in moment.items() if h} or moment
+        if minute < 60:
+            for holder, uses in holders.items():
+                held[holder] += 1 / len(holders)
+                used[holder] += sum(uses) / len(uses) / len(holders)
+                kwh[holder] += 0.01 / len(holders)
+                told[holder] |= projects[holder]
+    random.shuffle(rows)
+    write(tmp_path, "gpu/a.parquet", rows)
+    (item,) = load(tmp_path)
+    found = table([item], GPU).filter(pl.col("hour").dt.hour() == 10)
+    got = {
+        pod or team or "": rest
+        for pod, team, *rest in found.select(
+            "pod", "team", "observed_hours", "used_hours", "energy_kwh", "project"
+        ).iter_rows()
+    }
+    assert got.keys() == held.keys()
+    for holder, (hours, use, energy, project) in got.items():
+        assert hours == pytest.approx(held[holder] / 60, abs=2e-9)
+        assert use == pytest.approx(used[holder] / 60, abs=2e-9)
+        assert energy == pytest.approx(kwh[holder], abs=2e-9)
+        assert project == max(told[holder], default=None)
+    repeated = item.issues.filter(pl.col("rule") == "duplicate_sample")["rows"].sum()
+    assert repeated == sum(n - 1 for n in seen.values())
 
 
 def test_a_card_that_is_cut_anew_is_observed_all_the_time(tmp_path: Path) -> None:

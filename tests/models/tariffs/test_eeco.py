@@ -37,6 +37,7 @@ def read_rates(text: str) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.long
 def test_own_example_of_eeco() -> None:
     data = resources.files("eeco") / "data"
     with (data / "tariff.csv").open() as file:

@@ -1,0 +1,58 @@
+"""Times written as numbers: seconds, milliseconds, microseconds or nanoseconds since 1970, UTC.
+
+The number says which: of the years 2000 to 2099 the seconds, the milliseconds and so on share no value. Every other
+number is no time: a date without separators (20260901100000), a time of a day, a day of a spreadsheet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+UNITS: Mapping[str, int] = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+"""Unit -> how many make a second."""
+
+_FIRST, _END = 946_684_800, 4_102_444_800
+"""2000-01-01 and 2100-01-01, seconds since 1970."""
+
+NUMBER = r"[0-9]{9,19}([.][0-9]{1,9})?"
+"""A time in text. Not with an exponent: it would hide how many digits are left out."""
+
+_NUMERIC = ("BIGINT", "UBIGINT", "INTEGER", "UINTEGER", "HUGEINT", "UHUGEINT", "DOUBLE", "DECIMAL")
+"""DuckDB types of a time. Not of 32 bits with decimals (FLOAT), which knows two minutes at best."""
+
+
+def is_numeric(duckdb_type: str) -> bool:
+    """A column of that type can hold times as numbers."""
+    return duckdb_type.split("(", maxsplit=1)[0] in _NUMERIC
+
+
+def sql_epoch(value: str) -> str:
+    """SQL: the UTC timestamp of a DOUBLE, to the microsecond; NULL where it is no time."""
+    cases = " ".join(
+        f"WHEN {value} >= {_FIRST * n}e0 AND {value} < {_END * n}e0 "
+        f"THEN make_timestamp(CAST(ROUND({value} * {1e6 / n!r}) AS BIGINT))"
+        for n in UNITS.values()
+    )
+    return f"CASE {cases} END"
+
+
+def sql_epoch_text(text: str) -> str:
+    """SQL: the same of text."""
+    clean = f"CASE WHEN regexp_full_match(TRIM({text}), '{NUMBER}') THEN CAST({text} AS DOUBLE) END"
+    return sql_epoch(f"({clean})")
+
+
+def seconds(stamps: pl.Series) -> dict[str, pl.Series]:
+    """The times among numbers or text as whole seconds since 1970, by unit; units without any are left out."""
+    if stamps.dtype == pl.String:
+        text = stamps.drop_nulls().str.strip_chars()
+        stamps = text.filter(text.str.contains(f"^{NUMBER}$"))
+    elif not stamps.dtype.is_numeric() or stamps.dtype == pl.Float32:
+        return {}
+    values = stamps.drop_nulls().cast(pl.Float64)
+    found = {
+        name: values.filter((values >= _FIRST * n) & (values < _END * n)) // n for name, n in UNITS.items()
+    }
+    return {name: times.cast(pl.Int64) for name, times in found.items() if len(times)}
