@@ -98,8 +98,8 @@ def cut(rows: pl.DataFrame) -> pl.DataFrame:
 def time_of_slices(slices: pl.DataFrame, hour: Sequence[str]) -> pl.DataFrame:
     """How long slices were there, together.
 
-    Slices of one card that are observed equally long are one layout. Layouts that fill more than half of the card each
-    cannot be there at once: they follow each other within the hour, and their times add up.
+    Slices of one card that are observed equally long are one layout, or as many as they fill cards. Layouts that fill
+    more than half of the card each cannot be there at once: they follow each other within the hour, and their times add up.
 
     Args:
         slices: One row a slice and hour: the columns of `hour`, observed_hours, and weight, its share of the card.
@@ -108,12 +108,13 @@ def time_of_slices(slices: pl.DataFrame, hour: Sequence[str]) -> pl.DataFrame:
     Returns:
         `hour`, sliced (hours), and missing (of it, the hours of slices that do not exist, of a whole card).
     """
+    cards = pl.max_horizontal((pl.col("weight") - TOLERANCE).ceil(), 1.0)
     layouts = (
         slices.group_by(*hour, pl.col("observed_hours").round(6))
         .agg(pl.col("weight").sum())
         .filter(pl.col("weight") > 0.5 + TOLERANCE)
         .group_by(hour)
-        .agg(apart=pl.col("observed_hours").sum().clip(upper_bound=1.0))
+        .agg(apart=(pl.col("observed_hours") * cards).sum().clip(upper_bound=1.0))
     )
     filled = pl.col("observed_hours") * pl.col("weight")
     follow = pl.col("present") > 1 + TOLERANCE

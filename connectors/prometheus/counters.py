@@ -127,7 +127,7 @@ def _spread(rows: pl.DataFrame, key: list[str], grid: Grid) -> pl.DataFrame:
     """The energy of gaps over the hours without samples, by a rate that goes from that before to that after.
 
     A rate is that of the hour beside the gap, of which a part is seen, and of the full one beside that. n samples span
-    n - 1 intervals.
+    n - 1 intervals. Why not by time alone or by longer averages: `docs/sources.md` has the errors of each.
     """
     hours = grid.hours
     rows = rows.with_columns(

@@ -4,7 +4,8 @@ Rules:
 - A card is its UUID. Scrapes by two jobs, sharers of a card and MIG instances repeat its counter: the maximum counts.
 - Energy of a card: its counter in mJ from hour to hour (`counters.py`); for hours without the counter, mean power x
   hours covered; else NULL. It is shared among those who held the card in the hour by what the counter rose under each,
-  MIG instances by compute slices besides (slices/7 for a fully partitioned H100).
+  MIG instances by compute slices besides (slices/7 for a fully partitioned H100); in an hour in which the card is cut
+  anew, sample by sample (`recut.py`).
 - Utilisation: mean of GR_ENGINE_ACTIVE, else, of whole cards, of GPU_UTIL / 100, over the samples of the hour.
 - A sample stands for the time until the next one. Those who share a card at the same moment share its hour evenly.
 - Blanks of DCGM (near 2^31 and 2^63) and what no card can do are dropped and counted; the rest of the hour stands.
@@ -21,6 +22,7 @@ import polars as pl
 from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.holders import PODS, holders
 from connectors.prometheus.question import Question, blank, expected_samples, first_of, observed, one_replica
+from connectors.prometheus.recut import Samples, cut_hours, parts
 from connectors.telemetry import BLANKS
 from models.gpu_slices import time_of_slices
 
@@ -127,7 +129,9 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     )
     energy, blanks = _card_energy(question, rows, Grid(hours, expected, bridge_h))
     dropped.append(blanks)
-    rows = _shared(rows.filter(pl.col("count") > 0), energy).with_columns(
+    seen = rows.filter(pl.col("count") > 0)
+    cut = cut_hours(seen, expected)
+    rows = _shared(seen, energy, parts(question, cut, seen, _drawn(exporter_pods), expected)).with_columns(
         allocated=pl.col("pod").is_not_null(),
         used_hours=pl.col("utilisation").fill_nan(None) * pl.col("observed_hours"),
     )
@@ -320,10 +324,28 @@ def _counts(question: Question) -> pl.DataFrame:
     return found.group_by("hour", gpu=first_of(UUIDS)).agg(count=pl.col("value").max())
 
 
-def _shared(rows: pl.DataFrame, energy: pl.DataFrame) -> pl.DataFrame:
-    """Adds energy_kwh: the card's energy shared among its rows of the hour."""
+def _drawn(exporter_pods: str) -> list[Samples]:
+    """Samples of what cards draw, the best kind first."""
+    blank_ = (pl.col("value") >= SENTINEL) | pl.col("value").is_in(BLANKS)
+    good_w = pl.col("value").is_between(0, MAX_CARD_KW * 1000, closed="right")
+
+    def named(frame: pl.DataFrame) -> pl.DataFrame:
+        cards = frame.with_columns(gpu=first_of(UUIDS)).filter(pl.col("gpu").is_not_null())
+        return _named(cards, exporter_pods)
+
+    return [
+        Samples(ENERGY, LABELS, named, ~blank_, counter=True, per_kwh=MJ_PER_KWH),
+        Samples(POWER, LABELS, named, good_w, counter=False, per_kwh=1000.0),
+    ]
+
+
+def _shared(rows: pl.DataFrame, energy: pl.DataFrame, parts_: pl.DataFrame) -> pl.DataFrame:
+    """Adds energy_kwh: the card's energy shared among its rows of the hour, by `parts_` where it is cut anew in it."""
     card = ["gpu", "hour"]
     rows = rows.join(energy.select(*card, "measured"), on=card, how="left")
+    rows = rows.join(parts_.rename({"kwh": "part"}), on=list(KEYS), how="left", nulls_equal=True)
+    part = pl.col("part").fill_null(0.0)
+    anew = part.sum().over(card) > 0
     sliced = pl.col("mig_id").is_not_null()
     gauge = pl.col("kw") * pl.col("observed_hours")
     seen = pl.coalesce("own", pl.when(pl.col("measured").is_null()).then(gauge))
@@ -334,9 +356,11 @@ def _shared(rows: pl.DataFrame, energy: pl.DataFrame) -> pl.DataFrame:
         gauged=gauge.sum().over("gpu", "mig_id", "hour"),
     )
     rows = rows.with_columns(
-        weight=pl.when("beside").then(0.0).otherwise(pl.col("seen") * pl.col("slices")),
+        weight=pl.when(anew).then(part).when("beside").then(0.0).otherwise(pl.col("seen") * pl.col("slices")),
         whole=pl.coalesce(
-            "measured", pl.when(gauge.is_not_null().any().over(card)).then(pl.col("gauged").max().over(card))
+            "measured",
+            pl.when(anew).then(part.sum().over(card)),
+            pl.when(gauge.is_not_null().any().over(card)).then(pl.col("gauged").max().over(card)),
         ),
     ).with_columns(total=pl.col("weight").sum().over(card))
     by_time = pl.col("observed_hours") * pl.col("slices")
@@ -350,4 +374,4 @@ def _shared(rows: pl.DataFrame, energy: pl.DataFrame) -> pl.DataFrame:
             .then(by_time / by_time.sum().over(card))
             .otherwise(1 / pl.len().over(card))
         )
-    ).drop("measured", "seen", "sliced", "beside", "gauged", "weight", "whole", "total")
+    ).drop("measured", "seen", "part", "sliced", "beside", "gauged", "weight", "whole", "total")

@@ -173,3 +173,17 @@ def test_a_card_that_is_cut_anew_within_an_hour_is_known_all_the_time() -> None:
         (None, "allocated"): 22,
         (None, "unallocated"): round(2 * 2 / 3 / 7 + 1 / 3, 9),
     }
+
+
+def test_a_card_that_is_cut_anew_at_half_past_is_known_all_the_time() -> None:
+    """Two 3g until 00:30, two others after: equally long, and too many to be there at once. 1/7 does not exist."""
+    half = {"observed_hours": 0.5, "used_hours": 0.25}
+    rows = [
+        *(hour(0, mig_id=str(n), mig_profile="3g.40gb", **half) for n in (8, 9, 10, 11)),
+        *(hour(h) for h in range(1, 24)),
+    ]
+    got = compute(*rows).group_by("state").agg(pl.col("gpu_hours_capacity").sum())
+    assert {state: round(h, 9) for state, h in got.iter_rows()} == {
+        "allocated": round(23 + 6 / 7, 9),
+        "unallocated": round(1 / 7, 9),
+    }

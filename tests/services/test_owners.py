@@ -80,6 +80,19 @@ def _site(path: Path) -> None:
             range(97, 140),
         )
     card("g-cut", "n1", pod("big"), range(140, 181))
+    late = [({}, range(90))]
+    late += [({"GPU_I_PROFILE": "3g.40gb", "GPU_I_ID": "1"} | pod("late"), range(90, 181))]
+    late += [({"GPU_I_PROFILE": "2g.20gb", "GPU_I_ID": n}, range(90, 181)) for n in ("3", "5")]
+    for holder, minutes in late:
+        labels = {"Hostname": "n1", "modelName": "NVIDIA H100 80GB HBM3", "instance": "n1:9400"} | holder
+        rises = ((START + 60 * m, 1e12 + 6e4 * (300 * m + 600 * max(m - 90, 0))) for m in minutes)
+        text.add("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", labels | {"UUID": "g-late"}, rises)
+        series("DCGM_FI_DEV_POWER_USAGE", labels | {"UUID": "g-gauge"}, 300 if 0 in minutes else 900, minutes)
+    card("g-torn", "n1", {"GPU_I_PROFILE": "4g.40gb", "GPU_I_ID": "1"} | pod("stays"))
+    card("g-torn", "n1", {"GPU_I_PROFILE": "3g.40gb", "GPU_I_ID": "2"}, range(15))
+    for n in range(7, 10):
+        small = {"GPU_I_PROFILE": "1g.10gb", "GPU_I_ID": str(n)} | (pod("small") if n == 7 else {})
+        card("g-torn", "n1", small, range(15, 181))
     old = {"UUID": "g-old", "Hostname": "n1", "modelName": "NVIDIA A100-SXM4-80GB"} | pod("old")
     series("DCGM_FI_DEV_GPU_UTIL", old | {"GPU_I_PROFILE": "7g.80gb", "GPU_I_ID": "0"}, 0)
     series("DCGM_FI_DEV_GPU_UTIL", old | {"UUID": "g-whole"}, 25)
@@ -169,8 +182,43 @@ def test_a_card_that_is_cut_anew_has_no_gap(hours: pl.DataFrame) -> None:
     assert {p: round(h, 6) for p, h in held.iter_rows()} == {
         "small": round(97 / 60, 6), "half": round(43 / 60, 6), "big": round(40 / 60, 6),
     }  # fmt: skip
-    whole = found.filter(pl.col("pod") == "big")["energy_kwh"].sum()
-    assert whole == pytest.approx(0.4, abs=0.03)
+
+
+def test_energy_by_holder_is_split_where_the_card_is_cut(hours: pl.DataFrame) -> None:
+    """0.01 kWh a minute: a seventh of 97 minutes to small, half of 43 to half, all of 40 to big.
+
+    g-late is whole and nobody's until 01:30, then 3g (held), 2g and 2g; its power rises from 300 to 900 W there. g-gauge
+    does the same without a counter. g-torn is cut while a 4g stays: 3g until 00:15, then three 1g, of which one is held.
+    """
+
+    def energy(gpu: str, first: int, hours_: int) -> dict[tuple[str | None, str | None], float]:
+        start = pl.datetime(2026, 9, 1, first)
+        found = hours.filter(
+            (pl.col("gpu") == gpu) & pl.col("hour").is_between(start, start + pl.duration(hours=hours_ - 1))
+        )
+        rows = found.group_by("mig_profile", "pod").agg(pl.col("energy_kwh").sum())
+        return {(profile, pod): kwh for profile, pod, kwh in rows.iter_rows() if kwh > 1e-9}
+
+    assert energy("g-cut", 0, 3) == pytest.approx(
+        {
+            ("1g.10gb", "small"): 0.97 / 7, ("1g.10gb", None): 0.97 * 6 / 7,
+            ("3g.40gb", "half"): 0.215, ("3g.40gb", None): 0.215,
+            (None, "big"): 0.4,
+        }, rel=1e-6,
+    )  # fmt: skip
+    # 30 minutes at 300 W are 0.15 kWh, 30 at 900 W 0.45: three, two and two sevenths of it
+    late = {(None, None): 0.15, ("3g.40gb", "late"): 0.45 * 3 / 7, ("2g.20gb", None): 0.45 * 4 / 7}
+    assert energy("g-late", 1, 1) == pytest.approx(late, rel=1e-6)
+    # between 300 and 900 W the trapezoid has 300 W more than the step for a minute, which is the old holder's
+    gauge = late | {(None, None): 0.15 + 300 / 1000 / 60}
+    assert energy("g-gauge", 1, 1) == pytest.approx(gauge, rel=1e-6)
+    # 600 W: 4/7 all the time, 3/7 of 15 minutes, 1/7 of 45 to the pod and 2/7 to nobody
+    assert energy("g-torn", 0, 1) == pytest.approx(
+        {
+            ("4g.40gb", "stays"): 0.6 * 4 / 7, ("3g.40gb", None): 0.15 * 3 / 7,
+            ("1g.10gb", "small"): 0.45 / 7, ("1g.10gb", None): 0.45 * 2 / 7,
+        }, rel=1e-6,
+    )  # fmt: skip
 
 
 def test_utilisation_that_means_nothing_of_a_slice_is_unknown(hours: pl.DataFrame) -> None:
