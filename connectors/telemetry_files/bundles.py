@@ -99,11 +99,16 @@ def bundles_sql(
                    AND bit_count(slots) = n AND us < (n - 0.5) * {interval_us} AND late - early <= {interval_us * _PHASE} AS proven
             FROM (SELECT a.*, card, instance, gpu, node, date_diff('microsecond', first_ts, last_ts) AS us
                   FROM added AS a JOIN labels USING (label))
+        ), instances AS (
+            SELECT card, stretch, instance, BOOL_AND(proven) AND bit_count(BIT_OR(slots)) = SUM(n) AS proven
+            FROM bundles GROUP BY card, stretch, instance
+        ), cards AS (
+            SELECT card, stretch, BOOL_AND(proven) AS proven, COUNT(*) AS instances FROM instances GROUP BY card, stretch
         ), odd AS (
-            SELECT card, stretch FROM bundles GROUP BY card, instance, stretch HAVING bit_count(BIT_OR(slots)) < SUM(n)
+            SELECT card, stretch FROM cards WHERE NOT proven
             UNION ALL
-            SELECT card, stretch FROM bundles GROUP BY card, stretch
-            HAVING NOT BOOL_AND(proven) OR MIN(instance) < MAX(instance) AND ({" OR ".join(f"MIN({c}) < MAX({c})" for c in alike)})
+            SELECT card, stretch FROM bundles SEMI JOIN (FROM cards WHERE proven AND instances > 1) USING (card, stretch)
+            GROUP BY card, stretch HAVING {" OR ".join(f"MIN({c}) < MAX({c})" for c in alike)}
         )
         SELECT label, stretch, n, first_ts, last_ts, last_utilisation,
                {_ENDS}, CASE WHEN n > 1 THEN {kwh} END AS kwh,

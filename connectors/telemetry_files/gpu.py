@@ -27,6 +27,8 @@ from connectors.steps import HOUR_US, Clock, by_hour, energy_steps
 from connectors.telemetry_files.columns import MAX_CARD_KW
 from connectors.telemetry_files.labels import HOLDING, NUMBERED, TEXTS
 
+_REST = ("gpu_model", "mig_profile", "project", "environment", "workload_type")
+
 _MOST = ", ".join(f"{c if c in ('gpu', 'mig_id', 'namespace', 'pod') else f'MAX({c})'} AS {c}" for c in TEXTS)
 
 TOLD = """
@@ -94,10 +96,11 @@ def sums_sql(max_step_us: int, clock: Clock) -> str:
         ), energies AS (
             SELECT name, s.kwh / s.us * slices / h.card_slices AS kwh_per_us, s.t0, s.t1
             FROM steps AS s JOIN held AS h USING (card, first_ts) WHERE observed AND s.kwh IS NOT NULL
+        ), unseen AS MATERIALIZED (
+            SELECT card, first_ts, t0, t1, kwh / us AS kwh_per_us FROM steps WHERE NOT observed AND kwh IS NOT NULL
         ), gaps AS (
-            SELECT s.t0, s.t1, s.kwh / s.us AS kwh_per_us, card, MAX(gpu) AS gpu, MAX(node) AS node, MAX(gpu_model) AS gpu_model
-            FROM steps AS s JOIN held USING (card, first_ts) JOIN names USING (name, card)
-            WHERE NOT observed AND s.kwh IS NOT NULL GROUP BY card, s.t0, s.t1, s.kwh, s.us
+            SELECT s.t0, s.t1, kwh_per_us, card, MAX(gpu) AS gpu, MAX(node) AS node, MAX(gpu_model) AS gpu_model
+            FROM unseen AS s JOIN held USING (card, first_ts) JOIN names USING (name, card) GROUP BY card, s.t0, s.t1, kwh_per_us
         ), sums AS (
             SELECT hour, name, SUM(us) AS covered_us, SUM(CASE WHEN utilisation IS NOT NULL THEN us END) AS known_us,
                    SUM(utilisation * us) AS used_us, SUM(kwh) AS kwh
@@ -122,22 +125,28 @@ def gpu_hourly_sql(week: datetime) -> str:
     Returns:
         The columns of `telemetry.gpu_hourly` without day, source and site.
     """
+    texts = ", ".join((*HOLDING, "allocated", *_REST))
+    merged = ", ".join((*(f"any_value({c})" for c in (*HOLDING, "allocated")), *(f"MAX({c})" for c in _REST)))
     return f"""
         WITH week AS (SELECT * FROM sums WHERE date_trunc('week', hour) = TIMESTAMP {literal(f"{week:%Y-%m-%d}")}
         ), hours AS (
             SELECT s.* EXCLUDE (holding, gpu, node, gpu_model), n.* EXCLUDE (name) FROM week AS s JOIN names AS n USING (name)
             UNION ALL BY NAME SELECT * FROM week WHERE name IS NULL
+        ), several AS (
+            SELECT hour, holding FROM hours GROUP BY hour, holding HAVING COUNT(*) > 1 OR COUNT(node) = 0
         ), places AS (
             SELECT hour, gpu, MAX(node) AS place FROM hours
             WHERE (hour, gpu) IN (SELECT (hour, gpu) FROM hours WHERE node IS NULL) GROUP BY hour, gpu
+        ), named AS (
+            SELECT hour, node, {texts}, covered_us, used_us, known_us, kwh, gap_kwh FROM hours ANTI JOIN several USING (hour, holding)
+            UNION ALL
+            SELECT hour, COALESCE(node, place), {merged}, SUM(covered_us), SUM(used_us), SUM(known_us), SUM(kwh), SUM(gap_kwh)
+            FROM hours SEMI JOIN several USING (hour, holding) LEFT JOIN places USING (hour, gpu)
+            GROUP BY hour, holding, COALESCE(node, place)
         )
-        SELECT hour, COALESCE(node, place) AS node, {", ".join(f"any_value({c}) AS {c}" for c in (*HOLDING, "allocated"))},
-               MAX(gpu_model) AS gpu_model, MAX(mig_profile) AS mig_profile, MAX(project) AS project,
-               MAX(environment) AS environment, MAX(workload_type) AS workload_type,
-               SUM(covered_us) / {HOUR_US} AS observed_hours,
-               SUM(used_us) / SUM(known_us) * SUM(covered_us) / {HOUR_US} AS used_hours,
-               SUM(kwh) AS energy_kwh, SUM(gap_kwh) AS energy_estimated_kwh
-        FROM hours LEFT JOIN places USING (hour, gpu) GROUP BY hour, holding, COALESCE(node, place)"""
+        SELECT * EXCLUDE (covered_us, used_us, known_us, kwh, gap_kwh), covered_us / {HOUR_US} AS observed_hours,
+               used_us / known_us * covered_us / {HOUR_US} AS used_hours, kwh AS energy_kwh, gap_kwh AS energy_estimated_kwh
+        FROM named"""
 
 
 IMPLAUSIBLE = """
