@@ -29,6 +29,18 @@ NO_CURRENCY = "XXX"
 Labels = Mapping[str, tuple[str | None, str | None]]
 """Project id -> team and workload."""
 
+GROUPS = (
+    "organization_id",
+    "project_id",
+    "line_item",
+    "model",
+    "user_id",
+    "api_key_id",
+    "batch",
+    "service_tier",
+)
+"""What the API can group results by: together they name a result within its bucket."""
+
 COUNTS = ("num_model_requests", "input_tokens", "output_tokens", "input_cached_tokens")
 OPTIONAL = ("output_tokens", "input_cached_tokens")
 """Embeddings have neither."""
@@ -97,12 +109,14 @@ def once(buckets: Sequence[Bucket], findings: Findings) -> list[Bucket]:
         The buckets by kind, in order of time.
 
     Raises:
-        SourceError: Two overlap and are not the same, as hourly and daily buckets of one day do.
+        SourceError: Two overlap and are not the same, as hourly and daily buckets of one day do; or a later copy lacks
+            what an earlier one has, as answers for one project each do.
     """
     kept: dict[tuple[str, int, int], Bucket] = {}
     for bucket in sorted(buckets, key=lambda b: (b.file, b.place)):
         key = (bucket.kind, bucket.start, bucket.end)
         if key in kept:
+            _require_whole(kept[key], bucket)
             findings.add(kept[key], "flagged", ("duplicate_bucket", "start_time"), bucket.start)
         kept[key] = bucket
     ordered = [kept[key] for key in sorted(kept)]
@@ -119,6 +133,23 @@ def once(buckets: Sequence[Bucket], findings: Findings) -> list[Bucket]:
             if isinstance(result, dict) and result.get("object") not in (COSTS, *USAGE):
                 findings.add(bucket, "flagged", ("kind_not_read", "object"), result.get("object"))
     return ordered
+
+
+def _require_whole(before: Bucket, after: Bucket) -> None:
+    lost = sorted({_group(r) for r in _results(before)} - {_group(r) for r in _results(after)})
+    if lost:
+        named = ", ".join(f"{name} {value}" for name, value in zip(GROUPS, lost[0], strict=True) if value)
+        msg = (
+            f"{before.file} and {after.file}: the bucket of {before.day} (from {before.start} to {before.end}) is in both, and "
+            f"the later file lacks {len(lost)} of the results of the earlier one ({named or 'without a group'}): answers for a part "
+            "of the projects, or grouped otherwise, cannot be put together. Save one answer for all projects, grouped as the "
+            "documentation says, and remove the older file; or give each project's files a source of their own"
+        )
+        raise SourceError(msg)
+
+
+def _group(result: Any) -> tuple[str, ...]:
+    return tuple(str(result.get(name) or "") for name in GROUPS) if isinstance(result, dict) else ()
 
 
 def _results(bucket: Bucket) -> Iterator[Any]:

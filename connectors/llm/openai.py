@@ -2,7 +2,8 @@
 
 Files of `/v1/organization/costs` (group by project_id and line_item) are a bill; files of
 `/v1/organization/usage/completions` and `embeddings` (group by project_id and model, bucket_width 1h) are usage; CSV
-files that the dashboard exports of either are the same. A slice is a UTC day. A bucket that several files hold counts once: as the last file, in order of key, has it.
+files that the dashboard exports of either are the same. A slice is a UTC day. A bucket that several files hold counts once: as the last file, in order of key, has it; that
+must have all that the earlier ones have.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from connectors.telemetry import fingerprint, write_days
 from connectors.telemetry_index import Indexed, days, index, settings, within
 from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY, Table
 
-VERSION = "openai-3"
+VERSION = "openai-4"
 """Changes whenever the same files would give other facts."""
 
 UTC_ZONE = ZoneInfo("UTC")

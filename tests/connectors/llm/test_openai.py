@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 from collections import defaultdict
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -124,6 +125,32 @@ def test_a_bucket_of_two_files_counts_once_as_the_last_has_it(tmp_path: Path) ->
     }  # fmt: skip
     assert counted(got[DAY]) == {("flagged", "duplicate_bucket", "start_time"): 1}
     assert got[date(2026, 9, 2)].rows_loaded == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "lost"),
+    [
+        ([cost(1, "a", "p1")], [cost(2, "a", "p2")], "1 of the results of the earlier one (organization_id org-1, project_id p1"),
+        ([cost(1, "a"), cost(2, "b")], [cost(3, "b")], "line_item a"),
+        ([cost(1, "a")], [], "line_item a"),
+        ([usage(1, 0, 1, 1), usage(1, 0, 1, 1, "gpt-5")], [usage(1, 0, 1, 1, "gpt-5")], "model gpt-4o-2024-08-06"),
+    ],
+    ids=["a project each", "fewer line items", "an empty answer", "fewer models"],
+)  # fmt: skip
+def test_a_later_file_that_lacks_what_an_earlier_one_has_is_refused(
+    first: list[Any], second: list[Any], lost: str, tmp_path: Path
+) -> None:
+    """Of answers for one project each, the last would have counted alone."""
+    for name, results in (("1.json", first), ("2.json", second)):
+        save(
+            tmp_path,
+            name,
+            page(bucket(START, START + FULL, *results), bucket(START + FULL, START + 2 * FULL, *first)),
+        )
+    with pytest.raises(SourceError, match=re.escape(lost)):
+        load("openai", tmp_path / "api", tmp_path)
+    (tmp_path / "api" / "1.json").unlink()
+    assert set(load("openai", tmp_path / "api", tmp_path)) == {DAY, date(2026, 9, 2)}
 
 
 def test_daily_usage_is_flagged_and_mixed_widths_are_refused(tmp_path: Path) -> None:
