@@ -76,14 +76,15 @@ CARDS = """
 def steps_sql(max_step_us: int, bridge_us: int) -> str:
     """SQL: the table `steps`: from the end of each span of a card to the next."""
     cards = "SELECT * EXCLUDE (kwh) FROM cards"
-    return energy_steps(f"({cards})", "card", max_step_us, bridge_us, MAX_CARD_KW, first="first_")
+    steps = energy_steps(f"({cards})", "card", max_step_us, bridge_us, MAX_CARD_KW, first="first_")
+    return f"SELECT card, first_ts, ts, t0, t1, us, observed, kwh, implausible, counted FROM ({steps})"
 
 
 def held_sql(max_step_us: int) -> str:
     """SQL: the table `held`: spans of instances under their holders, and for how long (`us`) after its end each stands."""
     return f"""
         SELECT *, date_diff('microsecond', ts, t1) AS us FROM (
-            SELECT s.*, card_slices, CASE WHEN date_diff('microsecond', s.ts, s.next_ts) <= {max_step_us} THEN s.next_ts ELSE c.next_ts END AS t1
+            SELECT name, card, s.first_ts, s.ts, s.utilisation, last_utilisation, s.kwh, sharers, slices, card_slices, CASE WHEN date_diff('microsecond', s.ts, s.next_ts) <= {max_step_us} THEN s.next_ts ELSE c.next_ts END AS t1
             FROM (SELECT *, LEAD(first_ts, sharers - nth + 1) OVER (PARTITION BY instance ORDER BY first_ts, nth) AS next_ts FROM spans) AS s
             JOIN cards AS c USING (card, first_ts))"""
 

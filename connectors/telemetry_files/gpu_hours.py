@@ -51,22 +51,23 @@ def gpu_hours(
         same: SQL of what has one sample at a time.
     """
     counter = any(has("gpu", "energy_kwh_total", types) for _, types in layouts)
-    for name, sql in (
+    for name, sql, *done in (
         ("labels", labels_sql(layouts, same)),
         ("bundles", bundles_sql(layouts, clock, interval_us, max_step_us, counter=counter)),
         ("samples", singles_sql(layouts, clock, interval_us)),
         ("told", TOLD),
         ("merged", MERGED),
-        ("readings", READINGS),
+        ("readings", READINGS, "told"),
         ("names", NAMES),
         ("spans", SPANS),
         ("cards", CARDS),
-        ("held", held_sql(max_step_us)),
-        ("steps", steps_sql(max_step_us, bridge_us)),
-        ("sums", sums_sql(max_step_us, clock)),
+        ("held", held_sql(max_step_us), "spans"),
+        ("steps", steps_sql(max_step_us, bridge_us), "cards"),
+        ("sums", sums_sql(max_step_us, clock), "held"),
     ):
         engine.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
-    engine.execute("DROP TABLE told; DROP TABLE spans; DROP TABLE held; DROP TABLE cards")
+        for table in done:
+            engine.execute(f"DROP TABLE {table}")
     weeks = engine.query(
         "SELECT DISTINCT date_trunc('week', hour)::TIMESTAMP AS week FROM sums ORDER BY week"
     )
