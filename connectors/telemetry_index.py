@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,11 +19,12 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from connectors.base import Object
-from connectors.objects import write_json
+from connectors.base import Object, SourceError
+from connectors.objects import Store, write_json
 from connectors.telemetry import QUARTER_S, TIMESTAMP, day_of
 
 INDEX_VERSION = "1"
+UTC_ZONE = ZoneInfo("UTC")
 ZONE = "[Zz]|[+-][0-9]{2}(:?[0-9]{2})?"
 
 
@@ -55,6 +56,26 @@ class Indexed:
         """Some samples lie in a quarter hour that overlaps the time from start to before end."""
         first, last = int(start.timestamp() // QUARTER_S), int(-(-end.timestamp() // QUARTER_S)) - 1
         return any(a <= last and first <= b for a, b in self.runs)
+
+
+def data_files(store: Store, suffixes: tuple[str, ...], what: str) -> list[Object]:
+    """The files of a location, but for notes (.md, .txt) and markers whose name starts with an underscore.
+
+    Args:
+        store: The location.
+        suffixes: How names of data end.
+        what: What the data is, for a person.
+
+    Raises:
+        SourceError: The location cannot be read, or a file is of another kind.
+    """
+    names = {item: item.key.rsplit("/", 1)[-1].lower() for item in store.list()}
+    found = [item for item, n in names.items() if not n.startswith("_") and not n.endswith((".md", ".txt"))]
+    for item in found:
+        if not names[item].endswith(suffixes):
+            msg = f"{store.uri(item.key)} is no {what}; allowed are {', '.join(suffixes)}. Convert it or move it out of the location"
+            raise SourceError(msg)
+    return found
 
 
 def index(
@@ -153,6 +174,14 @@ def quarters_of_utc(stamps: pl.Series) -> set[int]:
 def within(files: Iterable[Indexed], start: datetime, end: datetime) -> list[Indexed]:
     """The files that touch a time, in order of key."""
     return [f for f in files if f.touches(start, end)]
+
+
+def utc_days(files: Sequence[Indexed], last: date) -> Iterator[tuple[date, tuple[Object, ...]]]:
+    """The UTC days with samples up to the last, in order, each with the files that touch it."""
+    for day in days(files, UTC_ZONE):
+        if day <= last:
+            start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            yield day, tuple(f.object for f in within(files, start, start + timedelta(days=1)))
 
 
 def settings(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from dashboards import charts, format, usage
 from dashboards.chart_style import kept_charts
+from dashboards.conversion import conversion
 from dashboards.economics import KINDS as KINDS_OF_WASTE
 from dashboards.economics import economics
 from dashboards.figures import KINDS, Period, period
@@ -131,6 +132,7 @@ def _page(template: str, store: Store, at: Period, **content: Any) -> str:
             period=at,
             sections=sections,
             stale=frames.stale,
+            conversion=conversion(frames.daily, store.publication()["currency"]),
             placement=_placement(store),
             economics=economics(store, at),
             waste_kinds=KINDS_OF_WASTE,

@@ -33,13 +33,14 @@ def monthly(daily: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         `marts.chargeback_monthly`, sorted by its key; published_cost and adjustment are NULL;
-        converted_cost is NULL where that of any of its days is.
+        converted_cost is NULL where that of any of its days is, and unconverted_cost the effective_cost of those days.
     """
     key = list(CHARGEBACK_MONTHLY.key)
     days = daily.with_columns(month="billing_month")
     converted = pl.col("converted_cost")
     known = days.group_by(key).agg(
-        pl.when(converted.is_not_null().all()).then(converted.sum()).cast(MONEY).alias("converted_cost")
+        pl.when(converted.is_not_null().all()).then(converted.sum()).cast(MONEY).alias("converted_cost"),
+        pl.col("effective_cost").filter(converted.is_null()).sum().cast(MONEY).alias("unconverted_cost"),
     )
     months = _sum(days, key).join(known, on=key, how="left", nulls_equal=True)
     return CHARGEBACK_MONTHLY.conform(months).sort(key)

@@ -31,21 +31,6 @@ BUSY = 0.2
 """Of the reports of the fullest quarter of an hour."""
 
 
-def is_data(key: str, uri: str) -> bool:
-    """The file is to be read: not a note (.md, .txt) or a marker whose name starts with an underscore.
-
-    Raises:
-        SourceError: It is neither that nor JSON lines nor a log.
-    """
-    name = key.rsplit("/", 1)[-1].lower()
-    if name.startswith("_") or name.endswith((".md", ".txt")):
-        return False
-    if not name.endswith(SUFFIXES):
-        msg = f"{uri} is no file of reports or log; allowed are {', '.join(SUFFIXES)}. Convert it or move it out of the location"
-        raise SourceError(msg)
-    return True
-
-
 def read_lines(path: Path, uri: str) -> pl.DataFrame:
     r"""The lines that are not blank.
 

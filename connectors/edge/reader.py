@@ -20,12 +20,12 @@ import polars as pl
 from pydantic import Field
 
 from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
-from connectors.edge.files import Logs, is_data, scan
+from connectors.edge.files import SUFFIXES, Logs, scan
 from connectors.edge.passes import Steps, read_days
 from connectors.objects import LocationOptions, open_store
 from connectors.run_power import overlapping, windows
 from connectors.telemetry import MAX_STEP, QUARTER_S, day_bounds, fingerprint, issues, site_of, write_days
-from connectors.telemetry_index import Indexed, days, index, settings, within
+from connectors.telemetry_index import Indexed, data_files, days, index, settings, within
 from models.config import TimeZone
 
 VERSION = "edge_files-4"
@@ -88,7 +88,7 @@ class EdgeFilesReader:
         return f"{len(files)} files of reports and logs, {found[0]} to {found[-1]} ({self.zone.key})"
 
     def _files(self) -> list[Indexed]:
-        objects = [o for o in self.store.list() if is_data(o.key, self.store.uri(o.key))]
+        objects = data_files(self.store, SUFFIXES, "file of reports or log")
         name = f"{VERSION}/{self.context.name}/{self.options.location}/{self.logs}"
         return index(objects, lambda item: scan(self.store, item, self.logs), self.context.cache, name)
 

@@ -9,23 +9,22 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, cast
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
 from connectors.llm import spend
 from connectors.llm.charges import to_focus, write_charges
-from connectors.llm.logs import explain, is_data, rows_sql, scan
+from connectors.llm.logs import SUFFIXES, explain, rows_sql, scan
 from connectors.llm.requests import BOUNDS, findings_sql, groups_sql, hours_sql, requests_sql, totals_sql
 from connectors.objects import LocationOptions, open_store
 from connectors.sql import literal
 from connectors.telemetry import day_of, fingerprint, issues, write_days
-from connectors.telemetry_index import Indexed, days, index, settings, within
+from connectors.telemetry_index import UTC_ZONE, Indexed, data_files, days, index, settings, utc_days
 from models.config import Price
 from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY
 
@@ -34,8 +33,6 @@ VERSION = "litellm-4"
 
 BATCH_DAYS = 31
 """Days read by one pass; bounds the memory it takes."""
-
-UTC_ZONE = ZoneInfo("UTC")
 
 
 class Options(LocationOptions):
@@ -85,7 +82,7 @@ class LiteLLMReader:
         return f"{len(files)} files of spend logs, {found[0]} to {found[-1]} (UTC), {role}"
 
     def _files(self) -> list[Indexed]:
-        objects = [o for o in self.store.list() if is_data(o.key, self.store.uri(o.key))]
+        objects = data_files(self.store, SUFFIXES, "spend log")
         bill = bool(self.options.bill)
         name = f"{VERSION}/{self.context.name}/{self.options.location}/{bill}"
         return index(objects, lambda i: scan(self.store, i, spend=bill), self.context.cache, name)
@@ -107,15 +104,12 @@ class LiteLLMReader:
         files = self._files()
         options = settings(self.options.model_dump())
         found = []
-        for day in days(files, UTC_ZONE):
-            if day <= window.day:
-                start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-                objects = tuple(f.object for f in within(files, start, start + timedelta(days=1)))
-                prices = [
-                    p.model_dump(mode="json", exclude={"valid_from", "valid_to"}) for p in self._prices(day)
-                ]
-                print_ = fingerprint(VERSION, options | {"prices": prices}, objects)
-                found.append(Slice(day, "day", print_, objects))
+        for day, objects in utc_days(files, window.day):
+            prices = [
+                p.model_dump(mode="json", exclude={"valid_from", "valid_to"}) for p in self._prices(day)
+            ]
+            print_ = fingerprint(VERSION, options | {"prices": prices}, objects)
+            found.append(Slice(day, "day", print_, objects))
         return found
 
     def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:

@@ -37,6 +37,7 @@ REQUIRED = ("request_id", "startTime", "prompt_tokens", "completion_tokens", "mo
 
 JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 TABULAR = (".csv", ".csv.gz", ".parquet")
+SUFFIXES = TABULAR + JSON_LINES
 
 MAX_LINE = 256 * 1024 * 1024
 """Longest row, bytes: prompts with pictures in them are long. A packed file may hide a longer one, and no end of it."""
@@ -53,21 +54,6 @@ FIRST_QUARTER, LAST_QUARTER = (
 
 NAIVE = r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?"
 """A timestamp without a zone: LiteLLM's database holds UTC."""
-
-
-def is_data(key: str, uri: str) -> bool:
-    """The file is a log: not a note (.md, .txt) or a marker whose name starts with an underscore.
-
-    Raises:
-        SourceError: It is of a kind that cannot be read.
-    """
-    name = key.rsplit("/", 1)[-1].lower()
-    if name.startswith("_") or name.endswith((".md", ".txt")):
-        return False
-    if not name.endswith(JSON_LINES + TABULAR):
-        msg = f"{uri} is no spend log; allowed are {', '.join(TABULAR + JSON_LINES)}. Convert it or move it out of the location"
-        raise SourceError(msg)
-    return True
 
 
 def is_json(key: str) -> bool:

@@ -9,11 +9,10 @@ must have all that the earlier ones have.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import ClassVar, cast
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -25,13 +24,12 @@ from connectors.llm.openai_api import OpenAIStore
 from connectors.llm.pages import COSTS, USAGE, Bucket, read_buckets
 from connectors.objects import LocationOptions, Store, open_store
 from connectors.telemetry import fingerprint, write_days
-from connectors.telemetry_index import Indexed, days, index, settings, within
+from connectors.telemetry_index import UTC_ZONE, Indexed, data_files, days, index, settings, utc_days
 from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY, Table
 
 VERSION = "openai-4"
 """Changes whenever the same files would give other facts."""
 
-UTC_ZONE = ZoneInfo("UTC")
 SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")
 
 
@@ -120,18 +118,9 @@ class OpenAIReader:
         return f"{len(files)} files of pages, {found[0]} to {found[-1]} (UTC)"
 
     def _files(self) -> list[Indexed]:
-        objects = [o for o in self.store.list() if self._is_data(o.key)]
+        objects = data_files(self.store, SUFFIXES, "saved page")
         name = f"{VERSION}/{self.context.name}/{self.options.location or self.options.url}"
         return index(objects, self._scan, self.context.cache, name)
-
-    def _is_data(self, key: str) -> bool:
-        name = key.rsplit("/", 1)[-1].lower()
-        if name.startswith("_") or name.endswith((".md", ".txt")):
-            return False
-        if not name.endswith(SUFFIXES):
-            msg = f"{self.store.uri(key)} is no saved page; allowed are {', '.join(SUFFIXES)}. Move it out of the location"
-            raise SourceError(msg)
-        return True
 
     def _buckets(self, item: Object) -> list[Bucket]:
         return read_buckets(self.store.fetch([item])[0], item.key, self.store.uri(item.key))
@@ -147,13 +136,10 @@ class OpenAIReader:
         """
         files = self._files()
         options = settings(self.options.model_dump(exclude={"url", "admin_key", "since"}))
-        found = []
-        for day in days(files, UTC_ZONE):
-            if day <= window.day:
-                start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-                objects = tuple(f.object for f in within(files, start, start + timedelta(days=1)))
-                found.append(Slice(day, "day", fingerprint(VERSION, options, objects), objects))
-        return found
+        return [
+            Slice(day, "day", fingerprint(VERSION, options, objects), objects)
+            for day, objects in utc_days(files, window.day)
+        ]
 
     def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
         """Reads the pages; they are small, since the API adds requests up.

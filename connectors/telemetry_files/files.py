@@ -35,22 +35,13 @@ class Logs:
     interval_s: float
 
 
-def is_data(key: str) -> bool:
-    """The file is to be read: not a note (.md, .txt) or a marker whose name starts with an underscore."""
-    name = key.rsplit("/", 1)[-1].lower()
-    return not name.startswith("_") and not name.endswith((".md", ".txt"))
-
-
 def dataset_of(key: str, uri: str) -> str:
     """Which kind of samples a file holds: gpu, inference or power, by its first folder or the start of its name.
 
     Raises:
-        SourceError: Its name does not say, or it is no Parquet or CSV file.
+        SourceError: Its name does not say.
     """
     first, name = key.split("/", 1)[0].lower(), key.rsplit("/", 1)[-1].lower()
-    if not name.endswith(SUFFIXES):
-        msg = f"{uri} is not a sample file; allowed are {', '.join(SUFFIXES)}. Convert it or move it out of the location"
-        raise SourceError(msg)
     if "/" in key and first in DATASETS:
         return first
     start = re.match(r"(gpu|inference|power)\b|(gpu|inference|power)_", name)

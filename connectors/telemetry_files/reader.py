@@ -19,9 +19,9 @@ from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceO
 from connectors.objects import LocationOptions, open_store
 from connectors.run_power import overlapping, windows
 from connectors.telemetry import MAX_STEP, day_bounds, fingerprint, issues, site_of, write_days
-from connectors.telemetry_files.files import Logs, is_data, parse_layout, scan
+from connectors.telemetry_files.files import SUFFIXES, Logs, parse_layout, scan
 from connectors.telemetry_files.hours import Steps, read_hours
-from connectors.telemetry_index import Indexed, days, index, settings, within
+from connectors.telemetry_index import Indexed, data_files, days, index, settings, within
 from models.config import TimeZone
 
 VERSION = "telemetry_files-13"
@@ -77,7 +77,7 @@ class TelemetryFilesReader:
         return f"{len(files)} files of samples, {found[0]} to {found[-1]} ({self.zone.key})"
 
     def _files(self) -> list[Indexed]:
-        objects = [o for o in self.store.list() if is_data(o.key)]
+        objects = data_files(self.store, SUFFIXES, "sample file")
         name = f"{VERSION}/{self.context.name}/{self.options.location}/{self.log_zone}/{self.options.sample_interval_s}"
         logs = Logs(self.log_zone, self.options.sample_interval_s)
         return index(objects, lambda item: scan(self.store, item, logs), self.context.cache, name)

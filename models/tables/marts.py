@@ -56,6 +56,12 @@ CHARGEBACK_MONTHLY = Table(
         n("month", "date", "Billing month, its first day"),
         *_CHARGEBACK,
         c(
+            "unconverted_cost",
+            "decimal",
+            "effective_cost of the days that have no rate; where there are any, converted_cost is NULL",
+            "currency",
+        ),
+        c(
             "published_cost",
             "decimal",
             "effective_cost when the month was closed; NULL while it is open",

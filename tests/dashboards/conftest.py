@@ -10,6 +10,7 @@ import pytest
 
 from dashboards.store import Store
 from models import tables
+from models.chargeback import monthly
 from pipelines.engines.duckdb import DuckDBEngine
 
 AUGUST, SEPTEMBER = date(2026, 8, 1), date(2026, 9, 1)
@@ -129,7 +130,7 @@ def at(day: date, hour: int = 6) -> datetime:
 
 def _publication(run: str, as_of: date) -> dict[str, object]:
     return {
-        "run_id": run, "published_at": at(as_of + timedelta(1)), "as_of": as_of, "version": "0.1.0",
+        "run_id": run, "published_at": at(as_of + timedelta(1)), "as_of": as_of, "version": "0.1.0", "currency": "USD",
         "config_hash": "c", "input_hash": "i", "money_in": "{}", "money_out": "{}",
     }  # fmt: skip
 
@@ -189,13 +190,9 @@ def build(
 ) -> Path:
     """Writes a warehouse with these rows and returns its path."""
     daily = pl.DataFrame(charges, schema=dict(tables.CHARGEBACK_DAILY.schema))
-    keys = [c for c in tables.CHARGEBACK_MONTHLY.key if c != "month"]
-    monthly = daily.group_by(pl.col("billing_month").alias("month"), *keys).agg(
-        pl.col("billed_cost").sum(), pl.col("effective_cost").sum()
-    )
     rows: dict[tables.Table, pl.DataFrame] = {
         tables.CHARGEBACK_DAILY: daily,
-        tables.CHARGEBACK_MONTHLY: monthly,
+        tables.CHARGEBACK_MONTHLY: monthly(daily),
         tables.GPU_DAILY: pl.DataFrame(gpus, schema=dict(tables.GPU_DAILY.schema)),
         tables.UNIT_COST_DAILY: pl.DataFrame(units, schema=dict(tables.UNIT_COST_DAILY.schema)),
         tables.PLACEMENT: pl.DataFrame(placement, schema=dict(tables.PLACEMENT.schema)),

@@ -66,6 +66,18 @@ def test_monthly_goes_by_billing_month() -> None:
     assert got.schema == tables.CHARGEBACK_MONTHLY.schema
 
 
+def test_a_month_says_what_of_it_has_no_rate() -> None:
+    """Of 1 + 2 + 4, the 2 of the second day have no rate."""
+    days = ledger([row("1", "1"), row("2", "2", day=D2), row("4", "4", day=D2, team_tag="other")])
+    rates = (
+        pl.when((pl.col("day") == D2) & (pl.col("team") != "other")).then(None).otherwise("effective_cost")
+    )
+    got = chargeback.monthly(days.with_columns(converted_cost=rates)).sort("team")
+    assert got.select("effective_cost", "converted_cost", "unconverted_cost").rows() == [
+        (Decimal(4), Decimal(4), Decimal(0)), (Decimal(3), None, Decimal(2)),
+    ]  # fmt: skip
+
+
 def totals(*rows: tuple[str, date, str, str]) -> pl.DataFrame:
     return pl.DataFrame(
         [(s, m, c, Decimal(t)) for s, m, c, t in rows],

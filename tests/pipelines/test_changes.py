@@ -158,11 +158,11 @@ def test_restatement_says_what_changed_by_service_and_account(runs: Runs) -> Non
 def test_other_currencies_are_converted_beside_the_original(runs: Runs) -> None:
     """10 EUR on 1 October at 1.10 are 11 USD; 1,000 JPY have no rate; dollars are themselves."""
     found = runs.query(
-        """SELECT currency, effective_cost::TEXT, converted_cost::TEXT FROM marts.chargeback_monthly
+        """SELECT currency, effective_cost::TEXT, converted_cost::TEXT, unconverted_cost::TEXT FROM marts.chargeback_monthly
            WHERE strftime(month, '%Y-%m') = '2026-10' AND source = 'foreign' ORDER BY currency"""
     )
     assert found == [
-        ("EUR", "10.000000000000", "11.000000000000"),
-        ("JPY", "1000.000000000000", None),
-        ("USD", "2.000000000000", "2.000000000000"),
+        ("EUR", "10.000000000000", "11.000000000000", "0.000000000000"),
+        ("JPY", "1000.000000000000", None, "1000.000000000000"),
+        ("USD", "2.000000000000", "2.000000000000", "0.000000000000"),
     ]

@@ -133,7 +133,7 @@ def test_days_after_the_day_of_the_run_are_not_offered(tmp_path: Path) -> None:
         ("gpu.csv", b"time,node,gpu\n2026-09-01T00:00:00Z,n,g\n", "column 'ts' is missing"),
         ("gpu.csv", b"ts,node,gpu\n2026-09-01 00:00:00,n,g\n", "none of 1 timestamps can be read"),
         ("cards.csv", b"ts,node,gpu\n", "does not say what it holds"),
-        ("gpu/a.xlsx", b"x", "is not a sample file"),
+        ("gpu/a.xlsx", b"x", "is no sample file"),
     ],
 )
 def test_bad_files_say_what_to_do(tmp_path: Path, name: str, data: bytes, words: str) -> None:
