@@ -9,7 +9,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -63,8 +63,8 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
         logs: How to read it if it is a log of `nvidia-smi` or `dcgmi`.
 
     Returns:
-        The quarter hours with samples, and the layout: JSON of dataset, format, columns and type of `ts`. Files of
-        one layout can be read by one SQL.
+        The quarter hours with samples, and the layout: JSON of dataset, format, columns and their types. Files of
+        one layout can be read by one SQL; those of other types would be cast to those of the first.
 
     Raises:
         SourceError: It is empty, damaged, lacks a column, or none of its timestamps can be read.
@@ -87,10 +87,11 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
             raise SourceError(msg)
         return found, json.dumps([dataset, "log"])
     try:
-        names, stamps = _stamps(path, parquet=parquet)
+        types, stamps = _stamps(path, parquet=parquet)
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
         msg = f"{uri} is damaged or is not {'Parquet' if parquet else 'CSV in UTF-8'}: {error}. Deliver it again"
         raise SourceError(msg) from error
+    names = list(types)
     if not parquet and any("\r" in name for name in names):
         msg = f"{uri}: its lines end with CR alone; LF or CR LF is needed. Export it again"
         raise SourceError(msg)
@@ -103,8 +104,8 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
             "write UTC or ISO 8601 with a zone, such as 2026-09-01T12:00:00Z, or seconds or milliseconds since 1970"
         )
         raise SourceError(msg)
-    layout = [dataset, "parquet" if parquet else "csv", sorted(n.lower() for n in names), str(stamps.dtype)]
-    return found, json.dumps(layout)
+    columns = sorted((name.lower(), type_) for name, type_ in types.items())
+    return found, json.dumps([dataset, "parquet" if parquet else "csv", columns])
 
 
 def _quarters(stamps: pl.Series, uri: str) -> set[int]:
@@ -119,20 +120,21 @@ def _quarters(stamps: pl.Series, uri: str) -> set[int]:
     return found | quarters_of(stamps) if stamps.dtype == pl.String else found
 
 
-def _stamps(path: Path, *, parquet: bool) -> tuple[list[str], pl.Series | None]:
+def _stamps(path: Path, *, parquet: bool) -> tuple[Mapping[str, str], pl.Series | None]:
+    """Columns with their types, and the times."""
     frame = (
         pl.scan_parquet(path, glob=False)
         if parquet
         else pl.scan_csv(path, infer_schema=False, glob=False, truncate_ragged_lines=True)
     )
     schema = frame.collect_schema()
-    names = schema.names()
-    column = time_column(names)
+    types = {name: str(type_) for name, type_ in schema.items()}
+    column = time_column(list(types))
     if column is None:
-        return names, None
+        return types, None
     if not (isinstance(schema[column], pl.Datetime | pl.String) or schema[column].is_numeric()):
-        return names, frame.select(pl.col(column).cast(pl.String)).collect()[column]
-    return names, frame.select(column).collect()[column]
+        return types, frame.select(pl.col(column).cast(pl.String)).collect()[column]
+    return types, frame.select(column).collect()[column]
 
 
 def parse_layout(layout: str) -> tuple[str, str]:

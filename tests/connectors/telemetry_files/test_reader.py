@@ -46,6 +46,21 @@ def test_names_of_dcgm_in_csv(tmp_path: Path) -> None:
     assert day.select("node", "gpu", "gpu_model").unique().rows() == [("n9", "GPU-9", "H100")]
 
 
+@pytest.mark.parametrize("first", ["whole", "parts"])
+def test_parquet_files_of_one_column_may_have_numbers_of_several_types(first: str, tmp_path: Path) -> None:
+    """An hour used wholly, written as integers, and one used to 3 parts in 10, as decimals; neither is cast to the other."""
+    for name, used, power in (("whole", 1, 200), ("parts", 0.3, 100.4)):
+        rows = [
+            card(ts, None, gpu=name, node=name, utilisation=used, power_w=power)
+            for ts in minutes("2026-09-01 10:00", 61)
+        ]
+        write(tmp_path, f"gpu/{0 if name == first else 1}-{name}.parquet", rows)
+    day = table(load(tmp_path), GPU).sort("gpu")
+    assert day["gpu"].to_list() == ["parts", "whole"]
+    assert day["used_hours"].to_list() == pytest.approx([0.3, 1.0], rel=0.02)
+    assert day["energy_kwh"].to_list() == pytest.approx([0.1004, 0.2], rel=0.02)
+
+
 def test_bad_rows_and_values_are_counted(tmp_path: Path) -> None:
     rows = [
         {**card(ts, n * 6_000_000, power_w=100), "ts": ts.isoformat()}
