@@ -94,7 +94,9 @@ def energy_steps(
     """SQL: the energy between each sample of a card or meter and its next.
 
     The counter decides where both samples have it: E = v1 - v0, or v1 after a reset (v1 < v0, the Prometheus rule),
-    unless that means more than `max_kw`. Else, for steps that are no gap, the trapezoid of the gauge:
+    unless that means more than `max_kw`. A reading that is less than the one before, and more than can have been counted
+    since, is of another clock (a replica's) or another counter: it is left out, and steps go from the one before to the
+    one after. Else, for steps that are no gap, the trapezoid of the gauge:
     E = (P0 + P1) / 2 x dt. A gauge is never stretched over a gap.
 
     Args:
@@ -110,22 +112,31 @@ def energy_steps(
         All columns of the relation, t0, t1, us, `observed` (no gap), `kwh` (NULL unknown), and `implausible`
         (the counter was not believed).
     """
+    since = f"date_diff('microsecond', LAG(ts) OVER before, {first}ts)"
+    before = "LAG(energy_kwh_total) OVER before"
     return f"""
-        SELECT *, ts AS t0, us <= {max_step_us} AS observed, counted IS NOT NULL AND NOT believable AS implausible,
-               CASE WHEN believable THEN counted
+        SELECT *, ts AS t0, NOT stale AND us <= {max_step_us} AS observed,
+               stale OR (counted IS NOT NULL AND NOT believable) AS implausible,
+               CASE WHEN stale THEN NULL WHEN believable THEN counted
                     WHEN us <= {max_step_us} THEN (power_w + next_power_w) / 2 * us / 3.6e12 END AS kwh
         FROM (
             SELECT *, COALESCE(counted <= {max_kw} * us / {HOUR_US}, FALSE) AS believable FROM (
-                SELECT *, date_diff('microsecond', ts, t1) AS us,
-                       CASE WHEN next_total >= energy_kwh_total THEN next_total - energy_kwh_total
+                SELECT * REPLACE (CASE WHEN stale THEN us ELSE date_diff('microsecond', ts, t1) END AS us),
+                       CASE WHEN stale THEN fell
+                            WHEN next_total >= energy_kwh_total THEN next_total - energy_kwh_total
                             WHEN energy_kwh_total IS NOT NULL THEN next_total END AS counted
                 FROM (
                     SELECT *, LEAD({first}ts) OVER w AS t1, LEAD({first}energy_kwh_total) OVER w AS next_total,
                            LEAD({first}power_w) OVER w AS next_power_w
-                    FROM {relation} WHERE energy_kwh_total IS NOT NULL OR power_w IS NOT NULL
-                    WINDOW w AS (PARTITION BY {key} ORDER BY ts)
+                    FROM (
+                        SELECT *, {since} AS us, {first}energy_kwh_total - {before} AS fell,
+                               COALESCE(fell < 0 AND {first}energy_kwh_total > {max_kw} * us / {HOUR_US}, FALSE) AS stale
+                        FROM {relation} WHERE energy_kwh_total IS NOT NULL OR power_w IS NOT NULL
+                        WINDOW before AS (PARTITION BY {key} ORDER BY ts)
+                    )
+                    WINDOW w AS (PARTITION BY {key}, stale ORDER BY ts)
                 )
-            ) WHERE us <= {bridge_us}
+            ) WHERE stale OR us <= {bridge_us}
         )"""
 
 

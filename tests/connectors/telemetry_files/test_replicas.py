@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from tests.connectors.telemetry_files.samples import GPU, INFERENCE, POWER, card, load, minutes, table, write
 
@@ -53,3 +54,40 @@ def test_a_counter_that_two_clocks_show_rises_once(tmp_path: Path) -> None:
     found = pl.concat([item.issues for item in loaded])
     assert set(found["rule"]) == {"other_replica"}
     assert sum(item.rows_read for item in loaded) == 3 * (121 + 91)
+
+
+@pytest.mark.parametrize(("late_s", "flagged"), [(45, False), (75, True), (130, True)])
+def test_clocks_that_nothing_tells_apart_count_a_card_once(
+    late_s: int, flagged: bool, tmp_path: Path
+) -> None:
+    """200 W for two hours are 0.2 kWh an hour; the second clock shows each reading `late_s` later."""
+    rows = [
+        card(ts + timedelta(seconds=late), 5e10 + 12e6 * n)
+        for n, ts in enumerate(HOURS)
+        for late in (0, late_s)
+    ]
+    write(tmp_path, "gpu.csv", sorted(rows, key=lambda row: row["ts"]))
+    loaded = load(tmp_path)
+    hours = table(loaded, GPU).group_by("hour").agg(pl.col("energy_kwh").sum()).sort("hour")
+    assert hours["energy_kwh"].to_list()[:2] == pytest.approx([0.2, 0.2], abs=0.2 / 60)
+    assert set(loaded[0].issues["rule"]) == ({"counter_implausible"} if flagged else set())
+
+
+def test_two_counters_under_one_name_are_not_each_others_resets(tmp_path: Path) -> None:
+    """Two cards with one UUID in the file: 13,889 and 8,333 kWh take turns; the one that came first counts, 100 W."""
+    rows = [card(ts, (5e10 if n % 2 == 0 else 3e10) + 6e6 * n) for n, ts in enumerate(HOURS)]
+    write(tmp_path, "gpu.csv", rows)
+    hours = table(load(tmp_path), GPU).sort("hour")
+    assert hours["energy_kwh"].to_list()[:2] == pytest.approx([0.1, 0.1], rel=1e-9)
+
+
+def test_clocks_that_nothing_tells_apart_count_a_meter_once(tmp_path: Path) -> None:
+    """A meter that counts 6 kWh an hour, a tenth a minute."""
+    rows = [
+        {"ts": ts + timedelta(seconds=late_s), "meter": "pdu", "energy_kwh_total": 9000 + n / 10}
+        for n, ts in enumerate(HOURS)
+        for late_s in (0, 75)
+    ]
+    write(tmp_path, "power.csv", sorted(rows, key=lambda row: row["ts"]))
+    hours = table(load(tmp_path), POWER).sort("hour")
+    assert hours["energy_kwh"].to_list()[:2] == pytest.approx([6, 6], rel=1e-9)
