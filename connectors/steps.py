@@ -95,8 +95,8 @@ def energy_steps(
 
     The counter decides where both samples have it: E = v1 - v0, or v1 after a reset (v1 < v0, the Prometheus rule),
     unless that means more than `max_kw`. A reading that is less than the one before, and more than can have been counted
-    since, is of another clock (a replica's) or another counter: it is left out, and steps go from the one before to the
-    one after. Else, for steps that are no gap, the trapezoid of the gauge:
+    since, while the next is not less, is of another clock (a replica's) or another counter: it is left out, and steps go
+    from the one before to the one after. Else, for steps that are no gap, the trapezoid of the gauge:
     E = (P0 + P1) / 2 x dt. A gauge is never stretched over a gap.
 
     Args:
@@ -113,7 +113,7 @@ def energy_steps(
         (the counter was not believed).
     """
     since = f"date_diff('microsecond', LAG(ts) OVER before, {first}ts)"
-    before = "LAG(energy_kwh_total) OVER before"
+    earlier, later = "LAG(energy_kwh_total) OVER before", f"LEAD({first}energy_kwh_total) OVER before"
     return f"""
         SELECT *, ts AS t0, NOT stale AND us <= {max_step_us} AS observed,
                stale OR (counted IS NOT NULL AND NOT believable) AS implausible,
@@ -129,8 +129,9 @@ def energy_steps(
                     SELECT *, LEAD({first}ts) OVER w AS t1, LEAD({first}energy_kwh_total) OVER w AS next_total,
                            LEAD({first}power_w) OVER w AS next_power_w
                     FROM (
-                        SELECT *, {since} AS us, {first}energy_kwh_total - {before} AS fell,
-                               COALESCE(fell < 0 AND {first}energy_kwh_total > {max_kw} * us / {HOUR_US}, FALSE) AS stale
+                        SELECT *, {since} AS us, {first}energy_kwh_total - {earlier} AS fell,
+                               COALESCE(fell < 0 AND {later} >= {earlier} AND {first}ts = ts
+                                        AND {first}energy_kwh_total > {max_kw} * us / {HOUR_US}, FALSE) AS stale
                         FROM {relation} WHERE energy_kwh_total IS NOT NULL OR power_w IS NOT NULL
                         WINDOW before AS (PARTITION BY {key} ORDER BY ts)
                     )

@@ -28,7 +28,7 @@ from connectors.telemetry_files.columns import DATASETS
 from connectors.telemetry_files.files import Logs, log_rows, parse_layout
 from connectors.telemetry_files.gpu import IMPLAUSIBLE
 from connectors.telemetry_files.gpu_hours import LEFT, gpu_hours
-from connectors.telemetry_files.inference import inference_hourly_sql
+from connectors.telemetry_files.inference import ALTERNATING, inference_hourly_sql
 from connectors.telemetry_files.labels import Layout
 from connectors.telemetry_files.power import power_hourly_sql
 from connectors.telemetry_files.replicas import chosen_sql, kept, others_sql, with_replicas
@@ -239,6 +239,17 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
         )
         parts.append(
             count("flagged", "counter_implausible", "energy_mj", "jump", "TRUE", relation=f"({IMPLAUSIBLE})")
+        )
+    if dataset == "inference":
+        parts.append(
+            count(
+                "flagged",
+                "counter_alternates",
+                "requests_total",
+                "turn",
+                "TRUE",
+                relation=f"({ALTERNATING})",
+            )
         )
     parts += [
         count(

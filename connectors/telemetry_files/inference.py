@@ -67,3 +67,18 @@ def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: 
         LEFT JOIN histograms AS h ON {same.replace("b.", "h.")}
         WHERE COALESCE(c.coverage, 0) > 0 OR s.requests_total > 0 OR s.requests_failed_total > 0
               OR s.prompt_tokens_total > 0 OR s.generation_tokens_total > 0"""
+
+
+ALTERNATING = f"""
+    SELECT file, ts, concat_ws(' ', workload, pod) || ': ' || concat_ws(', ', earlier, value, later)
+           || '; pods or replicas under one name? Give a column pod, or prometheus_replica' AS turn
+    FROM (
+        SELECT *, LAG(value) OVER s AS earlier, LEAD(value) OVER s AS later FROM (
+            SELECT MAX(file) AS file, ts, COALESCE(workload, model) AS workload, model, namespace, pod, MAX(requests_total) AS value
+            FROM samples WHERE ts IS NOT NULL AND COALESCE(workload, model) IS NOT NULL AND requests_total IS NOT NULL GROUP BY ALL
+        ) WINDOW s AS (PARTITION BY {", ".join(SERIES)} ORDER BY ts)
+    ) WHERE value < earlier AND later >= earlier AND later - earlier < value / 10"""
+"""SQL: file, ts and turn (in words) of samples after which a counter is at once where it was before it fell.
+
+A process that restarts begins at 0: it would have counted at once ten times what the counter rose by in two steps.
+"""

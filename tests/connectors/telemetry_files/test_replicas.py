@@ -91,3 +91,21 @@ def test_clocks_that_nothing_tells_apart_count_a_meter_once(tmp_path: Path) -> N
     write(tmp_path, "power.csv", sorted(rows, key=lambda row: row["ts"]))
     hours = table(load(tmp_path), POWER).sort("hour")
     assert hours["energy_kwh"].to_list()[:2] == pytest.approx([6, 6], rel=1e-9)
+
+
+def test_two_counters_of_requests_under_one_name_are_flagged(tmp_path: Path) -> None:
+    """Two pods without a column pod take turns: each of 60 falls would be a restart. One pod that restarts is none."""
+    pods = [(1_000_000, "chat"), (900_000, "chat")]
+    rows = [
+        {"ts": ts, "workload": pods[n % 2][1], "requests_total": pods[n % 2][0] + 10 * n}
+        for n, ts in enumerate(HOURS)
+    ]
+    restarts = [
+        {"ts": ts, "workload": "once", "requests_total": 10 * (n if n < 60 else n - 59)}
+        for n, ts in enumerate(HOURS)
+    ]
+    write(tmp_path, "inference.csv", rows + restarts)
+    found = pl.concat([item.issues for item in load(tmp_path)])
+    assert found.select("action", "rule", "rows").rows() == [("flagged", "counter_alternates", 60)]
+    assert found["value"][0].startswith("chat: 1000")
+    assert "prometheus_replica" in found["value"][0]
