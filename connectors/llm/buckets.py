@@ -139,9 +139,10 @@ def _require_whole(before: Bucket, after: Bucket) -> None:
     lost = sorted({_group(r) for r in _results(before)} - {_group(r) for r in _results(after)})
     if lost:
         named = ", ".join(f"{name} {value}" for name, value in zip(GROUPS, lost[0], strict=True) if value)
+        names = " and ".join(sorted({before.file, after.file}))
         msg = (
-            f"{before.file} and {after.file}: the bucket of {before.day} (from {before.start} to {before.end}) is in both, and "
-            f"the later file lacks {len(lost)} of the results of the earlier one ({named or 'without a group'}): answers for a part "
+            f"{names}: the bucket of {before.day} (from {before.start} to {before.end}) is there twice, and "
+            f"the later copy lacks {len(lost)} of the results of the earlier one ({named or 'without a group'}): answers for a part "
             "of the projects, or grouped otherwise, cannot be put together. Save one answer for all projects, grouped as the "
             "documentation says, and remove the older file; or give each project's files a source of their own"
         )

@@ -2,8 +2,8 @@
 
 Files of `/v1/organization/costs` (group by project_id and line_item) are a bill; files of
 `/v1/organization/usage/completions` and `embeddings` (group by project_id and model, bucket_width 1h) are usage; CSV
-files that the dashboard exports of either are the same. A slice is a UTC day. A bucket that several files hold counts once: as the last file, in order of key, has it; that
-must have all that the earlier ones have.
+files that the dashboard exports of either are the same. A slice is a UTC day. A bucket that several files hold counts
+once: as the last file, in order of key, has it, which must have all that the earlier ones have.
 """
 
 from __future__ import annotations
