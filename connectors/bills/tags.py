@@ -1,4 +1,4 @@
-"""JSON of a bill: tags that it has in columns of their own, and texts that should be JSON."""
+"""JSON of a bill: tags that it has in columns of their own or as pairs, and texts that should be JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from collections.abc import Mapping
 from connectors.sql import literal
 
 PAIRS = re.compile(r'STRUCT\("?key"? \w+, "?value"? \w+.*\)\[\]', re.IGNORECASE)
+
+KEYS = ("key", "Key", "tagKey", "TagKey")
+VALUES = ("value", "Value", "tagValue", "TagValue")
+NAMES = ("name", "Name")
+"""What exports call key and value of a tag; a name is a key only beside a value."""
 
 
 def flat_json(tags: Mapping[str, str]) -> str:
@@ -43,15 +48,49 @@ def is_pairs(type_: str) -> bool:
 
 
 def pairs_as_json(pairs: str) -> str:
-    """SQL: a list of records with key and value as one flat JSON object; NULL where there is no key.
-
-    Of a key that comes twice the first value counts. A key without a value is true.
+    """SQL: a list of records with key and value as `flat_pairs` makes it of text.
 
     Args:
         pairs: SQL expression of the list.
     """
-    keys = f"list_transform({pairs}, lambda p: p.key)"
-    first = f"list_filter({pairs}, lambda p, i: p.key IS NOT NULL AND list_position({keys}, p.key) = i)"
-    pair = "CAST(to_json(p.key) AS VARCHAR) || ':' || COALESCE(CAST(to_json(p.value) AS VARCHAR), 'true')"
+    each = f"list_transform({pairs}, lambda p: [to_json(p.key), to_json(p.value)])"
+    return _flat(each, f"CAST(to_json({pairs}) AS VARCHAR)")
+
+
+def flat_pairs(text: str) -> str:
+    """SQL: an array of keys and values as one flat JSON object, NULL for an empty one; any other text as it is.
+
+    Exports write `[{"key": "team", "value": "vision"}]`, with `Key`, `name` or `tagKey`, too. Of a key that comes twice
+    the first value counts. A key without a value is true. An array with an element that is no such pair stays as it
+    is, to be counted as malformed.
+
+    Args:
+        text: SQL expression of the tags as text.
+    """
+    members = [*KEYS, *VALUES, *NAMES]
+    paths = ", ".join(literal(f"$.{name}") for name in members)
+    key, value, name = (
+        f"COALESCE({', '.join(f'm[{members.index(n) + 1}]' for n in names)})"
+        for names in (KEYS, VALUES, NAMES)
+    )
+    key = f"COALESCE({key}, CASE WHEN {value} IS NOT NULL THEN {name} END)"
+    content = f"CAST(CASE WHEN ltrim({text}) LIKE '[%' THEN TRY_CAST({text} AS JSON) END AS JSON[])"
+    found = f"list_transform(list_transform({content}, lambda p: json_extract(p, [{paths}])), lambda m: [{key}, {value}])"
+    return _flat(found, text)
+
+
+def _flat(pairs: str, otherwise: str) -> str:
+    """SQL: pairs of JSON as one flat JSON object, NULL if there is none.
+
+    Args:
+        pairs: SQL expression of a list of [key, value]; NULL where there is no list.
+        otherwise: SQL of the result there, and where an element has no key.
+    """
+    pair = "CAST(p[1] AS VARCHAR) || ':' || COALESCE(nullif(CAST(p[2] AS VARCHAR), 'null'), 'true')"
+    first = "list_filter(l, lambda p, i: list_position(list_transform(l, lambda q: q[1]), p[1]) = i)"
     joined = f"array_to_string(list_transform({first}, lambda p: {pair}), ',')"
-    return f"CASE WHEN {joined} <> '' THEN '{{' || {joined} || '}}' END"
+    keyless = "len(list_filter(l, lambda p: json_type(p[1]) IS DISTINCT FROM 'VARCHAR')) > 0"
+    flat = (
+        f"CASE WHEN l IS NULL OR {keyless} THEN {otherwise} WHEN len(l) > 0 THEN '{{' || {joined} || '}}' END"
+    )
+    return f"list_transform([{pairs}], lambda l: {flat})[1]"

@@ -13,7 +13,7 @@ from connectors.bills.dates import iso_sql
 from connectors.bills.files import BillFile, Shape
 from connectors.bills.rules import PERIODS, REJECTING, TAGS, is_null_text
 from connectors.bills.stage import NAMES, Native, require
-from connectors.bills.tags import is_pairs, pairs_as_json
+from connectors.bills.tags import flat_pairs, is_pairs, pairs_as_json
 from connectors.sql import identifier, literal
 from models import focus
 
@@ -95,8 +95,8 @@ def to_focus(shape: Shape, currency: str | None = None) -> Native:
             raise SourceError(msg)
         else:
             found[name] = iso_sql(text, shape.dates) if is_moment(column) else text
-            if name in TAGS and is_pairs(shape.types.get(column, "")):
-                found[name] = pairs_as_json(identifier(column))
+            if name in TAGS:
+                found[name] = _tags(column, text, shape.types.get(column, ""))
     if currency:
         named = found.get("BillingCurrency", "CAST(NULL AS VARCHAR)")
         nothing = f"COALESCE(trim({named}), '') = '' OR {is_null_text(named)}"
@@ -108,3 +108,12 @@ def to_focus(shape: Shape, currency: str | None = None) -> Native:
     return Native(
         focus=found, cost=found["BilledCost"], currency=found["BillingCurrency"], ignored=tuple(ignored)
     )
+
+
+def _tags(column: str, text: str, type_: str) -> str:
+    """SQL: tags as one flat JSON object, of whichever form. A field of a record that is null is no tag."""
+    if is_pairs(type_):
+        return pairs_as_json(identifier(column))
+    if type_.startswith("STRUCT(") and not type_.endswith("[]"):
+        return f"nullif(CAST(json_merge_patch('{{}}', CAST({text} AS JSON)) AS VARCHAR), '{{}}')"
+    return text if type_.startswith("MAP(") else flat_pairs(text)

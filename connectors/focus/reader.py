@@ -35,7 +35,7 @@ from connectors.focus.mapping import is_moment, is_number, period_column, to_foc
 from connectors.objects import LocationOptions
 from models import tables
 
-VERSION = "focus-5"
+VERSION = "focus-6"
 """Changes whenever the same file would give other facts."""
 
 
