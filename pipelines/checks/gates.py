@@ -54,11 +54,11 @@ def _failed(gates: tuple[Gate, ...], row: Mapping[str, Any], folder: Path, run_i
             if gate.enforced
         ],
     )
-    validation = gx.ValidationDefinition(name=SUITE, data=batch, suite=context.suites.add_or_update(suite))
-    checkpoint = context.checkpoints.add_or_update(
+    validation = gx.ValidationDefinition(name=SUITE, data=batch, suite=suite)
+    checkpoint = context.checkpoints.add_or_update(  # with the definition and the suite in it
         gx.Checkpoint(
             name=SUITE,
-            validation_definitions=[context.validation_definitions.add_or_update(validation)],
+            validation_definitions=[validation],
             actions=[gx.checkpoint.UpdateDataDocsAction(name="data_docs")],
             result_format="BASIC",
         )
