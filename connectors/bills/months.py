@@ -19,6 +19,7 @@ import polars as pl
 from connectors.base import Object, SourceError
 from connectors.bills.dates import is_written, iso
 from connectors.bills.files import JSON_FORMS, BillFile, json_lines, lazy, open_bill
+from connectors.bills.texts import UnpackError
 from connectors.objects import Store, read_json, write_json
 
 Column = Callable[[BillFile], str | Sequence[str]]
@@ -128,16 +129,20 @@ class MonthIndex:
             if name in known:
                 entries[name] = known[name]
                 continue
-            path = self._store.fetch([item])[0]
-            opened = partial(self._open, item, path)
+            opened = None
             try:
+                opened = partial(self._open, item, self._store.fetch([item])[0])
                 bill = opened()
                 entries[name] = [m.isoformat() for m in _scan(bill, column(bill), self._parse)]
             except SourceError as error:
+                if opened is None and not isinstance(error, UnpackError):
+                    raise
                 earlier = {n: v for n, v in known.items() if n.rpartition(":")[0] == name.rpartition(":")[0]}
                 entries |= earlier
                 found = {date.fromisoformat(m) for v in earlier.values() for m in v}
-                found = found or _readable(opened, column, self._parse) or _named(item.key)
+                found = (
+                    found or (_readable(opened, column, self._parse) if opened else set()) or _named(item.key)
+                )
                 damaged[item.key] = (tuple(sorted(found)), error)
         if entries != known:
             write_json(self._cache, entries)

@@ -22,7 +22,11 @@ LONGEST_OBJECT = 16 << 20
 """Characters of one object of a JSON text."""
 
 Rewrite = Callable[[Path, str], Iterator[bytes]]
-"""From a file and its name for a person to the content of its copy. Raises SourceError if it cannot be read."""
+"""From a file and its name for a person to the content of its copy. Raises UnpackError if it cannot be read."""
+
+
+class UnpackError(SourceError):
+    """A file has come, and cannot be unpacked."""
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -66,7 +70,7 @@ def _one_a_line(path: Path, uri: str) -> Iterator[bytes]:
     """An array of objects, or objects one after another, numbers as they are written.
 
     Raises:
-        SourceError: It is neither, or not complete.
+        UnpackError: It is neither, or not complete.
     """
     decoder, buffer, array = json.JSONDecoder(), "", None
     with opened(path) as file:
@@ -75,6 +79,9 @@ def _one_a_line(path: Path, uri: str) -> Iterator[bytes]:
             if array is None:
                 buffer = buffer.lstrip()
                 array = buffer.startswith("[")
+                if "\0" in buffer[:64]:
+                    msg = f"{uri} has NUL characters, as UTF-16 without a byte order mark has; export it in UTF-8"
+                    raise UnpackError(msg)
                 buffer = buffer.removeprefix("[")
             at = 0
             while (at := _object(buffer, at)) < len(buffer) and buffer[at] == "{":
@@ -92,7 +99,7 @@ def _one_a_line(path: Path, uri: str) -> Iterator[bytes]:
             f"{uri} is not JSON lines, nor a complete array of objects (at {buffer[:60]!r}); export it as "
             "newline-delimited JSON"
         )
-        raise SourceError(msg)
+        raise UnpackError(msg)
 
 
 def _object(text: str, at: int) -> int:

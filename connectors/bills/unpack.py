@@ -18,9 +18,9 @@ from itertools import chain
 from pathlib import Path
 from typing import cast
 
-from connectors.base import Object, SourceError
+from connectors.base import Object
 from connectors.bills.files import ZIP
-from connectors.bills.texts import CHUNK, UTF_16, rewrite, utf_8
+from connectors.bills.texts import CHUNK, UTF_16, UnpackError, rewrite, utf_8
 from connectors.objects import Store, hidden
 
 TABLES = (".csv", ".tsv")
@@ -75,7 +75,8 @@ class Unpacked:
         """Local paths of the objects.
 
         Raises:
-            SourceError: One cannot be fetched, or not be unpacked.
+            SourceError: One cannot be fetched.
+            UnpackError: One cannot be unpacked.
         """
         return [self._plain(o, path) for o, path in zip(objects, self._store.fetch(objects), strict=True)]
 
@@ -101,7 +102,7 @@ class Unpacked:
             part.replace(copy)
         except DAMAGED as error:
             msg = f"{uri} is damaged or cannot be unpacked ({error}); have it delivered again"
-            raise SourceError(msg) from error
+            raise UnpackError(msg) from error
         finally:
             part.unlink(missing_ok=True)
             unpacked.unlink(missing_ok=True)
@@ -114,7 +115,7 @@ def _write(path: Path, content: Iterator[bytes], most: int, uri: str) -> None:
             most -= len(part)
             if most < 0:
                 msg = f"{uri} unpacks to more than {MOST_TIMES} times its size: it is no bill; deliver it unpacked"
-                raise SourceError(msg)
+                raise UnpackError(msg)
             file.write(part)
 
 
@@ -127,7 +128,7 @@ def _members(path: Path, uri: str) -> Iterator[bytes]:
     """The bill in an archive: the one file, or the CSV files one after the other, their header once.
 
     Raises:
-        SourceError: It holds no bill, several that are not CSV, headers that differ, a file twice, or is protected.
+        UnpackError: It holds no bill, several that are not CSV, headers that differ, a file twice, or is protected.
     """
     with zipfile.ZipFile(path) as archive:
         bills = _bills(archive, uri)
@@ -142,7 +143,7 @@ def _members(path: Path, uri: str) -> Iterator[bytes]:
                 line, _, rest = next(parts, b"").partition(b"\n")
                 if header and line.strip() != header:
                     msg = f"{uri}: {bills[0].filename!r} and {member.filename!r} in it have different headers; deliver them unpacked"
-                    raise SourceError(msg)
+                    raise UnpackError(msg)
                 if not header:
                     yield line + b"\n"
                 header, last = line.strip(), b"\n"
@@ -164,13 +165,13 @@ def _bills(archive: zipfile.ZipFile, uri: str) -> Sequence[zipfile.ZipInfo]:
     ]
     if not bills:
         msg = f"{uri} holds no bill file ({', '.join(MEMBERS)}) but {', '.join(names[:5]) or 'nothing'}; move it elsewhere"
-        raise SourceError(msg)
+        raise UnpackError(msg)
     if any(m.flag_bits & 1 for m in bills):
         msg = f"{uri} is protected by a password; deliver it without"
-        raise SourceError(msg)
+        raise UnpackError(msg)
     if len(bills) > 1 and not all(m.filename.lower().endswith(TABLES) for m in bills):
         msg = f"{uri} holds {len(bills)} files that are not all CSV ({', '.join(names[:5])}); deliver them unpacked"
-        raise SourceError(msg)
+        raise UnpackError(msg)
     seen: dict[tuple[int, int], str] = {}
     for member in bills:
         other = seen.setdefault((member.CRC, member.file_size), member.filename)
@@ -179,5 +180,5 @@ def _bills(archive: zipfile.ZipFile, uri: str) -> Sequence[zipfile.ZipInfo]:
                 f"{uri}: {other!r} and {member.filename!r} in it have the same content: every charge would count "
                 "twice; remove one of them"
             )
-            raise SourceError(msg)
+            raise UnpackError(msg)
     return bills

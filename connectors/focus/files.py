@@ -91,8 +91,8 @@ class Datasets:
         for item in objects:
             name = f"{item.key}:{item.version}"
             if name not in known:
-                path = self._store.fetch([item])[0]
                 try:
+                    path = self._store.fetch([item])[0]
                     bill = open_bill(item, self._store.uri(item.key), path)
                     foreign = not is_bill(item.key, TABLES) and is_foreign(bill.columns)
                     dataset = NO_FOCUS if foreign else other_dataset(bill.columns)

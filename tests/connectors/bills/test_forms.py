@@ -286,3 +286,13 @@ def test_azure_amounts_of_two_forms_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bills" / "a.csv").write_bytes(csv_bytes(rows))
     with pytest.raises(SourceError, match=r"a\.csv: the amount '1\.234' may be written"):
         load("azure_export", tmp_path / "bills", tmp_path)
+
+
+def test_a_damaged_archive_leaves_the_other_months(tmp_path: Path) -> None:
+    (tmp_path / "bills").mkdir()
+    whole = archive(("a.csv", csv_bytes([focus()])))
+    (tmp_path / "bills" / "2026-09.zip").write_bytes(whole[:-30])
+    (tmp_path / "bills" / "2026-10.zip").write_bytes(archive(("a.csv", csv_bytes(ROWS[2:]))))
+    slices = reader("focus", tmp_path / "bills", tmp_path).slices(WINDOW)
+    assert [(s.period, bool(s.not_ready)) for s in slices] == [(SEPTEMBER, True), (OCTOBER, False)]
+    assert "2026-09.zip is damaged or cannot be unpacked" in slices[0].not_ready
