@@ -1,4 +1,4 @@
-"""SQL over samples in order of time: energy between two samples, its split over hours, what counters counted.
+"""SQL over samples in order of time: energy between two samples, its split over hours.
 
 Shared by the connectors that read samples from files. All relations have `ts`, a UTC timestamp; durations are in
 microseconds, so that a full hour is exactly 3,600,000,000.
@@ -6,7 +6,6 @@ microseconds, so that a full hour is exactly 3,600,000,000.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -139,74 +138,3 @@ def energy_steps(
                 )
             ) WHERE stale OR us <= {bridge_us}
         )"""
-
-
-def counter_segments(
-    relation: str, series: Sequence[str], counters: Sequence[str], bridge_us: int, life: str = ""
-) -> str:
-    """SQL: samples cut into segments in which no counter falls.
-
-    A counter that falls means that its process restarted, and all counters of the series with it: what the new one
-    shows was counted since. The first sample of a series, or the first after more than `bridge_us`, has no base:
-    it counts nothing.
-
-    Args:
-        relation: With ts, the series' columns and the counters.
-        series: Columns that name a series.
-        counters: Counter columns; NULL where unknown.
-        bridge_us: A longer silence starts the series anew.
-        life: Column that names one life of the process (a boot id), if there is one.
-
-    Returns:
-        The relation with `t1` (next sample), `restart` (counters began at 0), `fell`, and `segment`.
-    """
-    fell = " OR ".join(f"{c} < LAG({c}) OVER s" for c in counters)
-    reborn = f"{life} IS DISTINCT FROM LAG({life}) OVER s" if life else "FALSE"
-    keys = ", ".join(series)
-    return f"""
-        SELECT *, SUM(CASE WHEN restart OR fresh THEN 1 ELSE 0 END) OVER (PARTITION BY {keys} ORDER BY ts) AS segment
-        FROM (
-            SELECT *, NOT fresh AND (fell OR reborn) AS restart FROM (
-                SELECT *, LEAD(ts) OVER s AS t1,
-                       COALESCE(date_diff('microsecond', LAG(ts) OVER s, ts) > {bridge_us}, TRUE) AS fresh,
-                       LAG(ts) OVER s AS previous_ts, COALESCE({fell}, FALSE) AS fell, {reborn} AS reborn
-                FROM {relation}
-                WINDOW s AS (PARTITION BY {keys} ORDER BY ts)
-            )
-        )"""
-
-
-def counter_increments(
-    segments: str, series: Sequence[str], counters: Sequence[str], period: str, labels: Mapping[str, str]
-) -> str:
-    """SQL: what each counter counted in each period; an increment belongs to the period of its later sample.
-
-    Args:
-        segments: Result of `counter_segments` with the column `period` and, for histograms, `buckets`: a
-            MAP of upper bound -> count so far.
-        series: Columns that name a series.
-        counters: Counter columns.
-        period: Column with the hour or day of a sample.
-        labels: Further columns to carry: name -> SQL aggregate.
-
-    Returns:
-        One row a series, segment and period: counters as increments, `buckets` and `base` (MAPs, the counts at
-        the end and at the start), labels.
-    """
-    keys = ", ".join((*series, "segment"))
-    last = ", ".join(f"MAX({c}) AS last_{c}, MIN({c}) AS first_{c}" for c in counters)
-    carried = "".join(f", {sql} AS {name}" for name, sql in labels.items())
-    increments = ", ".join(
-        f"last_{c} - COALESCE(LAG(last_{c}) OVER s, CASE WHEN restart THEN 0 ELSE first_{c} END) AS {c}"
-        for c in counters
-    )
-    return f"""
-        SELECT {keys}, {period}, {increments}{"".join(f", {name}" for name in labels)},
-               last_buckets AS buckets,
-               COALESCE(LAG(last_buckets) OVER s, CASE WHEN restart THEN MAP {{}} ELSE first_buckets END) AS base
-        FROM (
-            SELECT {keys}, {period}, BOOL_OR(restart) AS restart, {last}{carried},
-                   arg_max(buckets, ts) AS last_buckets, arg_min(buckets, ts) AS first_buckets
-            FROM {segments} GROUP BY {keys}, {period}
-        )
-        WINDOW s AS (PARTITION BY {keys} ORDER BY {period})"""

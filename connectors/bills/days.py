@@ -30,6 +30,13 @@ SURVEY = (
 )
 """SQL: what a day and currency of a stage hold."""
 
+SURVEYS = (
+    "day, currency, CAST(sum(rows) AS BIGINT) AS rows, CAST(sum(read) AS BIGINT) AS read, "
+    "CAST(sum(skipped) AS BIGINT) AS skipped, CAST(sum(CAST(hash AS HUGEINT)) AS VARCHAR) AS hash, "
+    "CAST(sum(total) AS DECIMAL(38,12)) AS total"
+)
+"""SQL: the same from several groups of a day and currency, of each of which `SURVEY` was asked."""
+
 
 @dataclass(frozen=True)
 class Day:

@@ -5,7 +5,7 @@ Rules:
   whose counter differs is none: the sequence was used again.
 - What a report says of its time holds unless its sequence contradicts it (`clocks.py`), or it is before `CLOCK_SET`.
 - Counters count since the device started: an increment belongs to the local day of the later report. A new `boot_id`
-  starts at 0; so does a counter that falls. A device's first report within the bridge only sets the base: alone on its
+  starts at 0; so does a counter that falls. Where that cannot be (`connectors/counters.py`), the day's count is NULL. A device's first report within the bridge only sets the base: alone on its
   day it says nothing, and the counts are NULL.
 - A report covers the time back to the previous one, at most `MAX_STEP` report intervals, on each local day its part.
 - Energy between reports farther apart than that, or that span such a time, is estimated.
@@ -18,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
+from connectors.counters import SEVERAL, counted, counter_increments, counter_segments, histogram_sql
 from connectors.sql import literal
-from connectors.steps import counter_increments, counter_segments
 from connectors.telemetry import sql_timestamp
 
 TEXTS = (
@@ -117,7 +117,8 @@ def edge_daily_sql(
 
     Returns:
         The columns of `telemetry.edge_daily` without source, site and coverage, with `bounds` and `counts` (the
-        histogram) in place of latency_buckets.
+        histogram) in place of latency_buckets; `turned` (counters that are unknown), `lost` (bounds that are not in all
+        of a day's histograms).
     """
     series = ("device_id",)
     carried = ("device_model", "model", "team", "project", "environment", "workload", "workload_type")
@@ -126,6 +127,8 @@ def edge_daily_sql(
         or "(CAST(NULL AS VARCHAR), CAST(NULL AS TIMESTAMP))"
     )
     counters = (*COUNTERS, "bucket_count")
+    unknown = ", ".join(f"CASE WHEN SUM(turns_{c}) >= {SEVERAL} THEN '{c}' END" for c in COUNTERS)
+    turned = f"list_filter([{unknown}], lambda c: c IS NOT NULL) AS turned"
     return f"""
         WITH placed AS (
             SELECT r.{", r.".join(("file", "device_id", "boot_id", "ts", *COUNTERS, "buckets", *carried))}, c.day, c.closes,
@@ -147,10 +150,11 @@ def edge_daily_sql(
             FROM kinds GROUP BY device_id, day
         ), points AS (
             SELECT device_id, boot_id, ts, {", ".join(COUNTERS)}, buckets['+Inf'] AS bucket_count, buckets, day FROM placed WHERE NOT again
-        ), segments AS ({counter_segments("points", series, counters, bridge_us, life="boot_id")}
+        ), segments AS ({counter_segments("points", series, counters, bridge_us, max_step_us, life="boot_id", few={"energy_wh_total": "0"})}
         ), counted AS ({counter_increments("segments", series, counters, "day", {"told": "COUNT(*) FILTER (NOT fresh)"})}
         ), sums AS (
-            SELECT device_id, day, SUM(inferences_total) AS inferences, SUM(failed_total) AS failed, SUM(energy_wh_total) / 1000 AS kwh
+            SELECT device_id, day, {counted("inferences_total")} AS inferences, {counted("failed_total")} AS failed,
+                   {counted("energy_wh_total")} / 1000 AS kwh, {turned}
             FROM counted WHERE told > 0 GROUP BY device_id, day
         ), gaps AS (
             SELECT device_id, day, SUM(CASE WHEN restart THEN energy_wh_total ELSE energy_wh_total - before END) / 1000 AS gap_kwh
@@ -165,17 +169,12 @@ def edge_daily_sql(
                 SELECT device_id, ts, GREATEST(previous_ts, ts - to_microseconds({max_step_us})) AS t0
                 FROM segments WHERE previous_ts IS NOT NULL
             ) AS s JOIN {calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens GROUP BY device_id, c.day
-        ), histogram_bounds AS (
-            SELECT device_id, day, bound, SUM(buckets[bound] - COALESCE(base[bound], 0)) AS requests
-            FROM (SELECT *, UNNEST(map_keys(buckets)) AS bound FROM counted) GROUP BY device_id, day, bound
-        ), histograms AS (
-            SELECT device_id, day, list(bound ORDER BY CAST(bound AS DOUBLE)) AS bounds,
-                   list(requests ORDER BY CAST(bound AS DOUBLE)) AS counts
-            FROM histogram_bounds WHERE TRY_CAST(bound AS DOUBLE) IS NOT NULL GROUP BY device_id, day
+        ), histograms AS ({histogram_sql("counted", "device_id, day", "bucket_count")}
         )
         SELECT m.day, m.device_id AS device, {", ".join(carried)}, inferences, failed,
                COALESCE(online_hours, 0) AS online_hours, kwh - COALESCE(gap_kwh, 0) AS energy_kwh,
-               COALESCE(gap_kwh, 0) AS energy_estimated_kwh, messages, duplicates, late_messages, bounds, counts
+               COALESCE(gap_kwh, 0) AS energy_estimated_kwh, messages, duplicates, late_messages, bounds, counts,
+               turned, lost
         FROM messages AS m LEFT JOIN sums AS s ON s.device_id = m.device_id AND s.day = m.day
         LEFT JOIN gaps AS g ON g.device_id = m.device_id AND g.day = m.day
         LEFT JOIN online AS o ON o.device_id = m.device_id AND o.day = m.day

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -138,6 +138,8 @@ def read_days(
                 "location": f"{store.uri(row['file'])}:{row['number']}", "raw": row["raw"] and row["raw"][:500],
             }
         )  # fmt: skip
+    for day, finding in unknown_counts(reported):
+        findings[day].append(finding)
     frames[EDGE_DAILY] = finish(completed(reported, logged), bounds)
     return Days(frames, rows, findings)
 
@@ -183,7 +185,24 @@ def finish(frame: pl.DataFrame, bounds: Mapping[date, tuple[datetime, datetime]]
         None if names is None else json.dumps(dict(zip(names, counts, strict=True)))
         for names, counts in frame.select("bounds", "counts").iter_rows()
     ]
-    return frame.drop("bounds", "counts").with_columns(
+    return frame.drop("bounds", "counts", "turned", "lost").with_columns(
         latency_buckets=pl.Series(texts, dtype=pl.String),
         coverage=pl.col("online_hours") / pl.col("day").replace_strict(hours, return_dtype=pl.Float64),
     )
+
+
+def unknown_counts(frame: pl.DataFrame) -> Iterator[tuple[date, Mapping[str, Any]]]:
+    """What makes counts of days unknown, for `connectors.telemetry.issues`: by day and rule, with the devices.
+
+    Args:
+        frame: day, device, `turned` (counters that take turns), `lost` (bounds of histograms that differ within the day).
+    """
+    turned = frame.filter(pl.col("turned").list.len() > 0).select("day", "device", what=pl.col("turned"))
+    lost = frame.filter(pl.col("lost") > 0).select("day", "device", what=pl.lit(["latency_buckets"]))
+    for rule, rows in (("counter_alternates", turned), ("histogram_bounds_differ", lost)):
+        devices = rows.group_by("day", "device").agg(pl.col("what").explode().unique().sort())
+        for (day,), found in devices.sort("device").group_by("day", maintain_order=True):
+            yield day, {
+                "action": "flagged", "rule": rule, "rows": found.height, "value": ", ".join(found["device"].head(3)),
+                "column_name": ", ".join(sorted(set(found["what"].explode()))),
+            }  # fmt: skip

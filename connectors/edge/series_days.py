@@ -3,6 +3,10 @@
 Rules, those of `days.py` as far as series can tell:
 - A counter's increment belongs to the local day of the later sample. A counter that falls began at 0; one of inferences
   also where its uptime says that the device started since the sample before. A series' first sample within the bridge sets the base.
+- Of series that show one counter (`labels.ignored`) a reading that another one is ahead of counts nothing, if its own
+  series gets there within `MAX_STEP` report intervals, or would by what it rose in the last ones: it has another clock.
+- Counts are NULL where a fall cannot be a restart (`connectors/counters.py`), and so is energy; then the gauge counts.
+- Bounds of a histogram that are not in all of a day's samples of it are left out.
 - A device is online back from each sample (of any metric) to the one before, at most `MAX_STEP` report intervals.
 - Energy is the counter's; over a longer gap it is estimated. On days without the counter it is the gauge of power's:
   trapezoids between samples that are no gap.
@@ -14,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
+from connectors.counters import FEW, counted, counter_increments, counter_segments
 from connectors.edge.days import QUARTER, by_quarter, calendar
-from connectors.steps import counter_increments, counter_segments
 
 CARRIED = ("device_model", "model", "team", "project", "environment", "workload", "workload_type")
 COUNTED = "('inferences', 'failed', 'latency')"
@@ -45,7 +49,8 @@ def series_days_sql(
 
     Returns:
         The columns of `telemetry.edge_daily` without source, site and coverage, with `bounds` and `counts` (the
-        histogram) in place of latency_buckets.
+        histogram) in place of latency_buckets; `lost` (bounds that are not in all of its parts), `turned` (kinds of counters
+        that take turns).
     """
     same = " AND ".join(
         f"{{0}}.{c} IS NOT DISTINCT FROM {{1}}.{c}" for c in ("device", "day", "model", "workload")
@@ -67,18 +72,34 @@ def series_days_sql(
         ), lives AS (
             SELECT device, started, COALESCE(LEAD(started) OVER (PARTITION BY device ORDER BY started), TIMESTAMP 'infinity') AS until
             FROM (SELECT device, started FROM starts UNION SELECT device, TIMESTAMP '-infinity' FROM starts)
-        ), counters AS (
-            SELECT p.stream, p.ts, p.value, p.day, p.series, CASE WHEN kind IN {COUNTED} THEN started END AS life,
-                   CAST(NULL AS MAP(VARCHAR, DOUBLE)) AS buckets
-            FROM placed AS p LEFT JOIN lives AS l ON l.device = p.device AND p.ts >= started AND p.ts < until
+        ), readings AS (
+            SELECT *, ts + to_microseconds(row_number() OVER (PARTITION BY stream, ts ORDER BY value DESC, series) - 1) AS moment FROM placed
             WHERE kind NOT IN ('uptime', 'power')
-        ), segments AS ({counter_segments("counters", ("stream",), ("value",), bridge_us, life="life")}
-        ), increments AS ({counter_increments("segments", ("stream",), ("value",), "day", {"told": "COUNT(*) FILTER (NOT fresh)", "series": "arg_max(series, ts)"})}
+        ), followed AS (
+            SELECT *, LAG(value) OVER s AS before, series <> LAG(series) OVER s AS other,
+                   MAX(value) OVER (own RANGE BETWEEN CURRENT ROW AND to_microseconds({max_step_us}) FOLLOWING) AS later,
+                   value - MIN(value) OVER (own RANGE BETWEEN to_microseconds({max_step_us}) PRECEDING AND CURRENT ROW) AS rose
+            FROM readings WINDOW s AS (PARTITION BY stream ORDER BY moment), own AS (PARTITION BY series ORDER BY moment)
+        ), counters AS (
+            SELECT p.stream, p.moment AS ts, p.value, p.day, p.series, CASE WHEN kind IN {COUNTED} THEN started END AS life,
+                   CASE WHEN kind = 'energy' THEN 0 ELSE {FEW} END AS few, CAST(NULL AS MAP(VARCHAR, DOUBLE)) AS buckets
+            FROM followed AS p LEFT JOIN lives AS l ON l.device = p.device AND p.ts >= started AND p.ts < until
+            WHERE NOT COALESCE(other AND value < before AND GREATEST(later, value + rose) >= before, FALSE)
+        ), segments AS ({counter_segments("counters", ("stream",), ("value",), bridge_us, max_step_us, life="life", few={"value": "few"})}
+        ), increments AS ({counter_increments("segments", ("stream",), ("value",), "day", {"told": "COUNT(*) FILTER (NOT fresh)", "begun": "COUNT(*) FILTER (fresh)", "series": "arg_max(series, ts)"})}
         ), counted AS (
-            SELECT i.day, i.value, a.* FROM increments AS i JOIN {about} AS a USING (series) WHERE told > 0
+            SELECT i.day, i.value, i.turns_value, i.begun, a.* FROM increments AS i JOIN {about} AS a USING (series) WHERE told > 0
+        ), kinds AS (
+            SELECT {key}, kind, stream, MAX(bound) AS bound, {counted("value")} AS value, SUM(begun) AS begun
+            FROM counted GROUP BY {key}, kind, stream
+        ), sums AS (
+            SELECT {key}, kind, CASE WHEN COUNT(*) = COUNT(value) THEN SUM(value) END AS value FROM kinds GROUP BY {key}, kind
+        ), turned AS (
+            SELECT device, day, list(DISTINCT kind ORDER BY kind) AS unknown FROM kinds WHERE value IS NULL GROUP BY device, day
         ), work AS (
-            SELECT {key}, SUM(value) FILTER (kind = 'inferences') AS inferences, SUM(value) FILTER (kind = 'failed') AS failed
-            FROM counted WHERE kind IN ('inferences', 'failed') GROUP BY {key}
+            SELECT {key}, MAX(value) FILTER (kind = 'inferences') AS inferences, MAX(value) FILTER (kind = 'failed') AS failed,
+                   BOOL_OR(kind = 'inferences' AND value IS NULL) AS unknown
+            FROM sums WHERE kind IN ('inferences', 'failed') GROUP BY {key}
         ), gaps AS (
             SELECT device, day, SUM(CASE WHEN restart THEN value ELSE value - before END) AS gap
             FROM (SELECT *, LAG(value) OVER (PARTITION BY stream ORDER BY ts) AS before FROM segments) JOIN {about} AS a USING (series)
@@ -86,7 +107,7 @@ def series_days_sql(
             GROUP BY device, day
         ), metered AS (
             SELECT device, day, SUM(value) / {kwh} AS kwh, COALESCE(MAX(gap), 0) / {kwh} AS gap_kwh
-            FROM counted LEFT JOIN gaps USING (device, day) WHERE kind = 'energy' GROUP BY device, day
+            FROM sums LEFT JOIN gaps USING (device, day) WHERE kind = 'energy' GROUP BY device, day HAVING COUNT(*) = COUNT(value)
         ), gauged AS (
             SELECT device, c.day,
                    SUM((value + before) / 2 * date_diff('microsecond', {cut.format("t0", "ts")})) / {watts} / 3.6e12 AS kwh
@@ -113,21 +134,30 @@ def series_days_sql(
             FROM (SELECT p.ts, p.day, a.* FROM placed AS p JOIN {about} AS a USING (series)) WHERE kind = 'inferences' GROUP BY {key}
         ), shared AS (
             SELECT d.device, d.day, d.hours, d.kwh, d.gap_kwh, l.* EXCLUDE (device, day), w.inferences, w.failed,
-                   SUM(w.inferences) OVER here AS total, COUNT(*) OVER here AS parts
+                   CASE WHEN NOT COALESCE(BOOL_OR(w.unknown) OVER here, FALSE) THEN SUM(w.inferences) OVER here END AS total, COUNT(*) OVER here AS parts
             FROM devices AS d LEFT JOIN labelled AS l ON l.device = d.device AND l.day = d.day
             LEFT JOIN work AS w ON {on("w", "l")}
             WINDOW here AS (PARTITION BY d.device, d.day)
         ), bins AS (
-            SELECT {key}, CAST(REPLACE(bound, 'Inf', 'inf') AS DOUBLE) AS bound, SUM(value) AS requests
-            FROM counted WHERE kind = 'latency' AND TRY_CAST(REPLACE(bound, 'Inf', 'inf') AS DOUBLE) IS NOT NULL
+            SELECT {key}, CAST(REPLACE(bound, 'Inf', 'inf') AS DOUBLE) AS bound, CASE WHEN COUNT(*) = COUNT(value) THEN SUM(value) END AS requests,
+                   (SUM(begun), SUM(samples)) AS seen
+            FROM kinds JOIN (SELECT stream, day, COUNT(*) AS samples FROM readings GROUP BY stream, day) USING (stream, day)
+            WHERE kind = 'latency' AND TRY_CAST(REPLACE(bound, 'Inf', 'inf') AS DOUBLE) IS NOT NULL
             GROUP BY {key}, CAST(REPLACE(bound, 'Inf', 'inf') AS DOUBLE)
+        ), whole AS (
+            SELECT *, COALESCE(seen = MAX(seen) FILTER (isinf(bound)) OVER (PARTITION BY {key}), FALSE) AS everywhere,
+                   BOOL_AND(requests IS NOT NULL) OVER (PARTITION BY {key}) AS known
+            FROM bins
         ), histograms AS (
-            SELECT {key}, list(CASE WHEN isinf(bound) THEN '+Inf' ELSE format('{{:g}}', bound) END ORDER BY bound) AS bounds,
-                   list(requests ORDER BY bound) AS counts
-            FROM bins GROUP BY {key}
+            SELECT {key}, COUNT(*) FILTER (NOT everywhere) AS lost,
+                   list(CASE WHEN isinf(bound) THEN '+Inf' ELSE format('{{:g}}', bound) END ORDER BY bound) FILTER (everywhere AND usable) AS bounds,
+                   list(requests ORDER BY bound) FILTER (everywhere AND usable) AS counts
+            FROM (SELECT *, known AND BOOL_OR(everywhere AND NOT isinf(bound)) OVER (PARTITION BY {key}) AS usable FROM whole)
+            GROUP BY {key}
         ), parts AS (
             SELECT *, CASE WHEN total > 0 THEN COALESCE(inferences, 0) / total ELSE 1 / parts END AS part FROM shared
         )
         SELECT p.day, p.device, {", ".join(f"p.{c}" for c in CARRIED)}, inferences, failed, hours * part AS online_hours,
-               kwh * part AS energy_kwh, gap_kwh * part AS energy_estimated_kwh, COALESCE(messages, 0) AS messages, bounds, counts
-        FROM parts AS p LEFT JOIN histograms AS h ON {on("h", "p")}"""
+               kwh * part AS energy_kwh, gap_kwh * part AS energy_estimated_kwh, COALESCE(messages, 0) AS messages, bounds, counts,
+               lost, unknown AS turned
+        FROM parts AS p LEFT JOIN histograms AS h ON {on("h", "p")} LEFT JOIN turned AS t ON t.device = p.device AND t.day = p.day"""

@@ -51,7 +51,7 @@ class Labels(BaseModel):
     Attributes:
         device: The device: the `node` of its asset.
         site: The site; only series in which it is the source's `site` are read. null where there is no such label.
-        ignored: Labels that do not tell series apart: replicas that scrape the same device.
+        ignored: Labels that do not tell series apart: jobs and replicas that scrape the same endpoint of a device.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,7 +65,7 @@ class Labels(BaseModel):
     environment: Label = "environment"
     workload: Label = "workload"
     workload_type: Label = "workload_type"
-    ignored: tuple[Label, ...] = ("replica", "__replica__", "prometheus", "prometheus_replica")
+    ignored: tuple[Label, ...] = ("job", "replica", "__replica__", "prometheus", "prometheus_replica")
 
 
 class Options(ServerOptions):

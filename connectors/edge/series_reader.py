@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import polars as pl
 
 from connectors.base import Context, Engine, Loaded, Slice, SourceOptions, Window
-from connectors.edge.passes import finish
+from connectors.edge.passes import finish, unknown_counts
 from connectors.edge.series import Series, whole_hours
 from connectors.edge.series_days import series_days_sql
 from connectors.edge.series_options import KWH, WATTS, Options
@@ -29,7 +30,7 @@ from connectors.sql import literals
 from connectors.telemetry import HOUR, MAX_STEP, day_bounds, fingerprint, issues, site_of, write_days
 from models.tables import EDGE_DAILY
 
-VERSION = "edge_prometheus-1"
+VERSION = "edge_prometheus-2"
 """Changes whenever the same series would give other facts."""
 
 DAYS_BACK = 35
@@ -170,25 +171,24 @@ class EdgePrometheusReader:
         engine.execute("DROP TABLE samples")
         for path in (*paths, about):
             path.unlink()
+        findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list)
+        for day, finding in unknown_counts(found):
+            findings[day].append(finding)
         frame = finish(found, bounds).with_columns(
             source=pl.lit(self.context.name), site=pl.lit(options.site)
         )
         partial = describe(series.client.warnings)
         read = dict(frame.group_by("day").agg(pl.col("messages").sum()).iter_rows())
         for day, facts, rows in write_days({EDGE_DAILY: frame}, by_day, work):
-            issue = {
-                "action": "flagged",
-                "rule": "partial_data",
-                "column_name": "*",
-                "value": partial,
-                "rows": rows,
-            }
+            if partial:
+                flag = {"action": "flagged", "rule": "partial_data", "column_name": "*"}
+                findings[day].append(flag | {"value": partial, "rows": rows})
             yield Loaded(
                 by_day[day],
                 facts,
                 read.get(day, 0),
                 rows,
-                issues=issues([issue] if partial else []),
+                issues=issues(findings[day]),
                 note=partial,
             )
 

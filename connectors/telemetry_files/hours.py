@@ -28,7 +28,7 @@ from connectors.telemetry_files.columns import DATASETS
 from connectors.telemetry_files.files import Logs, log_rows, parse_layout
 from connectors.telemetry_files.gpu import IMPLAUSIBLE
 from connectors.telemetry_files.gpu_hours import LEFT, gpu_hours
-from connectors.telemetry_files.inference import ALTERNATING, inference_hourly_sql
+from connectors.telemetry_files.inference import inference_hourly_sql, turns_sql
 from connectors.telemetry_files.labels import Layout
 from connectors.telemetry_files.power import power_hourly_sql
 from connectors.telemetry_files.replicas import chosen_sql, kept, others_sql, with_replicas
@@ -128,7 +128,7 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
             continue
         try:
             frame = _hours(dataset, scans, steps, clock, engine)
-            seen = engine.query(_findings_sql(dataset, steps))
+            seen = engine.query(_findings_sql(dataset, steps, clock))
             if table is POWER_HOURLY and steps.runs:
                 frames[RUN_POWER_DAILY] = engine.query(run_power_sql("samples", steps.runs, steps.zone))
             engine.execute(
@@ -193,7 +193,7 @@ def _finish(frame: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
     return frame.drop("bounds", "counts").with_columns(pl.Series("latency_buckets", texts, dtype=pl.String))
 
 
-def _findings_sql(dataset: str, steps: Steps) -> str:
+def _findings_sql(dataset: str, steps: Steps, clock: Clock) -> str:
     """SQL: file, day, action, rule, column_name, value (an example), rows; rule `row` counts all rows.
 
     Rows without a readable time have no day.
@@ -248,7 +248,7 @@ def _findings_sql(dataset: str, steps: Steps) -> str:
                 "requests_total",
                 "turn",
                 "TRUE",
-                relation=f"({ALTERNATING})",
+                relation=f"({turns_sql('samples', steps.max_us, steps.bridge_us, clock)})",
             )
         )
     parts += [

@@ -8,10 +8,34 @@ included.
 
 from __future__ import annotations
 
-from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, counter_increments, counter_segments
+from connectors.counters import SEVERAL, counted, counter_increments, counter_segments, histogram_sql
+from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour
 from connectors.telemetry_files.columns import COUNTERS
 
 SERIES = ("workload", "model", "namespace", "pod")
+HISTOGRAM = "bucket_count"
+"""The histogram's own counter: what its last bucket holds."""
+
+
+def segments_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:
+    """SQL: `connectors.counters.counter_segments` of samples of services, with file, t0, hour and buckets.
+
+    Args: As in `inference_hourly_sql`.
+    """
+    points = f"""
+        SELECT COALESCE(workload, model) AS workload, model, namespace, pod, ts, MAX(team) AS team, MAX(file) AS file,
+               {", ".join(f"MAX({c}) AS {c}" for c in COUNTERS)},
+               MAX(TRY_CAST(TRY_CAST(latency_seconds_buckets AS JSON) AS MAP(VARCHAR, DOUBLE))) AS buckets
+        FROM {samples} WHERE ts IS NOT NULL AND COALESCE(workload, model) IS NOT NULL GROUP BY ALL"""
+    counters = (*COUNTERS, HISTOGRAM)
+    cut = counter_segments(
+        f"(SELECT *, buckets['+Inf'] AS {HISTOGRAM} FROM ({points}))",
+        SERIES,
+        counters,
+        bridge_us,
+        max_step_us,
+    )
+    return f"SELECT *, ts AS t0, {clock.hour('(ts - INTERVAL 1 MICROSECOND)')} AS hour FROM ({cut})"
 
 
 def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:
@@ -29,35 +53,21 @@ def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: 
     """
     keys = ", ".join(SERIES)
     same = " AND ".join(f"a.{c} IS NOT DISTINCT FROM b.{c}" for c in (*SERIES, "hour"))
-    counters = (*COUNTERS, "bucket_count")
     value = {c: f"CASE WHEN s.hour IS NULL THEN c.{c} ELSE s.{c} END" for c in COUNTERS}
-    points = f"""
-        SELECT COALESCE(workload, model) AS workload, model, namespace, pod, ts, MAX(team) AS team,
-               {", ".join(f"MAX({c}) AS {c}" for c in COUNTERS)},
-               MAX(TRY_CAST(TRY_CAST(latency_seconds_buckets AS JSON) AS MAP(VARCHAR, DOUBLE))) AS buckets
-        FROM {samples} WHERE ts IS NOT NULL AND COALESCE(workload, model) IS NOT NULL GROUP BY ALL"""
     return f"""
-        WITH points AS (SELECT *, buckets['+Inf'] AS bucket_count FROM ({points})
-        ), segments AS (
-            SELECT *, ts AS t0, {clock.hour("(ts - INTERVAL 1 MICROSECOND)")} AS hour
-            FROM ({counter_segments("points", SERIES, counters, bridge_us)})
-        ), counted AS ({counter_increments("segments", SERIES, counters, "hour", {"team": "MAX(team)"})}
+        WITH segments AS ({segments_sql(samples, max_step_us, bridge_us, clock)}
+        ), counted AS ({counter_increments("segments", SERIES, (*COUNTERS, HISTOGRAM), "hour", {"team": "MAX(team)"})}
         ), sums AS (
-            SELECT {keys}, hour, MAX(team) AS team, {", ".join(f"SUM({c}) AS {c}" for c in COUNTERS)}
+            SELECT {keys}, hour, MAX(team) AS team, {", ".join(f"{counted(c)} AS {c}" for c in COUNTERS)},
+                   SUM(turns_requests_failed_total) >= {SEVERAL} AS turned
             FROM counted GROUP BY {keys}, hour
         ), covered AS (
             SELECT {keys}, hour, MAX(team) AS team, SUM(part_us) / {HOUR_US} AS coverage, {", ".join(f"MAX({c} - {c}) AS {c}" for c in COUNTERS)}
             FROM ({by_hour("(SELECT * EXCLUDE (hour) FROM segments)", f"date_diff('microsecond', t0, t1) <= {max_step_us}", clock)}) GROUP BY {keys}, hour
-        ), bounds AS (
-            SELECT {keys}, hour, bound, SUM(buckets[bound] - COALESCE(base[bound], 0)) AS requests
-            FROM (SELECT *, UNNEST(map_keys(buckets)) AS bound FROM counted) GROUP BY {keys}, hour, bound
-        ), histograms AS (
-            SELECT {keys}, hour, list(bound ORDER BY CAST(bound AS DOUBLE)) AS bounds,
-                   list(requests ORDER BY CAST(bound AS DOUBLE)) AS counts
-            FROM bounds WHERE TRY_CAST(bound AS DOUBLE) IS NOT NULL GROUP BY {keys}, hour
+        ), histograms AS ({histogram_sql("counted", f"{keys}, hour", HISTOGRAM)}
         ), hours AS (SELECT {keys}, hour FROM sums UNION SELECT {keys}, hour FROM covered)
         SELECT a.*, COALESCE(s.team, c.team) AS team,
-               {value["requests_total"]} - COALESCE({value["requests_failed_total"]}, 0) AS inferences,
+               CASE WHEN s.turned IS NOT TRUE THEN {value["requests_total"]} - COALESCE({value["requests_failed_total"]}, 0) END AS inferences,
                {value["requests_failed_total"]} AS failed, {value["prompt_tokens_total"]} AS tokens_in,
                {value["cached_tokens_total"]} AS tokens_cached, {value["generation_tokens_total"]} AS tokens_out,
                h.bounds, h.counts, COALESCE(c.coverage, 0) AS coverage
@@ -65,20 +75,20 @@ def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: 
         LEFT JOIN sums AS s ON {same.replace("b.", "s.")}
         LEFT JOIN covered AS c ON {same.replace("b.", "c.")}
         LEFT JOIN histograms AS h ON {same.replace("b.", "h.")}
-        WHERE COALESCE(c.coverage, 0) > 0 OR s.requests_total > 0 OR s.requests_failed_total > 0
+        WHERE COALESCE(c.coverage, 0) > 0 OR s.turned OR s.requests_total > 0 OR s.requests_failed_total > 0
               OR s.prompt_tokens_total > 0 OR s.generation_tokens_total > 0"""
 
 
-ALTERNATING = f"""
-    SELECT file, ts, concat_ws(' ', workload, pod) || ': ' || concat_ws(', ', earlier, value, later)
-           || '; pods or replicas under one name? Give a column pod, or prometheus_replica' AS turn
-    FROM (
-        SELECT *, LAG(value) OVER s AS earlier, LEAD(value) OVER s AS later FROM (
-            SELECT MAX(file) AS file, ts, COALESCE(workload, model) AS workload, model, namespace, pod, MAX(requests_total) AS value
-            FROM samples WHERE ts IS NOT NULL AND COALESCE(workload, model) IS NOT NULL AND requests_total IS NOT NULL GROUP BY ALL
-        ) WINDOW s AS (PARTITION BY {", ".join(SERIES)} ORDER BY ts)
-    ) WHERE value < earlier AND later >= earlier AND later - earlier < value / 10"""
-"""SQL: file, ts and turn (in words) of samples after which a counter is at once where it was before it fell.
+def turns_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:
+    """SQL: file, ts and turn (in words) of samples that make the counts of an hour unknown.
 
-A process that restarts begins at 0: it would have counted at once ten times what the counter rose by in two steps.
-"""
+    Args: As in `inference_hourly_sql`.
+    """
+    own = f"SUM(turns_requests_total) OVER (PARTITION BY {', '.join(SERIES)}, hour)"
+    return f"""
+        SELECT file, ts, concat_ws(' ', workload, pod) || ': ' || concat_ws(', ', earlier, value, later)
+               || '; pods or replicas under one name? Give a column pod, or prometheus_replica' AS turn
+        FROM (
+            SELECT *, requests_total AS value, LAG(requests_total) OVER s AS earlier, LEAD(requests_total) OVER s AS later, {own} AS turns
+            FROM ({segments_sql(samples, max_step_us, bridge_us, clock)}) WINDOW s AS (PARTITION BY {", ".join(SERIES)} ORDER BY ts)
+        ) WHERE turns_requests_total > 0 AND turns >= {SEVERAL}"""

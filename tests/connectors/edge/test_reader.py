@@ -15,7 +15,7 @@ import pytest
 from connectors.base import Context, Loaded, SourceError, Window
 from connectors.edge.reader import EdgeFilesReader, Options
 from models.config import Site
-from pipelines.engines.duckdb import DuckDBEngine
+from tests.engine import Session
 
 WINDOW = Window(date(2030, 1, 1), datetime(2030, 1, 1, tzinfo=UTC))
 START = datetime(2026, 9, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ def reader(folder: Path, zone: str = "UTC", **options: Any) -> EdgeFilesReader:
 def load(folder: Path, zone: str = "UTC", days: Sequence[date] | None = None, **options: Any) -> list[Loaded]:
     source = reader(folder, zone, **options)
     (folder / "work").mkdir(exist_ok=True)
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         wanted = [s for s in source.slices(WINDOW) if days is None or s.period in days]
         return list(source.load(wanted, folder / "work", engine))
 
@@ -171,6 +171,59 @@ def test_histogram_of_the_day(tmp_path: Path) -> None:
     day = rows(load(tmp_path))
     assert json.loads(day["latency_buckets"][0]) == {"0.02": 3, "0.1": 9, "+Inf": 12}
     assert list(json.loads(day["latency_buckets"][0])) == ["0.02", "0.1", "+Inf"]
+
+
+def test_bounds_of_a_histogram_that_change_within_a_day(tmp_path: Path) -> None:
+    """New firmware at the fifth report, with a restart: 0.1 and 0.5 become 0.2 and 0.5. Only what both say can be added."""
+
+    def buckets(n: int, bound: str) -> dict[str, Any]:
+        return {"latency_seconds_buckets": {bound: 4 * n, "0.5": 8 * n, "+Inf": 10 * n}}
+
+    new = {"boot_id": "b1", "inferences_total": 30}
+    write(
+        tmp_path,
+        "a.jsonl",
+        [
+            *(report(n, **buckets(n, "0.1")) for n in range(1, 5)),
+            report(5, **new, **buckets(1, "0.2")),
+            report(6, **new | {"inferences_total": 40}, **buckets(4, "0.2")),
+        ],
+    )
+    (item,) = load(tmp_path)
+    # 3 steps before, 1 and 3 since 0 after
+    assert json.loads(rows([item])["latency_buckets"][0]) == {"0.5": 8 * (3 + 4), "+Inf": 10 * (3 + 4)}
+    assert item.issues.select("action", "rule", "column_name", "value", "rows").rows() == [
+        ("flagged", "histogram_bounds_differ", "latency_buckets", "cam-1", 1)
+    ]
+
+
+def test_counters_that_go_on_over_a_reboot_are_unknown(tmp_path: Path) -> None:
+    """Both are kept in flash: 1,000 to 1,090, a new boot, 1,100. Not 90 + 1,100; the energy likewise."""
+    old, new = ([report(n, boot_id=b, energy_wh_total=5000 + 5 * n) for n in r] for b, r in (("b0", range(10)), ("b1", range(10, 14))))  # fmt: skip
+    write(tmp_path, "a.jsonl", [*old, *new, *(report(n, boot_id="b1") for n in range(96, 98))])
+    (item, _) = load(tmp_path)
+    assert rows([item]).select("inferences", "failed", "energy_kwh", "messages").rows() == [
+        (None, None, None, 14)
+    ]
+    found = item.issues.filter(pl.col("rule") == "counter_alternates")
+    assert found.select("column_name", "value").rows() == [
+        ("energy_wh_total, failed_total, inferences_total", "cam-1")
+    ]
+
+
+def test_a_meter_that_begins_anew_does_not_restart_the_inferences(tmp_path: Path) -> None:
+    """The chip of the meter is reset at the fifth report: 2 Wh since; 10 inferences a report all the while."""
+    write(
+        tmp_path,
+        "a.jsonl",
+        [
+            report(n, inferences_total=80_000 + 10 * n, energy_wh_total=5000 + 5 * n if n < 5 else 5 * n - 23)
+            for n in range(8)
+        ],
+    )
+    day = rows(load(tmp_path))
+    assert day["inferences"].to_list() == [70]
+    assert day["energy_kwh"].to_list() == pytest.approx([(4 * 5 + 2 + 2 * 5) / 1000])
 
 
 @pytest.mark.parametrize(

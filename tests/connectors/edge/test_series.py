@@ -20,11 +20,11 @@ from connectors.edge.series_reader import EdgePrometheusReader, Options
 from connectors.prometheus.client import Access, Client
 from connectors.sql import literal, literals
 from models.config import Site
-from pipelines.engines.duckdb import DuckDBEngine
+from tests.engine import Session
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 METRICS = Metrics().named()
-Points = Sequence[tuple[int, float]]
+Points = Sequence[tuple[float, float]]
 """Minutes since 1 September, and values."""
 
 
@@ -59,20 +59,22 @@ class Canned(Client):
         ]
 
 
-def days(tmp_path: Path, *series: tuple[str, dict[str, str], Points], bridge_days: int = 7) -> pl.DataFrame:
-    """Days of series; a sample every ten minutes covers at most 25."""
-    bounds = {
-        date(2026, 9, d): (START + timedelta(days=d - 1), START + timedelta(days=d)) for d in range(1, 11)
-    }
+def found(
+    tmp_path: Path, *series: tuple[str, dict[str, str], Points], bridge_days: int = 7, first_day: int = 0
+) -> pl.DataFrame:
+    """Days of series, with what is unknown; a sample every ten minutes covers at most 25."""
+    starts = [START + timedelta(days=d) for d in range(first_day, 10)]
+    bounds = {at.date(): (at, at + timedelta(days=1)) for at in starts}
     naive = {d: (a.replace(tzinfo=None), b.replace(tzinfo=None)) for d, (a, b) in bounds.items()}
     paths, about = Series(Canned(series), METRICS, Labels(), "").write(START, 24, tmp_path)
     minute = 60_000_000
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         sql = series_days_sql(
             f"read_parquet({literals(paths)})", f"read_parquet({literal(about)})", naive, 25 * minute, bridge_days * 1440 * minute,
             kwh=KWH["joules"], watts=WATTS["watts"],
         )  # fmt: skip
-        return finish(engine.query(sql), bounds).sort("day", "device", "model")
+        raw = engine.query(sql)
+        return finish(raw, bounds).with_columns(raw.select("turned", "lost")).sort("day", "device", "model")
 
 
 CAM = {"device": "cam-1", "team": "vision"}
@@ -82,7 +84,7 @@ def test_counts_restarts_and_gaps(tmp_path: Path) -> None:
     """10 at 00:10 is the base; +15; restart to 4; an hour's gap to 34; the next day's sample takes what lies between."""
     counts = [(10, 10), (20, 25), (30, 4), (90, 34), (1445, 40)]
     joules = [(m, 3.6e6 * m) for m, _ in counts]
-    got = days(tmp_path, ("edge_inferences_total", CAM, counts), ("edge_energy_joules_total", CAM, joules))
+    got = found(tmp_path, ("edge_inferences_total", CAM, counts), ("edge_energy_joules_total", CAM, joules))
     assert got["inferences"].to_list() == [15 + 4 + 30, 6]
     assert got["energy_kwh"].to_list() == [20, 0]
     assert got["energy_estimated_kwh"].to_list() == [60, 1355]
@@ -94,16 +96,16 @@ def test_counts_restarts_and_gaps(tmp_path: Path) -> None:
 def test_uptime_shows_a_restart_that_the_counter_hides(tmp_path: Path) -> None:
     """Silent from 00:10 to 10:00; the device started at 01:00 and has counted 500 since, more than the 100 before."""
     counts, uptime = [(0, 90), (10, 100), (600, 500)], [(0, 3600), (10, 4200), (600, 32_400)]
-    hidden = days(tmp_path, ("edge_inferences_total", CAM, counts))
+    hidden = found(tmp_path, ("edge_inferences_total", CAM, counts))
     assert hidden["inferences"].to_list() == [10 + 400]
-    told = days(tmp_path, ("edge_inferences_total", CAM, counts), ("edge_uptime_seconds", CAM, uptime))
+    told = found(tmp_path, ("edge_inferences_total", CAM, counts), ("edge_uptime_seconds", CAM, uptime))
     assert told["inferences"].to_list() == [10 + 500]
 
 
 def test_power_counts_where_there_is_no_counter_of_energy(tmp_path: Path) -> None:
     """10 W for 10 minutes, 10 to 20 W for ten, then a gap of an hour that no gauge fills: 60 x (100 + 150) J."""
     power = [(0, 10), (10, 10), (20, 20), (80, 20)]
-    got = days(
+    got = found(
         tmp_path, ("edge_inferences_total", CAM, [(m, 0) for m, _ in power]), ("edge_power_watts", CAM, power)
     )
     assert got["energy_kwh"].to_list() == pytest.approx([60 * 250 / 3.6e6])
@@ -116,7 +118,7 @@ def test_replicas_are_one_series_and_another_owner_goes_on(tmp_path: Path) -> No
     other = [(m + 1, m + 1) for m, _ in one]
     later = [(m, m) for m in range(720, 1440, 10)]
     name = "edge_inferences_total"
-    got = days(
+    got = found(
         tmp_path, (name, CAM | {"replica": "a"}, one), (name, CAM | {"replica": "b"}, other), (name, CAM | {"team": "search"}, later),
     )  # fmt: skip
     assert got["inferences"].to_list() == [1430]
@@ -124,7 +126,7 @@ def test_replicas_are_one_series_and_another_owner_goes_on(tmp_path: Path) -> No
 
 
 def test_a_first_sample_alone_says_nothing_and_a_long_silence_starts_anew(tmp_path: Path) -> None:
-    got = days(
+    got = found(
         tmp_path, ("edge_inferences_total", CAM, [(0, 5), (3 * 1440, 50), (3 * 1440 + 10, 60)]), bridge_days=1
     )
     assert got.select(pl.col("day").dt.day(), "inferences").rows() == [(1, None), (4, 10)]

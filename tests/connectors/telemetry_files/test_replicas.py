@@ -93,19 +93,44 @@ def test_clocks_that_nothing_tells_apart_count_a_meter_once(tmp_path: Path) -> N
     assert hours["energy_kwh"].to_list()[:2] == pytest.approx([6, 6], rel=1e-9)
 
 
-def test_two_counters_of_requests_under_one_name_are_flagged(tmp_path: Path) -> None:
-    """Two pods without a column pod take turns: each of 60 falls would be a restart. One pod that restarts is none."""
-    pods = [(1_000_000, "chat"), (900_000, "chat")]
+def test_counts_of_two_pods_under_one_name_are_unknown(tmp_path: Path) -> None:
+    """Two pods without a column pod take turns: 1,200 requests, which were 57 million when each fall was a restart.
+    One pod that restarts counts in full: 10 to 590, then 10 to 620."""
     rows = [
-        {"ts": ts, "workload": pods[n % 2][1], "requests_total": pods[n % 2][0] + 10 * n}
+        {"ts": ts, "workload": "chat", "requests_total": (1_000_000, 900_000)[n % 2] + 10 * n, "prompt_tokens_total": 100 * n}
         for n, ts in enumerate(HOURS)
-    ]
+    ]  # fmt: skip
     restarts = [
-        {"ts": ts, "workload": "once", "requests_total": 10 * (n if n < 60 else n - 59)}
+        {
+            "ts": ts,
+            "workload": "once",
+            "requests_total": 10 * (n if n < 60 else n - 59),
+            "prompt_tokens_total": 0,
+        }
         for n, ts in enumerate(HOURS)
     ]
     write(tmp_path, "inference.csv", rows + restarts)
-    found = pl.concat([item.issues for item in load(tmp_path)])
+    loaded = load(tmp_path)
+    hours = table(loaded, INFERENCE).filter(pl.col("hour").dt.hour() >= 10).sort("workload", "hour")
+    chat, once = (hours.filter(pl.col("workload") == w) for w in ("chat", "once"))
+    assert chat.select("inferences", "tokens_in", "coverage").rows() == [(None, None, 1.0)] * 2
+    # a sample on the hour closes the hour before it: 10 requests after the restart at 11:00
+    assert once["inferences"].to_list() == [590 + 10, 600]
+    found = pl.concat([item.issues for item in loaded])
     assert found.select("action", "rule", "rows").rows() == [("flagged", "counter_alternates", 60)]
     assert found["value"][0].startswith("chat: 1000")
     assert "prometheus_replica" in found["value"][0]
+
+
+def test_pods_that_a_column_tells_apart_are_added(tmp_path: Path) -> None:
+    """10 and 3 a minute for an hour."""
+    rows = [
+        {"ts": ts, "workload": "chat", "pod": pod, "requests_total": start + rate * n}
+        for n, ts in enumerate(HOURS)
+        for pod, start, rate in (("a", 1_000_000, 10), ("b", 900_000, 3))
+    ]
+    write(tmp_path, "inference.csv", rows)
+    loaded = load(tmp_path)
+    by_hour = table(loaded, INFERENCE).group_by("hour").agg(pl.col("inferences").sum()).sort("hour")
+    assert by_hour["inferences"].to_list()[-2:] == [780, 780]
+    assert not pl.concat([item.issues for item in loaded]).height

@@ -1,0 +1,190 @@
+"""SQL over counters in order of time: where they begin anew, what they counted, and where nobody can tell.
+
+A counter that falls began at 0 with its process: that is the rule, and it is wrong by all that was ever counted where
+two counters take turns under one name, where a clock was set back, or where a counter outlives its process. What gives
+those away is one ordinary step (no gap) that would have to count half of what took a whole life. Such a step is a turn;
+with one of them the counts of its period are unknown, unless the counter had shown `FEW` at most and there are less than
+`SEVERAL`.
+
+- A fall to more than half: the counter did not begin anew.
+- A fall soon after another one: within `LIFE` samples (counts as one of few).
+- A rise by more than half, which brings the counter back to about where it had been (0.9 to 1.5 times that).
+- A new life (a boot id) that shows more than half of what the last one did, which had been seen `LIFE` times.
+
+Shared by the connectors that read samples from files or sample by sample. All relations have `ts`, a UTC timestamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+FEW = 10
+"""A counter of events that shows no more may regain half of it at once."""
+
+SEVERAL = 3
+"""So many turns of a counter that shows few are no chance."""
+
+LIFE = 5
+"""Samples after which a life was long: half of what it counted takes more than a step (at most 2.5 intervals)."""
+
+
+def counter_segments(
+    relation: str,
+    series: Sequence[str],
+    counters: Sequence[str],
+    bridge_us: int,
+    max_step_us: int,
+    *,
+    life: str = "",
+    few: Mapping[str, str] | None = None,
+) -> str:
+    """SQL: samples cut into segments in which no counter falls.
+
+    A counter that falls means that its process restarted, and all counters of the series with it, but for those that
+    still show more than half in an ordinary step: what the others show was counted since. The first sample of a series,
+    or the first after more than `bridge_us`, has no base: it counts nothing.
+
+    Args:
+        relation: With ts, the series' columns and the counters.
+        series: Columns that name a series.
+        counters: Counter columns, NULL where unknown; turns of the first are turns of all.
+        bridge_us: A longer silence starts the series anew.
+        max_step_us: Longer steps are gaps: anything may have been counted in them.
+        life: Column that names one life of the process (a boot id), if there is one.
+        few: Counter -> SQL of what it may show and still regain half of at once, where that is not `FEW`.
+
+    Returns:
+        The relation with `t1` (next sample), `previous_ts`, `fresh` (no base), `restart` (counters began at 0), `segment`,
+        and for each counter `base_C` (what it had shown where a segment begins), `kept_C` (it did not begin anew) and
+        `turns_C` (a turn: `SEVERAL`; one of few: 1).
+    """
+    keys = ", ".join(series)
+    first = counters[0]
+    fell = " OR ".join(f"{c} < before_{c}" for c in counters)
+    same_life = f"{life} IS NOT DISTINCT FROM LAG({life}) OVER s" if life else "TRUE"
+    long_life = f"LAG({life}, {LIFE}) OVER s IS NOT DISTINCT FROM LAG({life}) OVER s" if life else "FALSE"
+    least = {c: (few or {}).get(c, str(FEW)) for c in counters}
+    befores = ", ".join(f"LAG({c} IGNORE NULLS) OVER s AS before_{c}" for c in counters)
+    kept = ", ".join(
+        f"COALESCE(near AND (same_life OR long_life) AND {c} > before_{c} / 2 AND before_{c} > {least[c]}, FALSE) AS kept_{c}"
+        for c in counters
+    )
+    bases = ", ".join(
+        f"CASE WHEN NOT restart THEN {c} WHEN kept_{c} THEN before_{c} ELSE 0 END AS base_{c}"
+        for c in counters
+    )
+
+    def weight(value: str, counter: str) -> str:
+        return f"CASE WHEN {value} > {least[counter]} THEN {SEVERAL} ELSE 1 END"
+
+    def turns(c: str) -> str:
+        shallow = f"near AND same_life AND {c} < before_{c} AND {c} > before_{c} / 2"
+        outlived = f"WHEN NOT same_life AND kept_{c} THEN {SEVERAL}"
+        soon = f"WHEN same_life AND {c} < before_{c} AND falls > 0 THEN 1"
+        return f"CASE WHEN {shallow} THEN {weight(f'before_{c}', c)} {outlived} {soon} ELSE 0 END"
+
+    back = (
+        f"CASE WHEN near AND same_life AND before_{first} < top AND {first} BETWEEN top * 0.9 AND top * 1.5 "
+        f"AND {first} - before_{first} > top / 2 THEN {weight('top', first)} ELSE 0 END"
+    )
+    judged = ", ".join(
+        f"GREATEST({', '.join(dict.fromkeys((back, turns(first), turns(c))))}) AS turns_{c}" for c in counters
+    )
+    alive = ", ".join((*series, *([life] if life else ())))
+    return f"""
+        SELECT *, SUM(CASE WHEN restart OR fresh THEN 1 ELSE 0 END) OVER (PARTITION BY {keys} ORDER BY ts) AS segment FROM (
+            SELECT * EXCLUDE (near, same_life, long_life, top, falls, {", ".join(f"before_{c}" for c in counters)}), {bases}, {judged} FROM (
+                SELECT *, NOT fresh AND (COALESCE({fell}, FALSE) OR NOT same_life) AS restart, {kept},
+                       COUNT(*) FILTER ({first} < before_{first}) OVER (
+                           PARTITION BY {alive} ORDER BY ts ROWS BETWEEN {LIFE} PRECEDING AND 1 PRECEDING
+                       ) AS falls
+                FROM (
+                    SELECT *, LEAD(ts) OVER s AS t1, LAG(ts) OVER s AS previous_ts,
+                           COALESCE(date_diff('microsecond', previous_ts, ts) > {bridge_us}, TRUE) AS fresh,
+                           NOT fresh AND date_diff('microsecond', previous_ts, ts) <= {max_step_us} AS near,
+                           {same_life} AS same_life, {long_life} AS long_life, {befores},
+                           MAX({first}) OVER (
+                               PARTITION BY {alive} ORDER BY ts
+                               RANGE BETWEEN to_microseconds({bridge_us}) PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+                           ) AS top
+                    FROM {relation}
+                    WINDOW s AS (PARTITION BY {keys} ORDER BY ts)
+                )
+            )
+        )"""
+
+
+def counter_increments(
+    segments: str, series: Sequence[str], counters: Sequence[str], period: str, labels: Mapping[str, str]
+) -> str:
+    """SQL: what each counter counted in each period; an increment belongs to the period of its later sample.
+
+    Args:
+        segments: Result of `counter_segments` with the column `period` and, for histograms, `buckets`: a
+            MAP of upper bound -> count so far, whose own counter is the last of `counters`.
+        series: Columns that name a series.
+        counters: Counter columns.
+        period: Column with the hour or day of a sample.
+        labels: Further columns to carry: name -> SQL aggregate.
+
+    Returns:
+        One row a series, segment and period: counters as increments, their `turns_C`, `buckets` and `base` (MAPs, the
+        counts at the end and at the start), labels.
+    """
+    keys = ", ".join((*series, "segment"))
+    last = ", ".join(
+        f"MAX({c}) AS last_{c}, arg_min(base_{c}, ts) AS base_{c}, SUM(turns_{c}) AS turns_{c}"
+        for c in counters
+    )
+    carried = "".join(f", {sql} AS {name}" for name, sql in labels.items())
+    increments = ", ".join(
+        f"last_{c} - COALESCE(LAG(last_{c}) OVER s, base_{c}) AS {c}, turns_{c}" for c in counters
+    )
+    return f"""
+        SELECT {keys}, {period}, {increments}{"".join(f", {name}" for name in labels)},
+               last_buckets AS buckets,
+               COALESCE(LAG(last_buckets) OVER s, CASE WHEN kept THEN LAG(last_buckets) OVER all_of WHEN restart THEN MAP {{}} END, first_buckets) AS base
+        FROM (
+            SELECT {keys}, {period}, BOOL_OR(restart) AS restart, BOOL_OR(restart AND kept_{counters[-1]}) AS kept, {last}{carried},
+                   arg_max(buckets, ts) AS last_buckets, arg_min(buckets, ts) AS first_buckets
+            FROM {segments} GROUP BY {keys}, {period}
+        )
+        WINDOW s AS (PARTITION BY {keys} ORDER BY {period}), all_of AS (PARTITION BY {", ".join(series)} ORDER BY segment, {period})"""
+
+
+def counted(counter: str) -> str:
+    """SQL: the sum of a counter's increments; NULL where a turn among them makes it unknown."""
+    return f"CASE WHEN SUM(turns_{counter}) < {SEVERAL} THEN SUM({counter}) END"
+
+
+def histogram_sql(increments: str, keys: str, count: str) -> str:
+    """SQL: cumulative histograms of periods, from the parts that `counter_increments` gives.
+
+    Counts below bounds that a part does not have are not in it: only bounds that all parts have at their start and end can
+    be added. Without a finite one there is no histogram, nor where `count` is unknown.
+
+    Args:
+        increments: Relation with the keys, `buckets`, `base`, and `turns_C` of the histogram's own counter.
+        keys: Columns of a histogram, separated by commas.
+        count: The histogram's own counter.
+
+    Returns:
+        The keys, `bounds` and `counts` (lists), and `lost` (bounds that some parts lack).
+    """
+    number = "CAST(bound AS DOUBLE)"
+    return f"""
+        SELECT {keys}, CASE WHEN known THEN bounds END AS bounds, CASE WHEN known THEN counts END AS counts, lost FROM (
+            SELECT {keys}, list(bound ORDER BY {number}) FILTER (everywhere) AS bounds,
+                   list(requests ORDER BY {number}) FILTER (everywhere) AS counts, COUNT(*) FILTER (NOT everywhere) AS lost,
+                   BOOL_OR(everywhere AND NOT isinf({number})) AND MAX(turns) < {SEVERAL} AS known
+            FROM (
+                SELECT {keys}, bound, SUM(buckets[bound] - COALESCE(base[bound], 0)) AS requests, MAX(turns) AS turns,
+                       COUNT(*) FILTER (buckets[bound] IS NOT NULL AND (cardinality(base) = 0 OR base[bound] IS NOT NULL)) = MAX(parts) AS everywhere
+                FROM (
+                    SELECT *, UNNEST(list_distinct(list_concat(map_keys(buckets), map_keys(base)))) AS bound FROM (
+                        SELECT *, COUNT(*) OVER k AS parts, SUM(turns_{count}) OVER k AS turns FROM {increments}
+                        WHERE buckets IS NOT NULL WINDOW k AS (PARTITION BY {keys})
+                    )
+                ) WHERE TRY_CAST(bound AS DOUBLE) IS NOT NULL GROUP BY {keys}, bound
+            ) GROUP BY {keys}
+        )"""
