@@ -145,6 +145,10 @@ class Engine(Protocol):
         """The result of a query as a frame."""
         ...
 
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """The few rows of a query, each by column name: planned once, where a frame is planned twice."""
+        ...
+
     def execute(self, sql: str) -> None:
         """Runs a statement for its effect (a temporary view, say)."""
         ...

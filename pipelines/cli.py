@@ -298,7 +298,8 @@ def bench(
     case: Annotated[
         list[str] | None,
         typer.Option(
-            help="load, reduce, pandas, unchanged, redelivery, memory, gpu or edge; may be repeated; all if absent."
+            help="load, reduce, pandas, unchanged, redelivery, memory, gpu or edge; may be repeated; all of these if "
+            "absent. Also converter, which fetches focus-converter from the package index."
         ),
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Times each is measured; the least counts.")] = 1,
@@ -308,10 +309,10 @@ def bench(
     format_: Annotated[BenchFormat, typer.Option("--format", "-f", help="How to print.")] = BenchFormat.table,
 ) -> None:
     """Measures speed and memory on a generated AWS bill, as ratios within this run."""
-    from pipelines.bench.cases import CASES, BenchError, bench_in
+    from pipelines.bench.cases import CASES, FETCHED, BenchError, bench_in
     from pipelines.bench.report import as_json, tables
 
-    names = list(dict.fromkeys(case or CASES))
+    names = list(dict.fromkeys(case or [name for name in CASES if name not in FETCHED]))
     if unknown := set(names) - set(CASES):
         msg = f"{', '.join(sorted(unknown))} is no case; there are {', '.join(CASES)}"
         raise typer.BadParameter(msg)

@@ -71,7 +71,7 @@ def lines_end_with_cr(site: Path) -> None:
 
 
 def utf16(site: Path) -> None:
-    november(site).write_text(november(site).read_text(), encoding="utf-16")
+    november(site).write_text(november(site).read_text(), encoding="utf-16-le")
 
 
 def same_file_twice(site: Path) -> None:
@@ -121,7 +121,7 @@ NOT_READY: list[Case] = [
     (missing_report_file, ("delivery not ready", "daily-Manifest.json", "daily-00001.csv.gz")),
     (column_gone, ("2026-11.csv", "'EffectiveCost' is missing")),
     (lines_end_with_cr, ("2026-11.csv", "CR alone")),
-    (utf16, ("2026-11.csv", "UTF-8")),
+    (utf16, ("2026-11.csv", "UTF-16 without a byte order mark")),
 ]
 REJECTED: list[Case] = [
     (text_in_a_cost, ("2026-11.csv:2", "EffectiveCost", "12 dollars")),

@@ -90,8 +90,8 @@ NOT_READY: dict[str, tuple[str, Make, tuple[str, ...]]] = {
     "cut gzip": (".gz", lambda s: gzip.compress(many(s))[:-300], ("FILE.gz is", "damaged")),
     "wrong checksum": (".gz", lambda s: gzip.compress(many(s))[:-8] + b"\0" * 8, ("FILE.gz is", "damaged")),
     "bomb": (".gz", bomb, ("FILE.gz",)),
-    "an archive": ("", zipped, ("FILE",)),
-    "utf-16": ("", lambda s: content(s, ROW[s]).decode().encode("utf-16"), ("FILE", "UTF-8")),
+    "cut archive": ("", lambda s: zipped(s)[:-40], ("FILE is damaged or cannot be unpacked",)),
+    "utf-16": ("", lambda s: content(s, ROW[s]).decode().encode("utf-16-le"), ("FILE", "UTF-8")),
     "latin-1": ("", lambda s: content(s, ROW[s]).replace(b"GPU", b"\xe9PU"), ("FILE",)),
 }  # fmt: skip
 

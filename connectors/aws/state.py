@@ -19,17 +19,17 @@ def with_state(loaded: Loaded, engine: Engine) -> Loaded:
     """
     if not loaded.rows_loaded:
         return loaded
-    found = engine.query(
+    found = engine.rows(
         'SELECT "BillingAccountId" AS payer, count(*) AS n, count("InvoiceId") AS invoiced '
         f"FROM {loaded.rows} GROUP BY 1 ORDER BY 1"
     )
-    rows, invoiced = int(found["n"].sum()), int(found["invoiced"].sum())
+    rows, invoiced = (sum(row[name] for row in found) for name in ("n", "invoiced"))
     state = (
         "final: every row has an invoice"
         if rows == invoiced
         else f"not final: {rows - invoiced} of {rows} rows have no invoice yet"
     )
-    payers = ", ".join(p for p in found["payer"] if p is not None) or "not named"
+    payers = ", ".join(row["payer"] for row in found if row["payer"] is not None) or "not named"
     return replace(
         loaded, note="; ".join([n for n in (loaded.note, state, f"payer accounts: {payers}") if n])
     )

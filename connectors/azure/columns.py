@@ -13,6 +13,7 @@ from connectors.base import SourceError
 from connectors.bills.dates import dated, iso_sql
 from connectors.bills.files import BillFile, Shape
 from connectors.bills.months import parse_month
+from connectors.bills.numbers import numbered, point_sql
 
 NULL = "CAST(NULL AS VARCHAR)"
 
@@ -33,6 +34,10 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "ResourceLocation": ("resourcelocation", "location"),
 }
 """Name used here -> names in exports, lower case; all others have one name. The first with a value counts."""
+
+NUMBERS = {a for name in ("Cost", "Quantity", "PayGPrice", "PayGCost", "UnitPrice") for a in ALIASES[name]}
+NUMBERS |= {"effectiveprice"}
+"""Columns of numbers, as `key` names them."""
 
 MANDATORY = ("Cost", "BillingCurrency", "Date")
 """Without one of these columns no row of a file has a meaning."""
@@ -59,11 +64,15 @@ def parse_azure_month(text: str | None) -> date | None:
     return parse_month(f"{found[3]}-{found[1]:0>2}-{found[2]:0>2}" if found else text)
 
 
-def ordered(bill: BillFile) -> BillFile:
-    """The file with the order of its dates, where it proves that somebody wrote them anew as day/month/year.
+def written(bill: BillFile) -> BillFile:
+    """The file with the form of its numbers, and the order of its dates where somebody wrote them as day/month/year.
 
     Azure writes MM/DD/YYYY; where only some dates are no such date, their rows are rejected.
+
+    Raises:
+        SourceError: The form of numbers cannot be told.
     """
+    bill = numbered(bill, [c for c in bill.columns if key(c) in NUMBERS])
     there = {key(c): c for c in bill.columns}
     names = ("BillingPeriodStartDate", "BillingPeriodEndDate", "Date")
     moments = [there[a] for name in names for a in aliases(name) if a in there]
@@ -122,7 +131,7 @@ class Fields:
             if key(column) in self._columns:
                 msg = f"{uri}: column {column!r} is there twice in different spellings; keep one"
                 raise SourceError(msg)
-            self._columns[key(column)] = text
+            self._columns[key(column)] = point_sql(column, shape) if key(column) in NUMBERS else text
             self._names[key(column)] = column
         _refuse_focus(uri, self._columns)
         for name in MANDATORY:

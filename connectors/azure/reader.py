@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, cast
 
 import polars as pl
 
-from connectors.azure.columns import ordered, parse_azure_month, period_columns
+from connectors.azure.columns import parse_azure_month, period_columns, written
 from connectors.azure.manifests import PERIOD, Current, current, dataset_of_name, is_manifest
 from connectors.azure.mapping import Exports, disagreement, kinds_of_export, to_focus
 from connectors.base import (
@@ -26,6 +26,7 @@ from connectors.base import (
     SourceOptions,
     require_ready,
 )
+from connectors.bills import numbers
 from connectors.bills.dates import WORDS, remark
 from connectors.bills.files import BillFile, shapes
 from connectors.bills.load import load_bill
@@ -35,7 +36,7 @@ from connectors.bills.runs import refuse_runs
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 
-VERSION = "azure-export-4"
+VERSION = "azure-export-5"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"
@@ -67,7 +68,7 @@ class AzureReader(BillReader):
         super().__init__(options, context)
         self.options = cast("Options", options)
         self._files = PlainFiles(
-            self._store, context, VERSION, period_columns, parse=parse_azure_month, prepare=ordered
+            self._store, context, VERSION, period_columns, parse=parse_azure_month, prepare=written
         )
 
     def _slices(self) -> list[Slice]:
@@ -163,7 +164,8 @@ class AzureReader(BillReader):
         )
         for one in load_bill(bill, slices, files, work, engine):
             mine = [f for f in files if one.slice.period in f.months]
-            notes = filter(None, [one.note, *(r for r in remark(mine) if WORDS["dmy"] in r)])
+            dmy = [r for r in remark(mine) if WORDS["dmy"] in r]
+            notes = filter(None, [one.note, *dmy, *numbers.remark(mine)])
             loaded = replace(one, note="; ".join(notes))
             if not exports.both:
                 if not exports.actual and not exports.amortized:

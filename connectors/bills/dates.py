@@ -7,6 +7,7 @@ whole calendar months when they are read in one order and not in the other. What
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +17,7 @@ from typing import Literal
 import polars as pl
 
 from connectors.base import SourceError
-from connectors.bills.files import BillFile
+from connectors.bills.files import JSON_FORMS, BillFile, json_lines, lazy
 from connectors.sql import literal
 
 Order = Literal["mdy", "dmy"]
@@ -104,7 +105,7 @@ def dated(bill: BillFile, asked: str, moments: Sequence[str], period: Sequence[s
     """
     try:
         dates, periods = _dates(bill, moments, period)
-    except (pl.exceptions.PolarsError, OSError, ValueError):
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, ValueError):
         return bill  # damaged: whoever reads it says what is wrong
     if not dates:
         return bill
@@ -128,10 +129,11 @@ def _dates(
     bill: BillFile, moments: Sequence[str], period: Sequence[str]
 ) -> tuple[set[str], list[tuple[str, str]]]:
     """Distinct dates and billing periods as they are written; none where the first rows have ISO 8601."""
-    if bill.form == "parquet":
-        frame = pl.scan_parquet(bill.path, glob=False, hive_partitioning=False)
+    if bill.form in JSON_FORMS:
+        found_rows = {tuple(_text(row.get(c)) for c in moments) for row in json_lines(bill.path, bill.form)}
+        frame = pl.LazyFrame([*found_rows], dict.fromkeys(moments, pl.String), orient="row")
     else:
-        frame = pl.scan_csv(bill.path, infer_schema=False, glob=False)
+        frame = lazy(bill)
     schema = frame.collect_schema()
     texts = [c for c in moments if schema.get(c) == pl.String]
     head = frame.select(texts).head(LOOKED_AT).collect()
@@ -141,6 +143,10 @@ def _dates(
     pair = [c for c in period if c in texts]
     rows = frame.select(pair).unique().collect().rows() if len(pair) == 2 else []
     return found, [(start or "", end or "") for start, end in rows]
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _moment(text: str, order: str) -> datetime | None:

@@ -89,7 +89,7 @@ def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part 
 def _ask(expressions: Sequence[str], shape: Shape, engine: Engine) -> tuple[Any, ...]:
     """Aggregates over the native rows of a shape; minima and booleans are computed on dictionaries, so cheaply."""
     columns = ", ".join(f"{e} AS c{n}" for n, e in enumerate(expressions))
-    return engine.query(f"SELECT {columns} FROM {shape.scan}").row(0)
+    return tuple(engine.rows(f"SELECT {columns} FROM {shape.scan}")[0].values())
 
 
 def exact(double: str) -> str:

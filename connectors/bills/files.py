@@ -1,4 +1,4 @@
-"""The files of a bill: CSV, JSON lines (plain or gzip) and Parquet, their columns, and the SQL that reads them as text.
+"""The files of a bill: CSV, JSON lines (plain or gzip) and Parquet, their columns, and what reads them as text.
 
 What the columns mean belongs to the formats (`connectors/focus`, `connectors/aws`).
 """
@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connectors import sql
 from connectors.base import Engine, Object, SourceError
 from connectors.sql import identifier, literal
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
+if TYPE_CHECKING:
+    import polars as pl
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet", ".zip")
 """Names of files that may be bills; others are left alone."""
 
 NESTED = ("MAP(", "STRUCT(")
@@ -31,14 +34,16 @@ NUMERIC = ("DOUBLE", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT")
 GZIPPED = ("gzip", "json.gz")
 JSON_FORMS = ("json", "json.gz")
 JSON_SAMPLE = 1000
-"""Lines of a JSON file from which its columns are known; BigQuery leaves out a key whose value is null."""
+"""Lines of a JSON file from which its columns are known where a format says which others there may be.
 
+BigQuery leaves out a key whose value is null. Other formats look at every line.
+"""
 
 ZIP = b"PK\x03\x04"
 """How archives start, and workbooks of spreadsheets."""
 
-SEPARATORS = (";", "\t", "|")
-"""What spreadsheets and databases write between columns instead of a comma."""
+SEPARATORS = (",", ";", "\t", "|")
+"""What may stand between columns: spreadsheets and databases do not all write a comma."""
 
 LONGEST_LINE = 1 << 20
 """Characters of a header that are looked at; a longer first line is no header."""
@@ -61,7 +66,9 @@ class BillFile:
         columns: Names of the columns, in order.
         months: Billing months of its rows; rows that name none or another are laid to the first.
         strict: A CSV whose lines all end alike; DuckDB reads others only when told not to be strict.
+        separator: What stands between the columns of a CSV.
         dates: Order of its dates (mdy, dmy) where they are not ISO 8601 (`connectors/bills/dates.py`).
+        comma: Its numbers have a decimal comma (`connectors/bills/numbers.py`).
     """
 
     key: str
@@ -71,7 +78,9 @@ class BillFile:
     columns: tuple[str, ...]
     months: tuple[date, ...] = ()
     strict: bool = True
+    separator: str = ","
     dates: str = ""
+    comma: bool = False
 
 
 def open_bill(
@@ -90,11 +99,11 @@ def open_bill(
         uri: Its name for a person.
         path: Where it can be read.
         months: Billing months of its rows.
-        optional: Columns that a JSON file may have even if none of its first lines names them.
+        optional: Columns that a JSON file may have even if none of its first lines names them; none: all lines are looked at.
         private: No error quotes the first line, which may be no header but content that nobody should see.
 
     Raises:
-        SourceError: It is empty, damaged, not UTF-8, separated by something else than commas, or has a column twice.
+        SourceError: It is empty, damaged, not UTF-8, has a column twice, or what separates its columns cannot be told.
     """
     try:
         with path.open("rb") as file:
@@ -103,15 +112,15 @@ def open_bill(
             msg = f"{uri} is empty (0 bytes); an export has at least a header: have it delivered again"
             raise SourceError(msg)
         if magic == ZIP:
-            msg = f"{uri} is a ZIP archive; deliver it as gzip or Parquet, or unpack it"
+            msg = f"{uri} is a ZIP archive; deliver it unpacked, as gzip or as Parquet"
             raise SourceError(msg)
-        form = _form(path, magic)
+        form, separator = _form(path, magic), ","
         if form == "parquet":
             columns = _parquet_columns(path)
         elif form in JSON_FORMS:
             columns = _json_columns(path, form, optional)
         else:
-            columns = _csv_columns(path, form)
+            columns, separator = _csv_columns(path, form)
         strict = form not in ("csv", "gzip") or _ends_alike(path, form)
     except (OSError, EOFError, zlib.error) as error:
         msg = f"{uri} is damaged or cannot be read ({error}); have it delivered again"
@@ -127,7 +136,7 @@ def open_bill(
         named = f"{len(twice)} names" if private else f"columns {twice}"
         msg = f"{uri}: {named} are in the header more than once; which one counts cannot be known"
         raise SourceError(msg)
-    return BillFile(source.key, uri, path, form, tuple(columns), months, strict)
+    return BillFile(source.key, uri, path, form, tuple(columns), months, strict, separator)
 
 
 def _form(path: Path, magic: bytes) -> str:
@@ -161,7 +170,7 @@ def json_lines(path: Path, form: str) -> Iterator[dict[str, Any]]:
 
 
 def _json_columns(path: Path, form: str, optional: Sequence[str]) -> list[str]:
-    rows = islice(json_lines(path, form), JSON_SAMPLE)
+    rows = islice(json_lines(path, form), JSON_SAMPLE if optional else None)
     return list(dict.fromkeys([*(key for row in rows for key in row), *optional]))
 
 
@@ -174,7 +183,8 @@ def _parquet_columns(path: Path) -> list[str]:
         raise OSError(str(error)) from error
 
 
-def _csv_columns(path: Path, form: str) -> list[str]:
+def _csv_columns(path: Path, form: str) -> tuple[list[str], str]:
+    """Names of the columns without blanks around them, and what separates them: the sign that makes most columns."""
     opener = gzip.open if form == "gzip" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
         first = file.readline(LONGEST_LINE)
@@ -184,11 +194,17 @@ def _csv_columns(path: Path, form: str) -> list[str]:
         if first.endswith("\r"):
             msg = "its lines end with CR alone; LF or CR LF is needed"
             raise csv.Error(msg)
-        columns = next(csv.reader(chain([first], file)), [])
-        if len(columns) == 1 and (found := next((s for s in SEPARATORS if s in columns[0]), None)):
-            msg = f"its columns are separated by {found!r}, not by commas"
+        if "\0" in first:
+            msg = "it has NUL characters, as UTF-16 without a byte order mark has"
             raise csv.Error(msg)
-        return columns
+        counts = {s: len(next(csv.reader([first], delimiter=s), [])) for s in SEPARATORS}
+        most = max(counts.values())
+        found = [s for s, n in counts.items() if n == most]
+        if most > 1 and len(found) > 1:
+            msg = f"its columns may be separated by {' or '.join(map(repr, found))}"
+            raise csv.Error(msg)
+        columns = next(csv.reader(chain([first], file), delimiter=found[0]), [])
+        return [c.strip() for c in columns], found[0]
 
 
 def _ends_alike(path: Path, form: str) -> bool:
@@ -199,6 +215,18 @@ def _ends_alike(path: Path, form: str) -> bool:
             file.seek(-2, os.SEEK_END)
             ends.append(file.read())
     return len({end == b"\r\n" for end in ends if end.endswith(b"\n")}) < 2
+
+
+def lazy(bill: BillFile) -> pl.LazyFrame:
+    """The rows of a CSV or Parquet file; of CSV, all is text."""
+    import polars as pl
+
+    if bill.form == "parquet":
+        return pl.scan_parquet(bill.path, glob=False, hive_partitioning=False)
+    names = list(bill.columns)
+    return pl.scan_csv(
+        bill.path, separator=bill.separator, infer_schema=False, glob=False, with_column_names=lambda _: names
+    )
 
 
 def verify(files: Iterable[BillFile]) -> None:
@@ -232,6 +260,7 @@ class Shape:
         types: Native column of Parquet -> its DuckDB type; empty for CSV, where all is text.
         own: Numbers in `text` are of type DECIMAL, not text.
         dates: Order of their dates, as in `BillFile`.
+        comma: Their numbers have a decimal comma.
     """
 
     files: tuple[BillFile, ...]
@@ -242,6 +271,7 @@ class Shape:
     types: Mapping[str, str] = field(default_factory=dict)
     own: bool = False
     dates: str = ""
+    comma: bool = False
 
 
 def shapes(files: Sequence[BillFile], engine: Engine) -> list[Shape]:
@@ -250,7 +280,16 @@ def shapes(files: Sequence[BillFile], engine: Engine) -> list[Shape]:
     for bill in files:
         types = engine.columns(f"SELECT * FROM {scan([bill])}") if bill.form == "parquet" else {}
         types.pop("__file", None)
-        key = (bill.form, bill.strict, bill.dates, bill.columns, bill.months, tuple(types.items()))
+        key = (
+            bill.form,
+            bill.strict,
+            bill.separator,
+            bill.dates,
+            bill.comma,
+            bill.columns,
+            bill.months,
+            tuple(types.items()),
+        )
         groups.setdefault(key, ([], types))[0].append(bill)
     return [_shape(tuple(group), types) for group, types in groups.values()]
 
@@ -263,7 +302,9 @@ def _shape(files: tuple[BillFile, ...], types: dict[str, str]) -> Shape:
         text = {c: f"nullif(json_extract_string({identifier(c)}, '$'), '')" for c in first.columns}
     else:
         text = {column: f"c{i}" for i, column in enumerate(first.columns)}
-    return Shape(files, scan(files), text, first.months[0], first.months, types, dates=first.dates)
+    return Shape(
+        files, scan(files), text, first.months[0], first.months, types, dates=first.dates, comma=first.comma
+    )
 
 
 def scan(files: Sequence[BillFile]) -> str:
@@ -281,7 +322,7 @@ def scan(files: Sequence[BillFile]) -> str:
     columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(files[0].columns)))
     compression = literal("gzip" if files[0].form == "gzip" else "none")
     return (
-        f"read_csv({paths}, auto_detect=false, header=true, delim=',', quote='\"', escape='\"', nullstr='', "
+        f"read_csv({paths}, auto_detect=false, header=true, delim={literal(files[0].separator)}, quote='\"', escape='\"', nullstr='', "
         f"columns={{{columns}}}, compression={compression}, filename='__file', hive_partitioning=false, "
         f"strict_mode={str(files[0].strict).lower()})"
     )

@@ -87,12 +87,10 @@ def examples(
     if not shown:
         return {}
     values = ", ".join(f"MIN({value}) AS {value}" for value in shown.values())
-    found = engine.query(
+    found = engine.rows(
         f"SELECT CAST(__day AS VARCHAR) AS day, {values} FROM {stage.rows} WHERE {where} GROUP BY ALL"
     )
-    return {
-        (row["day"], note): row[value] for row in found.iter_rows(named=True) for note, value in shown.items()
-    }
+    return {(row["day"], note): row[value] for row in found for note, value in shown.items()}
 
 
 def gathered(days: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -123,28 +121,28 @@ def gathered(days: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def rejected(stage: Stage, mine: str, engine: Engine) -> Iterator[dict[str, Any]]:
     """The rejected rows: the first ones each, the others by rule and currency."""
     rows: list[dict[str, Any]] = []
-    of_file = engine.query(
+    of_file = engine.rows(
         f"SELECT __file AS file, count(*) AS n FROM {stage.rows} "
         f"WHERE {mine} AND {REJECTED} GROUP BY 1 ORDER BY 1"
     )
     by_path = {
         str(f.path): (f, s, n) for s, n in zip(stage.shapes, stage.natives, strict=True) for f in s.files
     }
-    for path in of_file["file"]:
+    for path in (row["file"] for row in of_file):
         limit = DETAILED_ROWS - len(rows)
         if limit:
             rows += _detailed(
                 stage, *by_path[path], where=f"{mine} AND {REJECTED}", limit=limit, engine=engine
             )
     yield from rows
-    if of_file["n"].sum() <= DETAILED_ROWS:
+    if sum(row["n"] for row in of_file) <= DETAILED_ROWS:
         return
-    total = engine.query(
+    total = engine.rows(
         f"SELECT __reject AS check_, {CURRENCY} AS currency, count(*) AS rows, "
         f"CAST(SUM({COST}) AS DECIMAL(38,12)) AS billed_cost FROM {stage.rows} "
         f"WHERE {mine} AND {REJECTED} GROUP BY ALL ORDER BY ALL"
     )
-    for group in total.iter_rows(named=True):
+    for group in total:
         check = CHECKS[group["check_"]]
         shown = [
             r
@@ -181,20 +179,20 @@ def _detailed(
         for i, c in enumerate(CHECKS)
         if c.action == "rejected" and has_value(c, stage.present)
     )
-    found = engine.query(
+    found = engine.rows(
         f"SELECT __row AS row, __reject AS check_, CASE __reject {values} END AS value, "
         f"{COST} AS billed_cost, {CURRENCY} AS currency FROM ({sql}) "
         f"WHERE {where} ORDER BY __row LIMIT {limit}"
     )
-    numbers = ", ".join(str(n) for n in found["row"])
+    numbers = ", ".join(str(issue["row"]) for issue in found)
     texts = ", ".join(f"{text} AS {identifier(f'v{i}')}" for i, text in enumerate(one.text.values()))
-    raw = engine.query(
+    raw = engine.rows(
         f"SELECT __row, {texts} FROM (SELECT *, row_number() OVER () AS __row FROM {one.scan}) "
         f"WHERE __row IN ({numbers}) ORDER BY __row"
     )
-    native_rows = {number: values for number, *values in raw.iter_rows()}
+    native_rows = {number: values for number, *values in (row.values() for row in raw)}
     first = 1 if bill.form in ("csv", "gzip") else 0
-    for issue in found.iter_rows(named=True):
+    for issue in found:
         native_row = native_rows[issue["row"]]
         check = CHECKS[issue["check_"]]
         written = {c: v for c, v in zip(one.text, native_row, strict=True) if v is not None}

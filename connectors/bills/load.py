@@ -136,10 +136,10 @@ def _month(item: Slice, stage: Stage, key: str, files: Sequence[BillFile], engin
     earlier = item.earlier
     if earlier is None or earlier.memory.get("key") != key or not _named_once(item, files):
         return _Month(item)
-    rows = engine.query(
+    rows = engine.rows(
         f"SELECT {SURVEY} FROM {stage.rows} WHERE __month = DATE '{item.period}' GROUP BY day, currency"
     )
-    found = survey(rows.rows(named=True))
+    found = survey(rows)
     return _Month(item, plan(earlier, found), found)
 
 
@@ -215,11 +215,11 @@ def _read(month: _Month, stage: Stage, engine: Engine) -> tuple[Survey, Mapping[
         f", CAST(sum(loaded) FILTER (notes{i // MASK_BITS} & {1 << i % MASK_BITS} <> 0) AS BIGINT) AS n{i}"
         for i in range(len(counted))
     )
-    rows = engine.query(
+    rows = engine.rows(
         f"SELECT {SURVEYS}, CAST(sum(loaded) AS BIGINT) AS loaded, CAST(sum(rejected) AS BIGINT) AS rejected{counts} "
         f"FROM (SELECT {SURVEY}, count(*) FILTER ({KEPT}) AS loaded, count(*) FILTER ({REJECTED}) AS rejected{grouped} "
         f"FROM {stage.rows} WHERE {month.where} GROUP BY {', '.join(['day', 'currency', *masks])}) GROUP BY day, currency"
-    ).rows(named=True)
+    )
     there = {note for i, (note, _) in enumerate(counted) if any(row[f"n{i}"] for row in rows)}
     shown = examples(stage, f"{month.where} AND {KEPT}", there, engine)
     result: dict[str, dict[str, Any]] = {}

@@ -18,7 +18,8 @@ import polars as pl
 
 from connectors.base import Object, SourceError
 from connectors.bills.dates import is_written, iso
-from connectors.bills.files import JSON_FORMS, BillFile, json_lines, open_bill
+from connectors.bills.files import JSON_FORMS, BillFile, json_lines, lazy, open_bill
+from connectors.bills.texts import UnpackError
 from connectors.objects import Store, read_json, write_json
 
 Column = Callable[[BillFile], str | Sequence[str]]
@@ -63,6 +64,7 @@ class MonthIndex:
         version: Version of the way of looking; an index of another one is not used.
         parse: How the column names a month.
         prepare: Looks further into a file.
+        optional: As in `open_bill`.
     """
 
     def __init__(
@@ -71,10 +73,13 @@ class MonthIndex:
         cache: Path,
         version: str,
         parse: Parse = parse_month,
+        *,
         prepare: Prepare = lambda bill: bill,
+        optional: Sequence[str] = (),
     ) -> None:
         self._store = store
         self._cache = cache
+        self._optional = optional
         self._version = version
         self._parse = parse
         self._prepare = prepare
@@ -124,16 +129,20 @@ class MonthIndex:
             if name in known:
                 entries[name] = known[name]
                 continue
-            path = self._store.fetch([item])[0]
-            opened = partial(self._open, item, path)
+            opened = None
             try:
+                opened = partial(self._open, item, self._store.fetch([item])[0])
                 bill = opened()
                 entries[name] = [m.isoformat() for m in _scan(bill, column(bill), self._parse)]
             except SourceError as error:
+                if opened is None and not isinstance(error, UnpackError):
+                    raise
                 earlier = {n: v for n, v in known.items() if n.rpartition(":")[0] == name.rpartition(":")[0]}
                 entries |= earlier
                 found = {date.fromisoformat(m) for v in earlier.values() for m in v}
-                found = found or _readable(opened, column, self._parse) or _named(item.key)
+                found = (
+                    found or (_readable(opened, column, self._parse) if opened else set()) or _named(item.key)
+                )
                 damaged[item.key] = (tuple(sorted(found)), error)
         if entries != known:
             write_json(self._cache, entries)
@@ -141,7 +150,7 @@ class MonthIndex:
         return {o.key: tuple(map(date.fromisoformat, entries[self._name(o)])) for o in whole}, damaged
 
     def _open(self, item: Object, path: Path) -> BillFile:
-        return self._prepare(open_bill(item, self._store.uri(item.key), path))
+        return self._prepare(open_bill(item, self._store.uri(item.key), path, optional=self._optional))
 
     def _name(self, item: Object) -> str:
         return f"{self._version}:{item.key}:{item.version}"
@@ -163,7 +172,7 @@ def _readable(opened: Callable[[], BillFile], column: Column, parse: Parse) -> s
             file = stack.enter_context(
                 opener(bill.path, "rt", encoding="utf-8-sig", errors="replace", newline="")
             )
-            rows = csv.DictReader(file)
+            rows = csv.DictReader(file, bill.columns, delimiter=bill.separator)  # the header names no month
         for row in islice(rows, READABLE_ROWS):
             text = _first(row, [columns] if isinstance(columns, str) else columns)
             found.add(parse(iso(text, bill.dates)))
@@ -196,11 +205,7 @@ def _scan(bill: BillFile, column: str | Sequence[str], parse: Parse) -> list[dat
 
 def _table_texts(bill: BillFile, columns: Sequence[str]) -> list[str | None]:
     """Distinct values of the first column that has one."""
-    frame = (
-        pl.scan_parquet(bill.path, glob=False, hive_partitioning=False)
-        if bill.form == "parquet"
-        else pl.scan_csv(bill.path, infer_schema=False, glob=False)
-    )
+    frame = lazy(bill)
     values = []
     for name in columns:
         outer, _, inner = name.partition(".")

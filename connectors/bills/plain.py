@@ -90,7 +90,12 @@ class PlainFiles:
         self._optional = optional
         self._prepare = prepare
         self._index = MonthIndex(
-            store, context.cache / f"months-{context.name}.json", version, parse, prepare
+            store,
+            context.cache / f"months-{context.name}.json",
+            version,
+            parse,
+            prepare=prepare,
+            optional=optional,
         )
 
     def objects(self) -> list[Object]:

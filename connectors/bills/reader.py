@@ -8,6 +8,7 @@ from typing import ClassVar, cast
 
 from connectors.base import Context, Slice, SourceOptions, Window
 from connectors.bills.plain import PlainFiles
+from connectors.bills.unpack import Unpacked
 from connectors.objects import LocationOptions, Store, open_store
 
 
@@ -23,7 +24,8 @@ class BillReader(ABC):
         self._store = self._open_store(cast("LocationOptions", options))
 
     def _open_store(self, options: LocationOptions) -> Store:
-        return open_store(options, self.context.base, self.context.cache)
+        store = open_store(options, self.context.base, self.context.cache)
+        return Unpacked(store, self.context.cache / f"unpacked-{self.context.name}")
 
     def check(self) -> str:
         """Says what is there.

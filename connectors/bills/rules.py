@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from connectors.sql import identifier, literal
-from models import focus
+from models import focus, tables
 
 MISSING = "missing_mandatory"
 NOT_STATED = "missing_effective_cost"
@@ -71,6 +71,11 @@ class Check:
     rule: str
     column: str
     condition: str
+
+
+def nothing(column: focus.FocusColumn) -> str:
+    """The value of a column that no file fills."""
+    return f"CAST(NULL AS {tables.TYPES[column.type][0] if column.type in ('decimal', 'timestamp') else 'VARCHAR'})"
 
 
 def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = False) -> str:

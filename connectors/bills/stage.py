@@ -21,6 +21,7 @@ from connectors.bills.rules import (
     has_value,
     is_null_text,
     mark_name,
+    nothing,
     null_name,
     t,
     typed,
@@ -265,14 +266,13 @@ def stage_sql(
     """
     own = types or {}
     texts = texts_for_null(present, sure, own)
-    clean = [
-        f"CASE WHEN {is_null_text(identifier(c))} THEN NULL ELSE {identifier(c)} END AS {identifier(c)}"
-        if c in texts
-        else identifier(c)
-        for c in NAMES
-    ]
     nulls = [f"{is_null_text(identifier(c))} AS {null_name(c)}" for c in texts]
-    values_typed = [f"{typed(c, own.get(c.name), sure=c.name in sure)} AS {t(c.name)}" for c in focus.COLUMNS]
+    clean = [f"CASE WHEN {null_name(c)} THEN NULL ELSE {identifier(c)} END AS {identifier(c)}" for c in texts]
+    replaced = f" REPLACE ({', '.join(clean)})" if clean else ""
+    values_typed = [
+        f"{typed(c, own.get(c.name), sure=c.name in sure) if c.name in present else nothing(c)} AS {t(c.name)}"
+        for c in focus.COLUMNS
+    ]
     named = f"CAST(date_trunc('month', {t('BillingPeriodStart')}) AS DATE)"
     rejects = " ".join(f"WHEN {c.condition} THEN {i}" for i, c in enumerate(CHECKS) if c.action == "rejected")
     marks = [f"COALESCE({c.condition}, FALSE) AS {mark_name(i)}" for i, c in marking(present, sure, own)]
@@ -283,9 +283,8 @@ def stage_sql(
     ]
     return (
         f"WITH native AS ({' UNION ALL '.join(natives)}), "
-        f"clean AS (SELECT {', '.join([*clean, *nulls, *EXTRAS])}, "
-        "__cost, __currency, __skip, __cost_kind, __model_api, __not_stated, __is_part, __file, __default_month, __months, __row, "
-        "__hash FROM native), "
+        f"told AS (SELECT {', '.join(['*', *nulls])} FROM native), "
+        f"clean AS (SELECT *{replaced} FROM told), "
         f"typed AS (SELECT *, {', '.join(values_typed)} FROM clean), "
         f"dated AS (SELECT *, {named} AS __named FROM typed), "
         "placed AS (SELECT *, CASE WHEN len(__months) > 1 AND list_contains(__months, __named) THEN __named "

@@ -14,12 +14,18 @@ from pathlib import Path
 from connectors.aws.exports import exports, is_export_manifest
 from connectors.azure.manifests import current, is_manifest
 from connectors.base import Object, SourceError
-from connectors.bills.files import is_bill, open_bill
+from connectors.bills.files import SUFFIXES, is_bill, open_bill
 from connectors.bills.plain import NOTHING_TOLD, Told
-from connectors.focus.mapping import other_dataset
+from connectors.focus.mapping import is_foreign, other_dataset
 from connectors.objects import Store, read_json, write_json
 
 AZURE = {"focuscost": "focus"}
+
+TABLES = (*SUFFIXES, ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+FILES = (*TABLES, ".json", ".json.gz")
+"""Names of files that may be bills; JSON may be anything else, too, so what has no column of FOCUS is left out."""
+
+NO_FOCUS = "no column of FOCUS"
 
 
 def counting(store: Store, objects: Sequence[Object]) -> tuple[list[Object], Told]:
@@ -41,7 +47,7 @@ def counting(store: Store, objects: Sequence[Object]) -> tuple[list[Object], Tol
     if any(is_manifest(o.key) for o in objects):
         runs = current(store, objects, AZURE)
         return _whole(store, objects, {*runs.datasets}, "export manifests"), runs.told
-    return [o for o in objects if is_bill(o.key)], NOTHING_TOLD
+    return [o for o in objects if is_bill(o.key, FILES)], NOTHING_TOLD
 
 
 def _whole(store: Store, objects: Sequence[Object], named: set[Object], kind: str) -> list[Object]:
@@ -49,7 +55,9 @@ def _whole(store: Store, objects: Sequence[Object], named: set[Object], kind: st
     manifests = {o for o in objects if is_export_manifest(o.key) or is_manifest(o.key)}
     tops = {o.key.split("/")[0] if "/" in o.key else "" for o in named | manifests}
     loose = [
-        o.key for o in objects if is_bill(o.key) and (o.key.split("/")[0] if "/" in o.key else "") not in tops
+        o.key
+        for o in objects
+        if is_bill(o.key, TABLES) and (o.key.split("/")[0] if "/" in o.key else "") not in tops
     ]
     if loose:
         msg = (
@@ -83,9 +91,11 @@ class Datasets:
         for item in objects:
             name = f"{item.key}:{item.version}"
             if name not in known:
-                path = self._store.fetch([item])[0]
                 try:
-                    dataset = other_dataset(open_bill(item, self._store.uri(item.key), path).columns)
+                    path = self._store.fetch([item])[0]
+                    bill = open_bill(item, self._store.uri(item.key), path)
+                    foreign = not is_bill(item.key, TABLES) and is_foreign(bill.columns)
+                    dataset = NO_FOCUS if foreign else other_dataset(bill.columns)
                 except SourceError:
                     continue  # a damaged file counts until it can be read: its months are not ready
                 found[name] = [dataset] if dataset else []

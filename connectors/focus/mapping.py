@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from connectors.base import SourceError
 from connectors.bills.dates import iso_sql
 from connectors.bills.files import BillFile, Shape
+from connectors.bills.numbers import point_sql
 from connectors.bills.rules import PERIODS, REJECTING, TAGS, is_null_text
 from connectors.bills.stage import NAMES, Native, require
 from connectors.bills.tags import flat_pairs, is_pairs, pairs_as_json
@@ -39,6 +40,12 @@ def other_dataset(columns: Sequence[str]) -> str | None:
     if names & {"effectivecost", "chargeperiodstart"}:
         return None
     return next((dataset for column, dataset in OTHER_DATASETS.items() if column in names), None)
+
+
+def is_foreign(columns: Sequence[str]) -> bool:
+    """No column is one of a FOCUS dataset."""
+    known = {name.lower() for name in NAMES} | {*OTHER_DATASETS}
+    return known.isdisjoint(c.lower() for c in columns)
 
 
 def is_number(column: str) -> bool:
@@ -95,6 +102,8 @@ def to_focus(shape: Shape, currency: str | None = None) -> Native:
             raise SourceError(msg)
         else:
             found[name] = iso_sql(text, shape.dates) if is_moment(column) else text
+            if is_number(column):
+                found[name] = point_sql(column, shape)
             if name in TAGS:
                 found[name] = _tags(column, text, shape.types.get(column, ""))
     if currency:

@@ -1,4 +1,4 @@
-"""Source kind `focus`: a folder or bucket of FOCUS 1.0 to 1.4 cost and usage files, CSV or Parquet."""
+"""Source kind `focus`: a folder or bucket of FOCUS 1.0 to 1.4 cost and usage files, CSV, JSON or Parquet."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ from connectors.base import (
     SourceError,
     SourceOptions,
 )
+from connectors.bills import numbers
 from connectors.bills.dates import dated, remark
 from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
+from connectors.bills.numbers import numbered
 from connectors.bills.plain import PlainFiles, fingerprint
 from connectors.bills.reader import BillReader
 from connectors.bills.runs import refuse_runs
 from connectors.bills.stage import Bill
 from connectors.focus.allocation import faults
 from connectors.focus.contracts import disagreements, load_contracts
-from connectors.focus.files import Datasets, counting
+from connectors.focus.files import FILES, Datasets, counting
 from connectors.focus.mapping import is_moment, is_number, period_column, to_focus
 from connectors.objects import LocationOptions
 from models import tables
 
-VERSION = "focus-6"
+VERSION = "focus-7"
 """Changes whenever the same file would give other facts."""
 
 
@@ -67,12 +69,16 @@ class FocusReader(BillReader):
         self.options = cast("Options", options)
         self._datasets = Datasets(self._store, context.cache / f"datasets-{context.name}.json")
         version = f"{VERSION}-{self.options.date_order or ''}"
-        self._files = PlainFiles(self._store, context, version, period_column, prepare=self._dated)
+        self._files = PlainFiles(
+            self._store, context, version, period_column, suffixes=FILES, prepare=self._written
+        )
 
-    def _dated(self, bill: BillFile) -> BillFile:
+    def _written(self, bill: BillFile) -> BillFile:
+        """The file with the forms of its dates and numbers."""
         named = {c.lower(): c for c in bill.columns if is_moment(c)}
         period = [named[c] for c in ("billingperiodstart", "billingperiodend") if c in named]
-        return dated(bill, self.options.date_order or "", list(named.values()), period)
+        bill = dated(bill, self.options.date_order or "", list(named.values()), period)
+        return numbered(bill, {c for c in bill.columns if is_number(c)})
 
     def _slices(self) -> list[Slice]:
         counted, told = counting(self._store, self._store.list())
@@ -148,7 +154,7 @@ class FocusReader(BillReader):
         """What was taken from options or concluded rather than read."""
         keys = {o.key for o in loaded.slice.objects}
         mine = [f for f in files if f.key in keys]
-        yield from remark(mine)
+        yield from (*remark(mine), *numbers.remark(mine))
         if self.options.currency:
             lacking = [f.key for f in mine if "billingcurrency" not in map(str.lower, f.columns)]
             if lacking:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, cast
 
 from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions
+from connectors.bills import files
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles
 from connectors.bills.reader import BillReader
@@ -20,9 +21,7 @@ VERSION = "gcp-billing-export-3"
 """Changes whenever the same file would give other facts."""
 
 SUFFIXES = (
-    ".csv",
-    ".csv.gz",
-    ".parquet",
+    *files.SUFFIXES,
     ".json",
     ".jsonl",
     ".ndjson",

@@ -20,7 +20,7 @@ from typing import IO, Any
 import polars as pl
 
 from connectors.base import Engine, Object, SourceError
-from connectors.bills.files import NESTED, BillFile, open_bill, verify
+from connectors.bills.files import NESTED, BillFile, lazy, open_bill, verify
 from connectors.objects import Store
 from connectors.sql import identifier, literal, literals
 from connectors.telemetry import QUARTER_S, TIMESTAMP
@@ -159,12 +159,7 @@ def scan(store: Store, item: Object, *, spend: bool) -> tuple[set[int], str]:
         try:
             if log.form == "gzip":
                 _check_rows(path, uri)
-            frame = (
-                pl.scan_parquet(path, glob=False, hive_partitioning=False)
-                if log.form == "parquet"
-                else pl.scan_csv(path, infer_schema=False, glob=False)
-            )
-            texts = frame.select(column).collect(engine="streaming")[column]
+            texts = lazy(log).select(column).collect(engine="streaming")[column]
         except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
             msg = f"{uri} is damaged or not a complete CSV or Parquet file ({type(error).__name__}); deliver it again"
             raise SourceError(msg) from error
@@ -271,7 +266,7 @@ def _table(log: BillFile) -> str:
     columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(log.columns)))
     compression = literal("gzip" if log.form == "gzip" else "none")
     return (
-        f"read_csv({literal(log.path)}, auto_detect=false, header=true, delim=',', quote='\"', escape='\"', nullstr='', "
+        f"read_csv({literal(log.path)}, auto_detect=false, header=true, delim={literal(log.separator)}, quote='\"', escape='\"', nullstr='', "
         f"columns={{{columns}}}, compression={compression}, hive_partitioning=false, strict_mode=true, max_line_size={MAX_LINE})"
     )
 

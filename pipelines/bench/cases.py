@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipelines.bench import devices, samples, ways
+from pipelines.bench import converter, devices, samples, ways
 from pipelines.bench.generate import SEPTEMBER
 from pipelines.bench.measure import Measured, measured
 
@@ -199,6 +199,40 @@ def _pandas_figures(costs: Costs) -> Figures:
     ]
 
 
+def _converter(bench: Bench) -> dict[str, Measured]:
+    """focus-converter and our statement, for the columns that it makes of the bill."""
+    source, data = _files(bench.month()), bench.fresh()
+    flat, theirs, mine = data / "flat.parquet", data / "converted", data / "ours.parquet"
+    try:
+        bench.report("converter: fetching focus-converter")
+        environment = converter.install(bench.folder)
+        measured(converter.flatten, source, environment, flat)
+        bench.report("converter: measuring")
+        start = measured(converter.start, environment)
+        tool = measured(converter.convert, environment, flat, theirs)
+    except converter.ToolError as error:
+        raise BenchError(str(error)) from error
+    made = measured(converter.converted, theirs).result
+    ours = measured(converter.ours, source, made["columns"], mine)
+    _same("rows", made["rows"], ours.result["rows"])
+    gap = abs(float(measured(converter.billed, mine).result["billed"]) - made["billed"])
+    if gap >= CENT:
+        msg = f"our billed cost and that of focus-converter differ by {gap}; report a defect"
+        raise BenchError(msg)
+    return {"focus-converter, start": start, "focus-converter": tool, "the same columns": ours}
+
+
+def _converter_figures(costs: Costs) -> Figures:
+    start, tool, ours = costs.values()
+    return [
+        (
+            f"{what} of focus-converter without its start / the same columns",
+            (getattr(tool, key) - getattr(start, key)) / getattr(ours, key), "x", 3.0, True,
+        )
+        for what, key in (("CPU", "cpu_s"), ("wall time", "wall_s"))
+    ]  # fmt: skip
+
+
 def _unchanged(bench: Bench) -> dict[str, Measured]:
     months = tuple(date(2026, n, 1) for n in range(1, 13))
     root, data = bench.deliver("year", -(-bench.rows // 12), months), bench.fresh()
@@ -319,6 +353,7 @@ CASES: dict[str, tuple[Callable[[Bench], dict[str, Measured]], Callable[[Costs],
     "load": (lambda bench: _ours(bench, reduce=False), _against_copy("load")),
     "reduce": (lambda bench: _ours(bench, reduce=True), _against_copy("load and reduce")),
     "pandas": (_pandas, _pandas_figures),
+    "converter": (_converter, _converter_figures),
     "unchanged": (_unchanged, lambda c: [("wall time", c["nothing changed"].wall_s, "s", 1.0)]),
     "redelivery": (_redelivery, _redelivery_figures),
     "memory": (_memory, _memory_figures),
@@ -326,3 +361,6 @@ CASES: dict[str, tuple[Callable[[Bench], dict[str, Measured]], Callable[[Costs],
     "edge": (_edge, _edge_figures),
 }
 """Name -> how it is measured, and its figures: the fields of `Figure` after the case."""
+
+FETCHED = ("converter",)
+"""Cases that fetch a tool from the package index: measured only when asked for by name."""

@@ -23,9 +23,9 @@ class Measured:
     """What some work cost.
 
     Attributes:
-        cpu_s: User and system time of the work, all threads, s.
+        cpu_s: User and system time of the work, all threads and tools that it runs, s.
         wall_s: Time that passed, s.
-        peak_mb: Most memory the process ever held (10^6 bytes), interpreter and libraries included.
+        peak_mb: Most memory the process or a tool ever held (10^6 bytes), interpreter and libraries included.
         result: What the work returned.
     """
 
@@ -60,9 +60,13 @@ def _timed(way: Callable[..., Work], *arguments: Any) -> Measured:
     result = work()
     cpu, wall = _cpu_s() - cpu, time.perf_counter() - wall
     unit = 1 if sys.platform == "darwin" else 1024
-    return Measured(cpu, wall, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, result)
+    return Measured(cpu, wall, max(used.ru_maxrss for used in _used()) * unit / 1e6, result)
+
+
+def _used() -> list[resource.struct_rusage]:
+    """This process, and the tools that it ran and that have ended."""
+    return [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 
 
 def _cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    return sum(used.ru_utime + used.ru_stime for used in _used())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -29,8 +30,11 @@ class DuckDBEngine:
             config["temp_directory"] = str(temp)
             config["memory_limit"] = MEMORY_LIMIT
         self.connection = duckdb.connect(str(database) if database else ":memory:", config=config)
-        self.connection.execute("SET TimeZone = 'UTC'")
-        self.connection.execute("SET enable_progress_bar = false")
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Sets what every session has."""
+        self.connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
 
     def __enter__(self) -> DuckDBEngine:
         """The open session."""
@@ -46,6 +50,12 @@ class DuckDBEngine:
         """The result of a query as a frame."""
         frame: pl.DataFrame = self.connection.sql(sql).pl()
         return frame
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """The few rows of a query, each by column name; DuckDB plans a query twice where a frame is asked for."""
+        result = self.connection.execute(sql)
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def execute(self, sql: str) -> None:
         """Runs a statement for its effect."""

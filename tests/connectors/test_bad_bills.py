@@ -172,11 +172,20 @@ def twice(kind: Kind) -> bytes:
     return plain.replace(f'"{kind.currency}"'.encode(), f'"{kind.cost}"'.encode(), 1)
 
 
-def zipped(kind: Kind) -> bytes:
+def zipped(kind: Kind, *names: str, wrong: bool = False, bomb: bool = False) -> bytes:
+    """An archive of bills, each but the first with a column more; the first with a wrong checksum, or 320 MB long."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.csv", csv_bytes([dict(kind.row)]))
-    return out.getvalue()
+        for n, name in enumerate(names or ["a.csv"]):
+            content = csv_bytes([dict(kind.row) | {f"x_{i}": "" for i in range(n)}])
+            with archive.open(name, "w") as file:
+                file.write(content)
+                for _ in range(320 * bomb):
+                    file.write(b"0" * (1 << 20))
+    whole = bytearray(out.getvalue())
+    if wrong:
+        whole[whole.index(b"PK\x01\x02") + 16] ^= 1
+    return bytes(whole)
 
 
 @cache
@@ -208,11 +217,15 @@ FILES: dict[str, tuple[str, Callable[[Kind], bytes], str]] = {
     "ragged": ("a.csv", lambda k: csv_bytes([dict(k.row)]) + b"1,2,3\n", r"a\.csv cannot be read as a bill"),
     "open_quote": ("a.csv", lambda k: csv_bytes([dict(k.row)]) + b'"x\n', r"a\.csv"),
     "latin_1": ("a.csv", lambda k: csv_bytes([dict(k.row)]).replace(b"GPU", b"\xe9PU"), r"a\.csv"),
-    "utf_16": ("a.csv", lambda k: csv_bytes([dict(k.row)]).decode().encode("utf-16"), r"a\.csv.*UTF-8"),
+    "utf_16_without_mark": ("a.csv", lambda k: csv_bytes([dict(k.row)]).decode().encode("utf-16-le"), r"a\.csv.*UTF-16"),
     "lines_end_with_cr": ("a.csv", lambda k: csv_bytes([dict(k.row)]).replace(b"\n", b"\r"), "CR alone"),
     "cut_gzip": ("a.csv.gz", lambda k: whole(k)[: len(whole(k)) // 2], r"a\.csv\.gz is (a )?damaged"),
     "wrong_checksum": ("a.csv.gz", lambda k: whole(k)[:-8] + b"\0" * 8, r"a\.csv\.gz is (a )?damaged"),
-    "zip_archive": ("a.csv", zipped, r"a\.csv"),
+    "zip_cut": ("a.zip", lambda k: zipped(k)[:-30], r"a\.zip is damaged"),
+    "zip_wrong_checksum": ("a.zip", lambda k: zipped(k, wrong=True), r"a\.zip is damaged or cannot be unpacked"),
+    "zip_without_a_bill": ("a.zip", lambda k: zipped(k, "bill.pdf"), r"a\.zip holds no bill file .* but bill\.pdf"),
+    "zip_of_two_headers": ("a.zip", lambda k: zipped(k, "a.csv", "b.csv"), r"a\.zip: 'a\.csv' and 'b\.csv' in it have different"),
+    "bomb_in_zip": ("a.zip", lambda k: zipped(k, bomb=True), r"a\.zip unpacks to more than 250 times its size"),
     "bomb_in_header": ("a.csv.gz", lambda _: packed(b"a"), r"a\.csv\.gz.*first line is longer"),
     "bomb_in_row": ("a.csv.gz", bomb, r"a\.csv\.gz"),
     "no_parquet": ("a.parquet", lambda _: b"PAR1 and nothing PAR1", r"a\.parquet is damaged"),

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from connectors.counters import counted, counter_increments, counter_segments
-from pipelines.engines.duckdb import DuckDBEngine
+from tests.engine import Session
 
 START = datetime.fromisoformat("2026-09-01")
 MINUTE_US = 60_000_000
@@ -48,7 +48,7 @@ def hours(
     )
     steps = counter_increments(f"({cut})", ("name",), both, "hour", {})
     sums = ", ".join(counted(c) for c in both)
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         return engine.query(f"SELECT {sums} FROM ({steps}) GROUP BY hour ORDER BY hour").rows()
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.bench.cases import CASES, BenchError, Figure, bench_in
+from pipelines.bench.cases import CASES, FETCHED, BenchError, Figure, bench_in
+from pipelines.bench.converter import PACKAGES
 from pipelines.bench.generate import deliver
 from pipelines.bench.measure import Measured, measured
 from pipelines.bench.ways import look, update
 from tests.pipelines.small import tierwise
+from tests.services.environments import environment, python_of
 
 pytestmark = pytest.mark.service
 
@@ -76,7 +78,7 @@ def test_our_totals_are_those_of_plain_python_over_the_raw_rows(month: Path, tmp
     assert float(pl.read_parquet(reduced)["effective_cost"].sum()) == pytest.approx(effective, abs=1e-6)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [case for case in CASES if case not in FETCHED])
 def test_each_case_runs_and_removes_its_data(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +91,18 @@ def test_each_case_runs_and_removes_its_data(
     assert all(f["value"] > 0 and f["met"] in (True, False) for f in found["figures"])
     assert all(m["cpu_s"] > 0 and m["peak_mb"] > 20 for m in found["measurements"])
     assert not any(tmp_path.iterdir())
+
+
+def test_focus_converter_and_our_statement_agree_on_rows_and_money(tmp_path: Path) -> None:
+    python = python_of("focus-converter", ("3.11", "3.12"))
+    with bench_in(tmp_path, 1000, 1, lambda _: None) as bench:
+        tool = bench.folder / "focus-converter"
+        tool.symlink_to(environment(PACKAGES[0].replace("==", "-"), python, PACKAGES))
+        figures = bench.run("converter")
+    assert [f.goal for f in figures] == [3.0, 3.0]
+    named = {name: measured for (_, name), measured in bench.measurements.items()}
+    assert named["the same columns"].result["rows"] == 1000
+    assert named["focus-converter"].cpu_s > named["focus-converter, start"].cpu_s > 0.1  # of its own process
 
 
 def test_the_table_names_ways_and_goals_and_kept_bills_are_used_again(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import zipfile
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -215,11 +216,16 @@ def test_nothing_there(tmp_path: Path) -> None:
         reader("aws_cur", tmp_path / "bills", tmp_path).check()
 
 
-def test_a_report_as_zip_says_what_to_choose(tmp_path: Path) -> None:
-    write(tmp_path / "bills" / "a.csv", [cur()])
-    (tmp_path / "bills" / "a.csv").write_bytes(b"PK\x03\x04" + bytes(100))
-    with pytest.raises(SourceError, match=r"a\.csv is a ZIP archive; deliver it as gzip or Parquet"):
-        load("aws_cur", tmp_path / "bills", tmp_path)
+def test_a_report_as_zip_is_read_by_its_manifest(tmp_path: Path) -> None:
+    """Of three files of 10 dollars each the manifest names two."""
+    deliver(tmp_path / "bucket", "a1", {"gpu-1.csv.zip": [cur()], "gpu-2.csv.zip": [cur()]})
+    write(tmp_path / "bucket" / PERIOD / "a0" / "gpu-1.csv.zip", [cur()])
+    for n, path in enumerate(sorted((tmp_path / "bucket").rglob("*.zip"))):
+        content = path.read_bytes()
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(f"gpu-{n}.csv", content)
+    loaded = load("aws_cur", tmp_path / "bucket", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(20)}
 
 
 def test_what_aws_puts_beside_parquet_for_athena_is_no_bill(tmp_path: Path) -> None:

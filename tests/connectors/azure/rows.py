@@ -24,7 +24,7 @@ ROW = {
     "MeterSubCategory": "ND",
     "MeterName": "ND96 H100",
     "Quantity": "2",
-    "EffectivePrice": "5",
+    "EffectivePrice": "5.0",
     "Cost": "10",
     "UnitPrice": "5",
     "PayGPrice": "7",

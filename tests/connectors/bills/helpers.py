@@ -15,7 +15,7 @@ import polars as pl
 
 from connectors.base import Context, Loaded, Reader, Window
 from connectors.registry import reader_class
-from pipelines.engines.duckdb import DuckDBEngine
+from tests.engine import Session
 
 WINDOW = Window(day=date(2026, 9, 30), now=datetime(2026, 10, 1, tzinfo=UTC))
 
@@ -139,14 +139,13 @@ def reader(kind: str, location: Path | str, tmp: Path, **options: Any) -> Reader
 def load(kind: str, location: Path | str, tmp: Path, **options: Any) -> dict[date, Loaded]:
     """Reads everything at a location: month -> what was loaded. One thread: rows stay in one order."""
     source = reader(kind, location, tmp, **options)
-    with DuckDBEngine() as engine:
-        engine.execute("SET threads = 1")
+    with Session() as engine:
         return {r.slice.period: r for r in source.load(source.slices(WINDOW), tmp / "work", engine)}
 
 
 def facts(loaded: Loaded) -> pl.DataFrame:
     """The FOCUS rows."""
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         return engine.query(f"SELECT * FROM {loaded.rows}")
 
 

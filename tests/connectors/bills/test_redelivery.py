@@ -19,11 +19,11 @@ from polars import selectors as cs
 from connectors.base import Loaded
 from connectors.parts import current_rows
 from models import tables
-from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import FactStore, SliceFacts
 from pipelines.reduce import daily_costs
 from tests.connectors.bills.deliveries import FORMATS
 from tests.connectors.bills.helpers import CUR_ROW, WINDOW, cur, deliver, reader
+from tests.engine import Session
 
 pytestmark = pytest.mark.long
 
@@ -87,7 +87,7 @@ class Site:
         if found is None:
             if self.current and not afresh:
                 object.__setattr__(item, "earlier", self.current.earlier)
-            with DuckDBEngine() as engine:
+            with Session() as engine:
                 (loaded,) = source.load([item], self.root / "work", engine)
             self.last = self.last if afresh else loaded
             found = store.commit(
@@ -99,7 +99,7 @@ class Site:
 
     def picture(self, facts: SliceFacts, *, full: bool = True) -> dict[str, Any]:
         """Everything that is known of a month, rows in a fixed order."""
-        with DuckDBEngine() as engine:
+        with Session() as engine:
             rows = engine.query(f"SELECT * FROM {current_rows(tables.FOCUS, facts.parts(FOCUS))}").select(
                 ~cs.starts_with("__")
             )
@@ -259,7 +259,7 @@ def test_several_files_without_a_manifest_are_read_whole_since_they_may_repeat_e
 
 
 def _costs(facts: SliceFacts) -> list[tuple[Decimal]]:
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         return engine.query(
             f'SELECT "BilledCost" FROM {current_rows(tables.FOCUS, facts.parts(FOCUS))}'
         ).rows()

@@ -12,7 +12,7 @@ from connectors.base import Context, Window
 from connectors.edge.reader import EdgeFilesReader, Options
 from models.config import Site
 from pipelines.bench.fleet import TRUTH, Fleet, Plan
-from pipelines.engines.duckdb import DuckDBEngine
+from tests.engine import Session
 
 pytestmark = pytest.mark.long
 
@@ -31,11 +31,11 @@ def test_each_day_read_alone_is_the_truth(plan: Plan, by_device: bool, tmp_path:
     source = EdgeFilesReader(options, Context("cams", tmp_path, tmp_path / "cache", sites))
     (tmp_path / "work").mkdir()
     found, read = [], 0
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         fleet = Fleet(plan, engine)
         fleet.write(tmp_path / "in", by_device=by_device)
         truth, lines = fleet.truth(3), fleet.lines()
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         for piece in source.slices(window):
             for loaded in source.load([piece], tmp_path / "work", engine):
                 read += loaded.rows_read

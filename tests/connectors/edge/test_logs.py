@@ -14,8 +14,8 @@ import pytest
 from connectors.base import SourceError
 from connectors.edge.reader import EdgeFilesReader
 from models.config import TrainingRun
-from pipelines.engines.duckdb import DuckDBEngine
 from tests.connectors.edge.test_reader import WINDOW, load, reader, report, rows, write
+from tests.engine import Session
 
 ORIN_NX = (
     "RAM 3162/7620MB (lfb 4x2MB) SWAP 0/3810MB (cached 0MB) CPU [1%@729,0%@729,off,off] GR3D_FREQ {gpu} "
@@ -288,7 +288,7 @@ def test_a_run_on_a_device_has_the_readings_of_its_log(tmp_path: Path) -> None:
         | {"meter": "orin"}
     )
     source = EdgeFilesReader(made.options, replace(made.context, runs=(run,)))
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         (item,) = source.load(source.slices(WINDOW), tmp_path, engine)
     (row,) = pl.read_parquet(item.facts["telemetry.run_power_daily"]).iter_rows(named=True)
     # the other rails are 0.2 + 0.8 + 0 + 0.1 + 1.9 = 3 W

@@ -15,7 +15,7 @@ import pytest
 from connectors.base import Context, Loaded, SourceError, Window
 from connectors.edge.reader import EdgeFilesReader, Options
 from models.config import Site
-from pipelines.engines.duckdb import DuckDBEngine
+from tests.engine import Session
 
 WINDOW = Window(date(2030, 1, 1), datetime(2030, 1, 1, tzinfo=UTC))
 START = datetime(2026, 9, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ def reader(folder: Path, zone: str = "UTC", **options: Any) -> EdgeFilesReader:
 def load(folder: Path, zone: str = "UTC", days: Sequence[date] | None = None, **options: Any) -> list[Loaded]:
     source = reader(folder, zone, **options)
     (folder / "work").mkdir(exist_ok=True)
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         wanted = [s for s in source.slices(WINDOW) if days is None or s.period in days]
         return list(source.load(wanted, folder / "work", engine))
 

@@ -20,7 +20,7 @@ from connectors.edge.series_reader import EdgePrometheusReader, Options
 from connectors.prometheus.client import Access, Client
 from connectors.sql import literal, literals
 from models.config import Site
-from pipelines.engines.duckdb import DuckDBEngine
+from tests.engine import Session
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 METRICS = Metrics().named()
@@ -68,7 +68,7 @@ def found(
     naive = {d: (a.replace(tzinfo=None), b.replace(tzinfo=None)) for d, (a, b) in bounds.items()}
     paths, about = Series(Canned(series), METRICS, Labels(), "").write(START, 24, tmp_path)
     minute = 60_000_000
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         sql = series_days_sql(
             f"read_parquet({literals(paths)})", f"read_parquet({literal(about)})", naive, 25 * minute, bridge_days * 1440 * minute,
             kwh=KWH["joules"], watts=WATTS["watts"],

@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 
 from connectors.base import SourceError
-from pipelines.engines.duckdb import DuckDBEngine
 from tests.connectors.bills.helpers import (
     WINDOW,
     counted,
@@ -23,6 +22,7 @@ from tests.connectors.bills.helpers import (
     reader,
     write,
 )
+from tests.engine import Session
 
 at = datetime.fromisoformat
 
@@ -54,7 +54,7 @@ def test_a_month_can_be_loaded_alone(tmp_path: Path) -> None:
     )
     source = reader("focus", tmp_path / "bills", tmp_path)
     (_, october) = source.slices(WINDOW)
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         (loaded,) = source.load([october], tmp_path / "work", engine)
         assert list(source.load([], tmp_path / "work", engine)) == []
     assert (loaded.slice, loaded.rows_read) == (october, 1)

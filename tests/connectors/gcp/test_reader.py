@@ -197,7 +197,7 @@ PACKED = gzip.compress(WHOLE, mtime=0)
     [
         ("a.jsonl", b"", "is empty"),
         ("a.jsonl", WHOLE[:-20], "damaged|not JSON lines"),
-        ("a.jsonl", b"[" + WHOLE.splitlines()[0] + b"]", "not JSON lines"),
+        ("a.jsonl", b"[" + WHOLE.splitlines()[0], "not JSON lines"),
         ("a.jsonl", b'{"cost": 1}\nxyz\n', "mandatory column 'invoice.month' is missing|not JSON lines"),
         ("a.jsonl", b'{"cost": "\xe9"}\n', "UTF-8|damaged"),
         ("a.json.gz", PACKED[: len(PACKED) // 2], "damaged"),

@@ -14,6 +14,7 @@ import pytest
 
 from tests.connectors.bills.helpers import WINDOW, counted, csv_bytes, facts, load, reader, write
 from tests.connectors.llm.helpers import DAY, PRIVATE, SECRET, everything, hours, one, request, write_lines
+from tests.engine import Session
 
 
 def test_hours_from_a_csv(tmp_path: Path) -> None:
@@ -171,10 +172,9 @@ def test_a_day_is_the_same_whichever_days_are_read_with_it(tmp_path: Path) -> No
     assert [whole[d].totals["USD"] for d in (DAY, date(2026, 9, 3))] == [20, 20]
     assert hours(whole[date(2026, 9, 3)])["inferences"].sum() == 4
     source = reader("litellm", tmp_path / "logs", tmp_path, bill=True)
-    from pipelines.engines.duckdb import DuckDBEngine
 
     for piece in source.slices(WINDOW):
-        with DuckDBEngine() as engine:
+        with Session() as engine:
             (single,) = source.load([piece], tmp_path / f"work-{piece.period}", engine)
         assert single.totals == whole[piece.period].totals
         assert single.issues.equals(whole[piece.period].issues)

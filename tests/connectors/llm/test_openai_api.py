@@ -16,9 +16,9 @@ import pytest
 
 from connectors.base import Context, Loaded, SourceError
 from connectors.llm.openai import OpenAIReader, Options
-from pipelines.engines.duckdb import DuckDBEngine
 from tests.connectors.bills.helpers import WINDOW, facts
 from tests.connectors.llm.helpers import bucket, cost, everything, hours, usage
+from tests.engine import Session
 
 KEY = "sk-admin-SECRET-0123456789"
 FULL, HOUR = 86400, 3600
@@ -98,7 +98,7 @@ def source(api: Api, tmp: Path, **changes: Any) -> OpenAIReader:
 
 def load(api: Api, tmp: Path) -> dict[date, Loaded]:
     reader = source(api, tmp)
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         return {r.slice.period: r for r in reader.load(reader.slices(WINDOW), tmp / "work", engine)}
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from connectors.base import Context, Loaded, Window
 from connectors.telemetry_files.reader import Options, TelemetryFilesReader
 from models.config import Site
-from pipelines.engines.duckdb import DuckDBEngine
+from tests.engine import Session
 
 GPU = "telemetry.gpu_hourly"
 INFERENCE = "telemetry.inference_hourly"
@@ -44,7 +44,7 @@ def load(folder: Path, zone: str = "UTC", days: Sequence[date] | None = None, **
     source = reader(folder, zone, **options)
     slices = source.slices(Window(date(2030, 1, 1), datetime(2030, 1, 1, tzinfo=UTC)))
     wanted = [s for s in slices if days is None or s.period in days]
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         return list(source.load(wanted, folder / "work", engine))
 
 

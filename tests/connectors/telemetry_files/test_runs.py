@@ -14,8 +14,8 @@ import pytest
 from connectors.base import Loaded, Window
 from connectors.telemetry_files.reader import TelemetryFilesReader
 from models.config import TrainingRun
-from pipelines.engines.duckdb import DuckDBEngine
 from tests.connectors.telemetry_files.samples import POWER, card, minutes, reader, table, utc, write
+from tests.engine import Session
 
 RUN_POWER = "telemetry.run_power_daily"
 WINDOW = Window(date(2030, 1, 1), datetime(2030, 1, 1, tzinfo=UTC))
@@ -32,7 +32,7 @@ def source(folder: Path, runs: Sequence[TrainingRun], zone: str = "UTC") -> Tele
 
 def load(folder: Path, runs: Sequence[TrainingRun], zone: str = "UTC") -> list[Loaded]:
     made = source(folder, runs, zone)
-    with DuckDBEngine() as engine:
+    with Session() as engine:
         return list(made.load(made.slices(WINDOW), folder / "work", engine))
 
 

@@ -1,0 +1,109 @@
+"""Text of bills in forms that DuckDB does not read in place, as UTF-8 and as one JSON object a line."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, cast
+
+from connectors.base import SourceError
+
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+UTF_8 = b"\xef\xbb\xbf"
+"""Byte order marks."""
+
+CHUNK = 1 << 20
+
+LONGEST_OBJECT = 16 << 20
+"""Characters of one object of a JSON text."""
+
+Rewrite = Callable[[Path, str], Iterator[bytes]]
+"""From a file and its name for a person to the content of its copy. Raises UnpackError if it cannot be read."""
+
+
+class UnpackError(SourceError):
+    """A file has come, and cannot be unpacked."""
+
+
+def opened(path: Path) -> IO[bytes]:
+    """The file, unpacked if it is gzip."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
+
+
+def rewrite(path: Path) -> Rewrite | None:
+    """What makes a copy of the file that can be read in place; None where itself can."""
+    with opened(path) as file:
+        start = file.read(64)
+    if start.startswith(UTF_16):
+        first = start.decode("utf-16", "ignore").lstrip()[:1]
+        return _one_a_line if first in ("{", "[") else _decoded
+    mark = start.removeprefix(UTF_8).lstrip()[:1]
+    if mark == b"{":
+        with opened(path) as file, suppress(ValueError):
+            json.loads(file.readline(LONGEST_OBJECT).decode("utf-8-sig"))
+            return None
+    return _one_a_line if mark in (b"{", b"[") else None
+
+
+def utf_8(file: IO[bytes]) -> Iterator[bytes]:
+    """A text in UTF-8, or in UTF-16 with its byte order mark, as UTF-8 without one."""
+    peeked = io.BufferedReader(cast("io.RawIOBase", file), CHUNK)
+    code = "utf-16" if peeked.peek(2)[:2] in UTF_16 else "utf-8-sig"
+    with io.TextIOWrapper(peeked, encoding=code, newline="") as text:
+        while part := text.read(CHUNK):
+            yield part.encode()
+
+
+def _decoded(path: Path, uri: str) -> Iterator[bytes]:
+    del uri
+    with opened(path) as file:
+        yield from utf_8(file)
+
+
+def _one_a_line(path: Path, uri: str) -> Iterator[bytes]:
+    """An array of objects, or objects one after another, numbers as they are written.
+
+    Raises:
+        UnpackError: It is neither, or not complete.
+    """
+    decoder, buffer, array = json.JSONDecoder(), "", None
+    with opened(path) as file:
+        for part in utf_8(file):
+            buffer += part.decode()
+            if array is None:
+                buffer = buffer.lstrip()
+                array = buffer.startswith("[")
+                if "\0" in buffer[:64]:
+                    msg = f"{uri} has NUL characters, as UTF-16 without a byte order mark has; export it in UTF-8"
+                    raise UnpackError(msg)
+                buffer = buffer.removeprefix("[")
+            at = 0
+            while (at := _object(buffer, at)) < len(buffer) and buffer[at] == "{":
+                try:
+                    _, end = decoder.raw_decode(buffer, at)
+                except ValueError:
+                    break  # it goes on in the next part
+                yield buffer[at:end].replace("\r", " ").replace("\n", " ").encode() + b"\n"
+                at = end
+            buffer = buffer[at:]
+            if len(buffer) > LONGEST_OBJECT or (buffer and buffer[0] not in "{]"):
+                break
+    if buffer.strip() != ("]" if array else ""):
+        msg = (
+            f"{uri} is not JSON lines, nor a complete array of objects (at {buffer[:60]!r}); export it as "
+            "newline-delimited JSON"
+        )
+        raise UnpackError(msg)
+
+
+def _object(text: str, at: int) -> int:
+    """Where the next object starts: past blanks and a comma."""
+    while at < len(text) and text[at] in " \t\r\n,":
+        at += 1
+    return at
