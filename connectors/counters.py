@@ -76,7 +76,7 @@ def counter_segments(
         "came_back": f"NOT ({same_life}) AND COALESCE({life} IN ({earlier}), FALSE)" if life else "FALSE",
     }
     seen = {f"before_{c}": f"LAG({c} IGNORE NULLS) OVER s" for c in counters}
-    seen |= {f"before{k}_{c}": f"LAG({c}, {k} IGNORE NULLS) OVER s" for c in counters for k in (2, 3)}
+    seen |= {f"before{k}_{c}": f"LAG({c}, {k}) OVER s" for c in counters for k in (2, 3)}
     seen |= {f"fell_{c}": f"COALESCE({c} < LAG({c} IGNORE NULLS) OVER alive, FALSE)" for c in counters}
     near = lives | seen | {"top": f"MAX({first}) OVER (alive RANGE BETWEEN to_microseconds({bridge_us}) PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING)"}  # fmt: skip
     fell = " OR ".join(f"fell_{c}" for c in counters)

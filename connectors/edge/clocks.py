@@ -21,8 +21,8 @@ from connectors.base import Engine
 from connectors.edge.days import COUNTERS
 from connectors.sql import literal
 
-Stamp = tuple[int, datetime, Sequence[float | None], int, int]
-"""seq, ts, counters, row id, boot."""
+Stamp = tuple[int, datetime, Sequence[float | None], int, int, int, int]
+"""seq, ts, counters, row id, boot, reports of the boot, reports of the device."""
 
 HARDLY = 0.1
 """Of a boot's reports, believed: none of them then is."""
@@ -55,7 +55,8 @@ def contradictions_sql(reports: str) -> str:
     """SQL: the reports of devices that cannot all be right about their time, in order of sequence.
 
     A device's boots follow each other by the middle of their times. Where all times before some place in the sequence
-    are before all times after it, the sequence is cut; pieces of one report contradict nobody.
+    are before all times after it, the sequence is cut; pieces of one report contradict nobody, and are left out but for
+    boots that hardly have others.
 
     Args:
         reports: Table of `days.reports_sql`.
@@ -68,11 +69,12 @@ def contradictions_sql(reports: str) -> str:
             SELECT device_id, boot_id, TRY_CAST(seq AS BIGINT) AS n, ts, [{", ".join(COUNTERS)}] AS counters, rowid AS id FROM {reports}
             WHERE wrong IS NULL AND TRY_CAST(seq AS BIGINT) IS NOT NULL AND device_id IN ({suspects_sql(reports)})
         ), boots AS (
-            SELECT device_id, boot_id, row_number() OVER (PARTITION BY device_id ORDER BY quantile_disc(ts, 0.5), boot_id) AS boot
+            SELECT device_id, boot_id, row_number() OVER (PARTITION BY device_id ORDER BY quantile_disc(ts, 0.5), boot_id) AS boot,
+                   COUNT(*) AS of_boot, CAST(SUM(COUNT(*)) OVER (PARTITION BY device_id) AS BIGINT) AS of_device
             FROM numbered GROUP BY device_id, boot_id
         ), placed AS (
             SELECT device_id, row_number() OVER (PARTITION BY device_id ORDER BY boot, n, ts, id) AS place,
-                   n, ts, counters, id, boot
+                   n, ts, counters, id, boot, of_boot, of_device
             FROM numbered JOIN boots USING (device_id, boot_id)
         ), reached AS (
             SELECT *, MAX(ts) OVER (PARTITION BY device_id ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached,
@@ -82,8 +84,14 @@ def contradictions_sql(reports: str) -> str:
             SELECT * EXCLUDE (reached, ahead),
                    SUM(CASE WHEN reached > ahead THEN 0 ELSE 1 END) OVER (PARTITION BY device_id ORDER BY place) AS piece
             FROM reached
+        ), pieces AS (SELECT device_id, piece FROM cut GROUP BY ALL HAVING COUNT(*) > 1
+        ), hardly AS (
+            SELECT device_id, boot FROM cut SEMI JOIN pieces USING (device_id, piece)
+            GROUP BY device_id, boot HAVING COUNT(*) >= {1 - HARDLY} * MAX(of_boot)
         )
-        SELECT device_id, piece, n, ts, counters, id, boot FROM cut ORDER BY device_id, piece, place"""
+        SELECT device_id, piece, n, ts, counters, id, boot, of_boot, of_device
+        FROM cut LEFT JOIN pieces AS p USING (device_id, piece) LEFT JOIN hardly AS h USING (device_id, boot)
+        WHERE p.piece IS NOT NULL OR h.boot IS NOT NULL ORDER BY device_id, piece, place"""
 
 
 def wrong_clocks(rows: Iterable[tuple[str, int, *Stamp]]) -> list[int]:
@@ -101,19 +109,17 @@ def wrong_clocks(rows: Iterable[tuple[str, int, *Stamp]]) -> list[int]:
     """
     found: list[int] = []
     for _, reports in groupby(rows, key=lambda row: row[0]):
-        told: Counter[int] = Counter()
         wrong: list[Stamp] = []
         believed: list[Stamp] = []
         for _, piece in groupby(reports, key=lambda row: row[1]):
             stamps: list[Stamp] = [row[2:] for row in piece]
-            told.update(s[4] for s in stamps)
             kept = _believed(stamps)
             wrong += [s for i, s in enumerate(stamps) if i not in kept]
             believed += [s for i, s in enumerate(stamps) if i in kept]
-        if len(wrong) > max(FEW, MANY * told.total()):
+        if wrong and len(wrong) > max(FEW, MANY * wrong[0][6]):
             continue
-        left = Counter(s[4] for s in believed)
-        found += [s[3] for s in wrong] + [s[3] for s in believed if left[s[4]] <= HARDLY * told[s[4]]]
+        gone = Counter(s[4] for s in wrong)
+        found += [s[3] for s in wrong] + [s[3] for s in believed if gone[s[4]] >= (1 - HARDLY) * s[5]]
     return found
 
 
