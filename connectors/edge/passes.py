@@ -18,7 +18,7 @@ import polars as pl
 
 from connectors.base import Engine
 from connectors.edge.clocks import set_aside
-from connectors.edge.days import edge_daily_sql, reports_sql
+from connectors.edge.days import CLOCK_SET, edge_daily_sql, reports_sql
 from connectors.edge.files import Logs, log_samples, read_lines
 from connectors.edge.log_days import completed, is_sample, log_days_sql, power_sql
 from connectors.edge.logs import SAMPLES
@@ -34,7 +34,9 @@ MICROSECOND = timedelta(microseconds=1)
 TOGETHER = 50_000
 """Lines of small files that go into one intermediate file, about."""
 
-REPORTS = pl.Schema({"file": pl.String(), "number": pl.UInt32(), "line": pl.String()})
+REPORTS = pl.Schema(
+    {"file": pl.String(), "number": pl.UInt32(), "line": pl.String(), "since": pl.Datetime("us")}
+)
 LOGS = pl.Schema({"file": pl.String(), "device": pl.String(), "content": pl.UInt64(), **SAMPLES})
 ACTIONS = {
     "value_dropped": "repaired",
@@ -157,11 +159,12 @@ def _unfold(
             reports.append(_together(lines, work / f"lines-{number}.parquet"))
             lines = []
         key, uri = file.object.key, store.uri(file.object.key)
-        frame = read_lines(path, uri).with_columns(file=pl.lit(key))
+        since = max(file.start.replace(tzinfo=None), CLOCK_SET)
+        frame = read_lines(path, uri).with_columns(file=pl.lit(key), since=pl.lit(since, pl.Datetime("us")))
         if file.layout.isdigit():
             lines.append(frame.select(REPORTS.names()))
             continue
-        found = log_samples(frame.drop("file"), file.layout, key, uri, steps.logs)
+        found = log_samples(frame.drop("file", "since"), file.layout, key, uri, steps.logs, since=since)
         logs.append(work / f"logs-{number}.parquet")
         found.with_columns(
             file=pl.lit(key),

@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from datetime import date, datetime
 
 from connectors.counters import FEW, counted, counter_increments, counter_segments
-from connectors.edge.days import QUARTER, by_quarter, calendar
+from connectors.edge.days import MAX_COUNTED_KW, QUARTER, by_quarter, calendar
+from connectors.steps import HOUR_US
 
 CARRIED = ("device_model", "model", "team", "project", "environment", "workload", "workload_type")
 COUNTED = "('inferences', 'failed', 'latency')"
@@ -82,10 +83,11 @@ def series_days_sql(
             FROM readings WINDOW s AS (PARTITION BY stream ORDER BY moment), own AS (PARTITION BY series ORDER BY moment)
         ), counters AS (
             SELECT p.stream, p.moment AS ts, p.value, p.day, p.series, CASE WHEN kind IN {COUNTED} THEN started END AS life,
-                   CASE WHEN kind = 'energy' THEN 0 ELSE {FEW} END AS few, CAST(NULL AS MAP(VARCHAR, DOUBLE)) AS buckets
+                   CASE WHEN kind = 'energy' THEN 0 ELSE {FEW} END AS few,
+                   CASE WHEN kind = 'energy' THEN {MAX_COUNTED_KW * kwh / HOUR_US} END AS most, CAST(NULL AS MAP(VARCHAR, DOUBLE)) AS buckets
             FROM followed AS p LEFT JOIN lives AS l ON l.device = p.device AND p.ts >= started AND p.ts < until
             WHERE NOT COALESCE(other AND value < before AND GREATEST(later, value + rose) >= before, FALSE)
-        ), segments AS ({counter_segments("counters", ("stream",), ("value",), bridge_us, max_step_us, life="life", few={"value": "few"})}
+        ), segments AS ({counter_segments("counters", ("stream",), ("value",), bridge_us, max_step_us, life="life", few={"value": "few"}, most={"value": "most"})}
         ), increments AS ({counter_increments("segments", ("stream",), ("value",), "day", {"told": "COUNT(*) FILTER (NOT fresh)", "begun": "COUNT(*) FILTER (fresh)", "series": "arg_max(series, ts)"})}
         ), counted AS (
             SELECT i.day, i.value, i.turns_value, i.begun, a.* FROM increments AS i JOIN {about} AS a USING (series) WHERE told > 0
