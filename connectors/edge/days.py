@@ -182,7 +182,7 @@ def edge_daily_sql(
         )
         SELECT m.day, m.device_id AS device, {", ".join(carried)}, inferences, failed,
                COALESCE(online_hours, 0) AS online_hours, kwh - COALESCE(gap_kwh, 0) AS energy_kwh,
-               COALESCE(gap_kwh, 0) AS energy_estimated_kwh, messages, duplicates, late_messages, bounds, counts,
+               CASE WHEN kwh IS NOT NULL THEN COALESCE(gap_kwh, 0) ELSE 0 END AS energy_estimated_kwh, messages, duplicates, late_messages, bounds, counts,
                turned, lost
         FROM messages AS m LEFT JOIN sums AS s ON s.device_id = m.device_id AND s.day = m.day
         LEFT JOIN gaps AS g ON g.device_id = m.device_id AND g.day = m.day

@@ -188,7 +188,7 @@ def finish(frame: pl.DataFrame, bounds: Mapping[date, tuple[datetime, datetime]]
         None if names is None else json.dumps(dict(zip(names, counts, strict=True)))
         for names, counts in frame.select("bounds", "counts").iter_rows()
     ]
-    return frame.drop("bounds", "counts", "turned", "lost").with_columns(
+    return frame.drop("bounds", "counts", "turned", "lost", "dropped", strict=False).with_columns(
         latency_buckets=pl.Series(texts, dtype=pl.String),
         coverage=pl.col("online_hours") / pl.col("day").replace_strict(hours, return_dtype=pl.Float64),
     )
@@ -198,7 +198,8 @@ def unknown_counts(frame: pl.DataFrame) -> Iterator[tuple[date, Mapping[str, Any
     """What makes counts of days unknown, for `connectors.telemetry.issues`: by day and rule, with the devices.
 
     Args:
-        frame: day, device, `turned` (counters that take turns), `lost` (bounds of histograms that differ within the day).
+        frame: day, device, `turned` (counters that take turns), `lost` (bounds of histograms that differ within the day), and
+            where there are any `dropped` (readings of power that no device draws).
     """
     turned = frame.filter(pl.col("turned").list.len() > 0).select("day", "device", what=pl.col("turned"))
     lost = frame.filter(pl.col("lost") > 0).select("day", "device", what=pl.lit(["latency_buckets"]))
@@ -208,4 +209,11 @@ def unknown_counts(frame: pl.DataFrame) -> Iterator[tuple[date, Mapping[str, Any
             yield day, {
                 "action": "flagged", "rule": rule, "rows": found.height, "value": ", ".join(found["device"].head(3)),
                 "column_name": ", ".join(sorted(set(found["what"].explode()))),
+            }  # fmt: skip
+    if "dropped" in frame.columns:
+        nonsense = frame.filter(pl.col("dropped") > 0).unique(["day", "device"]).sort("device")
+        for (day,), found in nonsense.group_by("day", maintain_order=True):
+            yield day, {
+                "action": "repaired", "rule": "value_dropped", "rows": found["dropped"].sum(), "value": ", ".join(found["device"].head(3)),
+                "column_name": "power",
             }  # fmt: skip

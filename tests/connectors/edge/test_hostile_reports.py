@@ -115,3 +115,13 @@ def test_fields_that_some_reports_lack_lose_nothing(tmp_path: Path) -> None:
     assert days["failed"][0] == 46 + 48
     assert days["energy_kwh"][0] == pytest.approx((46 + 48) * 5 / 1000)
     assert days["day"].to_list() == [date(2026, 9, 1), date(2026, 9, 2)]
+
+
+def test_energy_of_a_gap_that_no_device_can_use_is_nowhere(tmp_path: Path) -> None:
+    """A silence of five hours, after which the meter shows 10 GWh more."""
+    lines = [
+        report(n, energy_wh_total=5 * n + (1e10 if n >= 40 else 0)) for n in range(96) if not 20 <= n < 40
+    ]
+    write(tmp_path, "a.jsonl", lines)
+    day = rows(load(tmp_path))
+    assert day.select("inferences", "energy_kwh", "energy_estimated_kwh").rows() == [(950, None, 0)]
