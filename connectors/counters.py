@@ -9,7 +9,8 @@ with one of them the counts of its period are unknown, unless the counter had sh
 - A fall to more than half: the counter did not begin anew.
 - A fall soon after another one: within `LIFE` samples (counts as one of few).
 - A rise by more than half, which brings the counter back to about where it had been (0.9 to 1.5 times that).
-- A fall to about where it was two or three samples before: a reading between was another counter's, or nonsense.
+- A fall, or a rise by more than half, to about where it was two or three samples before: what lies between was another
+  counter's, or nonsense.
 - A life (a boot id) that comes back soon after another one.
 - More than the counter can count in the time (`most`), for amounts that have a limit.
 - A new life that shows more than half of what the last one did, which had been seen `LIFE` times.
@@ -76,7 +77,7 @@ def counter_segments(
         "came_back": f"NOT ({same_life}) AND COALESCE({life} IN ({earlier}), FALSE)" if life else "FALSE",
     }
     seen = {f"before_{c}": f"LAG({c} IGNORE NULLS) OVER s" for c in counters}
-    seen |= {f"before{k}_{c}": f"LAG({c}, {k}) OVER s" for c in counters for k in (2, 3)}
+    seen |= {f"before{k}_{c}": f"LAG({c}, {k}) OVER alive" for c in counters for k in (2, 3)}
     seen |= {f"fell_{c}": f"COALESCE({c} < LAG({c} IGNORE NULLS) OVER alive, FALSE)" for c in counters}
     near = lives | seen | {"top": f"MAX({first}) OVER (alive RANGE BETWEEN to_microseconds({bridge_us}) PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING)"}  # fmt: skip
     fell = " OR ".join(f"fell_{c}" for c in counters)
@@ -122,7 +123,10 @@ def _weight(value: str, least: str) -> str:
 
 def _spike(c: str, least: str) -> str:
     """SQL: so many samples after it, a reading that was another counter's shows: 2 or 3 for one or two readings, else 0."""
-    about = f"near AND same_life AND {c} < before_{c} AND before{{0}}_{c} > {least} AND {c} BETWEEN before{{0}}_{c} * 0.9 AND before{{0}}_{c} * 1.5"
+    about = (
+        f"near AND same_life AND before{{0}}_{c} > {least} AND {c} BETWEEN before{{0}}_{c} * 0.9 AND before{{0}}_{c} * 1.5 "
+        f"AND ({c} < before_{c} OR (before_{c} < before{{0}}_{c} AND {c} - before_{c} > before{{0}}_{c} / 2))"
+    )
     return f"CASE WHEN {about.format(2)} THEN 2 WHEN {about.format(3)} THEN 3 ELSE 0 END"
 
 
