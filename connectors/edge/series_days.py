@@ -77,20 +77,25 @@ def series_days_sql(
         ), lives AS (
             SELECT device, started, COALESCE(LEAD(started) OVER (PARTITION BY device ORDER BY started), TIMESTAMP 'infinity') AS until
             FROM (SELECT device, started FROM starts UNION SELECT device, TIMESTAMP '-infinity' FROM starts)
-        ), readings AS (
-            SELECT *, ts + to_microseconds(row_number() OVER (PARTITION BY stream, ts ORDER BY value DESC, series) - 1) AS moment FROM placed
-            WHERE kind NOT IN ('uptime', 'power')
+        ), readings AS (SELECT * FROM placed WHERE kind NOT IN ('uptime', 'power')
+        ), doubled AS (SELECT stream FROM {about} GROUP BY stream HAVING COUNT(*) > 1
+        ), ordered AS (
+            SELECT *, ts + to_microseconds(row_number() OVER (PARTITION BY stream, ts ORDER BY value DESC, series) - 1) AS moment
+            FROM readings SEMI JOIN doubled USING (stream)
         ), followed AS (
             SELECT *, LAG(value) OVER s AS before, series <> LAG(series) OVER s AS other,
                    MAX(value) OVER (own RANGE BETWEEN CURRENT ROW AND to_microseconds({max_step_us}) FOLLOWING) AS later,
                    value - MIN(value) OVER (own RANGE BETWEEN to_microseconds({max_step_us}) PRECEDING AND CURRENT ROW) AS rose
-            FROM readings WINDOW s AS (PARTITION BY stream ORDER BY moment), own AS (PARTITION BY series ORDER BY moment)
+            FROM ordered WINDOW s AS (PARTITION BY stream ORDER BY moment), own AS (PARTITION BY series ORDER BY moment)
+        ), kept AS (
+            SELECT * REPLACE (moment AS ts) FROM followed
+            WHERE NOT COALESCE(other AND value < before AND GREATEST(later, value + rose) >= before, FALSE)
+            UNION ALL BY NAME SELECT * FROM readings ANTI JOIN doubled USING (stream)
         ), counters AS (
-            SELECT p.stream, p.moment AS ts, p.value, p.day, p.series, CASE WHEN kind IN {COUNTED} THEN started END AS life,
+            SELECT p.stream, p.ts, p.value, p.day, p.series, CASE WHEN kind IN {COUNTED} THEN started END AS life,
                    CASE WHEN kind = 'energy' THEN 0 ELSE {FEW} END AS few,
                    CASE WHEN kind = 'energy' THEN {MAX_COUNTED_KW * kwh / HOUR_US} END AS most, CAST(NULL AS MAP(VARCHAR, DOUBLE)) AS buckets
-            FROM followed AS p LEFT JOIN lives AS l ON l.device = p.device AND p.ts >= started AND p.ts < until
-            WHERE NOT COALESCE(other AND value < before AND GREATEST(later, value + rose) >= before, FALSE)
+            FROM kept AS p LEFT JOIN lives AS l ON l.device = p.device AND p.ts >= started AND p.ts < until
         ), segments AS ({counter_segments("counters", ("stream",), ("value",), bridge_us, max_step_us, life="life", few={"value": "few"}, most={"value": "most"})}
         ), increments AS ({counter_increments("segments", ("stream",), ("value",), "day", {"told": "COUNT(*) FILTER (NOT fresh)", "begun": "COUNT(*) FILTER (fresh)", "series": "arg_max(series, ts)"})}
         ), counted AS (
