@@ -6,13 +6,20 @@ from functools import cache
 from typing import Any
 
 
-def session() -> Any:
-    """A session of botocore, whose credentials come from the environment or the profile, as those of boto3 do."""
+def session(credentials: Any = None) -> Any:
+    """A session of boto3.
+
+    Args:
+        credentials: Botocore's resolver of credentials; absent: boto3 finds them, in the environment or the profile.
+    """
+    from boto3.session import Session
     from botocore.session import get_session
 
     found = get_session()
     found.register_component("data_loader", _known(found.get_config_variable("data_path")))
-    return found
+    if credentials is not None:
+        found.register_component("credential_provider", credentials)
+    return Session(botocore_session=found)
 
 
 @cache

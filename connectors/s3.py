@@ -1,4 +1,4 @@
-"""An S3 bucket as a store of files. Credentials come from the environment, as botocore finds them.
+"""An S3 bucket as a store of files. Credentials come from the environment, as boto3 finds them.
 
 The interface belongs to `connectors/objects.py`, local copies to `connectors/downloads.py`; what the files
 mean, to the connectors.
@@ -77,7 +77,7 @@ class S3Store:
 
         options = self._options
         own = _assumed(options) if options.role_arn else session()
-        return own.create_client(
+        return own.client(
             "s3",
             endpoint_url=options.endpoint_url,
             region_name=options.region,
@@ -92,7 +92,7 @@ class S3Store:
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
-        """Turns errors of botocore into messages for a person."""
+        """Turns errors of boto3 into messages for a person."""
         from botocore import exceptions as boto
         from botocore.parsers import ResponseParserError
 
@@ -205,8 +205,7 @@ def _assumed(options: LocationOptions) -> Any:
     )
 
     own = session()
-    region = options.region or own.get_config_variable("region") or "us-east-1"
-    sts = own.create_client("sts", region_name=region)
+    sts = own.client("sts", region_name=options.region or own.region_name or "us-east-1")
     asked = {"RoleArn": options.role_arn, "RoleSessionName": "tierwise"}
     if options.external_id:
         asked["ExternalId"] = options.external_id
@@ -217,9 +216,7 @@ def _assumed(options: LocationOptions) -> Any:
         def load(self) -> Any:
             return DeferredRefreshableCredentials(create_assume_role_refresher(sts, asked), self.METHOD)
 
-    assumed = session()
-    assumed.register_component("credential_provider", CredentialResolver([Role()]))
-    return assumed
+    return session(CredentialResolver([Role()]))
 
 
 def _chunks(body: Any) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Questions to CloudWatch: which series there are, and their sums by period. Credentials are as botocore finds them."""
+"""Questions to CloudWatch: which series there are, and their sums by period. Credentials are as boto3 finds them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CloudWatch:
 
         self.messages: set[str] = set()
         self.where = f"CloudWatch {endpoint_url or region}"
-        self._client = session().create_client(
+        self._client = session().client(
             "cloudwatch",
             region_name=region,
             endpoint_url=endpoint_url,
