@@ -6,6 +6,9 @@ READY  := $(VENV)/.ready
 # files whole, so that what a file sets up is set up once, and in the order of tests/conftest.py
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
+# compiled tests are kept, also where the environment would not keep them: half of the time to collect them
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check quick lint docs dev lock clean
 
 $(READY): requirements.lock pyproject.toml

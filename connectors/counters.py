@@ -9,7 +9,11 @@ with one of them the counts of its period are unknown, unless the counter had sh
 - A fall to more than half: the counter did not begin anew.
 - A fall soon after another one: within `LIFE` samples (counts as one of few).
 - A rise by more than half, which brings the counter back to about where it had been (0.9 to 1.5 times that).
-- A new life (a boot id) that shows more than half of what the last one did, which had been seen `LIFE` times.
+- A fall, or a rise by more than half, to about where it was two or three samples before: what lies between was another
+  counter's, or nonsense.
+- A life (a boot id) that comes back soon after another one.
+- More than the counter can count in the time (`most`), for amounts that have a limit.
+- A new life that shows more than half of what the last one did, which had been seen `LIFE` times.
 
 Shared by the connectors that read samples from files or sample by sample. All relations have `ts`, a UTC timestamp.
 """
@@ -37,6 +41,7 @@ def counter_segments(
     *,
     life: str = "",
     few: Mapping[str, str] | None = None,
+    most: Mapping[str, str] | None = None,
 ) -> str:
     """SQL: samples cut into segments in which no counter falls.
 
@@ -52,66 +57,102 @@ def counter_segments(
         max_step_us: Longer steps are gaps: anything may have been counted in them.
         life: Column that names one life of the process (a boot id), if there is one.
         few: Counter -> SQL of what it may show and still regain half of at once, where that is not `FEW`.
+        most: Counter -> SQL of the most that it can count in a microsecond; NULL or absent where nobody knows.
 
     Returns:
         The relation with `t1` (next sample), `previous_ts`, `fresh` (no base), `restart` (counters began at 0), `segment`,
         and for each counter `base_C` (what it had shown where a segment begins), `kept_C` (it did not begin anew) and
         `turns_C` (a turn: `SEVERAL`; one of few: 1).
     """
-    keys = ", ".join(series)
-    first = counters[0]
-    fell = " OR ".join(f"{c} < before_{c}" for c in counters)
-    same_life = f"{life} IS NOT DISTINCT FROM LAG({life}) OVER s" if life else "TRUE"
-    long_life = f"LAG({life}, {LIFE}) OVER s IS NOT DISTINCT FROM LAG({life}) OVER s" if life else "FALSE"
-    least = {c: (few or {}).get(c, str(FEW)) for c in counters}
-    befores = ", ".join(f"LAG({c} IGNORE NULLS) OVER s AS before_{c}" for c in counters)
-    kept = ", ".join(
-        f"COALESCE(near AND (same_life OR long_life) AND {c} > before_{c} / 2 AND before_{c} > {least[c]}, FALSE) AS kept_{c}"
-        for c in counters
-    )
-    bases = ", ".join(
-        f"CASE WHEN NOT restart THEN {c} WHEN kept_{c} THEN before_{c} ELSE 0 END AS base_{c}"
-        for c in counters
-    )
-
-    def weight(value: str, counter: str) -> str:
-        return f"CASE WHEN {value} > {least[counter]} THEN {SEVERAL} ELSE 1 END"
-
-    def turns(c: str) -> str:
-        shallow = f"near AND same_life AND {c} < before_{c} AND {c} > before_{c} / 2"
-        outlived = f"WHEN NOT same_life AND kept_{c} THEN {SEVERAL}"
-        soon = f"WHEN same_life AND {c} < before_{c} AND falls > 0 THEN 1"
-        return f"CASE WHEN {shallow} THEN {weight(f'before_{c}', c)} {outlived} {soon} ELSE 0 END"
-
-    back = (
-        f"CASE WHEN near AND same_life AND before_{first} < top AND {first} BETWEEN top * 0.9 AND top * 1.5 "
-        f"AND {first} - before_{first} > top / 2 THEN {weight('top', first)} ELSE 0 END"
-    )
-    judged = ", ".join(
-        f"GREATEST({', '.join(dict.fromkeys((back, turns(first), turns(c))))}) AS turns_{c}" for c in counters
-    )
+    keys, first = ", ".join(series), counters[0]
     alive = ", ".join((*series, *([life] if life else ())))
+    least = {c: (few or {}).get(c, str(FEW)) for c in counters}
+    same_life = f"{life} IS NOT DISTINCT FROM LAG({life}) OVER s" if life else "TRUE"
+    earlier = ", ".join(f"LAG({life}, {k}) OVER s" for k in range(2, LIFE + 1))
+    lives = {
+        "same_life": same_life,
+        "long_life": f"LAG({life}, {LIFE}) OVER s IS NOT DISTINCT FROM LAG({life}) OVER s"
+        if life
+        else "FALSE",
+        "came_back": f"NOT ({same_life}) AND COALESCE({life} IN ({earlier}), FALSE)" if life else "FALSE",
+    }
+    seen = {f"before_{c}": f"LAG({c} IGNORE NULLS) OVER s" for c in counters}
+    seen |= {f"before{k}_{c}": f"LAG({c}, {k}) OVER alive" for c in counters for k in (2, 3)}
+    seen |= {f"fell_{c}": f"COALESCE({c} < LAG({c} IGNORE NULLS) OVER alive, FALSE)" for c in counters}
+    near = lives | seen | {"top": f"MAX({first}) OVER (alive RANGE BETWEEN to_microseconds({bridge_us}) PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING)"}  # fmt: skip
+    fell = " OR ".join(f"fell_{c}" for c in counters)
+    judged = {f"spike_{c}": _spike(c, least[c]) for c in counters}
+    judged |= {
+        f"kept_{c}": f"COALESCE(near AND (same_life OR long_life) AND {c} > before_{c} / 2 AND before_{c} > {least[c]}, FALSE)"
+        for c in counters
+    }
+    turns = {c: _turns(c, least[c], (most or {}).get(c, "NULL")) for c in counters}
+    of_first = f"GREATEST({_back(first, least[first])}, {turns[first]}, {_around(first)})"
+    found = {
+        f"base_{c}": f"CASE WHEN NOT restart THEN {c} WHEN kept_{c} THEN before_{c} ELSE 0 END"
+        for c in counters
+    }
+    found |= {
+        f"turns_{c}": of_first if c == first else f"GREATEST(turns_{first}, {turns[c]}, {_around(c)})"
+        for c in counters
+    }
+    inner = [*near, *(n for n in judged if n.startswith("spike_")), "us", "near", "falls"]
     return f"""
-        SELECT *, SUM(CASE WHEN restart OR fresh THEN 1 ELSE 0 END) OVER (PARTITION BY {keys} ORDER BY ts) AS segment FROM (
-            SELECT * EXCLUDE (near, same_life, long_life, top, falls, {", ".join(f"before_{c}" for c in counters)}), {bases}, {judged} FROM (
-                SELECT *, NOT fresh AND (COALESCE({fell}, FALSE) OR NOT same_life) AS restart, {kept},
-                       COUNT(*) FILTER ({first} < before_{first}) OVER (
-                           PARTITION BY {alive} ORDER BY ts ROWS BETWEEN {LIFE} PRECEDING AND 1 PRECEDING
-                       ) AS falls
+        SELECT * EXCLUDE ({", ".join(inner)}),
+               SUM(CASE WHEN restart OR fresh THEN 1 ELSE 0 END) OVER (PARTITION BY {keys} ORDER BY ts) AS segment FROM (
+            SELECT *, {_named(found)} FROM (
+                SELECT *, {_named(judged)}, NOT fresh AND ({fell} OR NOT same_life) AS restart,
+                       COUNT(*) FILTER (fell_{first}) OVER (alive ROWS BETWEEN {LIFE} PRECEDING AND 1 PRECEDING) AS falls
                 FROM (
                     SELECT *, LEAD(ts) OVER s AS t1, LAG(ts) OVER s AS previous_ts,
-                           COALESCE(date_diff('microsecond', previous_ts, ts) > {bridge_us}, TRUE) AS fresh,
-                           NOT fresh AND date_diff('microsecond', previous_ts, ts) <= {max_step_us} AS near,
-                           {same_life} AS same_life, {long_life} AS long_life, {befores},
-                           MAX({first}) OVER (
-                               PARTITION BY {alive} ORDER BY ts
-                               RANGE BETWEEN to_microseconds({bridge_us}) PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
-                           ) AS top
-                    FROM {relation}
-                    WINDOW s AS (PARTITION BY {keys} ORDER BY ts)
-                )
-            )
+                           date_diff('microsecond', previous_ts, ts) AS us, COALESCE(us > {bridge_us}, TRUE) AS fresh,
+                           NOT fresh AND us <= {max_step_us} AS near, {_named(near)}
+                    FROM {relation} WINDOW s AS (PARTITION BY {keys} ORDER BY ts), alive AS (PARTITION BY {alive} ORDER BY ts)
+                ) WINDOW alive AS (PARTITION BY {alive} ORDER BY ts)
+            ) WINDOW s AS (PARTITION BY {keys} ORDER BY ts)
         )"""
+
+
+def _named(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
+
+
+def _weight(value: str, least: str) -> str:
+    return f"CASE WHEN {value} > {least} THEN {SEVERAL} ELSE 1 END"
+
+
+def _spike(c: str, least: str) -> str:
+    """SQL: so many samples after it, a reading that was another counter's shows: 2 or 3 for one or two readings, else 0."""
+    about = (
+        f"near AND same_life AND before{{0}}_{c} > {least} AND {c} BETWEEN before{{0}}_{c} * 0.9 AND before{{0}}_{c} * 1.5 "
+        f"AND ({c} < before_{c} OR (before_{c} < before{{0}}_{c} AND {c} - before_{c} > before{{0}}_{c} / 2))"
+    )
+    return f"CASE WHEN {about.format(2)} THEN 2 WHEN {about.format(3)} THEN 3 ELSE 0 END"
+
+
+def _around(c: str) -> str:
+    """SQL: the readings of a spike are turns, and so is the one after them."""
+    leads = f"LEAD(spike_{c}) OVER s IN (2, 3) OR LEAD(spike_{c}, 2) OVER s = 3"
+    return f"CASE WHEN spike_{c} > 0 OR COALESCE({leads}, FALSE) THEN {SEVERAL} ELSE 0 END"
+
+
+def _turns(c: str, least: str, most: str) -> str:
+    """SQL: a step of a counter by itself."""
+    rise = f"{c} - CASE WHEN same_life AND {c} >= before_{c} THEN before_{c} ELSE 0 END"
+    return (
+        f"CASE WHEN near AND same_life AND {c} < before_{c} AND {c} > before_{c} / 2 THEN {_weight(f'before_{c}', least)} "
+        f"WHEN came_back OR (NOT same_life AND kept_{c}) THEN {SEVERAL} "
+        f"WHEN NOT fresh AND {rise} > ({most}) * us THEN {SEVERAL} "
+        f"WHEN fell_{c} AND falls > 0 THEN 1 ELSE 0 END"
+    )
+
+
+def _back(c: str, least: str) -> str:
+    """SQL: a rise by more than half, back to about where the counter had been."""
+    return (
+        f"CASE WHEN near AND same_life AND before_{c} < top AND {c} BETWEEN top * 0.9 AND top * 1.5 "
+        f"AND {c} - before_{c} > top / 2 THEN {_weight('top', least)} ELSE 0 END"
+    )
 
 
 def counter_increments(

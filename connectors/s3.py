@@ -1,4 +1,4 @@
-"""An S3 bucket as a store of files. Credentials come from the environment, as boto3 finds them.
+"""An S3 bucket as a store of files. Credentials come from the environment, as botocore finds them.
 
 The interface belongs to `connectors/objects.py`, local copies to `connectors/downloads.py`; what the files
 mean, to the connectors.
@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from connectors.aws_session import session
 from connectors.base import Object, SourceError
 from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads, read_whole
 from connectors.objects import LocationOptions, bucket_and_prefix, hidden
@@ -71,13 +72,12 @@ class S3Store:
 
     @cached_property
     def _client(self) -> Any:
-        from boto3.session import Session
         from botocore import UNSIGNED
         from botocore.config import Config
 
         options = self._options
-        session = _assumed(options) if options.role_arn else Session()
-        return session.client(
+        own = _assumed(options) if options.role_arn else session()
+        return own.create_client(
             "s3",
             endpoint_url=options.endpoint_url,
             region_name=options.region,
@@ -92,7 +92,7 @@ class S3Store:
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
-        """Turns errors of boto3 into messages for a person."""
+        """Turns errors of botocore into messages for a person."""
         from botocore import exceptions as boto
         from botocore.parsers import ResponseParserError
 
@@ -197,17 +197,16 @@ class S3Store:
 
 def _assumed(options: LocationOptions) -> Any:
     """A session with the credentials of a role, renewed before they expire."""
-    from boto3.session import Session
     from botocore.credentials import (
         CredentialProvider,
         CredentialResolver,
         DeferredRefreshableCredentials,
         create_assume_role_refresher,
     )
-    from botocore.session import get_session
 
-    own = Session()
-    sts = own.client("sts", region_name=options.region or own.region_name or "us-east-1")
+    own = session()
+    region = options.region or own.get_config_variable("region") or "us-east-1"
+    sts = own.create_client("sts", region_name=region)
     asked = {"RoleArn": options.role_arn, "RoleSessionName": "tierwise"}
     if options.external_id:
         asked["ExternalId"] = options.external_id
@@ -218,9 +217,9 @@ def _assumed(options: LocationOptions) -> Any:
         def load(self) -> Any:
             return DeferredRefreshableCredentials(create_assume_role_refresher(sts, asked), self.METHOD)
 
-    session = get_session()
-    session.register_component("credential_provider", CredentialResolver([Role()]))
-    return Session(botocore_session=session)
+    assumed = session()
+    assumed.register_component("credential_provider", CredentialResolver([Role()]))
+    return assumed
 
 
 def _chunks(body: Any) -> Iterator[bytes]:

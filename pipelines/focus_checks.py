@@ -108,7 +108,7 @@ def findings(engine: DuckDBEngine, charges: str) -> tuple[Finding, ...]:
     """
     return tuple(
         Finding(row["x_billing_month"], rule, row[rule], meaning)
-        for row in engine.query(f"{counts_sql(charges)} ORDER BY x_billing_month").iter_rows(named=True)
+        for row in engine.rows(f"{counts_sql(charges)} ORDER BY x_billing_month")
         for rule, meaning in meanings().items()
         if row[rule]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -22,6 +23,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with long tests come first: begun last, one of them would keep one process busy while the others wait."""
     long = {i.path for i in items if any(map(i.get_closest_marker, ("service", "long")))}
     items.sort(key=lambda item: item.path not in long)
+
+
+GATES = ("tests/pipelines/test_daily.py", "tests/pipelines/test_gates.py")
+"""Files without long tests whose tests run the gates."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Whole files to each process, those of `GATES` to one: importing Great Expectations takes five seconds."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return GATES[0] if file in GATES else file
+
+    return Files(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 
 import duckdb
@@ -11,6 +12,7 @@ from pipelines.engines.duckdb import DuckDBEngine
 
 @functools.cache
 def _instance() -> duckdb.DuckDBPyConnection:
+    atexit.register(_instance.cache_clear)  # while the library can still close it
     return duckdb.connect(":memory:", config={"threads": 1})
 
 

@@ -90,7 +90,7 @@ def mapping_key(stage: Stage, engine: Engine) -> str:
     natives = [native_sql(shape, native) for shape, native in zip(shapes, stage.natives, strict=True)]
     sql = stage_sql(sorted(set(natives)), stage.present, stage.bill.source, stage.bill.tier, sure=stage.sure)
     types = sorted({str(sorted(shape.types.items())) for shape in shapes})
-    version = engine.query("SELECT version() AS version")["version"][0]
+    version = engine.rows("SELECT version() AS version")[0]["version"]
     return hashlib.sha256(repr((version, types, sql)).encode()).hexdigest()
 
 

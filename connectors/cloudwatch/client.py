@@ -1,4 +1,4 @@
-"""Questions to CloudWatch: which series there are, and their sums by period. Credentials are as boto3 finds them."""
+"""Questions to CloudWatch: which series there are, and their sums by period. Credentials are as botocore finds them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from connectors.aws_session import session
 from connectors.base import SourceError
 from connectors.cloudwatch.metrics import REQUESTS, Service
 
@@ -30,12 +31,11 @@ class CloudWatch:
     """CloudWatch of one region. Collects what it remarks on its answers in `messages`."""
 
     def __init__(self, region: str, endpoint_url: str | None) -> None:
-        from boto3.session import Session
         from botocore.config import Config
 
         self.messages: set[str] = set()
         self.where = f"CloudWatch {endpoint_url or region}"
-        self._client = Session().client(
+        self._client = session().create_client(
             "cloudwatch",
             region_name=region,
             endpoint_url=endpoint_url,

@@ -2,12 +2,14 @@
 
 Counters rise from report to report. A report out of its place would look like a restart, and all that the device ever
 counted would count again. So of each device the most reports that can be right together are believed: the longest run
-of times that rise with the sequence.
+of times that rise with the sequence. A boot of which hardly any is believed is not believed at all: it is another device's
+that goes by the same name. Where too many contradict each other the times stand, and the counters say what is unknown.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby, pairwise
@@ -16,10 +18,20 @@ from pathlib import Path
 import polars as pl
 
 from connectors.base import Engine
+from connectors.edge.days import COUNTERS
 from connectors.sql import literal
 
-Stamp = tuple[int, datetime, float, int]
-"""seq, ts, inferences_total, row id."""
+Stamp = tuple[int, datetime, Sequence[float | None], int, int, int, int]
+"""seq, ts, counters, row id, boot, reports of the boot, reports of the device."""
+
+HARDLY = 0.1
+"""Of a boot's reports, believed: none of them then is."""
+
+FEW = 3
+"""Reports that are always set aside where they contradict others."""
+
+MANY = 0.2
+"""Of a device's reports, contradicting others: more is no clock that was wrong for some time."""
 
 
 def suspects_sql(reports: str) -> str:
@@ -40,10 +52,11 @@ def suspects_sql(reports: str) -> str:
 
 
 def contradictions_sql(reports: str) -> str:
-    """SQL: the reports of a device that cannot all be right about their time, in order of sequence.
+    """SQL: the reports of devices that cannot all be right about their time, in order of sequence.
 
     A device's boots follow each other by the middle of their times. Where all times before some place in the sequence
-    are before all times after it, the sequence is cut; pieces of one report contradict nobody.
+    are before all times after it, the sequence is cut; pieces of one report contradict nobody, and are left out but for
+    boots that hardly have others.
 
     Args:
         reports: Table of `days.reports_sql`.
@@ -53,14 +66,15 @@ def contradictions_sql(reports: str) -> str:
     """
     return f"""
         WITH numbered AS (
-            SELECT device_id, boot_id, TRY_CAST(seq AS BIGINT) AS n, ts, inferences_total, rowid AS id FROM {reports}
+            SELECT device_id, boot_id, TRY_CAST(seq AS BIGINT) AS n, ts, [{", ".join(COUNTERS)}] AS counters, rowid AS id FROM {reports}
             WHERE wrong IS NULL AND TRY_CAST(seq AS BIGINT) IS NOT NULL AND device_id IN ({suspects_sql(reports)})
         ), boots AS (
-            SELECT device_id, boot_id, row_number() OVER (PARTITION BY device_id ORDER BY quantile_disc(ts, 0.5), boot_id) AS boot
+            SELECT device_id, boot_id, row_number() OVER (PARTITION BY device_id ORDER BY quantile_disc(ts, 0.5), boot_id) AS boot,
+                   COUNT(*) AS of_boot, CAST(SUM(COUNT(*)) OVER (PARTITION BY device_id) AS BIGINT) AS of_device
             FROM numbered GROUP BY device_id, boot_id
         ), placed AS (
             SELECT device_id, row_number() OVER (PARTITION BY device_id ORDER BY boot, n, ts, id) AS place,
-                   n, ts, inferences_total, id
+                   n, ts, counters, id, boot, of_boot, of_device
             FROM numbered JOIN boots USING (device_id, boot_id)
         ), reached AS (
             SELECT *, MAX(ts) OVER (PARTITION BY device_id ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached,
@@ -70,17 +84,22 @@ def contradictions_sql(reports: str) -> str:
             SELECT * EXCLUDE (reached, ahead),
                    SUM(CASE WHEN reached > ahead THEN 0 ELSE 1 END) OVER (PARTITION BY device_id ORDER BY place) AS piece
             FROM reached
+        ), pieces AS (SELECT device_id, piece FROM cut GROUP BY ALL HAVING COUNT(*) > 1
+        ), hardly AS (
+            SELECT device_id, boot FROM cut SEMI JOIN pieces USING (device_id, piece)
+            GROUP BY device_id, boot HAVING COUNT(*) >= {1 - HARDLY} * MAX(of_boot)
         )
-        SELECT device_id, piece, n, ts, inferences_total, id FROM cut
-        QUALIFY COUNT(*) OVER (PARTITION BY device_id, piece) > 1
-        ORDER BY device_id, piece, place"""
+        SELECT device_id, piece, n, ts, counters, id, boot, of_boot, of_device
+        FROM cut LEFT JOIN pieces AS p USING (device_id, piece) LEFT JOIN hardly AS h USING (device_id, boot)
+        WHERE p.piece IS NOT NULL OR h.boot IS NOT NULL ORDER BY device_id, piece, place"""
 
 
 def wrong_clocks(rows: Iterable[tuple[str, int, *Stamp]]) -> list[int]:
     """The reports whose time is not believed.
 
     Where the counters fall more often in the order of the sequence than in that of the times, it is the sequence that is
-    wrong (it began again, or ran over), and the times stand.
+    wrong (it began again, or ran over), and the times stand. So they do where no counter says which, and the sequence
+    contradicts most of them.
 
     Args:
         rows: Rows of `contradictions_sql`.
@@ -89,17 +108,35 @@ def wrong_clocks(rows: Iterable[tuple[str, int, *Stamp]]) -> list[int]:
         Row id of each.
     """
     found: list[int] = []
-    for _, piece in groupby(rows, key=lambda row: row[:2]):
-        stamps: list[Stamp] = [row[2:] for row in piece]
-        by_time = sorted(stamps, key=lambda s: (s[1], s[0]))
-        if _falls(stamps) <= _falls(by_time):
-            kept = _longest([s[1] for s in stamps])
-            found += [s[3] for i, s in enumerate(stamps) if i not in kept]
+    for _, reports in groupby(rows, key=lambda row: row[0]):
+        wrong: list[Stamp] = []
+        believed: list[Stamp] = []
+        for _, piece in groupby(reports, key=lambda row: row[1]):
+            stamps: list[Stamp] = [row[2:] for row in piece]
+            kept = _believed(stamps)
+            wrong += [s for i, s in enumerate(stamps) if i not in kept]
+            believed += [s for i, s in enumerate(stamps) if i in kept]
+        if wrong and len(wrong) > max(FEW, MANY * wrong[0][6]):
+            continue
+        gone = Counter(s[4] for s in wrong)
+        found += [s[3] for s in wrong] + [s[3] for s in believed if gone[s[4]] >= (1 - HARDLY) * s[5]]
     return found
 
 
+def _believed(stamps: Sequence[Stamp]) -> set[int]:
+    """Places of the reports of a piece whose times can be right together."""
+    kept = _longest([s[1] for s in stamps])
+    falls, by_time = _falls(stamps), _falls(sorted(stamps, key=lambda s: (s[1], s[0])))
+    stand = falls > by_time or (falls == by_time and 2 * len(kept) < len(stamps))
+    return set(range(len(stamps))) if stand else kept
+
+
 def _falls(stamps: Sequence[Stamp]) -> int:
-    return sum(b[2] < a[2] for a, b in pairwise(stamps))
+    """How often some counter falls from one report to the next."""
+    return sum(
+        any(x is not None and y is not None and y < x for x, y in zip(a[2], b[2], strict=True))
+        for a, b in pairwise(stamps)
+    )
 
 
 def _longest(times: Sequence[datetime]) -> set[int]:

@@ -2,8 +2,9 @@
 
 Rules:
 - A report counts once: the first of each (device_id, boot_id, seq), by file, then line; the others are duplicates. One
-  whose counter differs is none: the sequence was used again.
-- What a report says of its time holds unless its sequence contradicts it (`clocks.py`), or it is before `CLOCK_SET`.
+  whose time or counter differs is none: the sequence was used again, or ran over.
+- What a report says of its time holds unless its sequence contradicts it (`clocks.py`), or it is of a clock that was not set: before
+  `CLOCK_SET`, or years before most of its file.
 - Counters count since the device started: an increment belongs to the local day of the later report. A new `boot_id`
   starts at 0; so does a counter that falls. Where that cannot be (`connectors/counters.py`), the day's count is NULL. A device's first report within the bridge only sets the base: alone on its
   day it says nothing, and the counts are NULL.
@@ -20,6 +21,7 @@ from datetime import date, datetime
 
 from connectors.counters import SEVERAL, counted, counter_increments, counter_segments, histogram_sql
 from connectors.sql import literal
+from connectors.steps import HOUR_US
 from connectors.telemetry import sql_timestamp
 
 TEXTS = (
@@ -34,6 +36,12 @@ TEXTS = (
     "workload_type",
 )
 COUNTERS = ("inferences_total", "failed_total", "energy_wh_total")
+MOST = 1e15
+"""No counter of a report shows more: a billion a second for eleven days, or 1 TW for a thousand hours."""
+
+MAX_COUNTED_KW = 100.0
+"""No device uses more by its counter of energy; one that says so is not believed."""
+
 CLOCK_SET = datetime.fromisoformat("2010-01-01")
 """A report from before comes from a clock that was never set; its counters are in the next report, too."""
 
@@ -45,7 +53,8 @@ def reports_sql(lines: str) -> str:
     """SQL: lines of JSON as reports.
 
     Args:
-        lines: Relation with file, number (of the line) and line (text).
+        lines: Relation with file, number (of the line), line (text) and since (times before it are those of a clock that was
+            not set; UTC).
 
     Returns:
         file, number, line (of a bad one), wrong (the rule a line breaks, NULL for a good one), wrong_key, ts (UTC), seq, the texts,
@@ -58,22 +67,22 @@ def reports_sql(lines: str) -> str:
     counters = ", ".join(f"TRY_CAST({at[name]} AS DOUBLE) AS {name}" for name in COUNTERS)
     missing = " ".join(f"WHEN NULLIF(TRIM({at[key]}), '') IS NULL THEN '{key}'" for key in MUST)
     bad = " ".join(
-        f"WHEN {at[name]} IS NOT NULL AND NOT COALESCE({name} >= 0 AND {name} < 1e300, FALSE) THEN '{name}'"
+        f"WHEN {at[name]} IS NOT NULL AND NOT COALESCE({name} >= 0 AND {name} < {MOST}, FALSE) THEN '{name}'"
         for name in COUNTERS
     )
     return f"""
-        SELECT * EXCLUDE (v, missing, bad, line),
+        SELECT * EXCLUDE (v, missing, bad, line, since),
                CASE WHEN v IS NULL THEN 'json_unreadable' WHEN missing IS NOT NULL THEN 'key_missing'
-                    WHEN ts IS NULL THEN 'ts_unreadable' WHEN ts < TIMESTAMP '{CLOCK_SET}' THEN 'clock_not_set' WHEN bad IS NOT NULL THEN 'number_unreadable' END AS wrong,
+                    WHEN ts IS NULL THEN 'ts_unreadable' WHEN ts < since THEN 'clock_not_set' WHEN bad IS NOT NULL THEN 'number_unreadable' END AS wrong,
                CASE WHEN v IS NULL THEN 'line' WHEN missing IS NOT NULL THEN missing
-                    WHEN ts IS NULL OR ts < TIMESTAMP '{CLOCK_SET}' THEN 'ts' ELSE bad END AS wrong_key,
+                    WHEN ts IS NULL OR ts < since THEN 'ts' ELSE bad END AS wrong_key,
                CASE WHEN wrong IS NOT NULL THEN LEFT(line, 500) END AS line
         FROM (
             SELECT *, CASE {missing} END AS missing, CASE {bad} END AS bad FROM (
-                SELECT file, number, line, v, {sql_timestamp(at["ts"])} AS ts, {at["seq"]} AS seq, {texts}, {counters},
+                SELECT file, number, line, since, v, {sql_timestamp(at["ts"])} AS ts, {at["seq"]} AS seq, {texts}, {counters},
                        TRY_CAST(CAST({at["latency_seconds_buckets"]} AS JSON) AS MAP(VARCHAR, DOUBLE)) AS buckets
                 FROM (
-                    SELECT file, number, line, CASE WHEN json_valid(line) THEN json_extract_string(line, [{paths}]) END AS v
+                    SELECT file, number, line, since, CASE WHEN json_valid(line) THEN json_extract_string(line, [{paths}]) END AS v
                     FROM {lines}
                 )
             )
@@ -135,7 +144,7 @@ def edge_daily_sql(
                    f.id IS NULL AS again
             FROM {reports} AS r JOIN {by_quarter(bounds)} AS c ON time_bucket(INTERVAL {QUARTER}, r.ts) = c.quarter
             LEFT JOIN (
-                SELECT MIN(rowid) AS id FROM {reports} WHERE wrong IS NULL GROUP BY device_id, boot_id, seq, inferences_total
+                SELECT MIN(rowid) AS id FROM {reports} WHERE wrong IS NULL GROUP BY device_id, boot_id, seq, ts, inferences_total
             ) AS f ON f.id = r.rowid
             WHERE wrong IS NULL
         ), centres AS (SELECT file, mode(day) AS centre FROM placed GROUP BY file
@@ -150,7 +159,7 @@ def edge_daily_sql(
             FROM kinds GROUP BY device_id, day
         ), points AS (
             SELECT device_id, boot_id, ts, {", ".join(COUNTERS)}, buckets['+Inf'] AS bucket_count, buckets, day FROM placed WHERE NOT again
-        ), segments AS ({counter_segments("points", series, counters, bridge_us, max_step_us, life="boot_id", few={"energy_wh_total": "0"})}
+        ), segments AS ({counter_segments("points", series, counters, bridge_us, max_step_us, life="boot_id", few={"energy_wh_total": "0"}, most={"energy_wh_total": str(MAX_COUNTED_KW * 1000 / HOUR_US)})}
         ), counted AS ({counter_increments("segments", series, counters, "day", {"told": "COUNT(*) FILTER (NOT fresh)"})}
         ), sums AS (
             SELECT device_id, day, {counted("inferences_total")} AS inferences, {counted("failed_total")} AS failed,
@@ -173,7 +182,7 @@ def edge_daily_sql(
         )
         SELECT m.day, m.device_id AS device, {", ".join(carried)}, inferences, failed,
                COALESCE(online_hours, 0) AS online_hours, kwh - COALESCE(gap_kwh, 0) AS energy_kwh,
-               COALESCE(gap_kwh, 0) AS energy_estimated_kwh, messages, duplicates, late_messages, bounds, counts,
+               CASE WHEN kwh IS NOT NULL THEN COALESCE(gap_kwh, 0) ELSE 0 END AS energy_estimated_kwh, messages, duplicates, late_messages, bounds, counts,
                turned, lost
         FROM messages AS m LEFT JOIN sums AS s ON s.device_id = m.device_id AND s.day = m.day
         LEFT JOIN gaps AS g ON g.device_id = m.device_id AND g.day = m.day

@@ -10,7 +10,8 @@ import gzip
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -21,11 +22,14 @@ from connectors.edge.days import CLOCK_SET
 from connectors.edge.logs import NoTimeError, format_of, place_of, samples
 from connectors.objects import Store
 from connectors.telemetry import QUARTER_S
-from connectors.telemetry_index import quarter_counts, quarters_of_utc
+from connectors.telemetry_index import quarter_counts
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".log", ".log.gz", ".csv", ".csv.gz")
 HEAD = 20
 """Lines that say which log a file is."""
+
+YEAR = 366 * 96
+"""Quarter hours: no file is silent for so long."""
 
 BUSY = 0.2
 """Of the reports of the fullest quarter of an hour."""
@@ -35,7 +39,7 @@ def read_lines(path: Path, uri: str) -> pl.DataFrame:
     r"""The lines that are not blank.
 
     Returns:
-        number (from 1), line. A line that is not UTF-8 has its bad bytes written as `\\xNN`, which is no JSON.
+        number (from 1), line, whole (false for a last line without its end: it may be cut). A line that is not UTF-8 has its bad bytes written as `\\xNN`, which is no JSON.
 
     Raises:
         SourceError: The file is empty or damaged.
@@ -51,7 +55,9 @@ def read_lines(path: Path, uri: str) -> pl.DataFrame:
         msg = f"{uri} is empty (no line); deliver it again, or remove it"
         raise SourceError(msg)
     lines = data.decode("utf-8", errors="backslashreplace").removeprefix("\ufeff").split("\n")
-    frame = pl.DataFrame({"line": lines}).with_row_index("number", offset=1)
+    frame = pl.DataFrame({"line": lines, "whole": [True] * (len(lines) - 1) + [False]}).with_row_index(
+        "number", offset=1
+    )
     return frame.with_columns(pl.col("line").str.strip_chars()).filter(pl.col("line") != "")
 
 
@@ -84,11 +90,8 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
     kind = format_of(lines["line"].head(HEAD).to_list())
     if kind:
         stamps = log_samples(lines, kind, item.key, uri, logs)["ts"].drop_nulls()
-        when_set = stamps.filter(stamps >= CLOCK_SET)
-        return quarters_of_utc(stamps if when_set.is_empty() else when_set), kind
-    seen = quarter_counts(lines["line"].str.json_path_match("$.ts"))
-    set_at = CLOCK_SET.replace(tzinfo=UTC).timestamp() // QUARTER_S
-    found = {q: count for q, count in seen.items() if q >= set_at} or dict(seen)
+        return set(when_set(dict((stamps.dt.epoch("s") // QUARTER_S).value_counts().iter_rows()))), kind
+    found = when_set(quarter_counts(lines["line"].str.json_path_match("$.ts")))
     if not found:
         msg = (
             f"{uri}: none of {lines.height} lines is a report with a readable `ts`, or of a log of tegrastats or jtop; the first is "
@@ -99,6 +102,28 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
     return set(found), str(_reach(found))
 
 
+def when_set(counts: Mapping[int, int]) -> dict[int, int]:
+    """The quarter hours of clocks that were set: from `CLOCK_SET` on, and not years before most of the file.
+
+    A board without a battery starts at the time that its image was built, or at one that it had saved.
+
+    Args:
+        counts: Quarter hour -> reports or lines.
+
+    Returns:
+        Those that count; all where none does.
+    """
+    set_at = CLOCK_SET.replace(tzinfo=UTC).timestamp() // QUARTER_S
+    found = {q: n for q, n in sorted(counts.items()) if q >= set_at} or dict(counts)
+    quarters, before = sorted(found), 0
+    first = quarters[:1]
+    for a, b in pairwise(quarters):
+        before += found[a]
+        if b - a > YEAR and 2 * before < sum(found.values()):
+            first = [b]
+    return {q: n for q, n in found.items() if q >= first[0]}
+
+
 def _reach(counts: Mapping[int, int]) -> int:
     """The last quarter hour that is busy and has a neighbour: how far a file reaches, whatever a few wrong clocks say."""
     least = max(counts.values()) * BUSY
@@ -106,8 +131,10 @@ def _reach(counts: Mapping[int, int]) -> int:
     return max((q for q in busy if q - 1 in counts or q + 1 in counts), default=max(busy))
 
 
-def log_samples(lines: pl.DataFrame, kind: str, key: str, uri: str, logs: Logs) -> pl.DataFrame:
-    """The samples of a log (`connectors.edge.logs.SAMPLES`), with device.
+def log_samples(
+    lines: pl.DataFrame, kind: str, key: str, uri: str, logs: Logs, *, since: datetime = CLOCK_SET
+) -> pl.DataFrame:
+    """The samples of a log (`connectors.edge.logs.SAMPLES`), with device; before `since` the clock was not set.
 
     Raises:
         SourceError: The interval of logs is not known, its lines have no time, or none of them can be read.
@@ -117,7 +144,7 @@ def log_samples(lines: pl.DataFrame, kind: str, key: str, uri: str, logs: Logs) 
         raise SourceError(msg)
     place = place_of(key, logs.zone, logs.interval_s)
     try:
-        found = samples(lines, kind, place)
+        found = samples(lines, kind, place, max(since, CLOCK_SET))
     except NoTimeError as error:
         raise SourceError(f"{uri}: {error}") from error
     except csv.Error as error:

@@ -40,6 +40,9 @@ JTOP_POWER = ("Power TOT", "power cur")
 MAX_DEVICE_W = 1000.0
 """No device draws more; a reading that says so is not believed."""
 
+MIN_DEVICE_W = 0.1
+"""No board that writes a log draws less: such a reading is none, or in W where mW are due."""
+
 LINE = r"\bRAM \d+/\d+[kMG]B"
 STAMP = r"^(\d{2}-\d{2}-\d{4} \d{2}:\d{2}:\d{2})\s"
 SAMPLES = pl.Schema(
@@ -80,17 +83,20 @@ def format_of(lines: Sequence[str]) -> str:
     """Which log the first lines begin: tegrastats, jtop, or "" for neither."""
     if any(re.search(LINE, line) for line in lines):
         return "tegrastats"
-    names = next(iter(_dicts(lines[:2])), {})
+    if not lines[0].startswith("{"):
+        return "jtop" if _is_header(lines[0]) else ""
+    names = next(iter(_dicts(lines[:1])), {})
     return "jtop" if "time" in names and any(p in names for p in JTOP_POWER) else ""
 
 
-def samples(lines: pl.DataFrame, kind: str, place: Place) -> pl.DataFrame:
+def samples(lines: pl.DataFrame, kind: str, place: Place, since: datetime = CLOCK_SET) -> pl.DataFrame:
     """The samples of a log.
 
     Args:
-        lines: number, line; not blank.
+        lines: number, line (not blank), whole.
         kind: Result of `format_of`.
         place: What the log does not say.
+        since: Times before it (UTC without a zone) are those of a clock that was not set.
 
     Returns:
         `SAMPLES`; `ts` is UTC without a zone. `rule` names what is wrong: those of `SET_ASIDE` with the line, the others
@@ -101,11 +107,11 @@ def samples(lines: pl.DataFrame, kind: str, place: Place) -> pl.DataFrame:
     """
     read = _tegrastats(lines, place) if kind == "tegrastats" else _jtop(lines, place)
     share, watts = pl.col("percent") / 100, pl.col("mw") / 1000
-    share_ok, watts_ok = share.is_between(0, 1), (watts > 0) & (watts <= MAX_DEVICE_W)
+    share_ok, watts_ok = share.is_between(0, 1), watts.is_between(MIN_DEVICE_W, MAX_DEVICE_W)
     bad = [
         (~pl.col("good"), "line_unreadable", "line"),
         (pl.col("ts").is_null(), "ts_unreadable", "ts"),
-        (pl.col("ts") < CLOCK_SET, "clock_not_set", "ts"),
+        (pl.col("ts") < since, "clock_not_set", "ts"),
         (~watts_ok, "value_dropped", "power_w"),
         (~share_ok, "value_dropped", "utilisation"),
         (watts.is_null(), "power_unknown", "power_w"),
@@ -146,34 +152,60 @@ def _tegrastats(lines: pl.DataFrame, place: Place) -> pl.DataFrame:
 
 
 def _jtop(lines: pl.DataFrame, place: Place) -> pl.DataFrame:
-    rows, head = [], 0 if lines["line"][0].startswith("{") else 1
-    for row in _dicts(lines["line"].to_list()):
+    texts = lines["line"].to_list()
+    if not texts[0].startswith("{"):  # a number that is cut is a number
+        lines = lines.filter(~pl.Series([_is_header(text) for text in texts]))
+        whole = pl.col("good") & pl.col("whole")
+    else:
+        whole = pl.col("good")
+    rows = []
+    for row in _dicts(texts):
         power = next((row[p] for p in JTOP_POWER if p in row), None)
         rows.append((bool(row), _time(row.get("time"), place.zone), _number(row.get("GPU")), _number(power)))
     schema = pl.Schema(
         {"good": pl.Boolean(), "naive": pl.Datetime("us"), "percent": pl.Float64(), "mw": pl.Float64()}
     )
-    read = lines.slice(head).hstack(pl.DataFrame(rows, schema=schema, orient="row"))
-    again = lines["line"][0] if head else ""
-    return read.with_columns(ts=instants(read["naive"], place.zone)).filter(pl.col("line") != again)
+    read = lines.hstack(pl.DataFrame(rows, schema=schema, orient="row"))
+    return read.with_columns(good=whole, ts=instants(read["naive"], place.zone))
+
+
+def _is_header(line: str) -> bool:
+    """A line of CSV names columns: the first one of each run."""
+    names = _fields(line)
+    return "time" in names and any(p in names for p in JTOP_POWER)
+
+
+def _fields(line: str) -> list[str]:
+    """The fields of a line of CSV; none where it cannot be read.
+
+    One by one: a quote that a cut line leaves open must not swallow the next.
+    """
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return []
 
 
 def _dicts(lines: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-    """The rows of CSV with a header or of JSON lines, without the header; empty ones where a line is neither."""
-    if not lines[0].startswith("{"):
-        names = next(csv.reader(lines[:1]))
-        if len(lines) == 1:
-            yield dict.fromkeys(names)
-        for line in lines[1:]:  # one by one: a quote that a cut line leaves open must not swallow the next
-            fields = next(csv.reader([line]))
-            yield dict(zip(names, fields, strict=True)) if len(fields) == len(names) else {}
+    """The rows of CSV with headers or of JSON lines, without the headers; empty ones where a line is neither.
+
+    Another header begins the log of another run, whose columns may be others.
+    """
+    if lines[0].startswith("{"):
+        for line in lines:
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            yield row if isinstance(row, dict) else {}
         return
+    names: list[str] = []
     for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        yield row if isinstance(row, dict) else {}
+        if _is_header(line):
+            names = _fields(line)
+        else:
+            fields = _fields(line)
+            yield dict(zip(names, fields, strict=True)) if names and len(fields) == len(names) else {}
 
 
 def _time(text: Any, zone: ZoneInfo) -> datetime | None:
@@ -191,7 +223,7 @@ def _number(value: Any) -> float | None:
         return None
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return -1.0
 
 

@@ -18,7 +18,7 @@ import polars as pl
 
 from connectors.base import Engine
 from connectors.edge.clocks import set_aside
-from connectors.edge.days import edge_daily_sql, reports_sql
+from connectors.edge.days import CLOCK_SET, edge_daily_sql, reports_sql
 from connectors.edge.files import Logs, log_samples, read_lines
 from connectors.edge.log_days import completed, is_sample, log_days_sql, power_sql
 from connectors.edge.logs import SAMPLES
@@ -34,7 +34,9 @@ MICROSECOND = timedelta(microseconds=1)
 TOGETHER = 50_000
 """Lines of small files that go into one intermediate file, about."""
 
-REPORTS = pl.Schema({"file": pl.String(), "number": pl.UInt32(), "line": pl.String()})
+REPORTS = pl.Schema(
+    {"file": pl.String(), "number": pl.UInt32(), "line": pl.String(), "since": pl.Datetime("us")}
+)
 LOGS = pl.Schema({"file": pl.String(), "device": pl.String(), "content": pl.UInt64(), **SAMPLES})
 ACTIONS = {
     "value_dropped": "repaired",
@@ -157,11 +159,12 @@ def _unfold(
             reports.append(_together(lines, work / f"lines-{number}.parquet"))
             lines = []
         key, uri = file.object.key, store.uri(file.object.key)
-        frame = read_lines(path, uri).with_columns(file=pl.lit(key))
+        since = max(file.start.replace(tzinfo=None), CLOCK_SET)
+        frame = read_lines(path, uri).with_columns(file=pl.lit(key), since=pl.lit(since, pl.Datetime("us")))
         if file.layout.isdigit():
             lines.append(frame.select(REPORTS.names()))
             continue
-        found = log_samples(frame.drop("file"), file.layout, key, uri, steps.logs)
+        found = log_samples(frame.drop("file", "since"), file.layout, key, uri, steps.logs, since=since)
         logs.append(work / f"logs-{number}.parquet")
         found.with_columns(
             file=pl.lit(key),
@@ -185,7 +188,7 @@ def finish(frame: pl.DataFrame, bounds: Mapping[date, tuple[datetime, datetime]]
         None if names is None else json.dumps(dict(zip(names, counts, strict=True)))
         for names, counts in frame.select("bounds", "counts").iter_rows()
     ]
-    return frame.drop("bounds", "counts", "turned", "lost").with_columns(
+    return frame.drop("bounds", "counts", "turned", "lost", "dropped", strict=False).with_columns(
         latency_buckets=pl.Series(texts, dtype=pl.String),
         coverage=pl.col("online_hours") / pl.col("day").replace_strict(hours, return_dtype=pl.Float64),
     )
@@ -195,7 +198,8 @@ def unknown_counts(frame: pl.DataFrame) -> Iterator[tuple[date, Mapping[str, Any
     """What makes counts of days unknown, for `connectors.telemetry.issues`: by day and rule, with the devices.
 
     Args:
-        frame: day, device, `turned` (counters that take turns), `lost` (bounds of histograms that differ within the day).
+        frame: day, device, `turned` (counters that take turns), `lost` (bounds of histograms that differ within the day), and
+            where there are any `dropped` (readings of power that no device draws).
     """
     turned = frame.filter(pl.col("turned").list.len() > 0).select("day", "device", what=pl.col("turned"))
     lost = frame.filter(pl.col("lost") > 0).select("day", "device", what=pl.lit(["latency_buckets"]))
@@ -205,4 +209,11 @@ def unknown_counts(frame: pl.DataFrame) -> Iterator[tuple[date, Mapping[str, Any
             yield day, {
                 "action": "flagged", "rule": rule, "rows": found.height, "value": ", ".join(found["device"].head(3)),
                 "column_name": ", ".join(sorted(set(found["what"].explode()))),
+            }  # fmt: skip
+    if "dropped" in frame.columns:
+        nonsense = frame.filter(pl.col("dropped") > 0).unique(["day", "device"]).sort("device")
+        for (day,), found in nonsense.group_by("day", maintain_order=True):
+            yield day, {
+                "action": "repaired", "rule": "value_dropped", "rows": found["dropped"].sum(), "value": ", ".join(found["device"].head(3)),
+                "column_name": "power",
             }  # fmt: skip

@@ -28,7 +28,7 @@ from connectors.telemetry import MAX_STEP, QUARTER_S, day_bounds, fingerprint, i
 from connectors.telemetry_index import Indexed, data_files, days, index, settings, within
 from models.config import TimeZone
 
-VERSION = "edge_files-5"
+VERSION = "edge_files-8"
 """Changes whenever the same files would give other facts."""
 
 DATE = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")

@@ -19,11 +19,15 @@ from collections.abc import Mapping
 from datetime import date, datetime
 
 from connectors.counters import FEW, counted, counter_increments, counter_segments
-from connectors.edge.days import QUARTER, by_quarter, calendar
+from connectors.edge.days import MAX_COUNTED_KW, QUARTER, by_quarter, calendar
+from connectors.steps import HOUR_US
 
 CARRIED = ("device_model", "model", "team", "project", "environment", "workload", "workload_type")
 COUNTED = "('inferences', 'failed', 'latency')"
 """Counters that the device's start sets to 0; a meter's may go on."""
+
+MAX_UPTIME_S = 1e10
+"""Three hundred years; what says more, or less than 0, is no uptime."""
 
 
 def series_days_sql(
@@ -50,13 +54,14 @@ def series_days_sql(
     Returns:
         The columns of `telemetry.edge_daily` without source, site and coverage, with `bounds` and `counts` (the
         histogram) in place of latency_buckets; `lost` (bounds that are not in all of its parts), `turned` (kinds of counters
-        that take turns).
+        that take turns), `dropped` (readings of power that no device draws; of the device, in each of its rows).
     """
     same = " AND ".join(
         f"{{0}}.{c} IS NOT DISTINCT FROM {{1}}.{c}" for c in ("device", "day", "model", "workload")
     )
     on = same.format
     key = "device, day, model, workload"
+    plausible = f"value BETWEEN 0 AND {MAX_COUNTED_KW * 1000 * watts}"
     cut = "GREATEST({0}, c.opens), LEAST({1}, c.closes)"
     return f"""
         WITH points AS (SELECT series, ts, MAX(value) AS value FROM {samples} GROUP BY series, ts
@@ -66,26 +71,32 @@ def series_days_sql(
         ), starts AS (
             SELECT device, ts - to_microseconds(CAST(value * 1e6 AS BIGINT)) AS started FROM (
                 SELECT *, LAG(value) OVER w AS before, date_diff('microsecond', LAG(ts) OVER w, ts) / 1e6 AS seconds
-                FROM (SELECT device, ts, MAX(value) AS value FROM placed WHERE kind = 'uptime' GROUP BY device, ts)
+                FROM (SELECT device, ts, MAX(value) AS value FROM placed WHERE kind = 'uptime' AND value BETWEEN 0 AND {MAX_UPTIME_S} GROUP BY device, ts)
                 WINDOW w AS (PARTITION BY device ORDER BY ts)
             ) WHERE value < before OR value < seconds
         ), lives AS (
             SELECT device, started, COALESCE(LEAD(started) OVER (PARTITION BY device ORDER BY started), TIMESTAMP 'infinity') AS until
             FROM (SELECT device, started FROM starts UNION SELECT device, TIMESTAMP '-infinity' FROM starts)
-        ), readings AS (
-            SELECT *, ts + to_microseconds(row_number() OVER (PARTITION BY stream, ts ORDER BY value DESC, series) - 1) AS moment FROM placed
-            WHERE kind NOT IN ('uptime', 'power')
+        ), readings AS (SELECT * FROM placed WHERE kind NOT IN ('uptime', 'power')
+        ), doubled AS (SELECT stream FROM {about} GROUP BY stream HAVING COUNT(*) > 1
+        ), ordered AS (
+            SELECT *, ts + to_microseconds(row_number() OVER (PARTITION BY stream, ts ORDER BY value DESC, series) - 1) AS moment
+            FROM readings SEMI JOIN doubled USING (stream)
         ), followed AS (
             SELECT *, LAG(value) OVER s AS before, series <> LAG(series) OVER s AS other,
                    MAX(value) OVER (own RANGE BETWEEN CURRENT ROW AND to_microseconds({max_step_us}) FOLLOWING) AS later,
                    value - MIN(value) OVER (own RANGE BETWEEN to_microseconds({max_step_us}) PRECEDING AND CURRENT ROW) AS rose
-            FROM readings WINDOW s AS (PARTITION BY stream ORDER BY moment), own AS (PARTITION BY series ORDER BY moment)
-        ), counters AS (
-            SELECT p.stream, p.moment AS ts, p.value, p.day, p.series, CASE WHEN kind IN {COUNTED} THEN started END AS life,
-                   CASE WHEN kind = 'energy' THEN 0 ELSE {FEW} END AS few, CAST(NULL AS MAP(VARCHAR, DOUBLE)) AS buckets
-            FROM followed AS p LEFT JOIN lives AS l ON l.device = p.device AND p.ts >= started AND p.ts < until
+            FROM ordered WINDOW s AS (PARTITION BY stream ORDER BY moment), own AS (PARTITION BY series ORDER BY moment)
+        ), kept AS (
+            SELECT * REPLACE (moment AS ts) FROM followed
             WHERE NOT COALESCE(other AND value < before AND GREATEST(later, value + rose) >= before, FALSE)
-        ), segments AS ({counter_segments("counters", ("stream",), ("value",), bridge_us, max_step_us, life="life", few={"value": "few"})}
+            UNION ALL BY NAME SELECT * FROM readings ANTI JOIN doubled USING (stream)
+        ), counters AS (
+            SELECT p.stream, p.ts, p.value, p.day, p.series, CASE WHEN kind IN {COUNTED} THEN started END AS life,
+                   CASE WHEN kind = 'energy' THEN 0 ELSE {FEW} END AS few,
+                   CASE WHEN kind = 'energy' THEN {MAX_COUNTED_KW * kwh / HOUR_US} END AS most, CAST(NULL AS MAP(VARCHAR, DOUBLE)) AS buckets
+            FROM kept AS p LEFT JOIN lives AS l ON l.device = p.device AND p.ts >= started AND p.ts < until
+        ), segments AS ({counter_segments("counters", ("stream",), ("value",), bridge_us, max_step_us, life="life", few={"value": "few"}, most={"value": "most"})}
         ), increments AS ({counter_increments("segments", ("stream",), ("value",), "day", {"told": "COUNT(*) FILTER (NOT fresh)", "begun": "COUNT(*) FILTER (fresh)", "series": "arg_max(series, ts)"})}
         ), counted AS (
             SELECT i.day, i.value, i.turns_value, i.begun, a.* FROM increments AS i JOIN {about} AS a USING (series) WHERE told > 0
@@ -112,10 +123,12 @@ def series_days_sql(
             SELECT device, c.day,
                    SUM((value + before) / 2 * date_diff('microsecond', {cut.format("t0", "ts")})) / {watts} / 3.6e12 AS kwh
             FROM (
-                SELECT device, ts, value, LAG(ts) OVER w AS t0, LAG(value) OVER w AS before FROM placed WHERE kind = 'power'
+                SELECT device, ts, value, LAG(ts) OVER w AS t0, LAG(value) OVER w AS before FROM placed
+                WHERE kind = 'power' AND {plausible}
                 WINDOW w AS (PARTITION BY stream ORDER BY ts)
             ) AS s JOIN {calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens
             WHERE date_diff('microsecond', t0, ts) <= {max_step_us} GROUP BY device, c.day
+        ), nonsense AS (SELECT device, day, COUNT(*) AS dropped FROM placed WHERE kind = 'power' AND NOT ({plausible}) GROUP BY device, day
         ), moments AS (SELECT DISTINCT device, ts, day FROM placed
         ), online AS (
             SELECT device, c.day, SUM(date_diff('microsecond', {cut.format("t0", "ts")})) / 3.6e9 AS hours
@@ -159,5 +172,6 @@ def series_days_sql(
         )
         SELECT p.day, p.device, {", ".join(f"p.{c}" for c in CARRIED)}, inferences, failed, hours * part AS online_hours,
                kwh * part AS energy_kwh, gap_kwh * part AS energy_estimated_kwh, COALESCE(messages, 0) AS messages, bounds, counts,
-               lost, unknown AS turned
-        FROM parts AS p LEFT JOIN histograms AS h ON {on("h", "p")} LEFT JOIN turned AS t ON t.device = p.device AND t.day = p.day"""
+               lost, unknown AS turned, dropped
+        FROM parts AS p LEFT JOIN histograms AS h ON {on("h", "p")} LEFT JOIN turned AS t ON t.device = p.device AND t.day = p.day
+        LEFT JOIN nonsense AS n ON n.device = p.device AND n.day = p.day"""

@@ -44,13 +44,13 @@ def faults(rows: str, engine: Engine) -> Iterator[dict[str, Any]]:
         for c in ("AllocatedTags", "Tags")
     )
     repeated = f"list_has_any({tags}, {own})"
-    found = engine.query(f"""
+    found = engine.rows(f"""
         SELECT 'allocation_ratios' AS rule, 'AllocatedMethodDetails' AS column_name,
                CAST(COALESCE(sum(n), 0) AS BIGINT) AS n FROM ({wrong})
         UNION ALL SELECT 'allocation_without_method', 'AllocatedMethodId', count(*) FROM {rows}
             WHERE AllocatedMethodId IS NULL AND (AllocatedResourceId IS NOT NULL OR AllocatedTags IS NOT NULL)
         UNION ALL SELECT 'repeated_tags', 'AllocatedTags', count(*) FROM {rows}
             WHERE AllocatedTags IS NOT NULL AND Tags IS NOT NULL AND {repeated}""")
-    for rule, column, n in found.iter_rows():
+    for rule, column, n in (row.values() for row in found):
         if n:
             yield {"action": "flagged", "rule": rule, "column_name": column, "rows": n}

@@ -67,15 +67,15 @@ def _load(
         f"SELECT {columns}, {literal(source)} AS x_source FROM ({checked}) WHERE __reject IS NULL ORDER BY {key}",
         path,
     )
-    read = engine.query(f"SELECT count(*) AS n FROM ({natives})").item()
-    found = engine.query(
+    read = engine.rows(f"SELECT count(*) AS n FROM ({natives})")[0]["n"]
+    found = engine.rows(
         f"SELECT __reject AS rule, min(ContractCommitmentId) AS value, count(*) AS n FROM ({checked}) "
         "WHERE __reject IS NOT NULL GROUP BY 1 ORDER BY 1"
     )
     where = ", ".join(b.uri for b in bills)
     return read, written, [
         {"action": "rejected", "rule": rule, "column_name": "ContractCommitmentId", "value": value, "rows": n, "location": where}
-        for rule, value, n in found.iter_rows()
+        for rule, value, n in (row.values() for row in found)
     ]  # fmt: skip
 
 
@@ -115,13 +115,13 @@ def disagreements(rows: str, contracts: Path, engine: Engine) -> Iterator[dict[s
     joined = f"""SELECT a.*, c.ContractCommitmentId AS known, c.BillingCurrency AS committed_in,
         c.ContractCommitmentCost AS committed FROM ({applied}) AS a
         LEFT JOIN {known} AS c ON c.ContractCommitmentId = a.id"""
-    found = engine.query(f"""
+    found = engine.rows(f"""
         SELECT 'unknown_commitment' AS rule, min(id) AS value, count(*) AS n FROM ({joined}) WHERE known IS NULL
         UNION ALL SELECT 'other_currency', min(id), count(*) FROM ({joined}) WHERE committed_in <> currency
         UNION ALL SELECT 'applied_exceeds_commitment', min(id), count(*) FROM (
             SELECT id FROM ({joined}) WHERE committed_in = currency
             GROUP BY id, committed HAVING sum(cost) > committed)""")
-    for rule, value, n in found.iter_rows():
+    for rule, value, n in (row.values() for row in found):
         if n:
             yield {
                 "action": "flagged", "rule": rule, "column_name": "ContractApplied", "value": value, "rows": n,

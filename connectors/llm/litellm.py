@@ -164,7 +164,7 @@ class LiteLLMReader:
             totals[day][spend.CURRENCY] = total
         for day, currency, total in spend.list_totals(costs):
             totals[day][currency] = totals[day].get(currency, Decimal(0)) + total
-        found = [*engine.query(findings_sql("requests")).iter_rows(named=True), *spend.findings(costs)]
+        found = [*engine.rows(findings_sql("requests")), *spend.findings(costs)]
         findings = self._findings(found, first)
         engine.execute("DROP TABLE requests")
         for staged in work.glob("lines-*.parquet"):

@@ -139,6 +139,7 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
             msg = f"samples cannot be read from {names}{' ...' if len(places) > 3 else ''}: {error}. Deliver the file again"
             raise SourceError(msg) from error
         frames[table] = _finish(frame, steps.zone)
+        _note_lost_bounds(frame, steps.zone, findings)
         if table is POWER_HOURLY:
             frames[table] = with_counts(frames[table])
         for row in seen.sort(["file", "day", "rule", "column_name"], nulls_last=False).iter_rows(named=True):
@@ -190,7 +191,21 @@ def _finish(frame: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
         None if bounds is None else json.dumps(dict(zip(bounds, counts, strict=True)))
         for bounds, counts in frame.select("bounds", "counts").iter_rows()
     ]
-    return frame.drop("bounds", "counts").with_columns(pl.Series("latency_buckets", texts, dtype=pl.String))
+    return frame.drop("bounds", "counts", "lost").with_columns(
+        pl.Series("latency_buckets", texts, dtype=pl.String)
+    )
+
+
+def _note_lost_bounds(
+    frame: pl.DataFrame, zone: ZoneInfo, findings: Mapping[date, list[Mapping[str, Any]]]
+) -> None:
+    """Adds a finding to each day with hours whose histograms have bounds that are not in all of them."""
+    if "lost" not in frame.columns:
+        return
+    flag = {"action": "flagged", "rule": "histogram_bounds_differ", "column_name": "latency_seconds_buckets"}
+    hours = frame.filter(pl.col("lost") > 0).group_by(local_day("hour", zone).alias("day"))
+    for day, rows, workload in hours.agg(pl.len(), pl.col("workload").min()).iter_rows():
+        findings[day].append(flag | {"value": workload, "rows": rows})
 
 
 def _findings_sql(dataset: str, steps: Steps, clock: Clock) -> str:

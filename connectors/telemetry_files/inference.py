@@ -49,7 +49,7 @@ def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: 
 
     Returns:
         The columns of `telemetry.inference_hourly` without day, source, site and tier, and with `bounds` and `counts`
-        (lists: the histogram) in place of latency_buckets.
+        (lists: the histogram) in place of latency_buckets, and `lost` (bounds that are not in all of it).
     """
     keys = ", ".join(SERIES)
     same = " AND ".join(f"a.{c} IS NOT DISTINCT FROM b.{c}" for c in (*SERIES, "hour"))
@@ -70,7 +70,7 @@ def inference_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: 
                CASE WHEN s.turned IS NOT TRUE THEN {value["requests_total"]} - COALESCE({value["requests_failed_total"]}, 0) END AS inferences,
                {value["requests_failed_total"]} AS failed, {value["prompt_tokens_total"]} AS tokens_in,
                {value["cached_tokens_total"]} AS tokens_cached, {value["generation_tokens_total"]} AS tokens_out,
-               h.bounds, h.counts, COALESCE(c.coverage, 0) AS coverage
+               h.bounds, h.counts, h.lost, COALESCE(c.coverage, 0) AS coverage
         FROM hours AS a
         LEFT JOIN sums AS s ON {same.replace("b.", "s.")}
         LEFT JOIN covered AS c ON {same.replace("b.", "c.")}

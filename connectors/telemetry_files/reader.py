@@ -24,7 +24,7 @@ from connectors.telemetry_files.hours import Steps, read_hours
 from connectors.telemetry_index import Indexed, data_files, days, index, settings, within
 from models.config import TimeZone
 
-VERSION = "telemetry_files-17"
+VERSION = "telemetry_files-18"
 """Changes whenever the same files would give other facts."""
 
 BATCH_DAYS = 31

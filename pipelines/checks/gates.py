@@ -40,7 +40,7 @@ def _failed(gates: tuple[Gate, ...], row: Mapping[str, Any], folder: Path, run_i
     import pandas as pd
 
     folder.mkdir(parents=True, exist_ok=True)
-    context = gx.get_context(mode="file", project_root_dir=str(folder))
+    context = gx.get_context(mode="file", context_root_dir=str(folder))
     context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_or_update_pandas("metrics")
     batch = source.add_dataframe_asset("warehouse").add_batch_definition_whole_dataframe("row")
@@ -54,11 +54,11 @@ def _failed(gates: tuple[Gate, ...], row: Mapping[str, Any], folder: Path, run_i
             if gate.enforced
         ],
     )
-    validation = gx.ValidationDefinition(name=SUITE, data=batch, suite=context.suites.add_or_update(suite))
-    checkpoint = context.checkpoints.add_or_update(
+    validation = gx.ValidationDefinition(name=SUITE, data=batch, suite=suite)
+    checkpoint = context.checkpoints.add_or_update(  # with the definition and the suite in it
         gx.Checkpoint(
             name=SUITE,
-            validation_definitions=[context.validation_definitions.add_or_update(validation)],
+            validation_definitions=[validation],
             actions=[gx.checkpoint.UpdateDataDocsAction(name="data_docs")],
             result_format="BASIC",
         )
@@ -78,7 +78,7 @@ def _failed(gates: tuple[Gate, ...], row: Mapping[str, Any], folder: Path, run_i
 
 def data_docs(folder: Path) -> Path:
     """The index page of the Data Docs."""
-    return folder / "gx" / "uncommitted" / "data_docs" / "local_site" / "index.html"
+    return folder / "uncommitted" / "data_docs" / "local_site" / "index.html"
 
 
 def quality(found: list[Verdict], run_id: str) -> pl.DataFrame:

@@ -115,8 +115,8 @@ def test_files_by_device_and_day_are_late_by_the_day_in_their_name(tmp_path: Pat
 
 
 def test_the_most_reports_that_can_be_right_together_are_believed() -> None:
-    def stamp(place: int, hour: int, total: float) -> tuple[str, int, int, Any, float, int]:
-        return ("cam-1", 1, place, START + timedelta(hours=hour), total, place)
+    def stamp(place: int, hour: int, total: float) -> tuple[Any, ...]:
+        return ("cam-1", 1, place, START + timedelta(hours=hour), [total], place, 1, 5, 5)
 
     # times 0 1 9 2 3: the third contradicts two, who agree with all others
     ahead = [stamp(n, hour, n) for n, hour in enumerate((0, 1, 9, 2, 3))]

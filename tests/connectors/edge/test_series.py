@@ -74,7 +74,11 @@ def found(
             kwh=KWH["joules"], watts=WATTS["watts"],
         )  # fmt: skip
         raw = engine.query(sql)
-        return finish(raw, bounds).with_columns(raw.select("turned", "lost")).sort("day", "device", "model")
+        return (
+            finish(raw, bounds)
+            .with_columns(raw.select("turned", "lost", "dropped"))
+            .sort("day", "device", "model")
+        )
 
 
 CAM = {"device": "cam-1", "team": "vision"}

@@ -180,3 +180,19 @@ def test_histograms_of_two_jobs_and_of_replicas_count_once(tmp_path: Path) -> No
     got = found(tmp_path, series(INFERENCES, rising(10)), *rows)
     assert json.loads(got["latency_buckets"][0]) == {"0.1": 7150, "0.5": 11_440, "+Inf": 14_300}
     assert flags(got) == []
+
+
+@pytest.mark.parametrize("watts", [-10, 1e12])
+def test_power_that_no_device_draws_is_dropped_and_counted(tmp_path: Path, watts: float) -> None:
+    """10 W for a day but for the reading of 11:40: the step over it is 20 minutes, no gap. 1,430 minutes in all."""
+    power = [(m, watts if m == 700 else 10) for m in DAY]
+    got = found(tmp_path, series(INFERENCES, rising(1)), series("edge_power_watts", power))
+    assert got["energy_kwh"].to_list() == pytest.approx([1430 * 10 / 60 / 1000])
+    assert flags(got) == [("value_dropped", "power", "cam-1")]
+
+
+@pytest.mark.parametrize("uptime", [-5, 1e18])
+def test_uptime_that_is_none_restarts_nothing(tmp_path: Path, uptime: float) -> None:
+    shown = [(m, uptime) for m in DAY]
+    got = found(tmp_path, series(INFERENCES, rising(10)), series("edge_uptime_seconds", shown))
+    assert got["inferences"].to_list() == [14_300]

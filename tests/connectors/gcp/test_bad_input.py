@@ -15,7 +15,7 @@ import pytest
 
 from connectors.base import Loaded, SourceError
 from tests.connectors.bills.helpers import counted, facts, load
-from tests.connectors.gcp.rows import row
+from tests.connectors.gcp.rows import ROW, row
 
 KIND = "gcp_billing_export"
 COST = Decimal("10.5")
@@ -136,7 +136,7 @@ def wrong_sum(data: bytes) -> bytes:
     return packed[:-8] + b"\0" * 8
 
 
-MANY = lines([row(cost=n) for n in range(2000)])
+MANY = lines([{**ROW, "cost": n} for n in range(2000)])
 
 # what it is: file, content, words of the refusal
 FILES: dict[str, tuple[str, bytes, str]] = {

@@ -18,7 +18,7 @@ import pytest
 from connectors.base import Loaded, SourceError
 from connectors.gcp.columns import parse_invoice_month
 from tests.connectors.bills.helpers import WINDOW, facts, load, reader, write
-from tests.connectors.gcp.rows import flat, row, write_lines
+from tests.connectors.gcp.rows import ROW, flat, row, write_lines
 
 KIND = "gcp_billing_export"
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
@@ -188,7 +188,7 @@ def refused(tmp: Path, match: str) -> None:
     assert not list((tmp / "work").glob("*"))
 
 
-WHOLE = "".join(json.dumps(row(cost=n)) + "\n" for n in range(2000)).encode()
+WHOLE = "".join(json.dumps({**ROW, "cost": n}) + "\n" for n in range(2000)).encode()
 PACKED = gzip.compress(WHOLE, mtime=0)
 
 

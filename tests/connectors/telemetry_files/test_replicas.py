@@ -117,7 +117,7 @@ def test_counts_of_two_pods_under_one_name_are_unknown(tmp_path: Path) -> None:
     # a sample on the hour closes the hour before it: 10 requests after the restart at 11:00
     assert once["inferences"].to_list() == [590 + 10, 600]
     found = pl.concat([item.issues for item in loaded])
-    assert found.select("action", "rule", "rows").rows() == [("flagged", "counter_alternates", 60)]
+    assert found.select("action", "rule", "rows").rows() == [("flagged", "counter_alternates", 119)]
     assert found["value"][0].startswith("chat: 1000")
     assert "prometheus_replica" in found["value"][0]
 

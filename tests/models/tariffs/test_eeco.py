@@ -61,7 +61,7 @@ def test_real_tariffs(name: str, month: int) -> None:
     assert float(our_cost(rows, start, kw, 30)) == pytest.approx(eeco_cost(rows, start, kw, 30), abs=0.005)
 
 
-QUICK = 40
+QUICK = 12
 """Of the 200 random tariffs; `make quick` leaves out the others."""
 
 
