@@ -79,7 +79,7 @@ def counter_segments(
     seen = {f"before_{c}": f"LAG({c} IGNORE NULLS) OVER s" for c in counters}
     seen |= {f"before{k}_{c}": f"LAG({c}, {k}) OVER alive" for c in counters for k in (2, 3)}
     seen |= {f"fell_{c}": f"COALESCE({c} < LAG({c} IGNORE NULLS) OVER alive, FALSE)" for c in counters}
-    near = lives | seen | {"top": f"MAX({first}) OVER (alive RANGE BETWEEN to_microseconds({bridge_us}) PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING)"}  # fmt: skip
+    near = lives | seen | {"top": f"MAX({first}) OVER (alive ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"}  # fmt: skip
     fell = " OR ".join(f"fell_{c}" for c in counters)
     judged = {f"spike_{c}": _spike(c, least[c]) for c in counters}
     judged |= {

@@ -119,7 +119,8 @@ def _charges(facts: str, version: Version) -> str:
     - units of time are spelt as FOCUS spells them, thousands in digits; the quantity stays
     - in 1.2, which has no allocation columns, the tags of the receiver of a split cost are among `Tags`
     - a unit is left out where there is no quantity
-    - a tax has no SKU; a meter and a price's id are left out where there is no SKU that they could be of
+    - a tag whose value is an object or array has its JSON as text
+    - a tax has no SKU and no pricing category; a meter and a price's id are left out where there is no SKU that they could be of
     - in 1.4, a unit price is left out where quantity x price is not the cost; a price's id, where there is no price
     - FOCUS allows no null in list and contracted cost. Where a bill does not say them, they are unit price x quantity,
       and where these are not known either, what was paid: then the file claims no discount that nobody knows of
@@ -137,7 +138,7 @@ def _charges(facts: str, version: Version) -> str:
     def priced(column: str, in_billing: str) -> str:
         return f"CASE WHEN {same} THEN {in_billing} ELSE {column} END AS {column}"
 
-    tags = "Tags" if version == "1.4" else RECEIVERS_TAGS
+    tags = _flat("Tags" if version == "1.4" else RECEIVERS_TAGS)
     return f"""
         SELECT * REPLACE (
             {tags} AS Tags,
@@ -150,6 +151,7 @@ def _charges(facts: str, version: Version) -> str:
             CASE WHEN PricingQuantity IS NOT NULL THEN {_unit("PricingUnit")} END AS PricingUnit,
             {contracted} AS ContractedCost,
             coalesce(ListCost, {_times_quantity("ListUnitPrice")}, {contracted}) AS ListCost,
+            CASE WHEN ChargeCategory <> 'Tax' THEN PricingCategory END AS PricingCategory,
             {sku} AS SkuId,
             CASE WHEN {sku} IS NOT NULL THEN SkuMeter END AS SkuMeter,
             CASE WHEN {price_id} THEN SkuPriceId END AS SkuPriceId,
@@ -158,6 +160,16 @@ def _charges(facts: str, version: Version) -> str:
             coalesce(HostProviderName, ServiceProviderName) AS HostProviderName
         ), coalesce(ServiceProviderName, ProviderName) AS PublisherName
         FROM ({facts})"""
+
+
+def _flat(tags: str) -> str:
+    """SQL: tags with text in place of objects and arrays, which FOCUS does not allow as values."""
+    nested = f"regexp_matches({tags}, ':\\s*[\\[{{]')"
+    value = "CASE WHEN json_type(p.value) IN ('OBJECT', 'ARRAY') THEN to_json(CAST(p.value AS VARCHAR)) ELSE p.value END"
+    pair = f"CAST(to_json(p.key) AS VARCHAR) || ':' || COALESCE(CAST({value} AS VARCHAR), 'null')"
+    entries = f"map_entries(CAST(CAST({tags} AS JSON) AS MAP(VARCHAR, JSON)))"
+    flat = f"'{{' || array_to_string(list_transform({entries}, lambda p: {pair}), ',') || '}}'"
+    return f"CASE WHEN {nested} THEN {flat} ELSE {tags} END"
 
 
 def _times_quantity(price: str) -> str:

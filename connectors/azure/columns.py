@@ -29,6 +29,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "PayGPrice": ("paygprice", "marketprice"),
     "PayGCost": ("paygcostinbillingcurrency",),
     "UnitPrice": ("unitprice", "resourcerate"),
+    "PricingCurrency": ("pricingcurrency", "pricingcurrencycode"),
     "ResourceGroup": ("resourcegroup", "resourcegroupname"),
     "Product": ("product", "productname"),
     "ResourceLocation": ("resourcelocation", "location"),
@@ -36,7 +37,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 """Name used here -> names in exports, lower case; all others have one name. The first with a value counts."""
 
 NUMBERS = {a for name in ("Cost", "Quantity", "PayGPrice", "PayGCost", "UnitPrice") for a in ALIASES[name]}
-NUMBERS |= {"effectiveprice"}
+NUMBERS |= {"effectiveprice", "costinpricingcurrency", "exchangeratepricingtobilling"}
 """Columns of numbers, as `key` names them."""
 
 MANDATORY = ("Cost", "BillingCurrency", "Date")

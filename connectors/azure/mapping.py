@@ -79,6 +79,18 @@ def _positive(text: str) -> str:
     return f"CASE WHEN TRY_CAST({text} AS DECIMAL(38,12)) = 0 THEN NULL ELSE {text} END"
 
 
+def _in_billing(price: str, f: Fields) -> str:
+    """A price, which is in the pricing currency, in the billing currency: NULL where they differ and the rate is not known."""
+    rate = f"TRY_CAST({f['ExchangeRatePricingToBilling']} AS DECIMAL(18,8))"
+    converted = f"CAST(CAST(TRY_CAST({price} AS DECIMAL(20,10)) * {rate} AS DECIMAL(38,12)) AS VARCHAR)"
+    return f"CASE WHEN {_foreign(f)} THEN {converted} ELSE {price} END"
+
+
+def _foreign(f: Fields) -> str:
+    """Prices are in another currency than the bill (Microsoft Customer Agreement)."""
+    return f"({f['PricingCurrency']} IS NOT NULL AND upper({f['PricingCurrency']}) <> upper({f['BillingCurrency']}))"
+
+
 def _object(text: str) -> str:
     """JSON whose outer braces may be missing."""
     body = f"trim({text})"
@@ -225,15 +237,18 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "ConsumedQuantity": f"CASE WHEN {kind} = 'usage' AND {single} THEN {quantity} END",
         "ConsumedUnit": f"CASE WHEN {kind} = 'usage' AND {single} THEN ltrim(substr({unit}, 2)) END",
         "ContractedCost": f"CASE WHEN NOT {covered} THEN {cost} END",
-        "ContractedUnitPrice": price,
+        "ContractedUnitPrice": _in_billing(price, f),
         "EffectiveCost": f"CASE WHEN {bought} AND {number} IS NOT NULL THEN '0' ELSE {cost} END",
         "HostProviderName": "'Microsoft'",
         "InvoiceId": f["InvoiceId"],
         "InvoiceIssuerName": "'Microsoft'",
         "ListCost": list_cost,
-        "ListUnitPrice": list_price,
+        "ListUnitPrice": _in_billing(list_price, f),
         "PricingCategory": f"CASE WHEN {covered} THEN 'Committed' WHEN {model} = 'spot' THEN 'Dynamic' WHEN {kind} IN ('usage', 'purchase') THEN 'Standard' END",
         "PricingCurrency": f["PricingCurrency"],
+        "PricingCurrencyContractedUnitPrice": f"CASE WHEN {_foreign(f)} THEN {price} END",
+        "PricingCurrencyEffectiveCost": f"CASE WHEN {bought} AND {_foreign(f)} THEN '0' WHEN {_foreign(f)} THEN {f['CostInPricingCurrency']} END",
+        "PricingCurrencyListUnitPrice": f"CASE WHEN {_foreign(f)} THEN {list_price} END",
         "PricingQuantity": quantity,
         "PricingUnit": unit,
         "ProviderName": "'Microsoft'",
@@ -243,7 +258,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "ResourceName": f["ResourceName"],
         "ResourceType": f"COALESCE({f['ResourceType']}, {_type_of(f['ResourceId'])})",
         "ServiceCategory": f"COALESCE({_case(f['MeterCategory'], dict(METERS))}, {_case(f['ServiceFamily'], dict(FAMILIES))}, 'Other')",
-        "ServiceName": f["MeterCategory"],
+        "ServiceName": f"COALESCE({f['MeterCategory']}, {f['Product']})",
         "ServiceProviderName": f"COALESCE({seller}, 'Microsoft')",
         "SkuId": f["ProductId"],
         "SkuMeter": f["MeterName"],

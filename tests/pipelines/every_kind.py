@@ -151,6 +151,58 @@ def focus_1_4(folder: Path) -> None:
     write(folder / "focus.csv", [own, *parts])
 
 
+def focus_odd(folder: Path) -> None:
+    """Refunds, several currencies, commitments, charges of nothing, no tags, tags of several levels, taxes alone in a month."""
+    priced = {
+        "PublisherName": "Acme Cloud", "SkuMeter": "GPU", "SkuId": "S1", "SkuPriceId": "P1", "PricingCategory": "Standard",
+        "PricingQuantity": "1", "ListUnitPrice": "2", "ContractedUnitPrice": "1.5", "ServiceSubcategory": "Virtual Machines",
+        "ServiceName": "Odd machines",
+    }  # fmt: skip
+    none = (
+        "ConsumedQuantity",
+        "ConsumedUnit",
+        "PricingUnit",
+        "PricingQuantity",
+        "ListUnitPrice",
+        "ContractedUnitPrice",
+    )
+    once = dict.fromkeys(none, "") | {"ChargeFrequency": "One-Time"}
+    spend = {
+        "CommitmentDiscountCategory": "Spend",
+        "CommitmentDiscountId": "sp-1",
+        "CommitmentDiscountType": "Plan",
+    }
+    covered = spend | {"PricingCategory": "Committed", "BilledCost": "0", "CommitmentDiscountUnit": "USD"}
+
+    def at(cost: str, **more: str) -> dict[str, str]:
+        return focus(**priced | dict.fromkeys(COSTS, cost) | more)
+
+    used = {"CommitmentDiscountStatus": "Used", "CommitmentDiscountQuantity": "1", "EffectiveCost": "1"}
+    unused = {
+        "CommitmentDiscountStatus": "Unused",
+        "CommitmentDiscountQuantity": "0.5",
+        "EffectiveCost": "0.5",
+    }
+    rows = [
+        at("-1.5", ChargeClass="Correction", ListUnitPrice="1.5", ConsumedQuantity="-1", PricingQuantity="-1"),
+        at("-3", **once, ChargeCategory="Purchase", ChargeClass="Correction"),
+        at("-9", **once, ChargeCategory="Adjustment"),
+        at("-0.3", **once, ChargeCategory="Tax", ChargeClass="Correction"),
+        focus(**priced, BillingCurrency="EUR"),
+        focus(**priced, BillingCurrency="JPY", PricingCurrency="USD", PricingCurrencyListUnitPrice="1", PricingCurrencyContractedUnitPrice="1", PricingCurrencyEffectiveCost="0.01"),
+        focus(**priced | covered | used),
+        focus(**priced | covered | unused, ConsumedQuantity="", ConsumedUnit=""),
+        at("1.5", **spend, ChargeCategory="Purchase", ChargeFrequency="Recurring", ListUnitPrice="1.5", ConsumedQuantity="", ConsumedUnit=""),
+        at("0", ConsumedQuantity="0", PricingQuantity="0", Tags=""),
+        at("0", ListUnitPrice="0", ContractedUnitPrice="0", Tags="NULL"),
+        focus(**priced, Tags='[{"key":"team","value":"a"},{"key":"gpu"},{"key":"o","value":{"x":[1]}}]'),
+        focus(**priced, Tags='{"a":null,"b":{"c":1},"d":[1],"e":true}'),
+    ]  # fmt: skip
+    write(folder / "focus.csv", rows)
+    october = {"BillingPeriodStart": "2026-10-01T00:00:00Z", "BillingPeriodEnd": "2026-11-01T00:00:00Z", "ChargePeriodStart": "2026-10-01T00:00:00Z", "ChargePeriodEnd": "2026-10-02T00:00:00Z"}  # fmt: skip
+    write(folder / "tax.csv", [at("0.5", **once, **october, ChargeCategory="Tax", SubAccountId="")])
+
+
 CUD = {
     "id": "cud-1",
     "name": "Committed",
@@ -192,7 +244,8 @@ def azure_export(folder: Path) -> None:
         azure.row(PricingModel="Spot", ResourceId=azure.ROW["ResourceId"] + "-spot"),
         azure.row(ChargeType="Tax", Frequency="OneTime", Quantity="", UnitOfMeasure="", UnitPrice="", PayGPrice="", ResourceId=""),
         azure.row(ChargeType="Refund", Frequency="OneTime", Cost="-4"),
-        azure.row(ChargeType="RoundingAdjustment", Frequency="OneTime", Cost="0.01"),
+        azure.row(ChargeType="RoundingAdjustment", Frequency="OneTime", Cost="0.01", MeterCategory=""),
+        azure.row(Cost="0", Quantity="0", Tags="", AdditionalInfo="", BillingCurrency="EUR", PricingCurrency="USD", CostInPricingCurrency="0", ExchangeRatePricingToBilling="0.9"),
         azure.row(PublisherType="Marketplace", PublisherName="Red Hat", MeterCategory="SaaS", ChargeType="Purchase", Frequency="Recurring"),
     ]  # fmt: skip
     bought = azure.row(
@@ -255,6 +308,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "focus_1_0": ("focus", focus_1_0),
     "focus_1_1": ("focus", focus_1_1),
     "focus_1_4": ("focus", focus_1_4),
+    "focus_odd": ("focus", focus_odd),
     "gcp_detailed": ("gcp_billing_export", gcp_billing_export),
     "azure": ("azure_export", azure_export),
     "oci": ("oci_cost_report", oci_cost_report),

@@ -244,3 +244,23 @@ def test_warehouse_is_not_written_over_data(site: Path, place: str) -> None:
     assert "give a file elsewhere" in done.stderr
     assert (site / "data" / "warehouse.duckdb").is_symlink()
     assert small.fingerprint(site) == before
+
+
+@pytest.mark.parametrize(
+    ("tags", "written"),
+    [
+        ('{"o":{"x":[1]},"n":null,"e":true}', {"o": '{"x":[1]}', "n": None, "e": True}),
+        ('{"a\\"b":["é"],"t":"x: [1"}', {'a"b': '["é"]', "t": "x: [1"}),
+        ('{"team": "a: {b"}', {"team": "a: {b"}),
+    ],
+)
+def test_values_of_tags_are_flat(tags: str, written: dict[str, object], tmp_path: Path) -> None:
+    config = "data_dir: ./data\nsources:\n  bills: {kind: focus, location: ./bills}\n"
+    small.write_site(tmp_path, config)
+    small.write_bill(tmp_path, "2026-10", [small.row("1", small.OCTOBER, 5, tags)])
+    done = small.tierwise("run", "--config", tmp_path / "tierwise.yaml", "--date", "2026-11-05")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for version in ("1.2", "1.4"):
+        assert export(tmp_path, version, tmp_path / version).returncode == 0
+        (row,) = read(tmp_path / version / "bills" / "2026-10.csv")
+        assert json.loads(row["Tags"]) == written

@@ -279,3 +279,32 @@ def test_prices_are_those_of_usage_and_purchases_and_a_type_is_read_from_the_id(
         (None, Decimal(7), Decimal(5), None),  # 7 x 2, which is not stored
         (Decimal(-4), None, None, None),  # 5 x 2 is not what is given back
     ]
+
+
+def test_prices_in_another_currency_than_the_bill(tmp_path: Path) -> None:
+    """Of a customer agreement: 2 hours at 5 dollars, at list 7, are 10 dollars; 0.9 euros a dollar make 9 euros."""
+    euros = row(
+        BillingCurrency="EUR", PricingCurrency="USD", Cost="9", CostInPricingCurrency="10", ExchangeRatePricingToBilling="0.9",
+        PayGCostInBillingCurrency="12.6",
+    )  # fmt: skip
+    unknown = {k: v for k, v in euros.items() if k != "ExchangeRatePricingToBilling"}
+    bought = euros | RI | {"ChargeType": "Purchase", "Frequency": "OneTime"}
+    write(tmp_path / "bills" / "a.csv", [euros, unknown, bought, row(PricingCurrency="USD")])
+    found = facts(load("azure_export", tmp_path / "bills", tmp_path)[SEPTEMBER])
+    prices = found.select(
+        "ListUnitPrice", "ContractedUnitPrice", "PricingCurrencyListUnitPrice", "PricingCurrencyContractedUnitPrice",
+        "PricingCurrencyEffectiveCost", "EffectiveCost", "ListCost",
+    ).rows()  # fmt: skip
+    d = Decimal
+    assert prices == [
+        (d("6.3"), d("4.5"), d(7), d(5), d(10), d(9), d("12.6")),
+        (None, None, d(7), d(5), d(10), d(9), d("12.6")),
+        (d("6.3"), d("4.5"), d(7), d(5), d(0), d(0), d("12.6")),
+        (d(7), d(5), None, None, None, d(10), None),
+    ]
+
+
+def test_a_charge_without_a_meter_is_named_by_its_product(tmp_path: Path) -> None:
+    write(tmp_path / "bills" / "a.csv", [row(MeterCategory="", ChargeType="RoundingAdjustment")])
+    found = facts(load("azure_export", tmp_path / "bills", tmp_path)[SEPTEMBER])
+    assert found["ServiceName"].to_list() == ["Virtual Machines ND - H100"]
