@@ -75,7 +75,6 @@ class Slice:
         fingerprint: Hex text that changes when the content or the reader's way of reading it changes.
         objects: The files it consists of, as far as it consists of files.
         detail: What the connector needs to know again when it loads the slice.
-        rows_hint: Rows to expect, for progress; None if unknown.
         not_ready: Why the delivery cannot be read yet (a file that its manifest names is not there, say); such a
             slice is not loaded, and earlier figures of its period stand. Empty when it can be read.
         earlier: What the version that was read last left, where the pipeline knows one; a reader may build on it, or
@@ -87,7 +86,6 @@ class Slice:
     fingerprint: str
     objects: tuple[Object, ...] = ()
     detail: Mapping[str, str] = field(default_factory=dict)
-    rows_hint: int | None = None
     not_ready: str = ""
     earlier: Earlier | None = field(default=None, compare=False, repr=False)
 
