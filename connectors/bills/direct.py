@@ -60,7 +60,7 @@ def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part 
     found = _ask(asked, shape, engine) if short else ()
     empty = {c for c, there in zip(short, found[: len(short)], strict=True) if there}
     null = {c for c, there in zip(short, found[len(short) :], strict=True) if there}
-    own, nested = dict(shape.text), {}
+    own = dict(shape.text)
     for column, type_ in shape.types.items():
         name = identifier(column)
         if column in numbers:
@@ -69,13 +69,8 @@ def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part 
             column in texts and column not in empty
         ):
             own[column] = name
-        elif type_.startswith(NESTED):
-            # a mapping asks for this text several times, and DuckDB would write it out each time
-            own[column] = identifier(f"__text_{column}")
-            nested[own[column]] = shape.text[column]
-    written = "".join(f", {text} AS {name}" for name, text in nested.items())
     doubtful = [identifier(c) for c, t in shape.types.items() if c in null or t.startswith(NESTED)]
-    typed_shape = replace(shape, text=own, own=True, scan=f"(SELECT *{written} FROM {shape.scan})")
+    typed_shape = replace(shape, text=own, own=True)
     typed_native = bill.to_focus(typed_shape)
     return Part(
         shape,
