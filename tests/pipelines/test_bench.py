@@ -102,7 +102,8 @@ def test_focus_converter_and_our_statement_agree_on_rows_and_money(tmp_path: Pat
     assert [f.goal for f in figures] == [3.0, 3.0]
     named = {name: measured for (_, name), measured in bench.measurements.items()}
     assert named["the same columns"].result["rows"] == 1000
-    assert named["focus-converter"].cpu_s > named["focus-converter, start"].cpu_s > 0.1  # of its own process
+    # the tool is a process that ours waits for: without its own time there would be hardly any
+    assert min(named[way].cpu_s for way in ("focus-converter", "focus-converter, start")) > 0.1
 
 
 def test_the_table_names_ways_and_goals_and_kept_bills_are_used_again(tmp_path: Path) -> None:
