@@ -39,6 +39,7 @@ DAMAGED = (
     UnicodeError,
     NotImplementedError,
 )
+"""What reading an archive raises; NotImplementedError is zipfile's word for a compression that it does not know."""
 
 
 class Unpacked:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
 from urllib.request import Request, urlopen
 
 Sample = tuple[int, float]
@@ -53,3 +55,20 @@ def _snappy(data: bytes) -> bytes:
     """The length, then literals of up to 64 KiB: tag 61 << 2 says that two bytes hold the length less one."""
     parts = (data[i : i + 65536] for i in range(0, len(data), 65536))
     return _varint(len(data)) + b"".join(b"\xf4" + struct.pack("<H", len(p) - 1) + p for p in parts)
+
+
+def edge_plant(folder: Path, url: str, first: date, *, cameras: int, interval_s: int) -> None:
+    """Writes `tierwise.yaml` and the assets of a plant whose cameras, cam-1 and so on, report to the server."""
+    (folder / "assets.csv").write_text(
+        "asset,site,node,kind,capex,currency,in_service,life_months\n"
+        + "".join(f"a{n},plant,cam-{n},edge_device,1200,USD,{first},12\n" for n in range(1, cameras + 1))
+    )
+    (folder / "tierwise.yaml").write_text(
+        f"""
+sources:
+  cams: {{kind: edge_prometheus, url: "{url}", site: plant, start: {first}, report_interval_s: {interval_s}, bridge_days: 1, late_days: 10}}
+sites:
+  plant: {{time_zone: UTC, pue: 1.5, tariff: 0.2}}
+assets: ./assets.csv
+"""
+    )

@@ -64,19 +64,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, 
         for replica, late_s, behind_s in (("a", 0, 0), ("b", 20, 45)):
             send(url, first, 4, every, prometheus_replica=replica, late_s=late_s, behind_s=behind_s)
         last = first + timedelta(days=DAYS - 1)
-        (folder / "assets.csv").write_text(
-            "asset,site,node,kind,capex,currency,in_service,life_months\n"
-            + "".join(f"a{n},plant,cam-{n},edge_device,1200,USD,{first},12\n" for n in range(1, 5))
-        )
-        (folder / "tierwise.yaml").write_text(
-            f"""
-sources:
-  cams: {{kind: edge_prometheus, url: "{url}", site: plant, start: {first}, report_interval_s: {STEP_S}, bridge_days: 1, late_days: 10}}
-sites:
-  plant: {{time_zone: UTC, pue: 1.5, tariff: 0.2}}
-assets: ./assets.csv
-"""
-        )
+        remote_write.edge_plant(folder, url, first, cameras=4, interval_s=STEP_S)
         done = small.tierwise("run", "--config", folder / "tierwise.yaml", "--date", last.isoformat())
         assert done.returncode == 0, done.stdout + done.stderr
     yield folder, first

@@ -89,19 +89,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("written")
     first = datetime.now(UTC).date() - timedelta(days=DAYS + 1)
     with receiver(folder, "30d") as url:
-        (folder / "assets.csv").write_text(
-            "asset,site,node,kind,capex,currency,in_service,life_months\n"
-            + "".join(f"a{n},plant,cam-{n},edge_device,1200,USD,{first},12\n" for n in (1, 2))
-        )
-        (folder / "tierwise.yaml").write_text(
-            f"""
-sources:
-  cams: {{kind: edge_prometheus, url: "{url}", site: plant, start: {first}, report_interval_s: {STEP_S}, bridge_days: 1, late_days: 10}}
-sites:
-  plant: {{time_zone: UTC, pue: 1.5, tariff: 0.2}}
-assets: ./assets.csv
-"""
-        )
+        remote_write.edge_plant(folder, url, first, cameras=2, interval_s=STEP_S)
         yield Site(url, folder, first)
 
 
