@@ -16,7 +16,7 @@ from connectors.aws.tags import tags_of_map
 from connectors.base import SourceError
 from connectors.bills.files import NUMERIC, BillFile, Shape
 from connectors.bills.stage import Native, require
-from connectors.bills.tags import flat_json, is_pairs, pairs_as_json
+from connectors.bills.tags import flat_json, flat_pairs, is_pairs
 from connectors.sql import identifier, literal
 
 MANDATORY = (
@@ -131,7 +131,8 @@ class Fields:
                 if tag:
                     raise SourceError(twice)
                 self._twice[name] = twice
-            group[name] = pairs_as_json(identifier(column)) if is_pairs(shape.types.get(column, "")) else text
+            nested = name != "resourcetags" and is_pairs(shape.types.get(column, ""))
+            group[name] = flat_pairs(text) if nested else text
             spelling[_key(column)] = column
         needed = [_snake(n) if "/" not in "".join(shape.text) else n for n in MANDATORY]
         require({n: n for n in needed if _key(n) in self._columns}, needed, shape)

@@ -36,7 +36,7 @@ from connectors.bills.runs import refuse_runs
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 
-VERSION = "azure-export-6"
+VERSION = "azure-export-7"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from connectors.bills.tags import flat_pairs, has_odd_pairs
 from connectors.sql import identifier, literal
 from models import focus, tables
 
@@ -86,6 +87,7 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
         own: DuckDB type of its value where that is known.
         sure: The value needs no rule.
 
+    Tags are one flat object, of an array of keys and values, too (`connectors/bills/tags.py`).
     DuckDB takes JSON with a comma after the last element, which no other reader does: it is taken off.
     """
     c = identifier(column.name)
@@ -104,7 +106,8 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
     if column.type == "json":
         types = "('OBJECT')" if column.name in TAGS else "('OBJECT', 'ARRAY')"
         strict = f"CASE WHEN regexp_matches({c}, ',\\s*[}}\\]]') THEN CAST(json_extract(TRY_CAST({c} AS JSON), '$') AS VARCHAR) ELSE {c} END"
-        return f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {strict} END"
+        value = f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {strict} END"
+        return f"COALESCE({flat_pairs(c)}, {value})" if column.name in TAGS else value
     if column.allowed:
         cases = " ".join(f"WHEN {literal(v.lower())} THEN {literal(v)}" for v in column.allowed)
         return f"CASE lower(trim({c})) {cases} END"
@@ -119,6 +122,12 @@ def _misplaced(zone: str) -> str:
 def t(name: str) -> str:
     """The typed form of a column."""
     return identifier(f"t:{name}")
+
+
+def _odd_json(name: str) -> str:
+    """No JSON of the form that the column has, or tags of which a part is none."""
+    nothing = f"{t(name)} IS NULL"
+    return f"COALESCE({has_odd_pairs(identifier(name))}, {nothing})" if name in TAGS else nothing
 
 
 def _checks() -> list[Check]:
@@ -153,7 +162,7 @@ def _checks() -> list[Check]:
             result.append(Check("repaired", "misplaced_availability_zone", name, _misplaced(c)))
         elif column.type == "json":
             rule = "malformed_tags" if name == "Tags" else "malformed_json"
-            result.append(Check("repaired", rule, name, f"{c} IS NOT NULL AND {t(name)} IS NULL"))
+            result.append(Check("repaired", rule, name, f"{c} IS NOT NULL AND {_odd_json(name)}"))
         elif column.type == "decimal" and name not in REJECTING:
             result.append(Check("repaired", "not_a_number", name, f"{c} IS NOT NULL AND {t(name)} IS NULL"))
         elif column.allowed:

@@ -37,7 +37,7 @@ from connectors.focus.mapping import is_moment, is_number, period_column, to_foc
 from connectors.objects import LocationOptions
 from models import tables
 
-VERSION = "focus-7"
+VERSION = "focus-8"
 """Changes whenever the same file would give other facts."""
 
 

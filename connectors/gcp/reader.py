@@ -17,7 +17,7 @@ from connectors.gcp.columns import OPTIONAL, parse_invoice_month, period_column
 from connectors.gcp.mapping import to_focus
 from connectors.objects import LocationOptions, Store
 
-VERSION = "gcp-billing-export-3"
+VERSION = "gcp-billing-export-4"
 """Changes whenever the same file would give other facts."""
 
 SUFFIXES = (
