@@ -10,6 +10,7 @@ counting belong to `connectors/bills/rules.py`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from connectors.aws.services import SERVICE_CATEGORIES
 from connectors.aws.tags import tags_of_map
@@ -104,6 +105,11 @@ def period_column(bill: BillFile) -> str:
         "If it is not a Cost and Usage Report, move it elsewhere; else put the column back"
     )
     raise SourceError(msg)
+
+
+def is_header(columns: Sequence[str]) -> bool:
+    """The mandatory columns are among them."""
+    return {_key(c) for c in MANDATORY} <= {_key(c) for c in columns}
 
 
 class Fields:

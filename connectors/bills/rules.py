@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from connectors.bills.amounts import amount
 from connectors.bills.tags import flat_pairs, has_odd_pairs
 from connectors.sql import identifier, literal
 from models import focus, tables
@@ -31,30 +32,6 @@ REJECTING = ("BilledCost", "EffectiveCost", "BillingCurrency", "ChargeCategory")
 PERIODS = ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd")
 
 TAGS = ("Tags", "AllocatedTags")
-
-
-DOLLARS = ("USD", "CAD", "AUD", "NZD", "SGD", "HKD", "TWD", "MXN", "BRL", "ARS", "CLP", "COP")
-"""Currencies whose sign is $."""
-
-WRITTEN = r"\s*-?\(?\s*\$?\s*-?(\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,}|\d+(\.\d+)?)\s*\)?\s*"
-"""An amount as spreadsheets write it, where it has one meaning: `$1,234.50`, `(12.00)`; not `1,234`, nor `1,5`."""
-
-
-def amount(text: str, currency: str) -> str:
-    """SQL: an amount, plain or as a spreadsheet writes it; NULL where it is none or has the sign of another currency.
-
-    Args:
-        text: The amount, as text or DECIMAL.
-        currency: SQL of the currency it is in.
-    """
-    as_text = f"CAST({text} AS VARCHAR)"
-    bare = f"regexp_replace({as_text}, '[-$,()\\s]', '', 'g')"
-    negative = f"regexp_matches({as_text}, '[-(]')"
-    meant = f"regexp_full_match({as_text}, {literal(WRITTEN)}) AND ({as_text} NOT LIKE '%$%' OR regexp_full_match(trim({currency}), {literal('|'.join(DOLLARS))}))"
-    return (
-        f"COALESCE(TRY_CAST({text} AS DECIMAL(38,12)), CASE WHEN {meant} THEN "
-        f"TRY_CAST(CASE WHEN {negative} THEN '-' ELSE '' END || {bare} AS DECIMAL(38,12)) END)"
-    )
 
 
 @dataclass(frozen=True)
@@ -171,8 +148,8 @@ def _checks() -> list[Check]:
                 unknown = f"{c} IS NOT NULL AND {t(name)} IS NULL"
                 result.append(Check("flagged", "unknown_value", name, unknown))
         if column.type == "decimal":
-            signs = " OR ".join(f"contains(CAST({c} AS VARCHAR), {literal(sign)})" for sign in "$,(")
-            result.append(Check("repaired", "spelling", name, f"{t(name)} IS NOT NULL AND ({signs})"))
+            plain = f"TRY_CAST({c} AS DECIMAL(38,12))"
+            result.append(Check("repaired", "spelling", name, f"{t(name)} IS NOT NULL AND {plain} IS NULL"))
         if column.required and name not in REJECTING and name not in PERIODS:
             result.append(Check("flagged", MISSING, name, f"{c} IS NULL"))
     return result

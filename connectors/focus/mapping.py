@@ -41,6 +41,11 @@ def other_dataset(columns: Sequence[str]) -> str | None:
     return next((dataset for column, dataset in OTHER_DATASETS.items() if column in names), None)
 
 
+def is_header(columns: Sequence[str]) -> bool:
+    """The mandatory columns are among them; the option `currency` may stand for that of the currency."""
+    return {c.lower() for c in MANDATORY} - {"billingcurrency"} <= {c.lower() for c in columns}
+
+
 def is_foreign(columns: Sequence[str]) -> bool:
     """No column is one of a FOCUS dataset."""
     known = {name.lower() for name in NAMES} | {*OTHER_DATASETS}
