@@ -59,7 +59,8 @@ def api_lines_sql(focus_rows: str) -> str:
     consumed = "ConsumedQuantity IS NOT NULL AND ConsumedUnit IS NOT NULL"
     quantity = f"CASE WHEN {consumed} THEN ConsumedQuantity ELSE PricingQuantity END"
     return f"""
-        SELECT CAST(ChargePeriodStart AS DATE) AS day, x_source AS source, ServiceProviderName AS service_provider,
+        SELECT CAST(ChargePeriodStart AS DATE) AS day, CAST(ChargePeriodEnd - INTERVAL 1 MICROSECOND AS DATE) AS last_day,
+               x_source AS source, ServiceProviderName AS service_provider,
                ServiceName AS service_name, SkuMeter AS sku_meter, ChargeDescription AS description,
                CASE WHEN {consumed} THEN ConsumedUnit ELSE PricingUnit END AS unit, ChargeCategory AS category,
                BillingCurrency AS currency, SUM(BilledCost) AS billed_cost,
