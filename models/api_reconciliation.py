@@ -5,11 +5,13 @@ What a log, a usage API and a bill call the same model belongs to `models/api_na
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
 from models.api_names import meter, model_key, provider_name
+from models.config import Rate
+from models.currency import convert
 from models.llm import by_kind, price_kinds, price_requests
 from models.tables import API_RECONCILIATION, MONEY
 
@@ -21,6 +23,7 @@ KEY = ("month", "provider", "key", "token_kind")
 SIDE = pl.Schema(
     {
         "day": pl.Date(),
+        "last_day": pl.Date(),
         "provider": pl.String(),
         "model": pl.String(),
         "token_kind": pl.String(),
@@ -30,11 +33,16 @@ SIDE = pl.Schema(
         "unpriced": pl.Float64(),
     }
 )
-"""One account: a row a day, provider, model, currency and kind of token (`KINDS`, all, other). unpriced: requests."""
+"""One account: a row a day, provider, model, currency and kind of token (`KINDS`, all, other). unpriced: requests.
+
+last_day: of a line that covers several days, NULL for one day."""
+
+ONE_DAY = pl.lit(None, pl.Date).alias("last_day")
 
 BILL = pl.Schema(
     {
         "day": pl.Date(),
+        "last_day": pl.Date(),
         "service_provider": pl.String(),
         "service_name": pl.String(),
         "sku_meter": pl.String(),
@@ -46,7 +54,7 @@ BILL = pl.Schema(
         "billed_cost": MONEY,
     }
 )
-"""Lines of bills for model APIs, added up by day; quantity is NULL where one of them has none."""
+"""Lines of bills for model APIs, added up by day (of start; last_day is that of the end); quantity is NULL where one has none."""
 
 
 def gateway_side(usage: pl.DataFrame) -> pl.DataFrame:
@@ -65,7 +73,7 @@ def gateway_side(usage: pl.DataFrame) -> pl.DataFrame:
                 "day", "provider", "model",
                 token_kind=pl.lit(ALL), tokens=pl.col("tokens_in") + pl.col("tokens_out"),
                 cost=pl.when(known).then(pl.col("cost")), currency="currency", unpriced="requests_unpriced",
-            ),
+            ).with_columns(ONE_DAY).match_to_schema(SIDE),
         ]
     ).cast(SIDE)  # fmt: skip
 
@@ -89,20 +97,20 @@ def provider_side(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
         [
             priced.select(
                 "day", "provider", "model", "tokens", "cost", "currency",
-                pl.col("kind").alias("token_kind"), unpriced=pl.lit(0.0),
+                ONE_DAY, pl.col("kind").alias("token_kind"), unpriced=pl.lit(0.0),
             ).match_to_schema(SIDE),
             total.select(
                 "day", "provider", "model",
                 token_kind=pl.lit(ALL), tokens=pl.col("tokens_in") + pl.col("tokens_out"),
                 cost=pl.coalesce("sum", "cost"), currency="currency", unpriced=pl.lit(0.0),
-            ),
+            ).with_columns(ONE_DAY).match_to_schema(SIDE),
         ]
     ).cast(SIDE)  # fmt: skip
 
 
 def _kinds(rows: pl.DataFrame, **more: pl.Expr) -> pl.DataFrame:
     kinds = by_kind(rows.select("day", "provider", "model", "tokens_in", "tokens_cached", "tokens_out"))
-    return kinds.rename({"kind": "token_kind"}).with_columns(**more).match_to_schema(SIDE)
+    return kinds.rename({"kind": "token_kind"}).with_columns(ONE_DAY, **more).match_to_schema(SIDE)
 
 
 def invoice_side(bill: pl.DataFrame) -> pl.DataFrame:
@@ -123,7 +131,7 @@ def invoice_side(bill: pl.DataFrame) -> pl.DataFrame:
         per=pl.Series([m.per for m in read], dtype=pl.Int64),
     )
     rows = bill.join(named, on=lines.columns, how="left", nulls_equal=True).select(
-        "day", "provider", "model",
+        "day", "last_day", "provider", "model",
         token_kind=pl.when(pl.col("category") == "Usage").then(pl.col("token_kind")).otherwise(pl.lit(OTHER)),
         tokens=pl.col("quantity").cast(pl.Float64) * pl.col("per"), cost="billed_cost", currency="currency",
         unpriced=pl.lit(0.0),
@@ -139,19 +147,24 @@ def reconcile(
     invoice: pl.DataFrame,
     charged: pl.DataFrame,
     *,
+    rates: Sequence[Rate] = (),
+    currency: str = "",
     models: Mapping[str, str] | None = None,
     providers: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """Holds the three accounts against each other by month, provider, model and kind of token.
 
-    A sum with an unknown part is NULL, and so is a sum of several currencies; costs of different currencies are not
-    compared. Each account counts in the month of its own UTC days.
+    A sum with an unknown part is NULL, and so is a sum of several currencies; costs of different currencies are
+    compared in the organisation's currency only, at the rate of each day. Each account counts in the month of its own
+    UTC days.
 
     Args:
         gateway: In `SIDE`.
         provider: In `SIDE`.
         invoice: In `SIDE`.
         charged: What gateways charged in the ledger: columns day, provider, model.
+        rates: Dated rates to the organisation's currency.
+        currency: The organisation's currency.
         models: Spelling of a model in lower case -> name to use.
         providers: Spelling of a provider in lower case -> name to use.
 
@@ -160,15 +173,18 @@ def reconcile(
     """
     as_model, as_provider = dict(models or {}), dict(providers or {})
     frames = (gateway, provider, invoice)
-    named = [_named(f, as_model, as_provider) for f in frames]
+    named = [convert(_named(f, as_model, as_provider), rates, currency, "cost", "converted") for f in frames]
     sides = {side: _side(frame, side) for side, frame in zip(SIDES, named, strict=True)}
     rows = pl.concat([s.select(KEY) for s in sides.values()]).unique()
     for frame in sides.values():
+        rows = rows.join(frame, on=KEY, how="left")
+    for frame in _absences(dict(zip(SIDES, named, strict=True))):
         rows = rows.join(frame, on=KEY, how="left")
     billed = _named(charged, as_model, as_provider).select("month", "provider", "key").unique()
     rows = rows.join(billed.with_columns(in_ledger=True), on=["month", "provider", "key"], how="left")
     absent = [pl.when(pl.col(f"{s}_rows").is_null()).then(pl.lit(s)) for s in SIDES]
     missing = pl.concat_str(absent, separator=", ", ignore_nulls=True)
+    unrated = pl.concat_str([f"{s}_unrated" for s in SIDES], separator="; ", ignore_nulls=True)
     owes = pl.concat_str(
         pl.when(pl.col("in_ledger")).then(pl.lit("gateway")),
         pl.when(pl.col("invoice_rows") > 0).then(pl.lit("invoice")),
@@ -179,6 +195,10 @@ def reconcile(
         rows.join(_spelled(named), on=["provider", "key"], how="left")
         .with_columns(
             *(v for a, b in PAIRS for v in _variances(a, b)),
+            converted_currency=pl.when(
+                pl.any_horizontal(pl.col(f"{s}_converted_cost").is_not_null() for s in SIDES)
+            ).then(pl.lit(currency)),
+            unconverted=pl.when(unrated != "").then(unrated),
             missing=pl.when(missing != "").then(missing),
             charged=pl.when(owes != "").then(owes),
         )
@@ -213,25 +233,66 @@ def _spelled(named: list[pl.DataFrame]) -> pl.DataFrame:
 def _side(frame: pl.DataFrame, side: str) -> pl.DataFrame:
     whole = {c: pl.when(pl.col(c).is_not_null().all()).then(pl.col(c).sum()) for c in ("tokens", "cost")}
     single = pl.col("currency").drop_nulls().n_unique() <= 1
+    converted = pl.when(pl.col("cost") == 0).then(pl.lit(0, MONEY)).otherwise(pl.col("converted"))
+    unrated = pl.col("cost").is_not_null() & converted.is_null()
+    lacking = pl.struct("day", "currency").filter(unrated).sort().first()
     unpriced = [pl.col("unpriced").sum().alias("gateway_unpriced")] if side == "gateway" else []
     return frame.group_by(KEY).agg(
         whole["tokens"].alias(f"{side}_tokens"),
         pl.when(single).then(whole["cost"]).alias(f"{side}_cost"),
         pl.when(single).then(pl.col("currency").drop_nulls().first()).alias(f"{side}_currency"),
+        pl.when(converted.is_not_null().all()).then(converted.sum()).alias(f"{side}_converted_cost"),
+        pl.when(unrated.any())
+        .then(
+            pl.format(
+                f"{side}: no rate for {{}} on {{}}",
+                lacking.struct.field("currency"),
+                lacking.struct.field("day").dt.to_string("%Y-%m-%d"),
+            )
+        )
+        .alias(f"{side}_unrated"),
         pl.len().alias(f"{side}_rows"),
         *unpriced,
     )
+
+
+def _absences(named: Mapping[str, pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Of each account, the days on which another one has work of a model and kind of token, and this has nothing.
+
+    A line that covers several days is of each of them, and proves work on none.
+    """
+    day = [*KEY, "day"]
+    several = pl.col("last_day") > pl.col("day")
+    work = pl.when(pl.col("tokens").is_null()).then(pl.col("cost") != 0).otherwise(pl.col("tokens") != 0)
+    worked = {
+        side: rows.filter(~several.fill_null(value=False) & work & (pl.col("token_kind") != OTHER)).select(
+            day
+        )
+        for side, rows in named.items()
+    }
+    for side, rows in named.items():
+        others = pl.concat([w for other, w in worked.items() if other != side]).unique()
+        absent = others.join(rows, on=day, how="anti")
+        spans = rows.filter(several).select(*KEY[1:], first="day", last="last_day").unique()
+        within = absent.join(spans, on=KEY[1:]).filter(pl.col("day").is_between("first", "last"))
+        lacks = absent.join(within, on=day, how="anti").group_by(KEY)
+        days = pl.col("day").sort().dt.to_string("%Y-%m-%d").str.join(", ")
+        yield lacks.agg(days.alias(f"{side}_missing_days"))
 
 
 def _variances(a: str, b: str) -> list[pl.Expr]:
     tokens = pl.col(f"{a}_tokens") - pl.col(f"{b}_tokens")
     comparable = pl.col(f"{a}_currency").eq(pl.col(f"{b}_currency")).fill_null(value=False)
     cost = pl.when(comparable).then(pl.col(f"{a}_cost") - pl.col(f"{b}_cost"))
+    base = pl.col(f"{b}_converted_cost")
+    converted = pl.col(f"{a}_converted_cost") - base
     return [
         tokens.alias(f"{a}_{b}_tokens"),
         _share(tokens, pl.col(f"{b}_tokens")).alias(f"{a}_{b}_tokens_share"),
         cost.alias(f"{a}_{b}_cost"),
         _share(cost.cast(pl.Float64), pl.col(f"{b}_cost").cast(pl.Float64)).alias(f"{a}_{b}_cost_share"),
+        converted.alias(f"{a}_{b}_converted_cost"),
+        _share(converted.cast(pl.Float64), base.cast(pl.Float64)).alias(f"{a}_{b}_converted_cost_share"),
     ]
 
 

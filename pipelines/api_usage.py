@@ -33,6 +33,8 @@ def api_usage(run: Run) -> Metadata:
         provider_side(usage, price_frame(run.config.prices)),
         invoice_side(lines.filter(~estimated).select(BILL.names())),
         lines.filter(estimated).select("day", provider="service_provider", model="service_name"),
+        rates=run.config.rates,
+        currency=run.config.settings.currency,
         models=_folded(names.models),
         providers=_folded(names.providers),
     )

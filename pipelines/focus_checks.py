@@ -11,6 +11,7 @@ from datetime import date
 
 import polars as pl
 
+from connectors.parts import DAY
 from connectors.sql import identifier, literals
 from models import focus
 from models.focus_services import pairs
@@ -106,9 +107,13 @@ def findings(engine: DuckDBEngine, charges: str) -> tuple[Finding, ...]:
     Returns:
         Rules that rows break, by month and rule; empty where all is well.
     """
+    sums = ", ".join(f"SUM({identifier(rule)}) AS {identifier(rule)}" for rule in meanings())
+    months = (
+        f"SELECT x_source, x_billing_month, {sums} FROM ({counts_sql(charges)}) GROUP BY ALL ORDER BY ALL"
+    )
     return tuple(
-        Finding(row["x_billing_month"], rule, row[rule], meaning)
-        for row in engine.rows(f"{counts_sql(charges)} ORDER BY x_billing_month")
+        Finding(row["x_billing_month"], rule, int(row[rule]), meaning)
+        for row in engine.rows(months)
         for rule, meaning in meanings().items()
         if row[rule]
     )
@@ -120,7 +125,9 @@ def meanings() -> Mapping[str, str]:
 
 
 def counts_sql(charges: str) -> str:
-    """SQL: x_source, x_billing_month and how many charges break each rule, a column a rule; one scan.
+    """SQL: x_source, x_billing_month, day (UTC) and how many charges break each rule, a column a rule; one scan.
+
+    Charges of different days are never the same, so duplicates may be counted by day.
 
     Args:
         charges: SQL table expression with the columns of `focus.cost_and_usage`.
@@ -130,13 +137,18 @@ def counts_sql(charges: str) -> str:
         for rule, (condition, _) in rules().items()
     )
     return (
-        f"SELECT x_source, x_billing_month, {counts}, count(*) - count(DISTINCT hash(c)) AS duplicate "
-        f"FROM {charges} AS c GROUP BY x_source, x_billing_month"
+        f"SELECT x_source, x_billing_month, {DAY} AS day, {counts}, count(*) - count(DISTINCT hash(c)) AS duplicate "
+        f"FROM {charges} AS c GROUP BY x_source, x_billing_month, day"
     )
 
 
 COUNTS = pl.Schema(
-    {"x_source": pl.String(), "x_billing_month": pl.Date(), **dict.fromkeys(meanings(), pl.Int64())}
+    {
+        "x_source": pl.String(),
+        "x_billing_month": pl.Date(),
+        "day": pl.Date(),
+        **dict.fromkeys(meanings(), pl.Int64()),
+    }
 )
 """Columns of `counts_sql`."""
 
@@ -164,6 +176,8 @@ def gate_counts(counted: pl.DataFrame) -> dict[str, tuple[int, str]]:
             counted.unpivot(
                 names, index=["x_source", "x_billing_month"], variable_name="rule", value_name="rows"
             )
+            .group_by("x_source", "x_billing_month", "rule")
+            .agg(pl.col("rows").sum())
             .filter(pl.col("rows") > 0)
             .sort(["rows", "x_source", "x_billing_month", "rule"], descending=[True, False, False, False])
         )

@@ -205,7 +205,7 @@ def _changes(run: Run, facts: SliceFacts) -> str | None:
     replaced = [s for s in run.warehouse.current_slices(facts.source) if s.period == facts.period]
     if not replaced or tables.FOCUS.name not in {*facts.tables, *replaced[0].tables}:
         return None
-    cache = run.config.data_dir / "cache" / "restated"
+    cache = run.config.data_dir / "cache" / "daily_costs"
     before, after = (daily_costs([s], {}, cache) for s in (replaced[0], facts))
     return json.dumps(changes(before, after))
 

@@ -1,9 +1,14 @@
-"""Reduces FOCUS rows to daily costs: the one pass over line items, in SQL, kept for each version of each slice."""
+"""Reduces FOCUS rows to daily costs: the one pass over line items, in SQL, kept for each file of them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +20,9 @@ from models.api_reconciliation import BILL
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import SliceFacts
 from pipelines.focus_checks import COUNTS, counts_sql
+
+UNUSED = timedelta(days=7)
+"""What was reduced stays this long after it was last asked for: a restatement is compared with what it replaced."""
 
 SITE = "site:"
 """Prefix of the source name of a site's own hardware."""
@@ -51,7 +59,8 @@ def api_lines_sql(focus_rows: str) -> str:
     consumed = "ConsumedQuantity IS NOT NULL AND ConsumedUnit IS NOT NULL"
     quantity = f"CASE WHEN {consumed} THEN ConsumedQuantity ELSE PricingQuantity END"
     return f"""
-        SELECT CAST(ChargePeriodStart AS DATE) AS day, x_source AS source, ServiceProviderName AS service_provider,
+        SELECT CAST(ChargePeriodStart AS DATE) AS day, CAST(ChargePeriodEnd - INTERVAL 1 MICROSECOND AS DATE) AS last_day,
+               x_source AS source, ServiceProviderName AS service_provider,
                ServiceName AS service_name, SkuMeter AS sku_meter, ChargeDescription AS description,
                CASE WHEN {consumed} THEN ConsumedUnit ELSE PricingUnit END AS unit, ChargeCategory AS category,
                BillingCurrency AS currency, SUM(BilledCost) AS billed_cost,
@@ -60,76 +69,99 @@ def api_lines_sql(focus_rows: str) -> str:
         GROUP BY ALL"""
 
 
-def daily_costs(slices: Iterable[SliceFacts], zones: dict[str, str], cache: Path) -> pl.DataFrame:
-    """Daily costs of all FOCUS facts; a slice that has been reduced before is read back.
+def daily_costs(slices: Iterable[SliceFacts], zones: Mapping[str, str], cache: Path) -> pl.DataFrame:
+    """Daily costs of all FOCUS facts; a file that has been reduced before is read back.
 
     Args:
         slices: Facts; those without FOCUS rows are passed over.
         zones: Source -> time zone, for sources other than UTC.
-        cache: Folder of reduced slices.
+        cache: Folder of reduced files.
 
     Returns:
         day, billing_month, source, tier, service_provider, service_name, sub_account, cost_kind, currency, tags,
         allocated_tags, billed_cost, effective_cost (MONEY), rows.
     """
-    return _reduced(
-        slices, lambda s, rows: daily_costs_sql(rows, zones.get(s.source, "UTC")), cache, EMPTY.schema
-    )
+    return _reduced(slices, daily_costs_sql, cache, EMPTY.schema, zones)
 
 
 def api_lines(slices: Iterable[SliceFacts], cache: Path) -> pl.DataFrame:
-    """Lines of model APIs in all bills, gateways' charges included; a slice reduced before is read back.
+    """Lines of model APIs in all bills, gateways' charges included; a file reduced before is read back.
 
     Args:
         slices: Facts; those without FOCUS rows, and owned hardware, are passed over.
-        cache: Folder of reduced slices.
+        cache: Folder of reduced files.
 
     Returns:
         `source` and the columns of `models.api_reconciliation.BILL`.
     """
     bills = [s for s in slices if not s.source.startswith(SITE)]
     schema = pl.Schema({"source": pl.String(), **BILL})
-    return _reduced(bills, lambda _, rows: api_lines_sql(rows), cache, schema)
+    return _reduced(bills, lambda rows, _: api_lines_sql(rows), cache, schema)
 
 
 def focus_counts(slices: Iterable[SliceFacts], cache: Path) -> pl.DataFrame:
-    """How many charges break each of our own rules of FOCUS; a slice counted before is read back.
+    """How many charges break each of our own rules of FOCUS; a file counted before is read back.
 
     Args:
         slices: Facts; those without FOCUS rows are passed over.
-        cache: Folder of counted slices.
+        cache: Folder of counted files.
 
     Returns:
-        Columns of `pipelines.focus_checks.COUNTS`; a row for each source and billing month of a slice.
+        Columns of `pipelines.focus_checks.COUNTS`; a row for each source, billing month and day of a file.
     """
-    return _reduced(slices, lambda _, rows: counts_sql(rows), cache, COUNTS, temp=cache / "temp")
+    return _reduced(slices, lambda rows, _: counts_sql(rows), cache, COUNTS, temp=cache / "temp")
 
 
 def _reduced(
     slices: Iterable[SliceFacts],
-    sql_of: Callable[[SliceFacts, str], str],
+    sql_of: Callable[[str, str], str],
     cache: Path,
     schema: pl.Schema,
+    zones: Mapping[str, str] | None = None,
     *,
     temp: Path | None = None,
 ) -> pl.DataFrame:
-    files = []
+    """Every file of facts reduced by itself and once: when a few days of a month change, only their new file is read.
+
+    Args:
+        slices: Facts.
+        sql_of: Table expression of rows of `focus.cost_and_usage`, and time zone -> SQL that groups by `day`, among others.
+        cache: Folder of reduced files; those that nobody asked for within `UNUSED` go.
+        schema: Columns of the result.
+        zones: Source -> time zone of `day` where it is not UTC.
+        temp: Where DuckDB may spill.
+    """
+    found: dict[tuple[date, ...], list[Path]] = defaultdict(list)
     with DuckDBEngine(temp=temp) as engine:
         for facts in slices:
-            if tables.FOCUS.name not in facts.tables:
-                continue
-            sql = sql_of(facts, current_rows(tables.FOCUS, facts.parts(tables.FOCUS.name)))
-            reduced = cache / f"{hashlib.sha256(sql.encode()).hexdigest()[:32]}.parquet"
-            if not reduced.is_file():
-                building = reduced.with_suffix(".building")
-                engine.copy(sql, building)
-                building.replace(reduced)
-            files.append(reduced)
-    for stale in set(cache.glob("*.parquet")) - set(files):
-        stale.unlink()
-    if not files:
-        return pl.DataFrame(schema=schema)
-    return pl.read_parquet(files).select(pl.col(n).cast(t) for n, t in schema.items())
+            zone = (zones or {}).get(facts.source, "UTC")
+            for part in facts.parts(tables.FOCUS.name):
+                # days that no longer count are days in UTC: only from days in UTC can they be left out afterwards
+                read, without = (replace(part, without=()), part.without) if zone == "UTC" else (part, ())
+                name = f"{sql_of('facts', zone)} {_identity(read.file)} {read.without}"
+                reduced = cache / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.parquet"
+                if reduced.is_file():
+                    os.utime(reduced)
+                else:
+                    building = reduced.with_suffix(".building")
+                    engine.copy(sql_of(current_rows(tables.FOCUS, [read]), zone), building)
+                    building.replace(reduced)
+                found[without].append(reduced)
+    for old in cache.glob("*.parquet"):
+        if time.time() - old.stat().st_mtime > UNUSED.total_seconds():
+            old.unlink(missing_ok=True)
+    columns = [pl.col(n).cast(t) for n, t in schema.items()]
+    frames = [
+        pl.read_parquet(files).select(columns).remove(pl.col("day").is_in(without))
+        for without, files in found.items()
+    ]
+    return pl.concat([pl.DataFrame(schema=schema), *frames])
+
+
+def _identity(file: Path) -> str:
+    """Text that differs for every file of facts, which never change; equal for all names of one file."""
+    at = file.stat()
+    return f"{at.st_dev}-{at.st_ino}-{at.st_mtime_ns}-{at.st_size}"
 
 
 EMPTY = pl.DataFrame(

@@ -10,13 +10,14 @@ counting belong to `connectors/bills/rules.py`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from connectors.aws.services import SERVICE_CATEGORIES
 from connectors.aws.tags import tags_of_map
 from connectors.base import SourceError
 from connectors.bills.files import NUMERIC, BillFile, Shape
 from connectors.bills.stage import Native, require
-from connectors.bills.tags import flat_json, is_pairs, pairs_as_json
+from connectors.bills.tags import flat_json, flat_pairs, is_pairs
 from connectors.sql import identifier, literal
 
 MANDATORY = (
@@ -106,6 +107,11 @@ def period_column(bill: BillFile) -> str:
     raise SourceError(msg)
 
 
+def is_header(columns: Sequence[str]) -> bool:
+    """The mandatory columns are among them."""
+    return {_key(c) for c in MANDATORY} <= {_key(c) for c in columns}
+
+
 class Fields:
     """The native columns of a shape by their legacy names, as SQL expressions; NULL where one is absent.
 
@@ -131,7 +137,8 @@ class Fields:
                 if tag:
                     raise SourceError(twice)
                 self._twice[name] = twice
-            group[name] = pairs_as_json(identifier(column)) if is_pairs(shape.types.get(column, "")) else text
+            nested = name != "resourcetags" and is_pairs(shape.types.get(column, ""))
+            group[name] = flat_pairs(text) if nested else text
             spelling[_key(column)] = column
         needed = [_snake(n) if "/" not in "".join(shape.text) else n for n in MANDATORY]
         require({n: n for n in needed if _key(n) in self._columns}, needed, shape)

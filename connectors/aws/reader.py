@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, cast
 
 from connectors.aws.manifests import SUFFIX, Delivery, deliveries
-from connectors.aws.mapping import is_moment, is_number, period_column, to_focus
+from connectors.aws.mapping import is_header, is_moment, is_number, period_column, to_focus
 from connectors.aws.state import with_state
 from connectors.base import Context, Engine, Loaded, Object, Slice, SourceOptions, require_ready
 from connectors.bills.files import BillFile, open_bill
@@ -42,6 +42,7 @@ class CurReader(BillReader):
 
     Options: ClassVar[type[SourceOptions]] = Options
     words = "AWS CUR"
+    is_header = staticmethod(is_header)
     version: ClassVar[str] = "aws-cur-4"
     """Changes whenever the same file would give other facts."""
 

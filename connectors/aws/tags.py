@@ -6,10 +6,15 @@ Tags without a value are left out; NULL where none is left.
 
 from __future__ import annotations
 
+from connectors.bills.tags import RECORDS
 from connectors.sql import literal
 
 PREFIXES = {"aws_": "aws:", "user_": "", "user:": ""}
 """Start of a key in the map -> what FOCUS tags have instead."""
+
+RENAMED = "e.key"
+for _start, _instead in PREFIXES.items():
+    RENAMED = f"CASE WHEN starts_with(e.key, {literal(_start)}) THEN {literal(_instead)} || substr(e.key, {len(_start) + 1}) ELSE {RENAMED} END"
 
 
 def tags_of_map(column: str, *, json_text: bool) -> str:
@@ -29,15 +34,24 @@ def tags_of_map(column: str, *, json_text: bool) -> str:
         for before in "{,":
             renamed = f"replace({renamed}, {literal(before + chr(34) + start)}, {literal(before + chr(34) + instead)})"
     entries = f"map_entries(CAST(CAST({column} AS JSON) AS MAP(VARCHAR, VARCHAR)))"
-    key = "e.key"
-    for start, instead in PREFIXES.items():
-        key = f"CASE WHEN starts_with(e.key, {literal(start)}) THEN {literal(instead)} || substr(e.key, {len(start) + 1}) ELSE {key} END"
-    pair = f"CAST(to_json({key}) AS VARCHAR) || ':' || CAST(to_json(e.value) AS VARCHAR)"
+    pair = f"CAST(to_json({RENAMED}) AS VARCHAR) || ':' || CAST(to_json(e.value) AS VARCHAR)"
     joined = f"array_to_string(list_transform(list_filter({entries}, lambda e: e.value <> ''), lambda e: {pair}), ',')"
     hollow = f"contains({compact}, ':\"\"') OR contains({compact}, ':null')"
     tags = f"CASE WHEN {hollow} THEN nullif('{{' || {joined} || '}}', '{{}}') ELSE {renamed} END"
     empty = f"{column} IS NULL OR {column} = '{{}}' OR {column} = 'null'"
     if json_text:
-        odd = f"COALESCE(json_type(TRY_CAST({column} AS JSON)), '') <> 'OBJECT'"
-        return f"CASE WHEN {empty} THEN NULL WHEN {odd} THEN {column} ELSE {tags} END"
+        form = f"COALESCE(json_type(TRY_CAST({column} AS JSON)), '')"
+        return (
+            f"CASE WHEN {empty} THEN NULL WHEN {form} = 'ARRAY' THEN {_pairs(column)} "
+            f"WHEN {form} <> 'OBJECT' THEN {column} ELSE {tags} END"
+        )
     return f"CASE WHEN {empty} THEN NULL ELSE {tags} END"
+
+
+def _pairs(column: str) -> str:
+    """SQL: an array of keys and values, as writers without maps have it, for the rules to make one object of."""
+    pairs = f"from_json(CAST({column} AS JSON), {RECORDS})"
+    kept = f"list_filter({pairs}, lambda e: e.key IS NULL OR e.value <> '')"
+    return (
+        f"CAST(to_json(list_transform({kept}, lambda e: {{'key': {RENAMED}, 'value': e.value}})) AS VARCHAR)"
+    )

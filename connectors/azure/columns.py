@@ -98,6 +98,12 @@ def period_columns(bill: BillFile) -> list[str]:
     return found
 
 
+def is_header(columns: Sequence[str]) -> bool:
+    """The mandatory columns are among them."""
+    there = {key(c) for c in columns}
+    return all(there.intersection(aliases(name)) for name in MANDATORY)
+
+
 def _refuse_focus(uri: str, keys: Mapping[str, object]) -> None:
     if set(keys) >= FOCUS_ONLY:
         msg = (

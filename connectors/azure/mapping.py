@@ -19,6 +19,7 @@ from datetime import date
 
 from connectors.azure.columns import Fields
 from connectors.azure.services import FAMILIES, METERS
+from connectors.bills.amounts import amount as money
 from connectors.bills.files import Shape
 from connectors.bills.stage import Native
 from connectors.bills.tags import json_or_text
@@ -189,7 +190,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
     usage = f"({kind} = 'usage' OR {unused})"
     covered = f"({committed} AND {usage})"
     bought = _bought(f)
-    number = f"TRY_CAST({cost} AS DECIMAL(38,12))"
+    number = money(cost, f["BillingCurrency"])
     actual, amortized = _among(exports.actual, shape), _among(exports.amortized, shape)
     billed = f"CASE WHEN {covered} AND {number} IS NOT NULL AND NOT {actual} THEN '0' ELSE {cost} END"
     repeated = f"CASE WHEN {amortized} THEN NOT {committed} ELSE {covered} AND {number} = 0 END"

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, cast
 
 import polars as pl
 
-from connectors.azure.columns import parse_azure_month, period_columns, written
+from connectors.azure.columns import is_header, parse_azure_month, period_columns, written
 from connectors.azure.manifests import PERIOD, Current, current, dataset_of_name, is_manifest
 from connectors.azure.mapping import Exports, disagreement, kinds_of_export, to_focus
 from connectors.base import (
@@ -36,7 +36,7 @@ from connectors.bills.runs import refuse_runs
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 
-VERSION = "azure-export-6"
+VERSION = "azure-export-8"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"
@@ -63,6 +63,7 @@ class AzureReader(BillReader):
 
     Options: ClassVar[type[SourceOptions]] = Options
     words = "Azure cost export"
+    is_header = staticmethod(is_header)
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
         super().__init__(options, context)

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from connectors import sql
 from connectors.base import Engine, Object, SourceError
+from connectors.bills.header import LONGEST_LINE, SEPARATORS
 from connectors.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -42,12 +43,6 @@ BigQuery leaves out a key whose value is null. Other formats look at every line.
 ZIP = b"PK\x03\x04"
 """How archives start, and workbooks of spreadsheets."""
 
-SEPARATORS = (",", ";", "\t", "|")
-"""What may stand between columns: spreadsheets and databases do not all write a comma."""
-
-LONGEST_LINE = 1 << 20
-"""Characters of a header that are looked at; a longer first line is no header."""
-
 
 def is_bill(key: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
     """The name is that of a bill file."""
@@ -68,7 +63,7 @@ class BillFile:
         strict: A CSV whose lines all end alike; DuckDB reads others only when told not to be strict.
         separator: What stands between the columns of a CSV.
         dates: Order of its dates (mdy, dmy) where they are not ISO 8601 (`connectors/bills/dates.py`).
-        comma: Its numbers have a decimal comma (`connectors/bills/numbers.py`).
+        decimal: The decimal sign of numbers that are not plain, as all of them prove it (`connectors/bills/numbers.py`).
     """
 
     key: str
@@ -80,7 +75,7 @@ class BillFile:
     strict: bool = True
     separator: str = ","
     dates: str = ""
-    comma: bool = False
+    decimal: Literal["", ".", ","] = ""
 
 
 def open_bill(
@@ -260,7 +255,7 @@ class Shape:
         types: Native column of Parquet -> its DuckDB type; empty for CSV, where all is text.
         own: Numbers in `text` are of type DECIMAL, not text.
         dates: Order of their dates, as in `BillFile`.
-        comma: Their numbers have a decimal comma.
+        decimal: Likewise.
     """
 
     files: tuple[BillFile, ...]
@@ -271,7 +266,7 @@ class Shape:
     types: Mapping[str, str] = field(default_factory=dict)
     own: bool = False
     dates: str = ""
-    comma: bool = False
+    decimal: Literal["", ".", ","] = ""
 
 
 def shapes(files: Sequence[BillFile], engine: Engine) -> list[Shape]:
@@ -285,7 +280,7 @@ def shapes(files: Sequence[BillFile], engine: Engine) -> list[Shape]:
             bill.strict,
             bill.separator,
             bill.dates,
-            bill.comma,
+            bill.decimal,
             bill.columns,
             bill.months,
             tuple(types.items()),
@@ -303,7 +298,14 @@ def _shape(files: tuple[BillFile, ...], types: dict[str, str]) -> Shape:
     else:
         text = {column: f"c{i}" for i, column in enumerate(first.columns)}
     return Shape(
-        files, scan(files), text, first.months[0], first.months, types, dates=first.dates, comma=first.comma
+        files,
+        scan(files),
+        text,
+        first.months[0],
+        first.months,
+        types,
+        dates=first.dates,
+        decimal=first.decimal,
     )
 
 

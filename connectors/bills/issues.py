@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from connectors.base import Engine
+from connectors.bills.amounts import amount
 from connectors.bills.files import BillFile, Shape, scan
 from connectors.bills.rules import (
     CHECKS,
     NOT_STATED,
-    amount,
     has_value,
     is_null_text,
     mark_name,

@@ -1,33 +1,30 @@
-"""Amounts with a decimal comma, `1.234,56`: how a file writes its numbers, as far as all of them prove it.
+"""Whether the amounts of a file have a decimal comma, `1.234,56`, or a point, as far as all of them prove it.
 
-`1.234` is one thousand or one and a bit, and stands for what the other amounts of its file say.
+`1.234` is one thousand or one and a bit, and stands for what the other amounts of its file say. How amounts are
+written belongs to `amounts.py`.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from typing import Literal
 
 import polars as pl
 
 from connectors.base import SourceError
-from connectors.bills.files import JSON_FORMS, BillFile, Shape, lazy
-from connectors.sql import literal
+from connectors.bills.amounts import COMMA, POINT, pointed
+from connectors.bills.files import JSON_FORMS, BillFile, Shape, json_lines, lazy
+from connectors.sql import identifier
 
-AROUND = r"\s*-?\(?\s*\$?\s*-?{}\s*\)?\s*"
-EXPONENT = r"([eE][+-]?\d+)?"
-COMMA = AROUND.format(rf"([1-9]\d{{0,2}}([. \x{{00A0}}\x{{202F}}]\d{{3}})+|\d+)(,\d+)?{EXPONENT}")
-"""With a decimal comma, and points or blanks between thousands; in the spelling of RE2."""
-POINT = AROUND.format(rf"([1-9]\d{{0,2}}(,\d{{3}})+|\d+)?(\.\d+)?{EXPONENT}")
-"""The other way round."""
-
-_COMMA, _POINT = (re.compile(re.sub(r"\\x\{(\w+)\}", r"\\u\1", p)) for p in (COMMA, POINT))
+_COMMA, _POINT = re.compile(COMMA), re.compile(POINT)
+PLAIN = r"[0-9.eE+-]*"
 
 
-def decimal_comma(amounts: Iterable[str], uri: str, *, doubtful: bool = False) -> bool:
-    """The amounts of a file are written with a decimal comma. Where nothing says so they are not: FOCUS has a point.
+def decimal_sign(amounts: Iterable[str], uri: str, *, doubtful: bool = False) -> Literal["", ".", ","]:
+    """The decimal sign of the amounts of a file; empty where they do not agree, or each says itself that it is a point.
 
     Args:
         amounts: The distinct texts of its columns of numbers.
@@ -37,14 +34,18 @@ def decimal_comma(amounts: Iterable[str], uri: str, *, doubtful: bool = False) -
     Raises:
         SourceError: An amount such as `1.234` has two meanings, and the others do not say which.
     """
-    texts = [a for a in amounts if "," in a or "." in a]
-    commas = [a for a in texts if _COMMA.fullmatch(a)]
-    points = [a for a in texts if _POINT.fullmatch(a)]
-    only_comma, only_point = sorted({*commas} - {*points}), sorted({*points} - {*commas})
-    either = sorted(a for a in {*commas} & {*points} if "." in a)
+    written = [a for a in amounts if _COMMA.fullmatch(a) or _POINT.fullmatch(a)]
+    doubtful = doubtful or any(not re.fullmatch(PLAIN, a) for a in written)
+    texts = [a for a in written if "," in a or "." in a]
+    commas = {a for a in texts if _COMMA.fullmatch(a)}
+    points = {a for a in texts if _POINT.fullmatch(a)}
+    only_comma, only_point = sorted(commas - points), sorted(points - commas)
+    either = sorted(a for a in commas & points if "." in a)
     if only_comma and not only_point:
-        return True
-    if either and (only_comma or (not only_point and (doubtful or any("," in a for a in texts)))):
+        return ","
+    if only_point and not only_comma:
+        return "." if any("," in a for a in commas & points) else ""
+    if either and (only_comma or doubtful):
         says = (
             f"{only_comma[0]!r} can only be written with a decimal comma and {only_point[0]!r} only with a point"
             if only_comma
@@ -55,16 +56,17 @@ def decimal_comma(amounts: Iterable[str], uri: str, *, doubtful: bool = False) -
             f"and {says}; export it with decimal points, such as 1234.56"
         )
         raise SourceError(msg)
-    return False
+    return ""
 
 
 def point_sql(column: str, shape: Shape) -> str:
-    """SQL: the numbers of a native column, with a point where they have a decimal comma; any other text as it is."""
+    """SQL: the numbers of a native column in their plain form, as its file writes them; any other text as it is."""
     text = shape.text[column]
-    if not shape.comma or shape.types.get(column, "VARCHAR") != "VARCHAR":
+    if not shape.decimal or shape.types.get(column, "VARCHAR") != "VARCHAR":
         return text
-    bare = f"replace(regexp_replace({text}, '[. \\x{{00A0}}\\x{{202F}}]', '', 'g'), ',', '.')"
-    return f"CASE WHEN regexp_full_match({text}, {literal(COMMA)}) THEN {bare} ELSE {text} END"
+    if shape.files[0].form in JSON_FORMS:  # where numbers are no texts, and have a point
+        return f"CASE WHEN json_type({identifier(column)}) = 'VARCHAR' THEN {pointed(text, shape.decimal)} ELSE {text} END"
+    return pointed(text, shape.decimal)
 
 
 def numbered(bill: BillFile, columns: Collection[str]) -> BillFile:
@@ -77,28 +79,34 @@ def numbered(bill: BillFile, columns: Collection[str]) -> BillFile:
     Raises:
         SourceError: They do not prove it, and it matters.
     """
-    if bill.form in JSON_FORMS:
-        return bill
     doubtful = bill.separator != ","
     try:
-        frame = lazy(bill)
-        texts = [c for c, type_ in frame.collect_schema().items() if c in columns and type_ == pl.String]
-        if not texts or not (doubtful or _any_comma(frame, texts)):
-            return bill
-        amounts = {
-            v for c in texts for v in frame.select(pl.col(c).unique()).collect(engine="streaming")[c] if v
-        }
+        amounts = {*_amounts(bill, columns, all_of_them=doubtful)}
     except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, ValueError):
         return bill  # damaged: whoever reads it says what is wrong
-    return replace(bill, comma=decimal_comma(amounts, bill.uri, doubtful=doubtful))
+    return replace(bill, decimal=decimal_sign(amounts, bill.uri, doubtful=doubtful))
 
 
-def _any_comma(frame: pl.LazyFrame, texts: Sequence[str]) -> bool:
-    asked = pl.any_horizontal(pl.col(c).str.contains(",", literal=True).any() for c in texts)
-    return bool(frame.select(asked).collect(engine="streaming").item())
+def _amounts(bill: BillFile, columns: Collection[str], *, all_of_them: bool) -> Iterator[str]:
+    """Distinct texts of the columns of numbers; unless all are asked for, none where all are plain."""
+    if bill.form in JSON_FORMS:
+        found = {
+            v for row in json_lines(bill.path, bill.form) for c in columns if isinstance(v := row.get(c), str)
+        }
+        yield from (v for v in found if v)
+        return
+    frame = lazy(bill)
+    texts = [c for c, type_ in frame.collect_schema().items() if c in columns and type_ == pl.String]
+    odd = pl.any_horizontal(False, *(pl.col(c).str.contains("[^0-9.eE+-]").any() for c in texts))
+    if not texts or not (all_of_them or frame.select(odd).collect(engine="streaming").item()):
+        return
+    for column in texts:
+        values = frame.select(pl.col(column).unique()).collect(engine="streaming")[column]
+        yield from (v for v in values if v)
 
 
 def remark(files: Iterable[BillFile]) -> list[str]:
     """What was concluded of the form of numbers, for the note of a month."""
-    found = [f.key for f in files if f.comma]
-    return [f"amounts read with a decimal comma: {', '.join(found)}"] if found else []
+    words = {",": "a decimal comma", ".": "a comma between thousands"}
+    of = [(w, [f.key for f in files if f.decimal == sign]) for sign, w in words.items()]
+    return [f"amounts read with {w}: {', '.join(keys)}" for w, keys in of if keys]

@@ -17,6 +17,8 @@ class BillReader(ABC):
 
     words: ClassVar[str]
     """What its files are, for a person."""
+    is_header: ClassVar[staticmethod[[Sequence[str]], bool]]
+    """What makes a line of a CSV the header of such a file."""
     _files: PlainFiles
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
@@ -25,7 +27,7 @@ class BillReader(ABC):
 
     def _open_store(self, options: LocationOptions) -> Store:
         store = open_store(options, self.context.base, self.context.cache)
-        return Unpacked(store, self.context.cache / f"unpacked-{self.context.name}")
+        return Unpacked(store, self.context.cache / f"unpacked-{self.context.name}", self.is_header)
 
     def check(self) -> str:
         """Says what is there.

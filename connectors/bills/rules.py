@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from connectors.bills.amounts import amount
+from connectors.bills.tags import flat_pairs, has_odd_pairs
 from connectors.sql import identifier, literal
 from models import focus, tables
 
@@ -30,30 +32,6 @@ REJECTING = ("BilledCost", "EffectiveCost", "BillingCurrency", "ChargeCategory")
 PERIODS = ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd")
 
 TAGS = ("Tags", "AllocatedTags")
-
-
-DOLLARS = ("USD", "CAD", "AUD", "NZD", "SGD", "HKD", "TWD", "MXN", "BRL", "ARS", "CLP", "COP")
-"""Currencies whose sign is $."""
-
-WRITTEN = r"\s*-?\(?\s*\$?\s*-?(\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,}|\d+(\.\d+)?)\s*\)?\s*"
-"""An amount as spreadsheets write it, where it has one meaning: `$1,234.50`, `(12.00)`; not `1,234`, nor `1,5`."""
-
-
-def amount(text: str, currency: str) -> str:
-    """SQL: an amount, plain or as a spreadsheet writes it; NULL where it is none or has the sign of another currency.
-
-    Args:
-        text: The amount, as text or DECIMAL.
-        currency: SQL of the currency it is in.
-    """
-    as_text = f"CAST({text} AS VARCHAR)"
-    bare = f"regexp_replace({as_text}, '[-$,()\\s]', '', 'g')"
-    negative = f"regexp_matches({as_text}, '[-(]')"
-    meant = f"regexp_full_match({as_text}, {literal(WRITTEN)}) AND ({as_text} NOT LIKE '%$%' OR regexp_full_match(trim({currency}), {literal('|'.join(DOLLARS))}))"
-    return (
-        f"COALESCE(TRY_CAST({text} AS DECIMAL(38,12)), CASE WHEN {meant} THEN "
-        f"TRY_CAST(CASE WHEN {negative} THEN '-' ELSE '' END || {bare} AS DECIMAL(38,12)) END)"
-    )
 
 
 @dataclass(frozen=True)
@@ -86,6 +64,7 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
         own: DuckDB type of its value where that is known.
         sure: The value needs no rule.
 
+    Tags are one flat object, of an array of keys and values, too (`connectors/bills/tags.py`).
     DuckDB takes JSON with a comma after the last element, which no other reader does: it is taken off.
     """
     c = identifier(column.name)
@@ -104,7 +83,8 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
     if column.type == "json":
         types = "('OBJECT')" if column.name in TAGS else "('OBJECT', 'ARRAY')"
         strict = f"CASE WHEN regexp_matches({c}, ',\\s*[}}\\]]') THEN CAST(json_extract(TRY_CAST({c} AS JSON), '$') AS VARCHAR) ELSE {c} END"
-        return f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {strict} END"
+        value = f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {strict} END"
+        return f"COALESCE({flat_pairs(c)}, {value})" if column.name in TAGS else value
     if column.allowed:
         cases = " ".join(f"WHEN {literal(v.lower())} THEN {literal(v)}" for v in column.allowed)
         return f"CASE lower(trim({c})) {cases} END"
@@ -119,6 +99,12 @@ def _misplaced(zone: str) -> str:
 def t(name: str) -> str:
     """The typed form of a column."""
     return identifier(f"t:{name}")
+
+
+def _odd_json(name: str) -> str:
+    """No JSON of the form that the column has, or tags of which a part is none."""
+    nothing = f"{t(name)} IS NULL"
+    return f"COALESCE({has_odd_pairs(identifier(name))}, {nothing})" if name in TAGS else nothing
 
 
 def _checks() -> list[Check]:
@@ -153,7 +139,7 @@ def _checks() -> list[Check]:
             result.append(Check("repaired", "misplaced_availability_zone", name, _misplaced(c)))
         elif column.type == "json":
             rule = "malformed_tags" if name == "Tags" else "malformed_json"
-            result.append(Check("repaired", rule, name, f"{c} IS NOT NULL AND {t(name)} IS NULL"))
+            result.append(Check("repaired", rule, name, f"{c} IS NOT NULL AND {_odd_json(name)}"))
         elif column.type == "decimal" and name not in REJECTING:
             result.append(Check("repaired", "not_a_number", name, f"{c} IS NOT NULL AND {t(name)} IS NULL"))
         elif column.allowed:
@@ -162,8 +148,8 @@ def _checks() -> list[Check]:
                 unknown = f"{c} IS NOT NULL AND {t(name)} IS NULL"
                 result.append(Check("flagged", "unknown_value", name, unknown))
         if column.type == "decimal":
-            signs = " OR ".join(f"contains(CAST({c} AS VARCHAR), {literal(sign)})" for sign in "$,(")
-            result.append(Check("repaired", "spelling", name, f"{t(name)} IS NOT NULL AND ({signs})"))
+            plain = f"TRY_CAST({c} AS DECIMAL(38,12))"
+            result.append(Check("repaired", "spelling", name, f"{t(name)} IS NOT NULL AND {plain} IS NULL"))
         if column.required and name not in REJECTING and name not in PERIODS:
             result.append(Check("flagged", MISSING, name, f"{c} IS NULL"))
     return result

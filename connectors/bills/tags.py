@@ -10,6 +10,9 @@ from connectors.sql import literal
 
 PAIRS = re.compile(r'STRUCT\("?key"? \w+, "?value"? \w+.*\)\[\]', re.IGNORECASE)
 
+RECORDS = literal('[{"key":"VARCHAR","value":"VARCHAR"}]')
+"""SQL: the form of such pairs for `from_json`."""
+
 KEYS = ("key", "Key", "tagKey", "TagKey")
 VALUES = ("value", "Value", "tagValue", "TagValue")
 NAMES = ("name", "Name")
@@ -47,26 +50,32 @@ def is_pairs(type_: str) -> bool:
     return PAIRS.fullmatch(type_) is not None
 
 
-def pairs_as_json(pairs: str) -> str:
-    """SQL: a list of records with key and value as `flat_pairs` makes it of text.
-
-    Args:
-        pairs: SQL expression of the list.
-    """
-    each = f"list_transform({pairs}, lambda p: [to_json(p.key), to_json(p.value)])"
-    return _flat(each, f"CAST(to_json({pairs}) AS VARCHAR)")
-
-
 def flat_pairs(text: str) -> str:
-    """SQL: an array of keys and values as one flat JSON object, NULL for an empty one; any other text as it is.
+    """SQL: an array of keys and values as one flat JSON object, NULL where there is none or the text is no array.
 
     Exports write `[{"key": "team", "value": "vision"}]`, with `Key`, `name` or `tagKey`, too. Of a key that comes twice
-    the first value counts. A key without a value is true. An array with an element that is no such pair stays as it
-    is, to be counted as malformed.
+    the first value counts. A key without a value is true. What is no such pair is left out (`has_odd_pairs`).
 
     Args:
         text: SQL expression of the tags as text.
     """
+    pair = "CAST(p[1] AS VARCHAR) || ':' || COALESCE(nullif(CAST(p[2] AS VARCHAR), 'null'), 'true')"
+    first = "list_filter(l, lambda p, i: list_position(list_transform(l, lambda q: q[1]), p[1]) = i)"
+    joined = f"array_to_string(list_transform({first}, lambda p: {pair}), ',')"
+    keyed = f"list_filter({_pairs(text)}, lambda p: {HAS_KEY})"
+    return f"list_transform([{keyed}], lambda l: CASE WHEN len(l) > 0 THEN '{{' || {joined} || '}}' END)[1]"
+
+
+def has_odd_pairs(text: str) -> str:
+    """SQL: an element of the array is no pair with a key; NULL where the text is no array."""
+    return f"len(list_filter({_pairs(text)}, lambda p: NOT {HAS_KEY})) > 0"
+
+
+HAS_KEY = "(json_type(p[1]) IS NOT DISTINCT FROM 'VARCHAR')"
+
+
+def _pairs(text: str) -> str:
+    """SQL: the elements of an array as lists of key and value, each JSON; NULL where the text is no array."""
     members = [*KEYS, *VALUES, *NAMES]
     paths = ", ".join(literal(f"$.{name}") for name in members)
     key, value, name = (
@@ -74,23 +83,6 @@ def flat_pairs(text: str) -> str:
         for names in (KEYS, VALUES, NAMES)
     )
     key = f"COALESCE({key}, CASE WHEN {value} IS NOT NULL THEN {name} END)"
-    content = f"CAST(CASE WHEN ltrim({text}) LIKE '[%' THEN TRY_CAST({text} AS JSON) END AS JSON[])"
-    found = f"list_transform(list_transform({content}, lambda p: json_extract(p, [{paths}])), lambda m: [{key}, {value}])"
-    return _flat(found, text)
-
-
-def _flat(pairs: str, otherwise: str) -> str:
-    """SQL: pairs of JSON as one flat JSON object, NULL if there is none.
-
-    Args:
-        pairs: SQL expression of a list of [key, value]; NULL where there is no list.
-        otherwise: SQL of the result there, and where an element has no key.
-    """
-    pair = "CAST(p[1] AS VARCHAR) || ':' || COALESCE(nullif(CAST(p[2] AS VARCHAR), 'null'), 'true')"
-    first = "list_filter(l, lambda p, i: list_position(list_transform(l, lambda q: q[1]), p[1]) = i)"
-    joined = f"array_to_string(list_transform({first}, lambda p: {pair}), ',')"
-    keyless = "len(list_filter(l, lambda p: json_type(p[1]) IS DISTINCT FROM 'VARCHAR')) > 0"
-    flat = (
-        f"CASE WHEN l IS NULL OR {keyless} THEN {otherwise} WHEN len(l) > 0 THEN '{{' || {joined} || '}}' END"
-    )
-    return f"list_transform([{pairs}], lambda l: {flat})[1]"
+    strict = f"json_extract(TRY_CAST({text} AS JSON), '$')"
+    content = f"CAST(CASE WHEN ltrim({text}) LIKE '[%' THEN {strict} END AS JSON[])"
+    return f"list_transform(list_transform({content}, lambda p: json_extract(p, [{paths}])), lambda m: [{key}, {value}])"

@@ -7,14 +7,17 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
 from connectors.base import SourceError
+from connectors.bills.header import LONGEST_LINE, WITHIN, IsHeader, from_header, lines_before
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 UTF_8 = b"\xef\xbb\xbf"
 """Byte order marks."""
+PARQUET = b"PAR1"
 
 CHUNK = 1 << 20
 
@@ -36,19 +39,34 @@ def opened(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
 
 
-def rewrite(path: Path) -> Rewrite | None:
-    """What makes a copy of the file that can be read in place; None where itself can."""
+def rewrite(path: Path, is_header: IsHeader) -> Rewrite | None:
+    """What makes a copy of the file that can be read in place; None where itself can.
+
+    Args:
+        path: The file.
+        is_header: What makes a line of a CSV its header.
+    """
     with opened(path) as file:
         start = file.read(64)
     if start.startswith(UTF_16):
         first = start.decode("utf-16", "ignore").lstrip()[:1]
-        return _one_a_line if first in ("{", "[") else _decoded
+        return _one_a_line if first in ("{", "[") else partial(_decoded, is_header)
     mark = start.removeprefix(UTF_8).lstrip()[:1]
     if mark == b"{":
         with opened(path) as file, suppress(ValueError):
             json.loads(file.readline(LONGEST_OBJECT).decode("utf-8-sig"))
             return None
-    return _one_a_line if mark in (b"{", b"[") else None
+    if mark in (b"{", b"["):
+        return _one_a_line
+    return None if start.startswith(PARQUET) or _begins(path, is_header) else partial(_decoded, is_header)
+
+
+def _begins(path: Path, is_header: IsHeader) -> bool:
+    """Nothing stands before the header of a CSV."""
+    with opened(path) as file:
+        lines = (file.readline(LONGEST_LINE) for _ in range(WITHIN))
+        texts = (line.removeprefix(UTF_8).decode("utf-8", "replace") for line in lines)
+        return lines_before(texts, is_header) == 0
 
 
 def utf_8(file: IO[bytes]) -> Iterator[bytes]:
@@ -60,10 +78,10 @@ def utf_8(file: IO[bytes]) -> Iterator[bytes]:
             yield part.encode()
 
 
-def _decoded(path: Path, uri: str) -> Iterator[bytes]:
+def _decoded(is_header: IsHeader, path: Path, uri: str) -> Iterator[bytes]:
     del uri
     with opened(path) as file:
-        yield from utf_8(file)
+        yield from from_header(utf_8(file), is_header)
 
 
 def _one_a_line(path: Path, uri: str) -> Iterator[bytes]:

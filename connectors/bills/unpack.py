@@ -1,6 +1,7 @@
 """A location whose files can all be read in place: of those that cannot, a copy in the cache says the same.
 
 These are ZIP archives with one file or with CSV files of one header, and what `texts.py` rewrites.
+The copy of a CSV begins with its header.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import cast
 
 from connectors.base import Object
 from connectors.bills.files import ZIP
+from connectors.bills.header import IsHeader, from_header
 from connectors.bills.texts import CHUNK, UTF_16, UnpackError, rewrite, utf_8
 from connectors.objects import Store, hidden
 
@@ -48,11 +50,13 @@ class Unpacked:
     Args:
         store: The location.
         cache: Folder for copies, of this source alone.
+        is_header: What makes a line of a CSV its header.
     """
 
-    def __init__(self, store: Store, cache: Path) -> None:
+    def __init__(self, store: Store, cache: Path, is_header: IsHeader) -> None:
         self._store = store
         self._cache = cache
+        self._is_header = is_header
 
     def list(self, prefix: str = "") -> Sequence[Object]:
         """All objects below the prefix; copies of what is no longer there are deleted."""
@@ -91,13 +95,14 @@ class Unpacked:
             return copy
         part, unpacked = (copy.with_suffix(f".{os.getpid()}.{name}") for name in ("part", "unpacked"))
         try:
-            make = _members if _is_zip(path) else rewrite(path)
+            packed = _is_zip(path)
+            make = partial(_members, self._is_header) if packed else rewrite(path, self._is_header)
             if make is None:
                 return path
             self._cache.mkdir(parents=True, exist_ok=True)
             most = max(MOST_TIMES * path.stat().st_size, ALWAYS_ALLOWED)
             _write(part, make(path, uri), most, uri)
-            if make is _members and (make := rewrite(part)) is not None:
+            if packed and (make := rewrite(part, self._is_header)) is not None:
                 part.replace(unpacked)
                 _write(part, make(unpacked, uri), most, uri)
             part.replace(copy)
@@ -125,7 +130,7 @@ def _is_zip(path: Path) -> bool:
         return file.read(4) == ZIP
 
 
-def _members(path: Path, uri: str) -> Iterator[bytes]:
+def _members(is_header: IsHeader, path: Path, uri: str) -> Iterator[bytes]:
     """The bill in an archive: the one file, or the CSV files one after the other, their header once.
 
     Raises:
@@ -140,7 +145,7 @@ def _members(path: Path, uri: str) -> Iterator[bytes]:
                 if len(bills) == 1 and peeked.peek(2)[:2] not in UTF_16:
                     yield from iter(partial(peeked.read, CHUNK), b"")
                     return
-                parts = utf_8(peeked)
+                parts = from_header(utf_8(peeked), is_header)
                 line, _, rest = next(parts, b"").partition(b"\n")
                 if header and line.strip() != header:
                     msg = f"{uri}: {bills[0].filename!r} and {member.filename!r} in it have different headers; deliver them unpacked"

@@ -14,8 +14,7 @@ from connectors.bills.files import BillFile, Shape
 from connectors.bills.numbers import point_sql
 from connectors.bills.rules import PERIODS, REJECTING, TAGS, is_null_text
 from connectors.bills.stage import NAMES, Native, require
-from connectors.bills.tags import flat_pairs, is_pairs, pairs_as_json
-from connectors.sql import identifier, literal
+from connectors.sql import literal
 from models import focus
 
 MANDATORY = (*REJECTING, *PERIODS)
@@ -40,6 +39,11 @@ def other_dataset(columns: Sequence[str]) -> str | None:
     if names & {"effectivecost", "chargeperiodstart"}:
         return None
     return next((dataset for column, dataset in OTHER_DATASETS.items() if column in names), None)
+
+
+def is_header(columns: Sequence[str]) -> bool:
+    """The mandatory columns are among them; the option `currency` may stand for that of the currency."""
+    return {c.lower() for c in MANDATORY} - {"billingcurrency"} <= {c.lower() for c in columns}
 
 
 def is_foreign(columns: Sequence[str]) -> bool:
@@ -105,7 +109,7 @@ def to_focus(shape: Shape, currency: str | None = None) -> Native:
             if is_number(column):
                 found[name] = point_sql(column, shape)
             if name in TAGS:
-                found[name] = _tags(column, text, shape.types.get(column, ""))
+                found[name] = _record(text, shape.types.get(column, ""))
     if currency:
         named = found.get("BillingCurrency", "CAST(NULL AS VARCHAR)")
         nothing = f"COALESCE(trim({named}), '') = '' OR {is_null_text(named)}"
@@ -119,10 +123,8 @@ def to_focus(shape: Shape, currency: str | None = None) -> Native:
     )
 
 
-def _tags(column: str, text: str, type_: str) -> str:
-    """SQL: tags as one flat JSON object, of whichever form. A field of a record that is null is no tag."""
-    if is_pairs(type_):
-        return pairs_as_json(identifier(column))
+def _record(text: str, type_: str) -> str:
+    """SQL: a record of Parquet as JSON without the fields that are null, which are no tags; any other text as it is."""
     if type_.startswith("STRUCT(") and not type_.endswith("[]"):
         return f"nullif(CAST(json_merge_patch('{{}}', CAST({text} AS JSON)) AS VARCHAR), '{{}}')"
-    return text if type_.startswith("MAP(") else flat_pairs(text)
+    return text

@@ -33,11 +33,11 @@ from connectors.bills.stage import Bill
 from connectors.focus.allocation import faults
 from connectors.focus.contracts import disagreements, load_contracts
 from connectors.focus.files import FILES, Datasets, counting
-from connectors.focus.mapping import is_moment, is_number, period_column, to_focus
+from connectors.focus.mapping import is_header, is_moment, is_number, period_column, to_focus
 from connectors.objects import LocationOptions
 from models import tables
 
-VERSION = "focus-7"
+VERSION = "focus-9"
 """Changes whenever the same file would give other facts."""
 
 
@@ -63,6 +63,7 @@ class FocusReader(BillReader):
 
     Options: ClassVar[type[SourceOptions]] = Options
     words = "FOCUS"
+    is_header = staticmethod(is_header)
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
         super().__init__(options, context)

@@ -60,6 +60,11 @@ def period_column(bill: BillFile) -> str:
     raise SourceError(msg)
 
 
+def is_header(columns: Sequence[str]) -> bool:
+    """The mandatory columns are among them."""
+    return {_key(c) for c in MANDATORY} <= {_key(c) for c in columns}
+
+
 def as_json(text: str) -> str:
     """SQL: a text as JSON; NULL if it is neither JSON nor as Python writes nested values to CSV.
 

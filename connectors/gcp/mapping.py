@@ -7,9 +7,10 @@ Source: Google's reference of the export's schema. Cleaning values, rejecting ro
 from __future__ import annotations
 
 from connectors.bills.files import Shape
+from connectors.bills.rules import is_null_text
 from connectors.bills.stage import Native
-from connectors.bills.tags import flat_json, json_or_text
-from connectors.gcp.columns import PERIOD, Fields, as_json
+from connectors.bills.tags import RECORDS, flat_json, json_or_text
+from connectors.gcp.columns import NULL, PERIOD, Fields, as_json
 from connectors.gcp.services import SERVICE_CATEGORIES
 from connectors.sql import literal
 
@@ -51,26 +52,29 @@ def credit_parts(credits: str) -> str:
 
 
 def tags(f: Fields) -> str:
-    """SQL: labels as one flat JSON object; those of the project and of Google with a prefix. A valueless key is true.
+    """SQL: labels as an array of keys and values; those of the project and of Google with a prefix. A valueless key is true.
 
-    Labels that are no array of keys and values, or one without a key, are left as they are, to be counted as malformed.
+    Labels that are no array are an element without a key, to be counted as malformed. NULL where there is none; an
+    object instead of an array is kept.
     """
     prefixes = {"labels": "", "project.labels": "gcp:project.", "tags": "gcp:tag.", "system_labels": "gcp:"}
-    key_value = '[{"key":"VARCHAR","value":"VARCHAR"}]'
     lists = []
     for name, prefix in prefixes.items():
         if name not in f:
             continue
-        found = f"from_json({as_json(f[name])}, {literal(key_value)})"
-        value = "CASE WHEN COALESCE(p.value, '') = '' THEN 'true' ELSE CAST(to_json(p.value) AS VARCHAR) END"
-        pair = f"CAST(to_json({literal(prefix)} || p.key) AS VARCHAR) || ':' || {value}"
-        lists.append(f"list_transform(list_filter({found}, lambda p: p.key IS NOT NULL), lambda p: {pair})")
-    pairs = f"list_concat({', '.join(['CAST([] AS VARCHAR[])', *lists])})"
-    labels = f["labels"]
-    each = f"from_json({as_json(labels)}, {literal(key_value)})"
-    keyless = f"len({each}) > 0 AND len(list_filter({each}, lambda p: p.key IS NOT NULL)) = 0"
-    odd = f"{labels} IS NOT NULL AND (json_type({as_json(labels)}) IS DISTINCT FROM 'ARRAY' OR {keyless})"
-    return f"CASE WHEN {odd} THEN {labels} WHEN len({pairs}) > 0 THEN '{{' || array_to_string({pairs}, ',') || '}}' END"
+        content = as_json(f[name])
+        found = f"from_json({content}, {RECORDS})"
+        pairs = f"list_transform({found}, lambda p: {{'key': {literal(prefix)} || p.key, 'value': nullif(p.value, '')}})"
+        nothing = f"{f[name]} IS NULL OR {is_null_text(f[name])} OR {f[name]} = 'None'"
+        odd = f"NOT ({nothing}) AND json_type({content}) IS DISTINCT FROM 'ARRAY'"
+        lists.append(
+            f"CASE WHEN {odd} THEN [{{'key': CAST(NULL AS VARCHAR), 'value': {f[name]}}}] ELSE {pairs} END"
+        )
+    if not lists:
+        return NULL
+    labels = as_json(f["labels"])
+    joined = f"CAST(to_json(list_concat({', '.join(lists)})) AS VARCHAR)"
+    return f"CASE WHEN json_type({labels}) = 'OBJECT' THEN {f['labels']} ELSE nullif({joined}, '[]') END"
 
 
 def to_focus(shape: Shape) -> Native:

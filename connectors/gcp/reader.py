@@ -13,11 +13,11 @@ from connectors.bills.plain import PlainFiles
 from connectors.bills.reader import BillReader
 from connectors.bills.stage import Bill
 from connectors.gcp.bigquery import SCHEME, TableStore
-from connectors.gcp.columns import OPTIONAL, parse_invoice_month, period_column
+from connectors.gcp.columns import OPTIONAL, is_header, parse_invoice_month, period_column
 from connectors.gcp.mapping import to_focus
 from connectors.objects import LocationOptions, Store
 
-VERSION = "gcp-billing-export-3"
+VERSION = "gcp-billing-export-4"
 """Changes whenever the same file would give other facts."""
 
 SUFFIXES = (
@@ -54,6 +54,7 @@ class GcpReader(BillReader):
 
     Options: ClassVar[type[SourceOptions]] = Options
     words = "GCP billing export"
+    is_header = staticmethod(is_header)
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
         super().__init__(options, context)

@@ -6,6 +6,8 @@ Source: Oracle's reference of the cost report. Cleaning values, rejecting rows a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from connectors.base import SourceError
 from connectors.bills.files import BillFile, Shape
 from connectors.bills.stage import Native, require
@@ -43,6 +45,11 @@ def period_column(bill: BillFile) -> str:
         "If it is not an OCI cost report, move it elsewhere; else put the column back"
     )
     raise SourceError(msg)
+
+
+def is_header(columns: Sequence[str]) -> bool:
+    """The mandatory columns are among them."""
+    return {c.lower() for c in MANDATORY} <= {c.lower() for c in columns}
 
 
 class Fields:

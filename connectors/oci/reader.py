@@ -12,7 +12,7 @@ from connectors.bills.plain import PlainFiles
 from connectors.bills.reader import BillReader
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
-from connectors.oci.mapping import period_column, to_focus
+from connectors.oci.mapping import is_header, period_column, to_focus
 
 VERSION = "oci-cost-report-3"
 """Changes whenever the same file would give other facts."""
@@ -39,6 +39,7 @@ class OciReader(BillReader):
 
     Options: ClassVar[type[SourceOptions]] = Options
     words = "OCI cost report"
+    is_header = staticmethod(is_header)
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
         super().__init__(options, context)

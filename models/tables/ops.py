@@ -50,6 +50,17 @@ API_RECONCILIATION = Table(
         c("invoice_cost", "decimal", "BilledCost", "invoice_currency"),
         c("invoice_currency", "text", "Currency of invoice_cost"),
         *(
+            c(
+                f"{side}_converted_cost",
+                "decimal",
+                f"{side}_cost at the rate of each day; NULL where one has none",
+                "converted_currency",
+            )
+            for side in ("gateway", "provider", "invoice")
+        ),
+        c("converted_currency", "text", "The organisation's currency, that of converted costs"),
+        c("unconverted", "text", "Accounts whose cost has no rate: the currency and the first such day"),
+        *(
             column
             for a, b in _PAIRS
             for column in (
@@ -57,9 +68,28 @@ API_RECONCILIATION = Table(
                 c(f"{a}_{b}_tokens_share", "double", f"{a}_{b}_tokens / {b}_tokens; NULL if that is 0"),
                 c(f"{a}_{b}_cost", "decimal", f"{a}_cost - {b}_cost, in one currency only", "currency"),
                 c(f"{a}_{b}_cost_share", "double", f"{a}_{b}_cost / {b}_cost; NULL if that is 0"),
+                c(
+                    f"{a}_{b}_converted_cost",
+                    "decimal",
+                    f"{a}_converted_cost - {b}_converted_cost, whatever currencies they had",
+                    "converted_currency",
+                ),
+                c(
+                    f"{a}_{b}_converted_cost_share",
+                    "double",
+                    f"{a}_{b}_converted_cost / {b}_converted_cost; NULL if that is 0",
+                ),
             )
         ),
         c("missing", "text", "Accounts that do not know this work"),
+        *(
+            c(
+                f"{side}_missing_days",
+                "text",
+                f"Days (UTC) on which another account has such tokens and the {side} has nothing",
+            )
+            for side in ("gateway", "provider", "invoice")
+        ),
         c(
             "gateway_unpriced",
             "double",

@@ -192,10 +192,13 @@ def metrics_sql(
         broken: Gate of `pipelines.focus_checks.GATES` -> rows that break its rules, and the worst in words.
     """
     variances = " UNION ALL ".join(
-        f"SELECT month, provider || ' ' || model || ' ' || token_kind || ': {a} - {b}, {what}' AS name, abs({a}_{b}_{what}_share) AS share "
+        f"SELECT month, provider || ' ' || model || ' ' || token_kind || ': {a} - {b}, {what}' AS name, abs({share}) AS share "
         "FROM ops.api_reconciliation"
         for a, b in PAIRS
-        for what in ("tokens", "cost")
+        for what, share in (
+            ("tokens", f"{a}_{b}_tokens_share"),
+            ("cost", f"coalesce({a}_{b}_cost_share, {a}_{b}_converted_cost_share)"),
+        )
     )
     focus = "".join(
         f", CAST({int(rows)} AS DOUBLE) AS {gate}, {literal(detail)} AS {gate}_detail"

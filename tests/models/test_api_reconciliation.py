@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.api_reconciliation import BILL, SIDE, gateway_side, invoice_side, provider_side, reconcile
-from models.config import Price
+from models.config import Price, Rate
 from models.llm import price_frame
 from models.tables import API_USAGE
 
@@ -191,3 +191,90 @@ def test_no_money_of_a_bill_is_lost(lines: list[tuple[str | None, str, Decimal, 
     for kinds in (("all", "other"), ("input", "cached", "output", "other")):
         kept = got.filter(pl.col("token_kind").is_in(kinds))["invoice_cost"]
         assert sum(kept, Decimal(0)) == sum((c for _, _, c, _ in lines), Decimal(0))
+
+
+def on(day: int, frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(day=pl.lit(date(2026, 9, day)))
+
+
+def test_days_that_one_account_lacks_are_named() -> None:
+    """The log has the 1st and 4th, the provider the 1st to 3rd (cached on the 2nd only), the bill the 1st and a line
+    of input for the 2nd and 3rd together."""
+    gateway = gateway_side(pl.concat(on(d, used("gateway", 10, 0, 1, "0.1")) for d in (1, 4)))
+    counted = {1: (10, 0, 1), 2: (10, 4, 1), 3: (0, 0, 7)}
+    provider = provider_side(
+        pl.concat(on(d, used("provider", *tokens)) for d, tokens in counted.items()), PRICES
+    )
+    lines = [
+        line("input", "10", "1"), line("output", "1", "1"),
+        line("input", "6", "1", day=date(2026, 9, 2), last_day=date(2026, 9, 3)),
+        line("credit", None, "-1", category="Credit", day=date(2026, 9, 9)),
+    ]  # fmt: skip
+    got = by_kind(reconcile(gateway, provider, invoice_side(bill(*lines)), NOBODY))
+    days = {
+        kind: tuple(row[f"{side}_missing_days"] for side in ("gateway", "provider", "invoice"))
+        for kind, row in got.items()
+    }
+    second, third, fourth = ("2026-09-02", "2026-09-03", "2026-09-04")
+    assert days == {
+        "input": (second, fourth, fourth),  # on the 3rd the provider counted no input
+        "cached": (second, None, second),
+        "output": (f"{second}, {third}", fourth, f"{second}, {third}, {fourth}"),
+        "all": (f"{second}, {third}", fourth, fourth),
+        "other": (None, None, None),
+    }
+
+
+def test_costs_of_other_currencies_are_held_against_each_other_at_the_rate_of_their_day() -> None:
+    rates = [
+        Rate(date=date(2026, 9, 1), currency="EUR", rate=Decimal("1.1")),
+        Rate(date=date(2026, 9, 3), currency="EUR", rate=Decimal("1.25")),
+    ]
+    gateway = gateway_side(pl.concat(on(d, used("gateway", 10, 0, 0, "3")) for d in (2, 3)))
+    euros = [line("input", "10", "2", currency="EUR", day=date(2026, 9, d)) for d in (2, 3)]
+    got = by_kind(
+        reconcile(gateway, NOTHING, invoice_side(bill(*euros)), NOBODY, rates=rates, currency="USD")
+    )["all"]
+    # 2 x 1.1 + 2 x 1.25 = 4.7; 6 - 4.7 = 1.3
+    assert (got["gateway_cost"], got["invoice_cost"], got["gateway_invoice_cost"]) == (
+        Decimal(6),
+        Decimal(4),
+        None,
+    )
+    assert (got["gateway_converted_cost"], got["invoice_converted_cost"]) == (Decimal(6), Decimal("4.7"))
+    assert got["gateway_invoice_converted_cost"] == Decimal("1.3")
+    assert got["gateway_invoice_converted_cost_share"] == pytest.approx(13 / 47)
+    assert (got["converted_currency"], got["unconverted"], got["provider_converted_cost"]) == (
+        "USD",
+        None,
+        None,
+    )
+
+
+def test_a_bill_of_two_currencies_has_a_sum_in_none_but_the_organisations() -> None:
+    lines = [line("input", "1", "2", currency="EUR"), line("input", "1", "3")]
+    rates = [Rate(date=date(2026, 1, 1), currency="EUR", rate=Decimal("1.5"))]
+    got = by_kind(
+        reconcile(NOTHING, NOTHING, invoice_side(bill(*lines)), NOBODY, rates=rates, currency="USD")
+    )
+    assert (got["all"]["invoice_cost"], got["all"]["invoice_currency"]) == (None, None)
+    assert got["all"]["invoice_converted_cost"] == Decimal(6)  # 2 x 1.5 + 3
+
+
+def test_without_a_rate_the_reason_is_said() -> None:
+    """The rate of the 2nd says nothing of the 1st; a cost of 0 needs none."""
+    rates = [Rate(date=date(2026, 9, 2), currency="EUR", rate=Decimal("1.1"))]
+    days = [(3, "2", "GBP"), (1, "2", "EUR"), (1, "0", "CHF")]
+    lines = [line("input", "1", cost, currency=c, day=date(2026, 9, d)) for d, cost, c in days]
+    lines.append(line("output", "1", "0", currency="CHF"))
+    gateway = gateway_side(used("gateway", 10, 0, 0, "3"))
+    got = by_kind(
+        reconcile(gateway, NOTHING, invoice_side(bill(*lines)), NOBODY, rates=rates, currency="USD")
+    )
+    assert got["all"]["unconverted"] == "invoice: no rate for EUR on 2026-09-01"
+    assert [got["all"][c] for c in ("invoice_converted_cost", "gateway_invoice_converted_cost")] == [
+        None,
+        None,
+    ]
+    assert got["all"]["gateway_converted_cost"] == Decimal(3)
+    assert (got["output"]["invoice_converted_cost"], got["output"]["unconverted"]) == (Decimal(0), None)

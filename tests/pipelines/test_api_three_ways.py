@@ -182,6 +182,26 @@ def test_money_of_each_account(site: Path) -> None:
     assert costs["all"] == (spent, "USD", listed["all"], "USD", billed["all"], "EUR", difference, share, *nothing, 0, "invoice")  # fmt: skip
 
 
+RATE = Decimal("1.1")
+
+
+def test_the_invoice_in_dollars_beside_its_euros(site: Path) -> None:
+    """Its euros at the one rate there is; what cannot be added up in euros and dollars can in dollars."""
+    columns = ["invoice_cost", "invoice_converted_cost", "provider_cost", "provider_invoice_converted_cost"]
+    columns += ["provider_invoice_converted_cost_share", "converted_currency", "unconverted"]
+    found = published(site, *columns)
+    assert set(found) == {"input", "cached", "output", "all"}
+    for billed, converted, listed, difference, share, *words in found.values():
+        assert (converted, difference) == (billed * RATE, listed - billed * RATE)
+        assert share == pytest.approx(float(difference / converted), rel=1e-12)
+        assert words == ["USD", None]
+
+
+def test_the_day_that_the_log_lacks_is_named(site: Path) -> None:
+    days = published(site, *(f"{s}_missing_days" for s in ("gateway", "provider", "invoice")))
+    assert days == dict.fromkeys(("input", "cached", "output", "all"), (f"2026-09-0{LOST}", None, None))
+
+
 def test_the_credit_is_part_of_the_invoice_and_of_no_token(site: Path) -> None:
     other = query(
         site,

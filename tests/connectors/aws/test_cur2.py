@@ -355,13 +355,25 @@ def test_parquet_files_of_different_columns_are_united_by_name(tmp_path: Path) -
     assert isinstance(found.schema["BilledCost"], pl.Decimal)
 
 
-def test_maps_that_polars_wrote_anew_as_lists(tmp_path: Path) -> None:
-    export(tmp_path / "bills", {FORMS[0]: [row()]})
-    tags = [{"key": "user_team", "value": "vision"}, {"key": "aws_createdBy", "value": "root"}]
-    product = [{"key": "product_name", "value": "Elastic"}]
-    file = next((tmp_path / "bills").rglob("*.parquet"))
-    pl.DataFrame([row(resource_tags=tags, product=product)]).write_parquet(file)
+@pytest.mark.parametrize("form", FORMS)
+def test_maps_that_were_written_anew_as_lists(form: str, tmp_path: Path) -> None:
+    """Polars has no maps. A pair without a key is left out and counted, one without a value is no tag of AWS."""
+    tags = [
+        {"key": "user_team", "value": "vision"}, {"key": None, "value": "lost"}, {"key": "aws_createdBy", "value": "root"},
+        {"key": "user_env", "value": ""}, {"key": "user_gpu", "value": None},
+    ]  # fmt: skip
+    product = [{"key": "product_name", "value": "Elastic"}, {"key": None, "value": "lost"}]
+    export(tmp_path / "bills", {form: [row()]})
+    file = next(f for f in (tmp_path / "bills").rglob("*") if f.name == form)
+    if form.endswith(".parquet"):
+        pl.DataFrame([row(resource_tags=tags, product=product)]).write_parquet(file)
+    else:
+        texts = row(resource_tags=json.dumps(tags), product=json.dumps({"product_name": "Elastic"}))
+        csv(file, [texts])
     loaded = load("aws_cur2", tmp_path / "bills", tmp_path)[SEPTEMBER]
     found = facts(loaded).row(0, named=True)
     assert json.loads(found["Tags"]) == {"team": "vision", "aws:createdBy": "root"}
-    assert (found["ServiceName"], counted(loaded)) == ("Elastic", {})
+    assert (found["ServiceName"], counted(loaded)) == (
+        "Elastic",
+        {("repaired", "malformed_tags", "Tags"): 1},
+    )

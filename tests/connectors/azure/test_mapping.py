@@ -160,6 +160,7 @@ TAGS: list[tuple[str, dict[str, str] | None]] = [
     ('""', None),
     ("", None),
     ("team=a", None),
+    ('[{"name":"team","value":"a"},{"value":"b"}]', {"team": "a"}),
 ]
 
 
@@ -169,8 +170,8 @@ def test_tags_with_and_without_braces(tmp_path: Path) -> None:
     found = [json.loads(text) if text else None for text in facts(loaded)["Tags"]]
     assert found == [tags for _, tags in TAGS]
     [repaired] = loaded.issues.filter(rule="malformed_tags").iter_rows(named=True)
-    assert (repaired["action"], repaired["column_name"], repaired["rows"]) == ("repaired", "Tags", 1)
-    assert "team=a" in repaired["value"]
+    assert (repaired["action"], repaired["column_name"], repaired["rows"]) == ("repaired", "Tags", 2)
+    assert "team" in repaired["value"]
 
 
 INFO: list[tuple[str, object]] = [

@@ -17,7 +17,8 @@ import pytest
 from connectors.base import SourceError
 from connectors.bills.texts import CHUNK
 from tests.connectors.azure.rows import row as azure_row
-from tests.connectors.bills.helpers import WINDOW, counted, csv_bytes, facts, focus, load, reader
+from tests.connectors.bills.helpers import CUR_ROW, WINDOW, counted, csv_bytes, facts, focus, load, reader
+from tests.connectors.oci.rows import row as oci_row
 
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
 NEXT = {
@@ -222,6 +223,114 @@ def test_each_file_is_read_in_its_own_form(tmp_path: Path) -> None:
     (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
     assert loaded.totals == {"USD": Decimal("1236.234")}
     assert "amounts read with a decimal comma: de.csv" in loaded.note
+
+
+# 1,234.56 - 1,234.56 + 1,000 - 12.5 + 2,345.5 - 0.25 + 7 = 3,339.75; 1.000 is a thousand, as the commas say
+MARKED = ["€ 1.234,56", "1.234,56-", "1.000 €", "(12,50)", "2\u202f345,5", "\u2212 0,25 €", "+7"]
+
+
+def test_a_decimal_comma_with_signs_and_brackets(tmp_path: Path) -> None:
+    (tmp_path / "bills").mkdir()
+    rows = [focus(BilledCost=a, EffectiveCost=a, BillingCurrency="EUR", ListCost="2,0") for a in MARKED]
+    others = [r | {"ContractedCost": ""} for r in rows]
+    (tmp_path / "bills" / "a.csv").write_bytes(separated(";", others))
+    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+    assert loaded.totals == {"EUR": Decimal("3339.75")}
+    # the trailing minus, the brackets and the three signs
+    assert counted(loaded)["repaired", "spelling", "BilledCost"] == 5
+    assert loaded.issues.filter(action="rejected").is_empty()
+
+
+def test_a_sign_of_another_currency_is_rejected_with_its_amount(tmp_path: Path) -> None:
+    """The first row's 1,234.56 euros; 5 dollars billed in euros cannot be known to be either."""
+    (tmp_path / "bills").mkdir()
+    rows = [
+        focus(BilledCost=a, EffectiveCost="1,0", ContractedCost="", BillingCurrency="EUR")
+        for a in ("€ 1.234,56", "$5,00")
+    ]
+    (tmp_path / "bills" / "a.csv").write_bytes(separated(";", rows))
+    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+    assert loaded.totals == {"EUR": Decimal("1234.56")}
+    [bad] = loaded.issues.filter(action="rejected").iter_rows(named=True)
+    assert (bad["rule"], bad["column_name"], bad["value"]) == ("not_a_number", "BilledCost", "$5.00")
+    assert "$5,00" in bad["raw"]
+
+
+def test_decimal_commas_in_texts_of_json(tmp_path: Path) -> None:
+    """A number of JSON has a point whatever the texts beside it have: 1,234.56 + 1.234 + 1,000 = 2,235.794."""
+    (tmp_path / "bills").mkdir()
+    amounts: list[object] = ["1.234,56", 1.234, "1.000"]
+    rows = [
+        {**focus(EffectiveCost="1,5", ContractedCost="1", ListCost="2"), "BilledCost": a} for a in amounts
+    ]
+    (tmp_path / "bills" / "a.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+    assert loaded.totals == {"USD": Decimal("2235.794")}
+    assert set(facts(loaded)["EffectiveCost"]) == {Decimal("1.5")}
+    assert "amounts read with a decimal comma: a.jsonl" in loaded.note
+
+
+def test_texts_of_json_with_two_meanings_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "bills").mkdir()
+    rows = [focus(BilledCost=a) for a in ("1,5", "1.234")]  # EffectiveCost 1.25
+    (tmp_path / "bills" / "a.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    with pytest.raises(
+        SourceError, match=r"a\.jsonl: the amount '1\.234' may be written .*'1,5' can only .*'1\.25'"
+    ):
+        load("focus", tmp_path / "bills", tmp_path)
+
+
+TITLE = b'Report "generated on 2026-10-01, 09:00\r\nAccount;0086\r\n\r\nBillingPeriodStart,2026-09-01\r\n'
+"""Lines of a portal: a quote that is not closed, a blank line, a name of a column."""
+
+BEFORE: dict[str, tuple[str, bytes]] = {
+    "sep": ("a.csv", b"sep=;\r\n" + separated(";")),
+    "sep behind a mark, in quotes": ("a.csv", b'\xef\xbb\xbf"sep=,"\n' + separated(",")),
+    "title": ("a.csv", TITLE + separated(",")),
+    "title, packed": ("a.csv.gz", gzip.compress(TITLE + separated(";"))),
+    "sep and title in utf-16": ("a.csv", utf_16(b"sep=\t\n" + TITLE + separated("\t"))),
+    "archive": ("a.zip", archive(("a.csv", TITLE + separated("|")))),
+    "archive of parts": ("a.zip", archive(*((n, b"sep=;\r\n" + TITLE + c) for n, c in PARTS))),
+}
+
+
+@pytest.mark.parametrize("form", BEFORE)
+def test_lines_before_the_header_are_no_rows(form: str, tmp_path: Path) -> None:
+    name, content = BEFORE[form]
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / name).write_bytes(content)
+    loaded = load("focus", tmp_path / "bills", tmp_path)
+    assert {month: (one.rows_read, one.totals) for month, one in loaded.items()} == {
+        SEPTEMBER: (2, {"USD": Decimal("-2.399999999996")}),
+        OCTOBER: (1, {"USD": Decimal(7)}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "native", "total"),
+    [
+        ("aws_cur", CUR_ROW, "10"),
+        ("azure_export", azure_row(Cost="10"), "10"),
+        ("oci_cost_report", oci_row(cost__myCost="10"), "10"),
+    ],
+)
+def test_lines_before_the_header_of_other_kinds(
+    kind: str, native: dict[str, str], total: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.csv").write_bytes(b"sep=,\nUsage of my company\n\n" + csv_bytes([native]))
+    (loaded,) = load(kind, tmp_path / "bills", tmp_path).values()
+    assert [*loaded.totals.values()] == [Decimal(total)]
+
+
+@pytest.mark.parametrize("before", [b"sep=;\n", b""])
+def test_what_has_no_header_says_what_is_missing(before: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.csv").write_bytes(before + b"day;euros\n1;2\n")
+    with pytest.raises(
+        SourceError, match=r"a\.csv: mandatory column 'BillingPeriodStart' is missing; it has: day, euros"
+    ):
+        load("focus", tmp_path / "bills", tmp_path)
 
 
 # other amounts of the file beside 1.234, what separates it, and words of the refusal

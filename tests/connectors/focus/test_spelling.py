@@ -89,6 +89,14 @@ AMOUNTS = [
     ("($12.00)", "CAD", "-12"),
     ("1,234,567", "EUR", "1234567"),
     ("1,234.5", "EUR", "1234.5"),
+    ("(1,234.56)", "EUR", "-1234.56"),
+    ("€ 1.5", "EUR", "1.5"),
+    ("1'234.56", "CHF", "1234.56"),
+    ("1\u2019234.5-", "CHF", "-1234.5"),
+    ("\u2212\u00a012\u202f345.5\u00a0£", "GBP", "-12345.5"),
+    ("$ (2.50)", "USD", "-2.5"),
+    ("¥7-", "JPY", "-7"),
+    ("1,234", "USD", "1234"),
 ]
 
 
@@ -97,9 +105,17 @@ def test_amounts_with_one_meaning_are_read_and_counted(tmp_path: Path) -> None:
     write(tmp_path / "b" / "a.csv", [*rows, focus()])
     loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
     assert facts(loaded)["BilledCost"].to_list() == [*(Decimal(a) for *_, a in AMOUNTS), Decimal("1.5")]
-    # 10,000 + 1.50 - 1,234.50 + 1.50; -12; 1,234,567 + 1,234.50
-    assert loaded.totals == {"USD": Decimal("8768.5"), "CAD": Decimal(-12), "EUR": Decimal("1235801.5")}
-    assert counted(loaded) == {("repaired", "spelling", "BilledCost"): len(AMOUNTS)}
+    assert loaded.totals == {
+        "USD": Decimal(10000),  # 10,000 + 1.50 - 1,234.50 - 2.50 + 1,234 + 1.50 = 10,000
+        "CAD": Decimal(-12),
+        "EUR": Decimal("1234568.44"),  # 1,234,567 + 1,234.50 - 1,234.56 + 1.50
+        "CHF": Decimal("0.06"),  # 1,234.56 - 1,234.50
+        "GBP": Decimal("-12345.5"),
+        "JPY": Decimal(-7),
+    }
+    # 1,234 alone has two meanings: the note says which one its file proves
+    assert counted(loaded) == {("repaired", "spelling", "BilledCost"): len(AMOUNTS) - 1}
+    assert "amounts read with a comma between thousands: a.csv" in loaded.note
 
 
 @pytest.mark.parametrize(("written", "currency", "amount"), AMOUNTS[::4])
@@ -120,7 +136,11 @@ def test_amounts_with_two_meanings_or_another_sign_are_rejected(tmp_path: Path) 
         ("$5.00", "EUR"),
         ("1.234,50", "EUR"),
         ("5 USD", "USD"),
-        ("€5", "EUR"),
+        ("€5", "USD"),
+        ("5--", "USD"),
+        ("(-5)", "USD"),
+        ("€5$", "EUR"),
+        ("1'23.5", "CHF"),
     ]
     rows = [focus(BilledCost=written, BillingCurrency=currency) for written, currency in amounts]
     write(tmp_path / "b" / "a.csv", [*rows, focus()])

@@ -37,13 +37,20 @@ TEXTS: list[tuple[str, dict[str, Any] | None]] = [
     ('{"team":"a"}', {"team": "a"}),
 ]
 
-MALFORMED = ['["team"]', '[{"key":"team","value":"a"},{"x":1}]', '[{"name":"team"}]', '[{"key":1,"value":2}]',
+# a pair without a key is left out, the others count
+PARTLY: list[tuple[str, dict[str, Any]]] = [
+    ('[{"key":"team","value":"a"},{"x":1}]', {"team": "a"}),
+    ('[{"value":"b"},{"Key":"team","Value":"a"},null,"c"]', {"team": "a"}),
+    ('[{"key":null,"value":"b"},{"key":"gpu"}]', {"gpu": True}),
+]
+
+MALFORMED = ['["team"]', '[{"name":"team"}]', '[{"key":1,"value":2}]',
              '[null]', '[{"key":"team"', '[{"team":"a"}]']  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
 def test_arrays_of_keys_and_values_in_text(name: str, tmp_path: Path) -> None:
-    rows = [focus(Tags=text) for text, _ in TEXTS] + [focus(Tags=text) for text in MALFORMED]
+    rows = [focus(Tags=text) for text in [*(t for t, _ in TEXTS + PARTLY), *MALFORMED]]
     path = tmp_path / "bills" / name
     if name.endswith(".csv"):
         write(path, rows)
@@ -51,8 +58,8 @@ def test_arrays_of_keys_and_values_in_text(name: str, tmp_path: Path) -> None:
         path.parent.mkdir()
         pl.DataFrame(rows).write_parquet(path)
     tags, issues = read(tmp_path)
-    assert tags == [*(found for _, found in TEXTS), *([None] * len(MALFORMED))]
-    assert issues == {("repaired", "malformed_tags", "Tags"): len(MALFORMED)}
+    assert tags == [*(found for _, found in TEXTS + PARTLY), *([None] * len(MALFORMED))]
+    assert issues == {("repaired", "malformed_tags", "Tags"): len(PARTLY) + len(MALFORMED)}
 
 
 def test_lists_maps_and_records_of_parquet(tmp_path: Path) -> None:
@@ -85,8 +92,16 @@ def test_lists_maps_and_records_of_parquet(tmp_path: Path) -> None:
     assert not [rule for _, rule, _ in issues if rule.startswith("malformed")]
 
 
-def test_a_list_with_a_pair_without_key_is_counted(tmp_path: Path) -> None:
+def test_a_pair_without_key_of_a_list_is_counted_and_the_others_kept(tmp_path: Path) -> None:
     (tmp_path / "bills").mkdir()
     tags = [{"key": "team", "value": "a"}, {"key": None, "value": "b"}]
     pl.DataFrame([focus() | {"Tags": tags}]).write_parquet(tmp_path / "bills" / "a.parquet")
-    assert read(tmp_path) == ([None], {("repaired", "malformed_tags", "Tags"): 1})
+    assert read(tmp_path) == ([{"team": "a"}], {("repaired", "malformed_tags", "Tags"): 1})
+
+
+def test_of_allocated_tags_the_pairs_with_a_key_count(tmp_path: Path) -> None:
+    allocated = '[{"key":"team","value":"b"},{"value":"x"}]'
+    write(tmp_path / "bills" / "a.csv", [focus(AllocatedTags=allocated, AllocatedMethodId="m")])
+    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+    assert facts(loaded)["AllocatedTags"].to_list() == ['{"team":"b"}']
+    assert counted(loaded)["repaired", "malformed_json", "AllocatedTags"] == 1

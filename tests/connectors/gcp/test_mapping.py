@@ -233,11 +233,14 @@ def test_ancestry_of_the_project_and_adjustments_stay_beside_focus(form: str, tm
 
 
 def test_labels_that_are_no_labels_are_counted(tmp_path: Path) -> None:
+    keyed = {"key": "team", "value": "a"}
     rows = [
         row(labels=x, system_labels=[], project={"id": "p"})
-        for x in ("nonsense", [{"key": None, "value": "x"}], {"team": "a"}, [1, "x"])
-    ]
+        for x in ("nonsense", [{"key": None, "value": "x"}], {"team": "a"}, [1, "x"], [keyed, {"value": "x"}])
+    ] + [row(labels="nonsense", system_labels=[], project={"id": "p", "labels": [keyed]})]
     write_lines(tmp_path / "bills" / "a.jsonl", rows)
     loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
-    assert facts(loaded)["Tags"].to_list() == [None, None, '{"team":"a"}', None]
-    assert counted(loaded)["repaired", "malformed_tags", "Tags"] == 3  # all but the object
+    assert facts(loaded)["Tags"].to_list() == [
+        None, None, '{"team":"a"}', None, '{"team":"a"}', '{"gcp:project.team":"a"}',
+    ]  # fmt: skip
+    assert counted(loaded)["repaired", "malformed_tags", "Tags"] == 5  # all but the object
