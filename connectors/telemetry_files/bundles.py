@@ -12,6 +12,9 @@ enough that a restart from zero would show as a lower value. Without a counter c
 trapezoid, which for even steps is the mean step times the sum of all powers less half of the first and the last.
 Bundles of one instance must not share an interval; those of several instances of a card must agree on time and energy.
 
+Where two collectors wrote the same, or one wrote it twice, bundles of a holder share all their intervals. Of such bundles
+the samples are hashed, and if they are the same ones, once or twice in each bundle, one bundle counts for all.
+
 What this cannot see is a counter that falls within a stretch by less than it rises there: energy is then what the
 counter shows at its ends. A restart always falls by more.
 """
@@ -51,40 +54,23 @@ def _fits(clock: Clock, interval_us: int) -> bool:
     return (clock.unit_minutes * 60_000_000 + interval_us // 2) // interval_us < SLOTS
 
 
-def bundles_sql(
-    layouts: Sequence[Layout], clock: Clock, interval_us: int, max_step_us: int, *, counter: bool
-) -> str:
-    """SQL: the bundles of samples, and whether they are `regular`.
+def added_sql(layouts: Sequence[Layout], clock: Clock, interval_us: int, *, counter: bool) -> str:
+    """SQL: the table `added`: a row for each label and stretch, of the samples added up.
 
     Args:
-        layouts: The files; the table `labels` has their labels.
+        layouts: The files.
         clock: Where the hours of the site lie.
         interval_us: Time between samples.
-        max_step_us: Longer steps are gaps.
         counter: A file has an energy counter; else energy follows from the gauge.
-
-    Returns:
-        One row a label and stretch: n, first_ts, last_ts, utilisation of the samples before the last (their mean) and
-        of the last, counter and gauge of both ends, kwh between them.
     """
-    most = MAX_CARD_KW / HOUR_US
-    if counter:
-        proven = (
-            "counted = n AND least = first_energy_kwh_total AND greatest = energy_kwh_total "
-            f"AND greatest - least <= {most} * us AND least > {most} * {max_step_us}"
-        )
-        power_sum, kwh = "CAST(NULL AS DOUBLE) AS power_sum", "greatest - least"
-        alike = ["first_ts", "last_ts", "first_power_w", "power_w", "least", "greatest"]
-    else:
-        proven, power_sum = "TRUE", "SUM(power_w) AS power_sum"
-        kwh = "(power_sum - (first_power_w + power_w) / 2) * us / (n - 1) / 3.6e12"
-        alike = ["first_ts", "last_ts", "first_power_w", "power_w", "ROUND(power_sum, 6)"]
-    added = " UNION ALL BY NAME ".join(
+    power_sum = "CAST(NULL AS DOUBLE)" if counter else "SUM(power_w)"
+    slot = "slot" if _fits(clock, interval_us) else f"slot % {SLOTS}"
+    return " UNION ALL BY NAME ".join(
         f"""
             SELECT label, stretch, COUNT(*) AS n, MIN(ts) AS first_ts, MAX(ts) AS last_ts,
                    COUNT(utilisation) AS used, SUM(utilisation) AS used_sum, arg_max(utilisation, ts) AS last_utilisation,
-                   MIN(phase_us) AS early, MAX(phase_us) AS late, BIT_OR(1::BIGINT << slot{"" if _fits(clock, interval_us) else f" % {SLOTS}"}) AS slots,
-                   COUNT(power_w) AS powered, {power_sum},
+                   MIN(phase_us) AS early, MAX(phase_us) AS late, BIT_OR(1::BIGINT << {slot}) AS slots,
+                   COUNT(power_w) AS powered, {power_sum} AS power_sum,
                    arg_min(power_w, ts) AS first_power_w, arg_max(power_w, ts) AS power_w,
                    COUNT(energy_kwh_total) AS counted, MIN(energy_kwh_total) AS least, MAX(energy_kwh_total) AS greatest,
                    arg_min(energy_kwh_total, ts) AS first_energy_kwh_total, arg_max(energy_kwh_total, ts) AS energy_kwh_total,
@@ -92,13 +78,39 @@ def bundles_sql(
             FROM ({_placed(scan, types, clock, interval_us)}) GROUP BY label, stretch"""
         for scan, types in layouts
     )
+
+
+def bundles_sql(added: str, interval_us: int, max_step_us: int, *, counter: bool) -> str:
+    """SQL: the bundles of samples, and whether they are `regular`.
+
+    Args:
+        added: Relation of `added_sql`; the table `labels` has its labels.
+        interval_us: Time between samples.
+        max_step_us: Longer steps are gaps.
+        counter: A file has an energy counter; else energy follows from the gauge.
+
+    Returns:
+        One row a label and stretch: n, first_ts, last_ts, utilisation of the samples before the last (their mean) and
+        of the last, counter and gauge of both ends, kwh between them; `spare` and `several` as `twinned_sql` has them.
+    """
+    most = MAX_CARD_KW / HOUR_US
+    if counter:
+        proven = (
+            "counted = n AND least = first_energy_kwh_total AND greatest = energy_kwh_total "
+            f"AND greatest - least <= {most} * us AND least > {most} * {max_step_us}"
+        )
+        kwh = "greatest - least"
+        alike = ["first_ts", "last_ts", "first_power_w", "power_w", "least", "greatest"]
+    else:
+        proven = "TRUE"
+        kwh = "(power_sum - (first_power_w + power_w) / 2) * us / (n - 1) / 3.6e12"
+        alike = ["first_ts", "last_ts", "first_power_w", "power_w", "ROUND(power_sum, 6)"]
     return f"""
-        WITH added AS ({added}
-        ), bundles AS (
+        WITH bundles AS (
             SELECT *, COALESCE({proven}, FALSE) AND NOT dropped AND used IN (0, n) AND powered IN (0, n) AND gpu IS NOT NULL AND node IS NOT NULL
                    AND bit_count(slots) = n AND us < (n - 0.5) * {interval_us} AND late - early <= {interval_us * _PHASE} AS proven
             FROM (SELECT a.*, card, instance, gpu, node, date_diff('microsecond', first_ts, last_ts) AS us
-                  FROM added AS a JOIN labels USING (label))
+                  FROM {added} AS a JOIN labels USING (label))
         ), instances AS (
             SELECT card, stretch, instance, BOOL_AND(proven) AND bit_count(BIT_OR(slots)) = SUM(n) AS proven
             FROM bundles GROUP BY card, stretch, instance
@@ -113,8 +125,72 @@ def bundles_sql(
         SELECT label, stretch, n, first_ts, last_ts, last_utilisation,
                {_ENDS}, CASE WHEN n > 1 THEN {kwh} END AS kwh,
                CASE WHEN n > 1 THEN (used_sum - last_utilisation) / (n - 1) END AS utilisation,
-               NOT EXISTS (FROM odd AS o WHERE o.card = b.card AND o.stretch IS NOT DISTINCT FROM b.stretch) AS regular
+               NOT EXISTS (FROM odd AS o WHERE o.card = b.card AND o.stretch IS NOT DISTINCT FROM b.stretch) AS regular,
+               FALSE AS spare, CAST(NULL AS HUGEINT) AS several
         FROM bundles AS b"""
+
+
+CANDIDATES = """
+    SELECT label, stretch, n // bit_count(slots) AS copies FROM added JOIN labels USING (label) SEMI JOIN (
+        SELECT card, stretch, instance, holder FROM added JOIN labels USING (label)
+        SEMI JOIN (SELECT label, stretch FROM bundles WHERE NOT regular) USING (label, stretch)
+        GROUP BY card, stretch, instance, holder
+        HAVING SUM(n) > bit_count(MAX(slots)) AND MIN(slots) = MAX(slots) AND BOOL_AND(n IN (bit_count(slots), 2 * bit_count(slots)))
+    ) USING (card, stretch, instance, holder)"""
+"""SQL: the table `candidates`: bundles in which each interval has a sample or two, as it has in others of the same holder."""
+
+
+def twins_sql(layouts: Sequence[Layout], clock: Clock, interval_us: int) -> str:
+    """SQL: the table `twins`: those of the `candidates` that hold the same samples.
+
+    Samples that are twice in a bundle cancel each other in the XOR of their hashes; bundles of the same samples have one
+    sum of them.
+
+    Returns:
+        label, stretch, copies of each sample, `spare` (another one counts for it), `repeats` (rows that are not the first
+        of what is the `same`, by file) and `several` (a number for the names, where they differ).
+    """
+    hashes = " UNION ALL ".join(
+        f"""
+            SELECT label, stretch, bit_xor(h) AS even, SUM(h) AS total FROM (
+                SELECT label, stretch, hash(ts, {", ".join(c.name for c in _NUMBERS)}) AS h
+                FROM ({_placed(scan, types, clock, interval_us)}) WHERE label IN (SELECT label FROM candidates)
+            ) GROUP BY label, stretch"""
+        for scan, types in layouts
+    )
+    return f"""
+        WITH hashed AS (
+            SELECT label, stretch, copies, even, total, card, instance, holder, name, file, same
+            FROM candidates JOIN ({hashes}) USING (label, stretch) JOIN labels USING (label)
+        ), agreed AS (
+            SELECT card, stretch, instance, holder, CASE WHEN MIN(name) < MAX(name) THEN SUM(name) END AS several
+            FROM hashed GROUP BY ALL
+            HAVING MIN(total // copies) = MAX(total // copies) AND BOOL_AND(copies = 1 OR (even = 0 AND total % 2 = 0))
+        )
+        SELECT label, stretch, copies, several, row_number() OVER (PARTITION BY card, stretch, instance, holder ORDER BY label) > 1 AS spare,
+               copies - CASE WHEN row_number() OVER (PARTITION BY card, stretch, instance, holder, same ORDER BY file, label) = 1 THEN 1 ELSE 0 END AS repeats
+        FROM hashed JOIN agreed USING (card, stretch, instance, holder)"""
+
+
+_ONCE = """(
+    SELECT a.* REPLACE (n // copies AS n, used // copies AS used, used_sum / copies AS used_sum, powered // copies AS powered,
+                        power_sum / copies AS power_sum, counted // copies AS counted)
+    FROM (SELECT a.*, COALESCE(copies, 1) AS copies, spare FROM added AS a LEFT JOIN twins USING (label, stretch)) AS a WHERE spare IS NOT TRUE)"""
+"""SQL: `added` without what is there twice."""
+
+
+def twinned_sql(interval_us: int, max_step_us: int, *, counter: bool) -> str:
+    """SQL: the table `bundles` where there are `twins`: one of them is judged, and counts if it is regular.
+
+    The others are `spare`; `several` is the number for the names, where they differ.
+    """
+    return f"""
+        WITH once AS ({bundles_sql(_ONCE, interval_us, max_step_us, counter=counter)})
+        SELECT o.* REPLACE (n * COALESCE(copies, 1) AS n, t.several AS several) FROM once AS o LEFT JOIN twins AS t USING (label, stretch)
+        UNION ALL BY NAME
+        SELECT label, stretch, n, first_ts, last_ts, regular, TRUE AS spare
+        FROM added JOIN (FROM twins WHERE spare) USING (label, stretch) JOIN labels USING (label)
+        JOIN (SELECT DISTINCT card, stretch, regular FROM once JOIN labels USING (label)) USING (card, stretch)"""
 
 
 def _placed(scan: str, types: Mapping[str, str], clock: Clock, interval_us: int) -> str:
@@ -142,8 +218,8 @@ def singles_sql(layouts: Sequence[Layout], clock: Clock, interval_us: int) -> st
 
 SPANS = f"""
     SELECT s.* EXCLUDE (sharers), card, instance, sharers, slices / sharers AS slices FROM (
-        SELECT name, first_ts, last_ts AS ts, utilisation, last_utilisation, kwh, {_ENDS}, 1 AS sharers, 1 AS nth
-        FROM bundles JOIN labels USING (label) WHERE regular
+        SELECT COALESCE(m.name, l.name) AS name, first_ts, last_ts AS ts, utilisation, last_utilisation, kwh, {_ENDS}, 1 AS sharers, 1 AS nth
+        FROM bundles JOIN labels AS l USING (label) LEFT JOIN merged AS m USING (several) WHERE regular AND NOT spare
         UNION ALL BY NAME
         SELECT name, ts AS first_ts, ts, utilisation AS last_utilisation, power_w AS first_power_w, power_w,
                energy_kwh_total AS first_energy_kwh_total, energy_kwh_total, sharers, nth FROM readings

@@ -42,10 +42,13 @@ TOLD = """
 """
 
 MERGED = f"""
-    WITH moments AS (SELECT DISTINCT ON (several) several, instance, ts, holder FROM told WHERE several IS NOT NULL)
+    WITH moments AS (SELECT DISTINCT ON (several) several, instance, ts, holder FROM told WHERE several IS NOT NULL
+    ), members AS (
+        SELECT DISTINCT several, label FROM samples JOIN labels USING (label) JOIN moments USING (instance, ts, holder)
+        UNION SELECT DISTINCT several, label FROM twins WHERE several IS NOT NULL
+    )
     SELECT several, {NUMBERED} FROM (
-        SELECT several, {_MOST} FROM samples JOIN labels USING (label) JOIN moments USING (instance, ts, holder)
-        GROUP BY several, gpu, mig_id, namespace, pod)"""
+        SELECT several, {_MOST} FROM members JOIN labels USING (label) GROUP BY several, gpu, mig_id, namespace, pod)"""
 """SQL: the table `merged`: of names that are told of one holder, the name with the most of each text."""
 
 READINGS = """

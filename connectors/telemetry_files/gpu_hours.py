@@ -9,7 +9,15 @@ import polars as pl
 
 from connectors.base import Engine
 from connectors.steps import Clock
-from connectors.telemetry_files.bundles import SPANS, bundles_sql, singles_sql
+from connectors.telemetry_files.bundles import (
+    CANDIDATES,
+    SPANS,
+    added_sql,
+    bundles_sql,
+    singles_sql,
+    twinned_sql,
+    twins_sql,
+)
 from connectors.telemetry_files.columns import has
 from connectors.telemetry_files.gpu import (
     CARDS,
@@ -23,7 +31,7 @@ from connectors.telemetry_files.gpu import (
 )
 from connectors.telemetry_files.labels import NAMES, Layout, labels_sql
 
-LEFT = ("labels", "bundles", "merged", "readings", "names", "steps", "sums")
+LEFT = ("labels", "bundles", "twins", "merged", "readings", "names", "steps", "sums")
 """Tables that are left, beside `samples`, for findings."""
 
 _EPOCH = datetime.fromisoformat("1970-01-01")
@@ -51,10 +59,19 @@ def gpu_hours(
         same: SQL of what has one sample at a time.
     """
     counter = any(has("gpu", "energy_kwh_total", types) for _, types in layouts)
+
+    def make(name: str, sql: str) -> None:
+        engine.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+
+    make("labels", labels_sql(layouts, same))
+    make("added", added_sql(layouts, clock, interval_us, counter=counter))
+    make("bundles", bundles_sql("added", interval_us, max_step_us, counter=counter))
+    make("candidates", CANDIDATES)
+    make("twins", twins_sql(layouts, clock, interval_us))
+    if engine.rows("SELECT label FROM twins LIMIT 1"):
+        make("bundles", twinned_sql(interval_us, max_step_us, counter=counter))
     for name, sql, *done in (
-        ("labels", labels_sql(layouts, same)),
-        ("bundles", bundles_sql(layouts, clock, interval_us, max_step_us, counter=counter)),
-        ("samples", singles_sql(layouts, clock, interval_us)),
+        ("samples", singles_sql(layouts, clock, interval_us), "added", "candidates"),
         ("told", TOLD),
         ("merged", MERGED),
         ("readings", READINGS, "told"),
@@ -65,7 +82,7 @@ def gpu_hours(
         ("steps", steps_sql(max_step_us, bridge_us), "cards"),
         ("sums", sums_sql(max_step_us, clock), "held"),
     ):
-        engine.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+        make(name, sql)
         for table in done:
             engine.execute(f"DROP TABLE {table}")
     weeks = engine.query(

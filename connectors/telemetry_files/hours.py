@@ -219,12 +219,20 @@ def _findings_sql(dataset: str, steps: Steps, clock: Clock) -> str:
         count("flagged", "other_replica", "replica", "replica", "TRUE", relation="others"),
         count("rejected", "ts_unreadable", "ts", "ts_text", "ts IS NULL"),
         count("rejected", f"{dataset}_unnamed", thing, "NULL", f"ts IS NOT NULL AND {thing} IS NULL"),
-        count(
-            "flagged", "duplicate_sample", "ts", "ts_text", "again > 1",
-            relation=f"(SELECT *, row_number() OVER (PARTITION BY {same}, ts ORDER BY file) AS again FROM {samples} AS s "
-            f"WHERE ({same}, ts) IN (SELECT ({same}, ts) FROM {samples} AS t WHERE ts IS NOT NULL AND {thing} IS NOT NULL GROUP BY {same}, ts HAVING COUNT(*) > 1))",
-        ),
     ]  # fmt: skip
+    again = (
+        f"SELECT file, {day} AS day, ts_text, 1 AS repeats FROM (SELECT *, row_number() OVER (PARTITION BY {same}, ts ORDER BY file) AS again FROM {samples} AS s "
+        f"WHERE ({same}, ts) IN (SELECT ({same}, ts) FROM {samples} AS t WHERE ts IS NOT NULL AND {thing} IS NOT NULL GROUP BY {same}, ts HAVING COUNT(*) > 1)) WHERE again > 1"
+    )
+    if dataset == "gpu":
+        again += (
+            f" UNION ALL SELECT file, {day}, CAST(ts AS VARCHAR), n // copies * repeats FROM (SELECT *, first_ts AS ts FROM bundles WHERE regular) "
+            "JOIN (FROM twins WHERE repeats > 0) USING (label, stretch) JOIN labels USING (label)"
+        )
+    parts.append(
+        "SELECT file, day, 'flagged' AS action, 'duplicate_sample' AS rule, 'ts' AS column_name, MIN(ts_text) AS value, "
+        f"SUM(repeats)::BIGINT AS rows FROM ({again}) GROUP BY file, day"
+    )
     if dataset == "gpu":
         parts.append(
             "SELECT file, day, '' AS action, 'row' AS rule, '' AS column_name, NULL AS value, SUM(n)::BIGINT AS rows "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -34,11 +35,30 @@ FAULTS = (
     "young",
     "late",
     "dim",
+    "echo",
+    "renamed",
+    "mirror",
 )
+LONG = 150
+"""Samples that are there twice in a row: two whole hours of minutes."""
 
 
 def one_by_one(samples: str, *args: Any, **more: Any) -> str:
     return f"SELECT * REPLACE (FALSE AS regular) FROM ({bundles_sql(samples, *args, **more)})"
+
+
+def seen_one_by_one(monkeypatch: pytest.MonkeyPatch) -> list[pl.DataFrame]:
+    """Card and time of the samples that are read one by one; filled while a source is read."""
+    seen: list[pl.DataFrame] = []
+
+    def keep(engine: DuckDBEngine, sql: str) -> pl.DataFrame:
+        if "sums" in sql:
+            seen.append(query(engine, "SELECT gpu, ts FROM samples JOIN labels USING (label)"))
+        return query(engine, sql)
+
+    query = DuckDBEngine.query
+    monkeypatch.setattr(DuckDBEngine, "query", keep)
+    return seen
 
 
 def site(
@@ -84,6 +104,10 @@ def site(
                 if not counter:
                     del row["energy_mj"]
                 rows.append(row)
+                long = {f for f, at in mine if at <= minute < at + LONG}
+                if long & {"echo", "renamed", "mirror"}:
+                    rows.append(row | {"project": "p"} if "renamed" in long else row.copy())
+                    rows[-1]["mirror"] = "mirror" in long
                 if now & {"twice", "overlap"}:
                     rows.append(row | ({"pod": "another"} if "overlap" in now else {}))
     random.shuffle(rows)
@@ -118,13 +142,78 @@ def test_bundles_change_nothing(
 ) -> None:
     rows = site(seed, faults, phase, counter=counter, step_s=step_s)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        mirror = [r for r in rows if r.pop("mirror", False)]
+        rows = [r | {"project": r.get("project")} for r in rows if not any(r is m for m in mirror)]
         write(Path(folder), f"gpu/1.{suffix}", rows)
+        if mirror:
+            write(Path(folder), f"gpu/2.{suffix}", mirror)
         added_up = found(Path(folder), zone, step_s)
         patch.setattr(gpu_hours, "bundles_sql", one_by_one)
+        patch.setattr(gpu_hours, "CANDIDATES", f"{gpu_hours.CANDIDATES} WHERE FALSE")
         in_order = found(Path(folder), zone, step_s)
     assert_frame_equal(added_up[0], in_order[0], rel_tol=1e-9, abs_tol=1e-9)
     assert_frame_equal(added_up[1], in_order[1])
     assert added_up[2] == in_order[2]
+
+
+TWICE: dict[str, Callable[[dict[str, Any]], list[tuple[str, dict[str, Any]]]]] = {
+    "two files": lambda row: [("1", row), ("2", row)],
+    "one file": lambda row: [("1", row), ("1", row)],
+    "two labels": lambda row: [("1", row), ("1", row | {"project": "q"})],
+    "twice in one file and once in another": lambda row: [("1", row), ("1", row), ("2", row)],
+}
+
+
+@pytest.mark.parametrize("how", TWICE)
+def test_samples_that_are_there_twice_count_once_and_none_is_put_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Two hours at 300 W, 0.6 kWh; utilisation 0.25 in the first hour and 0.75 in the second."""
+    single = seen_one_by_one(monkeypatch)
+    files: dict[str, list[dict[str, Any]]] = {}
+    for n, ts in enumerate(minutes("2026-10-03 10:00", 121)):
+        row = card(ts, 4e12 + n * 18e6, utilisation=0.25 if n < 60 else 0.75, pod="pod-1", project="p")
+        for name, one in TWICE[how](row):
+            files.setdefault(name, []).append(one)
+    for name, rows in files.items():
+        write(tmp_path, f"gpu/{name}.parquet", rows)
+    (item,) = load(tmp_path)
+    hours = table([item], GPU).sort("hour")
+    assert hours["energy_kwh"].to_list() == pytest.approx([0.3, 0.3])
+    assert hours["observed_hours"].to_list() == [1.0, 1.0]
+    assert hours["used_hours"].to_list() == pytest.approx([0.25, 0.75])
+    assert (
+        hours["project"].to_list() == ["q" if how == "two labels" else "p"] * 2
+    )  # of two names the later one
+    copies = sum(len(rows) for rows in files.values()) // 121
+    assert item.rows_read == 121 * copies
+    assert item.issues.select("rule", pl.col("rows").sum()).unique().rows() == [
+        ("duplicate_sample", 121 * (copies - 1))
+    ]
+    assert single[0].is_empty()
+
+
+@pytest.mark.parametrize("how", TWICE)
+def test_samples_that_differ_are_told_apart_in_their_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """As above, but one copy of the sample of 10:30 shows a use of 0.85: the mean of the copies counts for that minute."""
+    single = seen_one_by_one(monkeypatch)
+    files: dict[str, list[dict[str, Any]]] = {}
+    for n, ts in enumerate(minutes("2026-10-03 10:00", 121)):
+        row = card(ts, 4e12 + n * 18e6, utilisation=0.25, pod="pod-1", project="p")
+        copies = TWICE[how](row)
+        for k, (name, one) in enumerate(copies, start=1):
+            files.setdefault(name, []).append(
+                one | {"utilisation": 0.85 if (n, k) == (30, len(copies)) else 0.25}
+            )
+    for name, rows in files.items():
+        write(tmp_path, f"gpu/{name}.parquet", rows)
+    hours = table(load(tmp_path), GPU).sort("hour")
+    mean = 0.25 + 0.6 / len(copies)
+    assert hours["used_hours"].to_list() == pytest.approx([(59 * 0.25 + mean) / 60, 0.25])
+    assert hours["energy_kwh"].to_list() == pytest.approx([0.3, 0.3])
+    assert single[0]["ts"].dt.hour().unique().to_list() == [10]
 
 
 @pytest.mark.parametrize("counter", [True, False])
@@ -132,15 +221,7 @@ def test_only_what_is_odd_is_put_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counter: bool
 ) -> None:
     """A change of holder and a gap within an hour are regular; a value of 170 % makes its hour odd."""
-    seen: list[pl.DataFrame] = []
-
-    def keep(engine: DuckDBEngine, sql: str) -> pl.DataFrame:
-        if "sums" in sql:
-            seen.append(query(engine, "SELECT gpu, ts FROM samples JOIN labels USING (label)"))
-        return query(engine, sql)
-
-    query = DuckDBEngine.query
-    monkeypatch.setattr(DuckDBEngine, "query", keep)
+    seen = seen_one_by_one(monkeypatch)
     faults = [("change", 100), ("gap", 300), ("absurd", 250)]
     write(tmp_path, "gpu/1.parquet", site(1, faults, 0.2875, counter=counter))
     (item,) = load(tmp_path)
