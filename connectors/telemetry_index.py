@@ -23,9 +23,13 @@ from connectors.base import Object, SourceError
 from connectors.objects import Store, write_json
 from connectors.telemetry import QUARTER_S, TIMESTAMP, day_of
 
-INDEX_VERSION = "1"
+INDEX_VERSION = "2"
 UTC_ZONE = ZoneInfo("UTC")
 ZONE = "[Zz]|[+-][0-9]{2}(:?[0-9]{2})?"
+
+
+class DamagedFileError(SourceError):
+    """A file is not whole, or not of the kind that its name says. Others of its source may be read without it."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,18 @@ class Indexed:
         object: The file.
         runs: Quarter hours since 1970 with samples, as (first, last) runs in order; empty for a file without rows.
         layout: What the connector needs to know again to read the file, as text.
+        damaged: Why this version cannot be read; runs and layout are then those of the last one that could. Empty if it can.
     """
 
     object: Object
     runs: tuple[tuple[int, int], ...]
     layout: str = ""
+    damaged: str = ""
+
+    @property
+    def never_read(self) -> bool:
+        """It is damaged, and no earlier version is known."""
+        return bool(self.damaged) and not self.runs
 
     @property
     def start(self) -> datetime:
@@ -85,7 +96,7 @@ def index(
 
     Args:
         objects: Files as they are now.
-        scan: Quarter hours and layout of a file.
+        scan: Quarter hours and layout of a file; a `DamagedFileError` is noted with the file, another error is raised.
         cache: Folder of caches.
         name: Tells apart the indexes in the folder (reader, location).
     """
@@ -95,14 +106,19 @@ def index(
     for item in objects:
         entry = known.get(item.key)
         if entry is None or entry["version"] != item.version:
-            quarters, layout = scan(item)
-            entry = {"version": item.version, "runs": _runs(quarters), "layout": layout}
+            try:
+                quarters, layout = scan(item)
+                entry = {"runs": _runs(quarters), "layout": layout, "damaged": ""}
+            except DamagedFileError as error:
+                entry = {"runs": [], "layout": "", **(entry or {}), "damaged": str(error)}
+            entry["version"] = item.version
         found[item.key] = entry
     if found != known:
         write_json(file, found)
     return [
-        Indexed(item, tuple((a, b) for a, b in found[item.key]["runs"]), found[item.key]["layout"])
+        Indexed(item, tuple((a, b) for a, b in entry["runs"]), entry["layout"], entry["damaged"])
         for item in objects
+        for entry in [found[item.key]]
     ]
 
 

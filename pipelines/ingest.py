@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from itertools import groupby
 
 from connectors.base import Slice, SourceError
 from pipelines.engines.duckdb import DuckDBEngine
@@ -45,11 +46,23 @@ def ingest(run: Run, source: Source) -> list[SliceFacts]:
         run.write_slices(source.name, kept, error=reason, not_ready=0)
         run.report(f"{source.name}: failed, {len(kept)} earlier slices stand: {reason}")
         return kept
-    reasons = [f"{period:%Y-%m}: {run.config.hide(not_ready[period])}" for period in sorted(not_ready)]
+    reasons = [f"{of}: {run.config.hide(reason)}" for of, reason in _together(not_ready)]
     for reason in reasons:
         run.report(f"{source.name}: not ready: {reason}")
-    run.write_slices(source.name, slices, error="; ".join(reasons) or None, not_ready=len(reasons))
+    months = len({period.replace(day=1) for period in not_ready})
+    run.write_slices(source.name, slices, error="; ".join(reasons) or None, not_ready=months)
     return slices
+
+
+def _together(not_ready: Mapping[date, str]) -> Iterator[tuple[str, str]]:
+    """Each month, or the first and last of days that have one reason, with the reason."""
+    months = all(period.day == 1 for period in not_ready)
+    for reason, periods in groupby(sorted(not_ready), key=not_ready.__getitem__):
+        some = list(periods)
+        for period in some if months else ():
+            yield f"{period:%Y-%m}", reason
+        if not months:
+            yield f"{some[0]} to {some[-1]}", reason
 
 
 def _current(

@@ -22,7 +22,7 @@ from connectors.edge.days import CLOCK_SET
 from connectors.edge.logs import NoTimeError, format_of, place_of, samples
 from connectors.objects import Store
 from connectors.telemetry import QUARTER_S
-from connectors.telemetry_index import quarter_counts
+from connectors.telemetry_index import DamagedFileError, quarter_counts
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".log", ".log.gz", ".csv", ".csv.gz")
 HEAD = 20
@@ -42,18 +42,18 @@ def read_lines(path: Path, uri: str) -> pl.DataFrame:
         number (from 1), line, whole (false for a last line without its end: it may be cut). A line that is not UTF-8 has its bad bytes written as `\\xNN`, which is no JSON.
 
     Raises:
-        SourceError: The file is empty or damaged.
+        DamagedFileError: The file is empty or damaged.
     """
+    data = path.read_bytes()
     try:
-        data = path.read_bytes()
         if data[:2] == b"\x1f\x8b" or path.name.endswith(".gz"):
             data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        msg = f"{uri} is damaged or cannot be read ({error}); deliver it again"
-        raise SourceError(msg) from error
+        msg = f"{uri} is damaged ({error}); deliver it again"
+        raise DamagedFileError(msg) from error
     if not data:
         msg = f"{uri} is empty (no line); deliver it again, or remove it"
-        raise SourceError(msg)
+        raise DamagedFileError(msg)
     lines = data.decode("utf-8", errors="backslashreplace").removeprefix("\ufeff").split("\n")
     frame = pl.DataFrame({"line": lines, "whole": [True] * (len(lines) - 1) + [False]}).with_row_index(
         "number", offset=1
@@ -83,7 +83,8 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
         quarter hour that the file reaches.
 
     Raises:
-        SourceError: It is empty or damaged, no line of it has a readable time, or the interval of logs is not known.
+        DamagedFileError: It is empty or damaged.
+        SourceError: No line of it has a readable time, or the interval of logs is not known.
     """
     uri = store.uri(item.key)
     lines = read_lines(store.fetch([item])[0], uri)
@@ -137,6 +138,7 @@ def log_samples(
     """The samples of a log (`connectors.edge.logs.SAMPLES`), with device; before `since` the clock was not set.
 
     Raises:
+        DamagedFileError: It is no CSV.
         SourceError: The interval of logs is not known, its lines have no time, or none of them can be read.
     """
     if logs.interval_s is None:
@@ -148,7 +150,7 @@ def log_samples(
     except NoTimeError as error:
         raise SourceError(f"{uri}: {error}") from error
     except csv.Error as error:
-        raise SourceError(f"{uri} is damaged or cannot be read ({error}); deliver it again") from error
+        raise DamagedFileError(f"{uri} is damaged ({error}); deliver it again") from error
     if found["ts"].null_count() == found.height:
         msg = f"{uri}: none of {lines.height} lines is a sample with a time, the first is {lines['line'].head(1).to_list()}"
         raise SourceError(msg[:600])

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.base import Engine
+from connectors.day_files import Days
 from connectors.edge.clocks import set_aside
 from connectors.edge.days import CLOCK_SET, edge_daily_sql, reports_sql
 from connectors.edge.files import Logs, log_samples, read_lines
@@ -61,15 +62,6 @@ class Steps:
     zone: ZoneInfo
     logs: Logs
     runs: Sequence[TrainingRun] = ()
-
-
-@dataclass(frozen=True)
-class Days:
-    """What a pass found: tables without source and site; by local day lines seen and findings."""
-
-    frames: Mapping[Table, pl.DataFrame]
-    rows_read: Mapping[date, int]
-    findings: Mapping[date, Sequence[Mapping[str, Any]]]
 
 
 def read_days(

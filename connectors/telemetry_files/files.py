@@ -22,7 +22,7 @@ from connectors.telemetry import QUARTER_S
 from connectors.telemetry_files.columns import DATASETS, require, time_column
 from connectors.telemetry_files.epochs import seconds
 from connectors.telemetry_files.logs import NoStartError, format_of, place_of, rows
-from connectors.telemetry_index import quarters_of, quarters_of_utc
+from connectors.telemetry_index import DamagedFileError, quarters_of, quarters_of_utc
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".log", ".log.gz")
 
@@ -67,15 +67,19 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
         one layout can be read by one SQL; those of other types would be cast to those of the first.
 
     Raises:
-        SourceError: It is empty, damaged, lacks a column, or none of its timestamps can be read.
+        DamagedFileError: It is empty or damaged.
+        SourceError: It lacks a column, or none of its timestamps can be read.
     """
     uri = store.uri(item.key)
     dataset = dataset_of(item.key, uri)
     if item.size == 0:
         msg = f"{uri} is empty (0 bytes); deliver it again, or remove it"
-        raise SourceError(msg)
+        raise DamagedFileError(msg)
     path = store.fetch([item])[0]
     parquet = item.key.lower().endswith(".parquet")
+    if item.key.lower().endswith(".gz") and not _packed(path):
+        msg = f"{uri} is damaged: it is called .gz and is no gzip. Deliver it again"
+        raise DamagedFileError(msg)
     if not parquet and dataset == "gpu" and is_log(path):
         samples = log_rows(path, item.key, uri, logs)
         if samples.is_empty():
@@ -90,7 +94,7 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
         types, stamps = _stamps(path, parquet=parquet)
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
         msg = f"{uri} is damaged or is not {'Parquet' if parquet else 'CSV in UTF-8'}: {error}. Deliver it again"
-        raise SourceError(msg) from error
+        raise DamagedFileError(msg) from error
     names = list(types)
     if not parquet and any("\r" in name for name in names):
         msg = f"{uri}: its lines end with CR alone; LF or CR LF is needed. Export it again"
@@ -156,12 +160,15 @@ def _decoded(data: bytes) -> str:
     return data.decode(code, errors="backslashreplace")
 
 
+def _packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
 def is_log(path: Path) -> bool:
     """The file is a log of `nvidia-smi` or `dcgmi`, whatever its name ends with."""
     try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as file:
+        with gzip.open(path) if _packed(path) else path.open("rb") as file:
             head = _decoded(file.read(4000))
     except (OSError, EOFError, zlib.error):
         return False
@@ -172,12 +179,13 @@ def log_rows(path: Path, key: str, uri: str, logs: Logs) -> pl.DataFrame:
     """The samples of a log in the columns of `logs.COLUMNS`.
 
     Raises:
-        SourceError: It cannot be read, or its rows have no time.
+        DamagedFileError: It cannot be read.
+        SourceError: Its rows have no time.
     """
     try:
         return rows(_text(path), place_of(key, logs.zone, logs.interval_s))
     except (OSError, EOFError, zlib.error, ValueError) as error:
         msg = f"{uri} is damaged or cannot be read ({error}); deliver it again"
-        raise SourceError(msg) from error
+        raise DamagedFileError(msg) from error
     except NoStartError as error:
         raise SourceError(f"{uri}: {error}") from error

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.base import Engine, SourceError
+from connectors.day_files import Days
 from connectors.meters import METER, with_counts
 from connectors.objects import Store
 from connectors.run_power import run_power_sql
@@ -75,20 +76,7 @@ class Steps:
         return self.bridge // timedelta(microseconds=1)
 
 
-@dataclass(frozen=True)
-class Hours:
-    """What a pass found: hours by table, and by local day the rows seen and the findings."""
-
-    frames: Mapping[Table, pl.DataFrame]
-    rows_read: Mapping[date, int]
-    findings: Mapping[date, Sequence[Mapping[str, Any]]]
-
-    def of(self, table: Table, source: str, site: str, tier: str) -> pl.DataFrame:
-        """The hours of a table, with source, site and tier."""
-        return self.frames[table].with_columns(source=pl.lit(source), site=pl.lit(site), tier=pl.lit(tier))
-
-
-def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path, engine: Engine) -> Hours:
+def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path, engine: Engine) -> Days:
     """Reads files into hours.
 
     Args:
@@ -150,7 +138,7 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
             else:
                 finding = {k: row[k] for k in ("action", "rule", "column_name", "value", "rows")}
                 findings[day].append(finding | {"location": store.uri(file.object.key)})
-    return Hours(frames, rows_read, findings)
+    return Days(frames, rows_read, findings)
 
 
 def _hours(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engine: Engine) -> pl.DataFrame:

@@ -166,7 +166,7 @@ SOURCES = Table(
         c("stale_since", "timestamp", "When it was last read well, if it is stale; UTC"),
         c("last_day", "date", "Last day for which it has data"),
         c("error", "text", "Why it failed, or which months are not ready and why"),
-        c("months_not_ready", "int", "Billing months whose delivery cannot be read yet"),
+        c("months_not_ready", "int", "Months whose delivery, or that of some days, cannot be read yet"),
     ),
 )
 
@@ -180,12 +180,12 @@ QUARANTINE = Table(
         n(
             "action",
             "text",
-            "rejected (the row is not in the ledger), repaired (a value was put right), flagged (kept as it is)",
+            "rejected (the row, or the file, is not in the ledger), repaired (a value was put right), flagged (kept as it is)",
         ),
         n("rule", "text", "What is wrong, as a short name"),
         n("column_name", "text", "Column"),
         c("value", "text", "The value, or an example where several rows share the rule"),
-        n("rows", "int", "Rows concerned"),
+        n("rows", "int", "Rows concerned; 0 for a file whose rows cannot be counted"),
         c("billed_cost", "decimal", "Money of the rejected rows, where it can be read", "currency"),
         c("currency", "text", "Currency of that money"),
         c("location", "text", "File and row"),

@@ -111,6 +111,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="see ops.sources.error",
         ),
         Gate(
+            "damaged_files", "files of telemetry that are damaged and left out", maximum=0, blocking=False,
+            advice="see ops.quarantine, rule file_damaged: what they measured is not known until they are delivered again",
+        ),
+        Gate(
             "contradicting_telemetry", "cards whose telemetry contradicts the asset register or itself", maximum=0, blocking=False,
             advice="more cards than units: correct the register; cards above their wall meter: the meter does not see all that they draw, or they are of another node; overlapping holders: two sources measure one card, and its energy counts twice",
         ),
@@ -276,6 +280,8 @@ def metrics_sql(
             CAST({int(unregistered)} AS DOUBLE) AS unregistered_hardware,
             CAST({int(contradictions)} AS DOUBLE) AS contradicting_telemetry,
             {literal(first_contradiction)} AS contradicting_telemetry_detail,
+            CAST((SELECT count(*) FROM ops.quarantine WHERE rule = 'file_damaged') AS DOUBLE) AS damaged_files,
+            (SELECT min(source || ': ' || raw) FROM ops.quarantine WHERE rule = 'file_damaged') AS damaged_files_detail,
             CAST((SELECT count(*) FROM kept) AS DOUBLE) AS kept_months,
             (SELECT string_agg(name, ', ' ORDER BY name) FROM kept) || {literal(f"; {moved}" if moved else "")} AS kept_months_detail,
             {_copies("repeated_rows")}, {_copies("repeated_bill")},

@@ -29,6 +29,7 @@ GOOD: dict[str, Any] = {
     "demand_unknown": 0.0,
     "unregistered_hardware": 0.0,
     "stale_sources": 0.0,
+    "damaged_files": 0.0,
     "contradicting_telemetry": 0.0,
     "kept_months": 0.0,
     "repeated_files": 0.0,

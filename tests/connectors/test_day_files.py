@@ -1,0 +1,164 @@
+"""A damaged file among whole ones: left out alone, named, read when it comes whole; days that had it before stand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from connectors.base import Loaded, Slice, SourceError
+from connectors.telemetry_index import DamagedFileError
+from tests.connectors.edge import test_reader as edge
+from tests.connectors.telemetry_files import samples
+
+FIRST, SECOND, THIRD = (date(2026, 9, day) for day in (1, 2, 3))
+PACKED = gzip.compress(b"ts,node,gpu,energy_mj\n" + b"2026-09-02T00:00:00Z,n1,GPU-2,5\n" * 5000, mtime=0)
+REPORTS = gzip.compress("\n".join(json.dumps(edge.report(n)) for n in range(500)).encode(), mtime=0)
+
+
+def damage(data: bytes) -> dict[str, bytes]:
+    """A gzip file cut off, with a wrong checksum, with a byte turned over, and what is none at all."""
+    half = len(data) // 2
+    return {
+        "cut": data[:half],
+        "end cut": data[:-4],
+        "checksum": data[:-8] + bytes(b ^ 255 for b in data[-8:-4]) + data[-4:],
+        "byte": data[:half] + bytes([data[half] ^ 255]) + data[half + 1 :],
+        "no gzip": gzip.decompress(data),
+        "empty": b"",
+    }
+
+
+def put(folder: Path, name: str, data: bytes) -> None:
+    (folder / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / "in" / name).write_bytes(data)
+
+
+def cards(folder: Path, day: int, gpu: str = "GPU-1") -> None:
+    """Energy of a card over ten hours of a day: 600 steps of 30 kJ are 5 kWh."""
+    moments = samples.minutes(f"2026-09-0{day} 08:00", 601)
+    rows = [samples.card(ts, 1e9 + 30e6 * n, gpu=gpu) for n, ts in enumerate(moments)]
+    samples.write(folder, f"gpu/{gpu}-{day}.parquet", rows)
+
+
+def energy(loaded: Sequence[Loaded]) -> dict[date, float]:
+    frame = samples.table(loaded, samples.GPU).group_by("day").agg(pl.col("energy_kwh").sum().round(9))
+    return dict(frame.iter_rows())
+
+
+def found(loaded: Sequence[Loaded]) -> list[tuple[date, str, str]]:
+    return [
+        (item.slice.period, row["location"].rsplit("/", 1)[-1], row["raw"])
+        for item in loaded
+        for row in item.issues.filter(rule="file_damaged").iter_rows(named=True)
+    ]
+
+
+@pytest.mark.parametrize("how", sorted(damage(PACKED)))
+def test_a_damaged_sample_file_is_left_out_alone_and_read_when_it_comes_whole(
+    tmp_path: Path, how: str
+) -> None:
+    cards(tmp_path, 1)
+    cards(tmp_path, 2)
+    put(tmp_path, "gpu/bad.csv.gz", damage(PACKED)[how])
+    loaded = samples.load(tmp_path)
+    assert energy(loaded) == {FIRST: 5.0, SECOND: 5.0}
+    ((day, name, why),) = found(loaded)
+    assert (day, name) == (SECOND, "bad.csv.gz")
+    assert "bad.csv.gz is" in why
+    assert "1 of them damaged, first: " in samples.reader(tmp_path).check()
+
+    moments = samples.minutes("2026-09-01 08:00", 61)
+    samples.write(tmp_path, "gpu/bad.csv.gz", [samples.card(ts, 3e9 + 60e6 * n, gpu="GPU-2") for n, ts in enumerate(moments)])  # fmt: skip
+    again = samples.load(tmp_path)
+    assert energy(again) == {FIRST: 6.0, SECOND: 5.0}  # 60 steps of 60 kJ: 1 kWh
+    assert found(again) == []
+
+
+@pytest.mark.parametrize("name", ["gpu/bad.parquet", "gpu/bad.csv", "gpu/bad.log"])
+def test_other_kinds_of_damaged_sample_files(tmp_path: Path, name: str) -> None:
+    contents = {
+        "gpu/bad.parquet": b"PAR1 and no more",
+        "gpu/bad.csv": b"ts,node,gpu\n2026-09-01T00:00:00Z\xff,n,g\n",
+        "gpu/bad.log": b"",
+    }
+    cards(tmp_path, 1)
+    put(tmp_path, name, contents[name])
+    loaded = samples.load(tmp_path)
+    assert energy(loaded) == {FIRST: 5.0}
+    assert [(day, "in/" + file) for day, file, _ in found(loaded)] == [(FIRST, name.replace("gpu", "in"))]
+
+
+@pytest.mark.parametrize("how", sorted(damage(REPORTS)))
+def test_a_damaged_file_of_reports_is_left_out_alone(tmp_path: Path, how: str) -> None:
+    """A report every quarter of an hour, 10 inferences each. What the lost file holds, the next report counts."""
+    edge.write(tmp_path, "1.jsonl.gz", [edge.report(n) for n in range(96)])
+    edge.write(tmp_path, "3.jsonl.gz", [edge.report(n) for n in range(140, 192)])
+    put(tmp_path, "2.jsonl.gz", damage(REPORTS)[how])
+    loaded = edge.load(tmp_path)
+    days = edge.rows(loaded)
+    assert days["inferences"].to_list() == [950, 960]
+    # 95 reports of the first day cover a quarter of an hour each. On the second, 51 do, and the first one after the gap
+    # the 2.5 intervals back that a report covers at most: 0.625 h.
+    assert days["online_hours"].to_list() == [23.75, 12.75 + 0.625]
+    assert [(day, name) for day, name, _ in found(loaded)] == [(SECOND, "2.jsonl.gz")]
+    if how == "no gzip":
+        assert "Not a gzipped file" in found(loaded)[0][2]
+
+
+def test_days_that_an_earlier_version_gave_stand_until_the_file_is_whole(tmp_path: Path) -> None:
+    for day in (1, 2, 3):
+        cards(tmp_path, day)
+    cards(tmp_path, 2, "GPU-2")
+    before = offered(tmp_path, bridge_hours=1)
+    assert [s.not_ready for s in before] == ["", "", ""]
+    path = tmp_path / "in" / "gpu" / "GPU-2-2.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    after = offered(tmp_path, bridge_hours=1)
+    assert [s.period for s in after if s.not_ready] == [SECOND]
+    assert "GPU-2-2.parquet is damaged" in after[1].not_ready
+    assert [s.fingerprint for s in after[::2]] == [s.fingerprint for s in before[::2]]
+    path.write_bytes(whole)
+    assert offered(tmp_path, bridge_hours=1) == before
+
+
+def test_the_finding_moves_with_the_last_day_and_whole_days_stay_as_they_are(tmp_path: Path) -> None:
+    cards(tmp_path, 1)
+    put(tmp_path, "gpu/bad.csv.gz", PACKED[:-4])
+    with_it = offered(tmp_path, bridge_hours=1)
+    assert found(samples.load(tmp_path))[0][0] == FIRST
+    cards(tmp_path, 2)
+    first, second = offered(tmp_path, bridge_hours=1)
+    (tmp_path / "in" / "gpu" / "bad.csv.gz").unlink()
+    without = offered(tmp_path, bridge_hours=1)
+    assert first == without[0] != with_it[0]
+    assert second.fingerprint != without[1].fingerprint
+
+
+@pytest.mark.parametrize("read", [samples.reader, edge.reader])
+def test_nothing_but_damaged_files_is_a_failure(
+    tmp_path: Path, read: Callable[[Path], edge.EdgeFilesReader]
+) -> None:
+    put(tmp_path, "gpu-1.csv.gz", PACKED[:-4])
+    put(tmp_path, "gpu-2.csv.gz", PACKED[:-4])
+    for ask in (lambda: read(tmp_path).slices(edge.WINDOW), read(tmp_path).check):
+        with pytest.raises(SourceError, match=r"gpu-1\.csv\.gz is damaged.*[Dd]eliver it again"):
+            ask()
+
+
+def test_a_file_that_does_not_say_what_it_is_still_fails_its_source(tmp_path: Path) -> None:
+    cards(tmp_path, 1)
+    put(tmp_path, "gpu/other.csv", b"time,node,gpu\n2026-09-01T00:00:00Z,n,g\n")
+    with pytest.raises(SourceError, match="column 'ts' is missing") as error:
+        samples.reader(tmp_path).slices(edge.WINDOW)
+    assert not isinstance(error.value, DamagedFileError)
+
+
+def offered(folder: Path, **options: int) -> Sequence[Slice]:
+    return samples.reader(folder, **options).slices(edge.WINDOW)
