@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from connectors.base import Engine
+from connectors.bills.issues import KEPT
 from connectors.bills.stage import Stage
 from connectors.sql import identifier, literals
 from models import tables
@@ -27,9 +28,13 @@ SHOWN = 20
 """Pairs of files that are named."""
 
 GROUP = ("ChargePeriodStart", "ServiceName", "BillingCurrency")
+GROUPS = f"__file AS file, {', '.join(map(identifier, GROUP))}"
+"""SQL: the group that a row belongs to, in its file."""
+COUNTS = f"count(*) FILTER ({KEPT}) AS kept, SUM(BilledCost) FILTER ({KEPT}) AS billed"
+"""SQL: what a group holds."""
 
 
-def repeated(stage: Stage, kept: str, engine: Engine) -> list[dict[str, Any]]:
+def repeated(stage: Stage, month: str, counted: str, engine: Engine) -> list[dict[str, Any]]:
     """Pairs of files of which one repeats rows of the other: one issue a pair and currency.
 
     Rows are compared in groups (start, service, currency). Only groups of two files with the same count and cost
@@ -37,23 +42,28 @@ def repeated(stage: Stage, kept: str, engine: Engine) -> list[dict[str, Any]]:
 
     Args:
         stage: The rows.
-        kept: SQL condition of the rows of the slice.
+        month: SQL condition of the rows of the slice.
+        counted: SQL table expression of `COUNTS` of them, once or in several parts for each of `GROUPS`; empty: not counted yet.
         engine: Runs the SQL.
     """
     uris = {str(f.path): f.uri for shape in stage.shapes for f in shape.files}
     if len(uris) < 2:
         return []
-    group = ", ".join(map(identifier, GROUP))
-    asked = f"SELECT __file AS file, {group}, count(*) AS rows, SUM(BilledCost) AS billed"
-    counts = engine.query(f"{asked} FROM {stage.rows} WHERE {kept} GROUP BY ALL")
+    parts = counted or f"(SELECT {GROUPS}, {COUNTS} FROM {stage.rows} WHERE {month} GROUP BY ALL)"
+    group = ", ".join(map(identifier, ("file", *GROUP)))
+    counts = engine.query(
+        f"SELECT {group}, CAST(SUM(kept) AS BIGINT) AS rows, CAST(SUM(billed) AS DECIMAL(38,12)) AS billed "
+        f"FROM {parts} WHERE kept > 0 GROUP BY ALL"
+    )
     suspects = _shared(counts.filter(pl.col("billed") != 0), ["rows", "billed"])
     if suspects.is_empty():
         return []
     files = sorted({*suspects["file"], *suspects["file_other"]})
     whole = ", ".join(identifier(c.name) for c in tables.FOCUS.columns)
     contents = engine.query(
-        f"{asked}, SUM(CAST(hash({whole}) AS HUGEINT)) AS content FROM {stage.rows} "
-        f"WHERE {kept} AND list_contains({literals(files)}, __file) GROUP BY ALL HAVING SUM(BilledCost) <> 0"
+        f"SELECT {GROUPS}, count(*) AS rows, SUM(BilledCost) AS billed, SUM(CAST(hash({whole}) AS HUGEINT)) AS content "
+        f"FROM {stage.rows} WHERE {month} AND {KEPT} AND list_contains({literals(files)}, __file) "
+        "GROUP BY ALL HAVING SUM(BilledCost) <> 0"
     )
     size = dict(counts.group_by("file").agg(pl.col("rows").sum()).iter_rows())
     pairs = _shared(contents, ["rows", "billed", "content"])

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from connectors.base import ISSUES_SCHEMA, Engine, Loaded, Slice, SourceError
-from connectors.bills.copies import repeated
+from connectors.bills.copies import COUNTS, GROUPS, repeated
 from connectors.bills.days import EVERYTHING, SURVEY, SURVEYS, Plan, Survey, mapping_key, memory, plan, survey
 from connectors.bills.direct import own_types, view
 from connectors.bills.files import BillFile, shapes, verify
@@ -64,7 +64,7 @@ def load_bill(
         key = mapping_key(text, engine)
         with ThreadPoolExecutor(1) as threads:
             intact = threads.submit(verify, files)
-            months = [_month(s, stages[s.period], key, files, engine) for s in slices]
+            months = [_month(s, stages[s.period], key, _groups(s, files, work), engine) for s in slices]
             path = work / f"stage-{slices[0].period}-{slices[-1].period}.parquet"
             try:
                 if len(direct) < len(groups):
@@ -73,8 +73,7 @@ def load_bill(
                     wanted = " OR ".join(m.where for m in months)
                     sql = f"SELECT * FROM ({_statement(text, days)}) WHERE {wanted}"
                     engine.copy(sql, path, ordered=False)
-                    rows = f"read_parquet({literals([path])}, hive_partitioning=false)"
-                    stages = {s.period: replace(text, rows=rows) for s in slices}
+                    stages = {s.period: replace(text, rows=_parquet(path)) for s in slices}
                 else:
                     stages |= {
                         m.item.period: view(bill, m.item.period, direct, engine, m.plan.days)
@@ -91,6 +90,9 @@ def load_bill(
                         yield loaded
             finally:
                 path.unlink(missing_ok=True)
+                for month in months:
+                    if month.groups:
+                        month.groups.unlink(missing_ok=True)
     except Error as error:
         raise SourceError(_explain(error, files)) from error
 
@@ -119,33 +121,56 @@ def _explain(error: Exception, files: Sequence[BillFile]) -> str:
 
 @dataclass(frozen=True)
 class _Month:
-    """One slice to be read: how much of it, and what the delivery holds where that has been looked at."""
+    """One slice to be read: how much of it, and what the delivery holds where that has been looked at.
+
+    Attributes:
+        item: The slice.
+        everything: All its rows, those that need not be read included.
+        plan: What is to be read.
+        found: What it holds.
+        groups: Parquet file of what `repeated` starts from.
+    """
 
     item: Slice
+    everything: Stage
     plan: Plan = EVERYTHING
     found: Survey | None = None
+    groups: Path | None = None
+
+    @property
+    def whole(self) -> str:
+        """SQL condition of all rows of the slice."""
+        return f"(__month = DATE '{self.item.period}')"
 
     @property
     def where(self) -> str:
         """SQL condition of the rows to read."""
-        return f"(__month = DATE '{self.item.period}' AND {self.plan.condition})"
+        return f"({self.whole} AND {self.plan.condition})"
 
 
-def _month(item: Slice, stage: Stage, key: str, files: Sequence[BillFile], engine: Engine) -> _Month:
-    """How to read a slice. Rows that two files repeat are looked for in all rows, so there nothing is left out."""
-    earlier = item.earlier
-    if earlier is None or earlier.memory.get("key") != key or not _named_once(item, files):
-        return _Month(item)
-    rows = engine.rows(
-        f"SELECT {SURVEY} FROM {stage.rows} WHERE __month = DATE '{item.period}' GROUP BY day, currency"
-    )
-    found = survey(rows)
-    return _Month(item, plan(earlier, found), found)
+def _month(item: Slice, stage: Stage, key: str, groups: Path | None, engine: Engine) -> _Month:
+    """How to read a slice. Where files may repeat each other, the scan that says so counts what that is judged by, too."""
+    month, earlier = _Month(item, stage), item.earlier
+    if earlier is None or earlier.memory.get("key") != key:
+        return month
+    rows = f"FROM {stage.rows} WHERE {month.whole}"
+    if groups:
+        engine.copy(f"SELECT {SURVEY}, {GROUPS}, {COUNTS} {rows} GROUP BY ALL", groups, ordered=False)
+        found = survey(engine.rows(f"SELECT {SURVEYS} FROM {_parquet(groups)} GROUP BY day, currency"))
+    else:
+        found = survey(engine.rows(f"SELECT {SURVEY} {rows} GROUP BY day, currency"))
+    return replace(month, plan=plan(earlier, found), found=found, groups=groups)
 
 
-def _named_once(item: Slice, files: Sequence[BillFile]) -> bool:
-    """No file can repeat another: a manifest names each once, or there is one only."""
-    return "manifests" in item.detail or sum(item.period in f.months for f in files) == 1
+def _groups(item: Slice, files: Sequence[BillFile], work: Path) -> Path | None:
+    """Where to count what two files may repeat; None if none can: a manifest names each once, or there is one only."""
+    if "manifests" in item.detail or sum(item.period in f.months for f in files) == 1:
+        return None
+    return work / f"groups-{item.period}.parquet"
+
+
+def _parquet(path: Path) -> str:
+    return f"read_parquet({literals([path])}, hive_partitioning=false)"
 
 
 def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -> Loaded | None:
@@ -171,7 +196,8 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
         engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {where}", facts, ordered=False)
         new = {tables.FOCUS.name: facts}
     if "manifests" not in item.detail:
-        issues += repeated(stage, where, engine)
+        everything = stage if chosen is EVERYTHING else month.everything
+        issues += repeated(everything, month.whole, _parquet(month.groups) if month.groups else "", engine)
     skipped = sum(d.skipped for d in found.days.values())
     if skipped:
         issues.append(

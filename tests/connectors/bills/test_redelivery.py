@@ -24,7 +24,7 @@ from models import tables
 from pipelines.facts import FactStore, SliceFacts
 from pipelines.reduce import daily_costs, focus_counts
 from tests.connectors.bills.deliveries import FORMATS
-from tests.connectors.bills.helpers import CUR_ROW, WINDOW, cur, deliver, reader
+from tests.connectors.bills.helpers import CUR_ROW, WINDOW, cur, deliver, focus, reader
 from tests.engine import Session
 
 pytestmark = pytest.mark.long
@@ -307,16 +307,57 @@ def test_other_exports_with_a_manifest_are_read_by_day_too(name: str, tmp_path: 
     assert site.picture(second) == site.picture(site.load(afresh=True))
 
 
-def test_several_files_without_a_manifest_are_read_whole_since_they_may_repeat_each_other(
-    tmp_path: Path,
-) -> None:
-    form, costs = FORMATS["azure, plain"], [f"{n}" for n in range(1, 11)]
+@pytest.mark.parametrize("name", ["azure, plain", "gcp", "oci", "focus, plain"])
+def test_several_files_without_a_manifest_are_read_by_day_too(name: str, tmp_path: Path) -> None:
+    """1 + ... + 10 = 55, day 1 in a file of its own; then the third day costs 100: 55 - 3 + 100."""
+    form, costs = FORMATS[name], [f"{n}" for n in range(1, 11)]
     site = Site(tmp_path, form.kind)
-    for turn, third in ((1, "3"), (3, "100")):
+    for turn, third, total in ((1, "3", 55), (3, "100", 152)):
         form.deliver(site.bill, "2026-09", [*costs[:2], third, *costs[3:]], turn)
-        site.load()
-    assert site.last is not None
-    assert (site.last.kept, site.last.rows_loaded) == ((), 10)
+        assert list(site.load().totals.values()) == [Decimal(total)]
+    second = site.current
+    assert second is not None
+    (old, new) = second.parts(FOCUS)
+    assert (old.without, new.without) == ((date(2026, 9, 3),), ())
+    assert pl.read_parquet(new.file)["BilledCost"].to_list() == [Decimal(100)]
+    assert site.picture(second) == site.picture(site.load(afresh=True))
+
+
+@pytest.mark.parametrize("packed", ["csv", "parquet"])
+def test_rows_that_two_files_repeat_are_found_on_days_that_are_not_read_again(
+    packed: str, tmp_path: Path
+) -> None:
+    """Nine days of 1, 2 ... 9 = 45 USD are in both files, the tenth day in one: it costs 10, then 20. Then the copy goes."""
+
+    def deliver(tenth: str, *, copied: bool) -> None:
+        shutil.rmtree(site.bill, ignore_errors=True)
+        made = [
+            focus(BilledCost=cost, ChargePeriodStart=f"2026-09-{n:02}T00:00:00Z", ChargePeriodEnd=f"2026-09-{n:02}T12:00:00Z")
+            for n, cost in enumerate([*map(str, range(1, 10)), tenth], 1)
+        ]  # fmt: skip
+        for name, rows in {"a": made, **({"b": made[:9][::-1]} if copied else {})}.items():
+            site.bill.mkdir(exist_ok=True)
+            frame = pl.DataFrame(rows).with_columns(pl.col("BilledCost").cast(pl.Float64))
+            frame.write_csv(site.bill / f"{name}.csv") if packed == "csv" else frame.write_parquet(
+                site.bill / f"{name}.parquet"
+            )
+
+    def repeats(facts: SliceFacts) -> list[tuple[int, Decimal]]:
+        issues = site.store.issues(facts)
+        return [] if issues is None else issues.filter(rule="repeated_rows")["rows", "billed_cost"].rows()
+
+    site = Site(tmp_path, "focus")
+    deliver("10", copied=True)
+    assert repeats(site.load()) == [(9, Decimal(45))]
+    deliver("20", copied=True)
+    second = site.load()
+    assert [pl.read_parquet(p.file).height for p in second.parts(FOCUS)] == [19, 1]
+    assert second.totals == {"USD": Decimal(110)}
+    assert repeats(second) == [(9, Decimal(45))]
+    assert site.picture(second) == site.picture(site.load(afresh=True))
+    deliver("20", copied=False)
+    third = site.load()
+    assert (repeats(third), third.totals) == ([], {"USD": Decimal(65)})
 
 
 def _costs(facts: SliceFacts) -> list[tuple[Decimal]]:
