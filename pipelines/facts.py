@@ -84,21 +84,21 @@ class SliceFacts:
         return Earlier(self.parts(FOCUS.name), json.loads(memory.read_text()) if memory.is_file() else {})
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able form that `from_json` reads back."""
+        """A JSON-able form that `from_json` reads back; its folder is named from the folder of all facts."""
         return {
             "source": self.source, "kind": self.kind, "period": self.period.isoformat(), "grain": self.grain,
-            "fingerprint": self.fingerprint, "folder": str(self.folder), "tables": list(self.tables),
+            "fingerprint": self.fingerprint, "folder": "/".join(self.folder.parts[-3:]), "tables": list(self.tables),
             "totals": {k: str(v) for k, v in self.totals.items()}, "rows": dict(self.rows),
             "objects": list(self.objects), "read_at": self.read_at.isoformat(), "note": self.note, "status": self.status,
             "kept": {name: [d.isoformat() for d in without] for name, without in self.kept.items()},
         }  # fmt: skip
 
     @staticmethod
-    def from_json(data: Mapping[str, Any], status: str | None = None) -> SliceFacts:
-        """The inverse of `to_json`, with another status if one is given."""
+    def from_json(data: Mapping[str, Any], root: Path, status: str | None = None) -> SliceFacts:
+        """The inverse of `to_json`, below the folder of all facts, with another status if one is given."""
         return SliceFacts(
             source=data["source"], kind=data["kind"], period=date.fromisoformat(data["period"]), grain=data["grain"],
-            fingerprint=data["fingerprint"], folder=Path(data["folder"]), tables=tuple(data["tables"]),
+            fingerprint=data["fingerprint"], folder=root.joinpath(*Path(data["folder"]).parts[-3:]), tables=tuple(data["tables"]),
             totals={k: Decimal(v) for k, v in data["totals"].items()}, rows=data["rows"],
             objects=tuple(data["objects"]), read_at=datetime.fromisoformat(data["read_at"]), note=data["note"],
             kept={name: tuple(map(date.fromisoformat, without)) for name, without in data.get("kept", {}).items()},
@@ -120,7 +120,9 @@ class FactStore:
     def find(self, source: str, period: date, fingerprint: str) -> SliceFacts | None:
         """The committed version of a slice, None if it has not been read."""
         record = self.folder(source, period, fingerprint) / RECORD
-        return SliceFacts.from_json(json.loads(record.read_text()), "unchanged") if record.is_file() else None
+        if not record.is_file():
+            return None
+        return SliceFacts.from_json(json.loads(record.read_text()), self.root, "unchanged")
 
     def commit(self, source: str, kind: str, loaded: Loaded, read_at: datetime) -> SliceFacts:
         """Moves what a reader wrote to its place in one rename.

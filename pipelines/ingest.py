@@ -30,8 +30,9 @@ def ingest(run: Run, source: Source) -> list[SliceFacts]:
         Its slices: read now, unchanged, or kept from the last publication.
 
     Raises:
-        RequiredSourceError: It failed and its configuration does not say `required: false`. Slices that were
-            read before the failure stay as facts, so that the next run need not read them again.
+        RequiredSourceError: It failed and its configuration does not say `required: false`, or files of an earlier
+            slice are gone. Slices that were read before the failure stay as facts, so that the next run need not
+            read them again.
     """
     earlier = {s.period: s for s in run.warehouse.current_slices(source.name)}
     not_ready: dict[date, str] = {}
@@ -42,6 +43,8 @@ def ingest(run: Run, source: Source) -> list[SliceFacts]:
         if source.required:
             msg = f"source {source.name!r} ({source.kind}): {reason}"
             raise RequiredSourceError(msg) from error
+        for known in earlier.values():
+            _require(known)
         kept = [replace(s, status="stale") for s in earlier.values()]
         run.write_slices(source.name, kept, error=reason, not_ready=0)
         run.report(f"{source.name}: failed, {len(kept)} earlier slices stand: {reason}")
@@ -87,9 +90,21 @@ def _current(
     for facts in load(run, source, changed, not_ready):
         found[facts.period] = facts
     for period, facts in earlier.items():
-        if period not in found and facts.folder.is_dir():
+        if period not in found:
+            _require(facts)
             found[period] = replace(facts, status="not_ready" if period in not_ready else "kept")
     return [found[p] for p in sorted(found)]
+
+
+def _require(facts: SliceFacts) -> None:
+    """Raises RequiredSourceError if the files of a published slice are gone: its charges would be gone without a word."""
+    if not facts.folder.is_dir():
+        msg = (
+            f"source {facts.source!r}: its {facts.grain} {facts.period} is published, the source does not offer it now, and "
+            f"its files are gone: {facts.folder}. Bring them back from a backup, or have it delivered again; to go on "
+            "without it, remove the link `current` in the data folder, which starts the history anew"
+        )
+        raise RequiredSourceError(msg)
 
 
 def _may_read(run: Run, period: date, grain: str) -> bool:

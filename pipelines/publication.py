@@ -61,6 +61,7 @@ def plan(run: Run) -> Metadata:
             (s.source, s.period.isoformat()) for s in slices if s.grain == "month" and s.status == "kept"
         ],
         "config": run.config.hash,
+        "data_dir": str(run.config.data_dir),  # the published views name files
         "list_prices": look_up(run),
         "code": code_hash(),
         "day": as_of(run).isoformat(),

@@ -51,6 +51,12 @@ def run_query(config: Config, query: str, run_id: str | None = None) -> pl.DataF
             raise QueryError(msg)
         frame: pl.DataFrame = connection.sql(query).pl()
         return frame
+    except duckdb.PermissionException as error:
+        msg = (
+            f"{error}. A query reads what is published below {config.data_dir} and nothing else; if that folder has been "
+            "moved, `tierwise run` publishes it anew from where it is now"
+        )
+        raise QueryError(msg) from error
     except duckdb.Error as error:
         raise QueryError(str(error)) from error
     except pl.exceptions.PolarsError as error:

@@ -51,8 +51,10 @@ class Warehouse:
         file = self.current / "slices.json"
         if not file.is_file():
             return []
-        slices = [SliceFacts.from_json(d) for d in json.loads(file.read_text())]
-        return [s for s in slices if source is None or s.source == source]
+        return [s for s in self._slices(file) if source is None or s.source == source]
+
+    def _slices(self, file: Path) -> list[SliceFacts]:
+        return [SliceFacts.from_json(d, self.data_dir / "facts") for d in json.loads(file.read_text())]
 
     def read(self, sql: str) -> pl.DataFrame | None:
         """The result of a query on the published warehouse, None before the first publication."""
@@ -108,7 +110,7 @@ class Warehouse:
         """Fact folders that a kept publication refers to."""
         found: set[Path] = set()
         for file in (self.data_dir / "publications").glob("*/slices.json"):
-            found |= {Path(d["folder"]) for d in json.loads(file.read_text())}
+            found |= {s.folder for s in self._slices(file)}
         return found
 
 

@@ -63,7 +63,10 @@ def update(root: Path, data: Path, *, reduce: bool = True, listed: bool = True) 
         offered = reader.slices(window)
         found = {s.period: store.find("bench", s.period, s.fingerprint) for s in offered}
         known = (
-            {f.period: f for f in map(SliceFacts.from_json, json.loads(current.read_text()))}
+            {
+                f.period: f
+                for f in (SliceFacts.from_json(d, store.root) for d in json.loads(current.read_text()))
+            }
             if current.is_file()
             else {}
         )
