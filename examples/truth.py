@@ -105,9 +105,3 @@ class Truth:
     inference: Mapping[tuple[str, date], Inference]
     edge_inferences: Mapping[tuple[str, date], int]
     faults: Faults
-
-    @property
-    def untagged_share(self) -> Decimal:
-        """Share of the bills' amortised cost without an owner, 0-1."""
-        bills = [*self.aws.values(), *self.focus.values()]
-        return sum((b.untagged for b in bills), Decimal(0)) / sum((b.effective for b in bills), Decimal(0))

@@ -5,7 +5,7 @@ Whom the bill is charged to belongs to `models/site_charges.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -99,30 +99,3 @@ def demand(
     if charge.assessed == "day":
         return Demand(charge, peak, at, ratchet, sum((kw for kw, _ in peaks.values()), Decimal(0)))
     return Demand(charge, peak, at, ratchet, max(peak, ratchet))
-
-
-def month_cost(
-    load: Load,
-    interval_h: Decimal,
-    tariff: Tariff,
-    zone: ZoneInfo,
-    before: Mapping[str, Sequence[Decimal]] | None = None,
-) -> Decimal:
-    """The whole bill of a calendar month: energy + demand + fixed charge, unrounded.
-
-    Args:
-        load: The whole load of the month.
-        interval_h: Hours of an interval.
-        tariff: The tariff.
-        zone: Where.
-        before: Name of a demand charge -> peaks of earlier months, oldest first.
-
-    Returns:
-        The bill. A demand charge whose windows hold no interval of the month costs nothing.
-    """
-    charges = (demand(load, c, tariff, zone, (before or {}).get(c.name, ())) for c in tariff.demand)
-    return (
-        energy_cost(load, interval_h, tariff, zone)
-        + sum((line.cost or Decimal(0) for line in charges), Decimal(0))
-        + tariff.customer_month
-    )

@@ -19,7 +19,8 @@ from filelock import FileLock
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _unavailable(reason: str) -> None:
+def unavailable(reason: str) -> None:
+    """Skips the test, or fails it where `$CI` is set."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
@@ -45,7 +46,7 @@ def python_of(tool: str, versions: Sequence[str]) -> str:
         )  # fmt: skip
         if asked.stdout.strip() in versions:
             return python
-    _unavailable(
+    unavailable(
         f"{tool} cannot be had: it needs Python {' or '.join(versions)}, and none is on the PATH or in pyenv"
     )
     raise AssertionError
@@ -74,6 +75,6 @@ def environment(name: str, python: str, packages: Sequence[str]) -> Path:
             ):
                 done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
                 if done.returncode:
-                    _unavailable(f"{packages[0]} cannot be had: {done.stderr.strip()[-300:]}")
+                    unavailable(f"{packages[0]} cannot be had: {done.stderr.strip()[-300:]}")
             ready.touch()
     return folder

@@ -21,13 +21,7 @@ from urllib.request import Request, urlopen
 import pytest
 from filelock import FileLock
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def _unavailable(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+from tests.services.environments import ROOT, unavailable
 
 
 def unpacked(package: str, *commands: str) -> Path:
@@ -46,13 +40,13 @@ def _fetched(package: str, cache: Path) -> Path:
     if ready.is_file():
         return folder
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
-        _unavailable(f"{package} cannot be had: it is not on the PATH, and there is no apt-get and dpkg")
+        unavailable(f"{package} cannot be had: it is not on the PATH, and there is no apt-get and dpkg")
     got = subprocess.run(
         ["apt-get", "download", "-qq", package], cwd=cache, capture_output=True, text=True, check=False
     )
     packages = sorted(cache.glob(f"{package}_*.deb"))
     if got.returncode or not packages:
-        _unavailable(f"{package} cannot be had: apt-get download {package}: {got.stderr.strip()[-300:]}")
+        unavailable(f"{package} cannot be had: apt-get download {package}: {got.stderr.strip()[-300:]}")
     subprocess.run(["dpkg", "-x", packages[-1].name, "x"], cwd=cache, check=True, capture_output=True)
     packages[-1].unlink()
     ready.touch()

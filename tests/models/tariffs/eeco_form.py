@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from models.tariffs.bill import month_cost
 from models.tariffs.settings import Tariff
+from tests.models.tariffs.whole import month_cost
 
 UTC = ZoneInfo("UTC")
 

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from models.tariffs.bill import Load, demand, energy_cost, month_cost
+from models.tariffs.bill import Load, demand, energy_cost
 from models.tariffs.schedule import steps
 from models.tariffs.settings import Tariff
+from tests.models.tariffs.whole import month_cost
 
 GMT = ZoneInfo("UTC")
 QUARTER = Decimal("0.25")
