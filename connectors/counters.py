@@ -11,6 +11,8 @@ with one of them the counts of its period are unknown, unless the counter had sh
 - A rise by more than half, which brings the counter back to about where it had been (0.9 to 1.5 times that).
 - A fall, or a rise by more than half, to about where it was two or three samples before: what lies between was another
   counter's, or nonsense.
+- A fall and a rise, one after the other and within the bridge, each of more than `UNUSUAL` times what any of the
+  `AROUND` steps before and after it counts, of which the later leads to where the earlier left, or above: turns of hours.
 - A life (a boot id) that comes back soon after another one.
 - More than the counter can count in the time (`most`), for amounts that have a limit.
 - A new life that shows more than half of what the last one did, which had been seen `LIFE` times.
@@ -30,6 +32,12 @@ SEVERAL = 3
 
 LIFE = 5
 """Samples after which a life was long: half of what it counted takes more than a step (at most 2.5 intervals)."""
+
+AROUND = 10
+"""Samples on each side of a step that say what is usual."""
+
+UNUSUAL = 10
+"""So many times the usual is more than one step can count after a restart, which it does at 2.5 times."""
 
 
 def counter_segments(
@@ -82,12 +90,13 @@ def counter_segments(
     near = lives | seen | {"top": f"MAX({first}) OVER (alive ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"}  # fmt: skip
     fell = " OR ".join(f"fell_{c}" for c in counters)
     judged = {f"spike_{c}": _spike(c, least[c]) for c in counters}
+    judged |= {"usual": _usual(first)}
     judged |= {
         f"kept_{c}": f"COALESCE(near AND (same_life OR long_life) AND {c} > before_{c} / 2 AND before_{c} > {least[c]}, FALSE)"
         for c in counters
     }
     turns = {c: _turns(c, least[c], (most or {}).get(c, "NULL")) for c in counters}
-    of_first = f"GREATEST({_back(first, least[first])}, {turns[first]}, {_around(first)})"
+    of_first = f"GREATEST({_back(first, least[first])}, {turns[first]}, {_around(first)}, {_sticky(first, least[first], bridge_us)})"
     found = {
         f"base_{c}": f"CASE WHEN NOT restart THEN {c} WHEN kept_{c} THEN before_{c} ELSE 0 END"
         for c in counters
@@ -96,7 +105,7 @@ def counter_segments(
         f"turns_{c}": of_first if c == first else f"GREATEST(turns_{first}, {turns[c]}, {_around(c)})"
         for c in counters
     }
-    inner = [*near, *(n for n in judged if n.startswith("spike_")), "us", "near", "falls"]
+    inner = [*near, *(n for n in judged if n.startswith("spike_")), "us", "near", "falls", "usual"]
     return f"""
         SELECT * EXCLUDE ({", ".join(inner)}),
                SUM(CASE WHEN restart OR fresh THEN 1 ELSE 0 END) OVER (PARTITION BY {keys} ORDER BY ts) AS segment FROM (
@@ -109,7 +118,7 @@ def counter_segments(
                            NOT fresh AND us <= {max_step_us} AS near, {_named(near)}
                     FROM {relation} WINDOW s AS (PARTITION BY {keys} ORDER BY ts), alive AS (PARTITION BY {alive} ORDER BY ts)
                 ) WINDOW alive AS (PARTITION BY {alive} ORDER BY ts)
-            ) WINDOW s AS (PARTITION BY {keys} ORDER BY ts)
+            ) WINDOW s AS (PARTITION BY {keys} ORDER BY ts), odd AS (PARTITION BY {alive}, {_odd(first, least[first])} ORDER BY ts)
         )"""
 
 
@@ -153,6 +162,36 @@ def _back(c: str, least: str) -> str:
         f"CASE WHEN near AND same_life AND before_{c} < top AND {c} BETWEEN top * 0.9 AND top * 1.5 "
         f"AND {c} - before_{c} > top / 2 THEN {_weight('top', least)} ELSE 0 END"
     )
+
+
+def _step(c: str) -> str:
+    """SQL: what a step that is no gap counts, if the counter began at 0 where it falls."""
+    return (
+        f"CASE WHEN near AND same_life THEN {c} - CASE WHEN {c} < before_{c} THEN 0 ELSE before_{c} END END"
+    )
+
+
+def _usual(c: str) -> str:
+    """SQL: the most that a step counts among those around it."""
+    return f"MAX({_step(c)}) OVER (alive ROWS BETWEEN {AROUND} PRECEDING AND {AROUND} FOLLOWING EXCLUDE CURRENT ROW)"
+
+
+def _odd(c: str, least: str) -> str:
+    """SQL: a step counts more than so many of those around it."""
+    return f"COALESCE({_step(c)} > GREATEST({least}, {UNUSUAL} * usual), FALSE)"
+
+
+def _sticky(c: str, least: str, bridge_us: int) -> str:
+    """SQL: an odd fall and an odd rise, one after the other, of which the later leads to where the earlier left, or above."""
+    fell = f"{c} < before_{c}"
+    pair = " OR ".join(
+        f"(({fell}) <> ({of}({fell}) OVER odd) AND abs(date_diff('microsecond', ts, {of}(ts) OVER odd)) <= {bridge_us} AND {back})"
+        for of, back in (
+            ("LAG", f"{c} >= 0.9 * LAG(before_{c}) OVER odd"),
+            ("LEAD", f"LEAD({c}) OVER odd >= 0.9 * before_{c}"),
+        )
+    )
+    return f"CASE WHEN {_odd(c, least)} AND COALESCE({pair}, FALSE) THEN {SEVERAL} ELSE 0 END"
 
 
 def counter_increments(

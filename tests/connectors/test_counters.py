@@ -149,3 +149,55 @@ def test_what_a_random_counter_counts_is_exact_or_unknown_and_seldom_that(tmp_pa
             unknown += value is None
             assert value in (None, sum(work[max(60 * n, 1) : 60 * n + 60]))
     assert unknown <= 2
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ((1_000_000, 5000, 1_000_000), [590, 600, None, 600, None, 600]),
+        ((5000, 1_000_000, 5000), [590, 600, None, 600, None, 600]),
+        ((1_000_000, 5000, 1), [590, 600, 5000 + 121 * 10 + 590, 600, 1 + 241 * 10 + 590, 600]),
+    ],
+    ids=["high first", "low first", "three lives"],
+)  # fmt: skip
+def test_turns_of_two_hours_each_are_unknown_where_they_change(
+    tmp_path: Any, levels: tuple[int, ...], expected: list[float | None]
+) -> None:
+    """Pods with 10 a minute, each seen for two hours. Three that fall and never rise may be lives: what each shows counts."""
+    values = [levels[n // 120] + 10.0 * (n + 1) for n in range(360)]
+    assert [value for value, _ in hours(tmp_path, values)] == expected
+
+
+def test_a_restart_and_a_burst_hours_later_are_no_turns(tmp_path: Any) -> None:
+    """1,000 and 10 a minute, a restart at the 31st minute to 3; at the 91st 5,000 at once, as a queue is worked off."""
+    values = [*rises(1000, 10, 30), *rises(3, 10, 60), *rises(5603, 10, 90)]
+    assert [value for value, _ in hours(tmp_path, values)] == [290 + 293, 30 * 10 + 5010 + 29 * 10, 600]
+
+
+def test_turns_of_random_length_seldom_count_a_life(tmp_path: Any) -> None:
+    """Two pods with 0 to 100 a minute that take turns of one to six hours: a step over to another counts nobody's life.
+
+    With the rules for quick turns alone 4 in 10 hours with a change counted one.
+    """
+    rng = random.Random(3)
+    changes = wrong = 0
+    for _ in range(10):
+        rate = rng.choice((2, 10, 100))
+        pods = [round(10 ** rng.uniform(2, 6)) for _ in range(2)]
+        shown, changed, now, left = [], set(), 0, rng.randint(60, 360)
+        for minute in range(1440):
+            if not left:
+                now, left = 1 - now, rng.randint(60, 360)
+                changed.add(minute // 60)
+            left -= 1
+            pods = [p + rng.randint(0, rate) for p in pods]
+            shown.append(float(pods[now]))
+        found = hours(tmp_path, shown)
+        changes += len(changed)
+        wrong += sum(found[h][0] is not None and found[h][0] > 2 * 60 * rate for h in changed)
+        # an hour in which one pod is seen all the time is known, and is what it counted
+        assert all(
+            value is not None and value <= 60 * rate for h, (value, _) in enumerate(found) if h not in changed
+        )
+    assert changes > 50
+    assert wrong <= changes * 0.05
