@@ -251,6 +251,7 @@ def check(run: Run) -> list[Verdict]:
                     owned["first_contradiction"],
                     _moved(run),
                     _billed_twice(run),
+                    removed=_removed(run),
                     broken=gate_counts(
                         focus_counts(run.slices(), run.config.data_dir / "cache" / "focus_checks")
                     ),
@@ -303,6 +304,19 @@ def _billed_twice(run: Run) -> list[str]:
         f"account {account} in {month:%Y-%m} by {one} and {other}, {currency} {billed:.2f} in {one}"
         for month, account, currency, one, billed, other in found.iter_rows()
     ]
+
+
+def _removed(run: Run) -> list[str]:
+    """Sources that are published and no longer configured, with what was charged from them, in words."""
+    gone = {s.source for s in run.warehouse.current_slices()} - {s.source for s in run.slices()}
+    charged = run.warehouse.read(
+        f"SELECT source, currency, CAST(sum(allocated_total) AS DECIMAL(38,2)) AS total FROM {tables.RECONCILIATION.name} GROUP BY ALL ORDER BY ALL"
+    )
+    amounts: dict[str, list[str]] = {name: [] for name in sorted(gone)}
+    for source, currency, total in charged.iter_rows() if charged is not None else ():
+        if source in amounts:
+            amounts[source].append(f"{currency} {total}")
+    return [f"{name}: {', '.join(charges) or 'no charges'}" for name, charges in amounts.items()]
 
 
 def _stored(run: Run, known: tuple[Gate, ...]) -> list[Verdict]:

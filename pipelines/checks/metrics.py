@@ -123,6 +123,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             blocking=False, advice="if they are billed elsewhere now, they count twice: see ops.ingests, status kept; give the source another name to drop them",
         ),
         Gate(
+            "removed_sources", "sources that are published and no longer configured", maximum=0, blocking=False,
+            advice="what they charged and measured is in no figure any more, that of closed months included: if that was not meant, put them back",
+        ),
+        Gate(
             "repeated_files", "files that two sources both read", maximum=0, blocking=False,
             advice="every charge or sample in them counts twice: remove them from one of the sources",
         ),
@@ -179,6 +183,7 @@ def metrics_sql(
     moved: str = "",
     billed_twice: Sequence[str] = (),
     *,
+    removed: Sequence[str] = (),
     broken: Mapping[str, tuple[int, str]] = MappingProxyType({}),
 ) -> str:
     """The one query that gives every metric, one column a gate and `<gate>_detail` where words help.
@@ -189,6 +194,7 @@ def metrics_sql(
         first_contradiction: The first of them in words.
         moved: Charges of kept months that are billed in another month now, in words.
         billed_twice: Accounts and months that two kinds of report of one provider bill, each in words.
+        removed: Sources that are published and no longer configured, each in words.
         broken: Gate of `pipelines.focus_checks.GATES` -> rows that break its rules, and the worst in words.
     """
     variances = " UNION ALL ".join(
@@ -284,6 +290,8 @@ def metrics_sql(
             (SELECT min(source || ': ' || raw) FROM ops.quarantine WHERE rule = 'file_damaged') AS damaged_files_detail,
             CAST((SELECT count(*) FROM kept) AS DOUBLE) AS kept_months,
             (SELECT string_agg(name, ', ' ORDER BY name) FROM kept) || {literal(f"; {moved}" if moved else "")} AS kept_months_detail,
+            CAST({len(removed)} AS DOUBLE) AS removed_sources,
+            {literal("; ".join(removed[:3]))} AS removed_sources_detail,
             {_copies("repeated_rows")}, {_copies("repeated_bill")},
             CAST((SELECT count(*) FROM repeated) AS DOUBLE) AS repeated_files,
             (SELECT min(name || ' and ' || other) FROM repeated) AS repeated_files_detail,

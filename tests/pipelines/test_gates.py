@@ -32,6 +32,7 @@ GOOD: dict[str, Any] = {
     "damaged_files": 0.0,
     "contradicting_telemetry": 0.0,
     "kept_months": 0.0,
+    "removed_sources": 0.0,
     "repeated_files": 0.0,
     "api_charged_twice": 0.0,
     "accounts_billed_twice": 0.0,

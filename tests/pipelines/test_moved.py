@@ -62,3 +62,20 @@ def test_a_month_whose_files_are_gone_stops_the_run_until_it_is_delivered_again(
     done = run(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (small.totals(tmp_path), billed(tmp_path)) == (TOTALS, Decimal("33.800000000001"))
+
+
+def test_a_source_that_is_no_longer_configured_goes_with_a_word(tmp_path: Path) -> None:
+    """The second source bills 7 USD and 2.5 EUR."""
+    config = small.write_site(tmp_path)
+    alone = config.read_text()
+    config.write_text(alone + "  second: {kind: focus, location: ./second}\n")
+    rows = [small.row("7", small.OCTOBER, 5), small.row("2.5", small.OCTOBER, 6, currency="EUR")]
+    small.write_bill(tmp_path / "new", "2026-10", rows)
+    (tmp_path / "new" / "bills").rename(tmp_path / "second")
+    assert "removed_sources" not in run(tmp_path).stdout
+    assert billed(tmp_path) == Decimal("43.300000000001")
+    config.write_text(alone)
+    done = run(tmp_path)
+    assert done.returncode == 0
+    assert "removed_sources is 1; allowed: at most 0 (second: EUR 2.50, USD 7.00)" in done.stdout
+    assert (small.totals(tmp_path), billed(tmp_path)) == (TOTALS, Decimal("33.800000000001"))
