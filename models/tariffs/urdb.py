@@ -21,8 +21,8 @@ ABOUT = frozenset({
     "sourceparent", "approved", "is_default", "supersedes", "supercedes", "revisions", "latest_update",
     "basicinformationcomments", "energycomments", "demandcomments", "voltagecategory", "voltageminimum",
     "voltagemaximum", "phasewiring", "peakkwcapacitymin", "peakkwcapacitymax", "peakkwcapacityhistory",
-    "peakkwhusagemin", "peakkwhusagemax", "peakkwhusagehistory", "minchargeunits", "coincidentrateunit",
-    "coincidentrateschedule", "lookbackmonths",
+    "peakkwhusagemin", "peakkwhusagemax", "peakkwhusagehistory", "coincidentrateunit",
+    "coincidentrateschedule",
 })  # fmt: skip
 """What a rate is and whom it is for; units and schedules of charges that are refused themselves."""
 
@@ -34,14 +34,19 @@ READ = frozenset({
     "startdate", "enddate",
 })  # fmt: skip
 
+FIXED_IN = {"$/month": (1, 1), "$/day": (31, 1), "$/year": (1, 12)}
+"""Unit of a minimum bill -> so many of them are at most so many months."""
+
+LEAST = {"mincharge": "$/month", "minmonthlycharge": "$/month", "annualmincharge": "$/year"}
+"""Minimum bills, and their units where none is given."""
+
+RATCHET = ("demandratchetpercentage", "lookbackpercent", "lookbackrange", "lookbackmonths")
+
+SOMETIMES = frozenset({*LEAST, *RATCHET, "minchargeunits"})
+"""Fields that can be said in some forms."""
+
 REFUSED = {
-    "mincharge": "a minimum bill cannot be said",
-    "minmonthlycharge": "a minimum bill cannot be said",
-    "annualmincharge": "a minimum bill cannot be said",
     "fixedchargeeaaddl": "a charge for each further meter cannot be said; if the site has one meter, say so by `without`",
-    "demandratchetpercentage": "which months a ratchet looks back on is not said here; write the tariff out, with `ratchet`",
-    "lookbackpercent": "a look-back cannot be said; write the tariff out, with `ratchet`",
-    "lookbackrange": "a look-back cannot be said; write the tariff out, with `ratchet`",
     "demandreactivepowercharge": "reactive power is not measured",
     "coincidentratestructure": "the hour of the grid's peak is not known",
     "usenetmetering": "energy that is fed in is not measured; if the site feeds nothing in, say so by `without`",
@@ -99,7 +104,7 @@ def tariff(rate: Mapping[str, Any]) -> dict[str, Any]:
     problems = [
         f"{key} ({str(value)[:60]}): {REFUSED.get(key.lower(), 'this field is not known')}"
         for key, value in rate.items()
-        if not _nothing(value) and key.lower() not in ABOUT | READ
+        if not _nothing(value) and key.lower() not in ABOUT | READ | SOMETIMES
     ]
     problems += _scope(rate)
     result: dict[str, Any] = {}
@@ -107,6 +112,9 @@ def tariff(rate: Mapping[str, Any]) -> dict[str, Any]:
         result["customer_month"] = _fixed(rate, problems)
         result["energy"] = list(_energy(rate, problems))
         result["demand"] = [*_demand(rate, problems), *_flat_demand(rate, problems)]
+        given = {key.lower(): value for key, value in rate.items()}
+        problems += _least_bills(given, result["customer_month"])
+        problems += _ratchet(given, result["demand"])
     except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         problems.append(f"its structures and schedules do not fit together ({error!r})")
     if problems:
@@ -165,6 +173,58 @@ def _fixed(rate: Mapping[str, Any], problems: list[str]) -> Decimal:
     if first and unit != "$/month":
         problems.append(f"fixedchargeunits ({unit}): only $/month can be said")
     return _money(first) + _money(rate.get("fixedmonthlycharge") or 0)
+
+
+def _least_bills(given: Mapping[str, Any], fixed: Decimal) -> Iterator[str]:
+    """Minimum bills that the fixed charge does not reach by itself; prices below 0 are refused, so nothing lowers it."""
+    for key, usual in LEAST.items():
+        least = given.get(key)
+        if _nothing(least):
+            continue
+        unit = given.get("minchargeunits") or usual if key == "mincharge" else usual
+        if unit not in FIXED_IN:
+            yield f"minchargeunits ({unit}): allowed are {', '.join(FIXED_IN)}"
+        elif _money(least) * FIXED_IN[unit][0] > fixed * FIXED_IN[unit][1]:
+            yield (
+                f"{key} ({least} {unit}): a minimum bill above the fixed charge of {fixed:f} a month cannot be said; if the "
+                "site always uses more, say so by `without`"
+            )
+
+
+def _ratchet(given: Mapping[str, Any], charges: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Adds the ratchet to the one charge that there is, if it looks back on the eleven months before.
+
+    Twelve equal percentages mean that every month of the year counts, as eleven months of look-back do.
+    """
+    by_month, share = given.get("demandratchetpercentage"), given.get("lookbackpercent")
+    shares = {
+        Decimal(str(s))
+        for s in (by_month if isinstance(by_month, list) else [by_month])
+        if not _nothing(by_month)
+    }
+    shares |= set() if _nothing(share) else {Decimal(str(share))}
+    if not shares:
+        if any(not _nothing(given.get(key)) for key in RATCHET):
+            yield "lookbackRange, lookbackMonths: they have no lookbackPercent"
+        return
+    said = ", ".join(f"{key} ({str(given[key])[:60]})" for key in RATCHET if not _nothing(given.get(key)))
+    months = given.get("lookbackmonths") or []
+    back = given.get("lookbackrange") or 0
+    all_year = back in (0, 11) and (all(months) if not _nothing(months) else back == 11 or not share)
+    if (
+        len(shares) > 1
+        or not 0 < max(shares) <= 1
+        or (isinstance(by_month, list) and len(by_month) not in (0, 12))
+    ):
+        yield f"{said}: only one share from 0 to 1 for all 12 months can be said"
+    elif not all_year or (months and len(months) != 12):
+        yield f"{said}: only a look-back on the eleven months before, or on all 12 months, can be said"
+    elif len(charges) != 1 or {m for w in charges[0]["when"] for m in w.get("months", range(1, 13))} != set(
+        range(1, 13)
+    ):
+        yield f"{said}: which of {len(charges)} demand charges it is of is not said; it can be of one that holds in all months"
+    else:
+        charges[0]["ratchet"] = float(max(shares))
 
 
 def _energy(rate: Mapping[str, Any], problems: list[str]) -> Iterator[dict[str, Any]]:

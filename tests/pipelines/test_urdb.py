@@ -57,7 +57,7 @@ def test_what_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     )
     assert len(found) == 4
     assert any("sites.dc1.tariff.energy: beside `urdb` there may be label, without" in p for p in found)
-    assert any("mincharge (5): a minimum bill cannot be said (found: rate.json)" in p for p in found)
+    assert any("mincharge (5 $/month): a minimum bill above the fixed charge" in p for p in found)
     assert any("reactive power" in p for p in found)
     assert any("its amounts are US dollars" in p for p in found)
     assert config(tmp_path, RATE | {"mincharge": 5}, "{urdb: rate.json, without: [mincharge]}")

@@ -55,6 +55,16 @@ TIME_OF_USE: dict[str, Any] = {
     "demandratchetpercentage": [0] * 12,
 }
 
+ONE_CHARGE: dict[str, Any] = {
+    "demandratestructure": [],
+    "flatdemandstructure": [[{"rate": 5}]],
+    "flatdemandmonths": [0] * 12,
+}
+SUMMER_ONLY: dict[str, Any] = {
+    "flatdemandstructure": [[{"rate": 0}], [{"rate": 5}]],
+    "flatdemandmonths": [0] * 5 + [1] * 4 + [0] * 3,
+}
+
 
 def tariff(rate: Mapping[str, Any]) -> Tariff:
     return Tariff.model_validate(urdb.tariff(rate))
@@ -135,13 +145,89 @@ def test_it_holds_from_startdate_to_enddate() -> None:
 
 
 @pytest.mark.parametrize(
+    "ratchet",
+    [
+        {"demandratchetpercentage": [Decimal("0.8")] * 12},
+        {"lookbackPercent": Decimal("0.8"), "lookbackRange": 11},
+        {
+            "lookbackPercent": Decimal("0.8"),
+            "lookbackMonths": [True] * 12,
+            "demandratchetpercentage": [Decimal("0.8")] * 12,
+        },
+    ],
+)
+def test_a_ratchet_on_the_eleven_months_before(ratchet: dict[str, Any]) -> None:
+    """10 kW all February after a peak of 100 kW: 80 kW are billed, at 5; after one of 12 kW, 10 kW. Else as above."""
+    ours = tariff(TIME_OF_USE | ONE_CHARGE | ratchet)
+    start = datetime.fromisoformat("2026-02-01T07:00")
+    february = [(start + timedelta(hours=n), Decimal(10)) for n in range(28 * 24)]
+    rest = Decimal("240.00") + Decimal("130.20") + Decimal("55.50")
+    for before, kw in (([100, 30], 80), ([100, *[30] * 11], 24), ([12], 10), ([], 10)):
+        peaks = {"monthly demand 0": [Decimal(p) for p in before]}
+        assert month_cost(february, HOUR, ours, DENVER, peaks) == rest + 5 * kw
+
+
+@pytest.mark.parametrize(
+    "least",
+    [
+        {"mincharge": Decimal("55.50")},
+        {"mincharge": Decimal("1.79"), "minchargeunits": "$/day"},  # x 31 = 55.49
+        {"mincharge": 666, "minchargeunits": "$/year"},  # 12 x 55.50
+        {"annualmincharge": 666},
+        {"minmonthlycharge": 50, "minchargeunits": "$/month"},
+    ],
+)
+def test_a_minimum_bill_that_the_fixed_charge_reaches_changes_nothing(least: dict[str, Any]) -> None:
+    assert tariff(TIME_OF_USE | least) == tariff(TIME_OF_USE)
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"mincharge": 25}, "mincharge (25): a minimum bill"),
+        (
+            {"mincharge": Decimal("55.51")},
+            "mincharge (55.51 $/month): a minimum bill above the fixed charge of 55.500000000000",
+        ),
+        ({"mincharge": 2, "minchargeunits": "$/day"}, "mincharge (2 $/day): a minimum bill"),  # 62 in July
+        ({"mincharge": 667, "minchargeunits": "$/year"}, "mincharge (667 $/year)"),  # 55.58 a month
+        ({"minmonthlycharge": 60}, "minmonthlycharge (60 $/month)"),
+        ({"annualmincharge": 700}, "annualmincharge (700 $/year)"),
+        ({"mincharge": 1, "minchargeunits": "$/kW"}, "minchargeunits ($/kW): allowed are $/month"),
         ({"fixedchargeunits": "$/day"}, "fixedchargeunits ($/day): only $/month"),
         ({"fixedchargeeaaddl": 5}, "fixedchargeeaaddl (5)"),
-        ({"demandratchetpercentage": [Decimal("0.5")] * 12}, "demandratchetpercentage"),
-        ({"lookbackPercent": Decimal("0.8")}, "lookbackPercent (0.8): a look-back"),
+        (
+            {"demandratchetpercentage": [Decimal("0.5")] * 12},
+            "which of 3 demand charges it is of is not said",
+        ),
+        (ONE_CHARGE | {"demandratchetpercentage": [Decimal("0.5")] * 11 + [1]}, "only one share from 0 to 1"),
+        (ONE_CHARGE | {"demandratchetpercentage": [80] * 12}, "only one share from 0 to 1"),
+        (ONE_CHARGE | {"demandratchetpercentage": [Decimal("0.5")] * 3}, "only one share from 0 to 1"),
+        (
+            ONE_CHARGE
+            | {"demandratchetpercentage": [Decimal("0.5")] * 12, "lookbackPercent": Decimal("0.6")},
+            "only one share",
+        ),
+        (
+            ONE_CHARGE | {"lookbackPercent": Decimal("0.8")},
+            "lookbackpercent (0.8): only a look-back on the eleven",
+        ),
+        (
+            ONE_CHARGE | {"lookbackPercent": Decimal("0.8"), "lookbackRange": 6},
+            "lookbackrange (6): only a look-back",
+        ),
+        (
+            ONE_CHARGE | {"lookbackPercent": Decimal("0.8"), "lookbackMonths": [0] * 6 + [1] * 6},
+            "only a look-back on the",
+        ),
+        (
+            ONE_CHARGE | {"lookbackPercent": Decimal("0.8"), "lookbackMonths": [1] * 12, "lookbackRange": 6},
+            "only a look-back on the",
+        ),
+        (ONE_CHARGE | {"lookbackRange": 11}, "they have no lookbackPercent"),
+        (
+            ONE_CHARGE | SUMMER_ONLY | {"lookbackPercent": Decimal("0.8"), "lookbackRange": 11},
+            "that holds in all months",
+        ),
         ({"demandreactivepowercharge": Decimal("0.3")}, "reactive power"),
         ({"coincidentratestructure": [[{"rate": 5}]]}, "coincidentratestructure"),
         ({"demandwindow": 30}, "demandwindow (30)"),
@@ -188,7 +274,7 @@ def test_tiers_that_cannot_be_said_are_refused(tiers: list[dict[str, Any]], word
 
 
 def test_all_reasons_at_once() -> None:
-    found = reasons(mincharge=1, demandwindow=60, servicetype="Energy")
+    found = reasons(mincharge=100, demandwindow=60, servicetype="Energy")
     assert all(name in found for name in ("mincharge", "demandwindow", "servicetype"))
 
 
@@ -196,6 +282,7 @@ def test_what_somebody_says_does_not_matter() -> None:
     fed_in = [[tier | {"sell": 1} for tier in period] for period in TIME_OF_USE["energyratestructure"]]
     rate = TIME_OF_USE | {"usenetmetering": True, "energyratestructure": fed_in}
     assert tariff(urdb.without(rate, ["usenetmetering", "sell"])) == tariff(TIME_OF_USE)
+    assert tariff(urdb.without(TIME_OF_USE | {"mincharge": 99}, ["mincharge"])) == tariff(TIME_OF_USE)
     for wrong in ("energyratestructure", "mincharg"):
         with pytest.raises(urdb.UnsupportedRateError, match=f"names {wrong}"):
             urdb.without(rate, [wrong])
