@@ -84,8 +84,10 @@ class CloudWatch:
         first: datetime,
         end: datetime,
         period: timedelta,
+        *,
+        latency: bool,
     ) -> pl.DataFrame:
-        """Sums of all metrics of some series.
+        """Sums of all metrics of some series, and what is known of their latency.
 
         Args:
             service: Whose.
@@ -93,18 +95,19 @@ class CloudWatch:
             first: Start, on a period, with a zone.
             end: End.
             period: Length of a period.
+            latency: Ask for it, too.
 
         Returns:
-            The dimensions, metric, at (start of the period, UTC without a zone) and value; only where there are data.
+            The dimensions, metric, stat, at (start of the period, UTC without a zone) and value; only where there are data.
 
         Raises:
             SourceError: There is no answer, or only a part of one.
         """
-        asked = [(values, metric) for values in series for metric in service.metrics]
+        asked = [(values, *metric) for values in series for metric in service.asked(latency=latency)]
         rows: list[tuple[Any, ...]] = []
         for start in range(0, len(asked), QUERIES):
             part = asked[start : start + QUERIES]
-            queries = [self._query(f"q{i}", service, *one, period) for i, one in enumerate(part)]
+            queries = [self._query(f"q{i}", service, one, period) for i, one in enumerate(part)]
             with self._explained():
                 pages = self._client.get_paginator("get_metric_data").paginate(
                     MetricDataQueries=queries, StartTime=first, EndTime=end, ScanBy="TimestampAscending"
@@ -113,32 +116,35 @@ class CloudWatch:
                     self.messages.update(m["Value"] for m in page.get("Messages", ()))
                     for result in page["MetricDataResults"]:
                         rows += self._rows(result, *part[int(result["Id"][1:])])
-        names = dict.fromkeys((*service.dimensions, "metric"), pl.String())
+        names = dict.fromkeys((*service.dimensions, "metric", "stat"), pl.String())
         schema = pl.Schema({**names, "at": pl.Datetime("us", "UTC"), "value": pl.Float64()})
         return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
             pl.col("at").dt.replace_time_zone(None)
         )
 
-    def _rows(self, result: dict[str, Any], values: tuple[str, ...], metric: str) -> list[tuple[Any, ...]]:
+    def _rows(
+        self, result: dict[str, Any], values: tuple[str, ...], metric: str, stat: str
+    ) -> list[tuple[Any, ...]]:
         if result["StatusCode"] not in ("Complete", "PartialData"):  # of the latter there is another page
             msg = f"{self.where}: {metric} of {'/'.join(values)}: {result['StatusCode']}; run again later"
             raise SourceError(msg)
         self.messages.update(m["Value"] for m in result.get("Messages", ()))
         return [
-            (*values, metric, at, value)
+            (*values, metric, stat, at, value)
             for at, value in zip(result["Timestamps"], result["Values"], strict=True)
         ]
 
     @staticmethod
     def _query(
-        name: str, service: Service, values: tuple[str, ...], metric: str, period: timedelta
+        name: str, service: Service, asked: tuple[tuple[str, ...], str, str], period: timedelta
     ) -> dict[str, Any]:
+        values, metric, stat = asked
         dimensions = [{"Name": k, "Value": v} for k, v in zip(service.dimensions, values, strict=True)]
         return {
             "Id": name,
             "MetricStat": {
                 "Metric": {"Namespace": service.namespace, "MetricName": metric, "Dimensions": dimensions},
                 "Period": int(period.total_seconds()),
-                "Stat": "Sum",
+                "Stat": stat,
             },
         }

@@ -1,7 +1,6 @@
 """Source kind `cloudwatch`: requests and tokens of SageMaker endpoints and Bedrock models, by hour.
 
-A slice is a local day of the site, offered once it is complete. Latency is not read: CloudWatch keeps no buckets that
-could be added up.
+A slice is a local day of the site, offered once it is complete.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pydantic import Field
 
 from connectors.base import Context, Engine, Loaded, Slice, SourceOptions, Window
 from connectors.cloudwatch.client import CloudWatch
-from connectors.cloudwatch.metrics import SERVICES, counts
+from connectors.cloudwatch.metrics import SERVICES, counts, latencies
 from connectors.telemetry import (
     HOUR,
     day_bounds,
@@ -47,6 +46,7 @@ class Options(SourceOptions):
         services: Services to read.
         errors_within: Services whose Invocations hold those that failed. AWS says so of SageMaker; of Bedrock its
             pages say both, so check it against the bill.
+        latency: Services whose latency is read: how many requests took at most so long, which is 14 more questions a series.
         start: First local day to read; 35 days before the day of the run where absent.
         lateness_hours: A day is complete this long after its end.
         endpoint_url: Another endpoint, for VPCs and tests.
@@ -56,6 +56,7 @@ class Options(SourceOptions):
     site: str
     services: tuple[Name, ...] = Field(default=("sagemaker", "bedrock"), min_length=1)
     errors_within: tuple[Name, ...] = ("sagemaker",)
+    latency: tuple[Name, ...] = ()
     start: date | None = None
     lateness_hours: float = Field(default=3, ge=0, le=720)
     endpoint_url: str | None = None
@@ -91,6 +92,7 @@ class CloudWatchReader:
         if window.only is not None and options.start is None:
             first = min(first, window.only[0])
         settings = options.model_dump(mode="json", include={"region", "site", "services", "errors_within"})
+        settings |= {"latency": sorted(options.latency)} if options.latency else {}
         mark = fingerprint(VERSION, settings | {"zone": self.zone.key})
         days = [first + timedelta(days=d) for d in range((window.day - first).days + 1)]
         late = timedelta(hours=options.lateness_hours)
@@ -115,6 +117,13 @@ class CloudWatchReader:
             found: list[Mapping[str, Any]] = []
             if wrong := rows["inferences"].null_count():
                 found.append(_issue("more_errors_than_requests", "inferences", str(wrong), wrong))
+            tiers = [SERVICES[name].tier for name in self.options.latency]
+            untimed = rows.filter(
+                pl.col("tier").is_in(tiers), pl.col("latency_buckets").is_null(), pl.col("inferences") > 0
+            )
+            if untimed.height:
+                example = str(untimed["workload"].min())
+                found.append(_issue("latency_unknown", "latency_buckets", example, untimed.height))
             note = "; ".join(sorted(client.messages))[:800]
             if note:
                 found.append(_issue("partial_data", "*", note, rows.height))
@@ -134,13 +143,17 @@ class CloudWatchReader:
         service, (start, end) = SERVICES[name], day_bounds(day, self.zone)
         hours = local_hours(day, self.zone)
         whole = all(at.minute == 0 and length == HOUR for at, length in hours)
-        sums = client.sums(service, series, start, end, HOUR if whole else HOUR / 4)
+        latency = name in self.options.latency
+        sums = client.sums(service, series, start, end, HOUR if whole else HOUR / 4, latency=latency)
         starts = pl.DataFrame(
             {"hour": [at.replace(tzinfo=None) for at, _ in hours]}, schema={"hour": pl.Datetime("us")}
         )
         within = (pl.col("at") >= start.replace(tzinfo=None)) & (pl.col("at") < end.replace(tzinfo=None))
         by_hour = sums.filter(within).sort("at").join_asof(starts.sort("hour"), left_on="at", right_on="hour")
-        found = counts(by_hour, service, errors_within=name in self.options.errors_within)
+        is_latency = pl.col("metric") == service.latency
+        found = counts(by_hour.filter(~is_latency), service, errors_within=name in self.options.errors_within)
+        times = latencies(by_hour.filter(is_latency), service)
+        found = found.join(times, on=[*service.dimensions, "hour"], how="left")
         workload = pl.col(service.dimensions[0])
         sagemaker = name == "sagemaker"
         return found.with_columns(

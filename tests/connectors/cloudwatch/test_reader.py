@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -15,7 +16,7 @@ import requests
 from pydantic import ValidationError
 
 from connectors.base import Context, Loaded, SourceError, Window
-from connectors.cloudwatch.metrics import SERVICES, counts
+from connectors.cloudwatch.metrics import SERVICES, counts, latencies
 from connectors.cloudwatch.reader import CloudWatchReader, Options
 from models.config import Site
 from tests.services.prometheus import free_port
@@ -164,3 +165,108 @@ def test_only_complete_days_are_offered(tmp_path: Path) -> None:
     ends = datetime(2026, 9, 1, 21, 30, tzinfo=UTC)
     assert source.slices(Window(FIRST, ends - timedelta(seconds=1))) == []
     assert [s.period for s in source.slices(Window(FIRST, ends))] == [FIRST]
+
+
+BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120)
+
+
+@pytest.fixture
+def ranked(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """moto's server, which knows no percentile rank, with it: by AWS, PR(:300) is the percentage of values of 300 or less."""
+    from moto.cloudwatch.models import Statistics
+
+    plain = Statistics.get_statistics_for_type
+
+    def rank(self: Statistics, stat: str) -> object:
+        if not stat.startswith("PR(:"):
+            return plain(self, stat)
+        values = self.metric_single_values_list
+        return 100 * sum(v <= float(stat[4:-1]) for v in values) / len(values)
+
+    monkeypatch.setattr(Statistics, "get_statistics_for_type", rank)
+    yield s3
+    requests.post(f"{s3}/moto-api/reset", timeout=5)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_latency_is_a_histogram_of_each_hour(ranked: str, tmp_path: Path, zone: str) -> None:
+    """Requests of SageMaker in microseconds, of Bedrock in milliseconds, some at a bound, some beyond the last."""
+    seconds = [0.004, 0.01, 0.0101, 0.3, 0.3, 2.5, 7, 61, 121, 600]
+    client = boto3.client("cloudwatch", region_name="eu-west-1", endpoint_url=ranked)
+    start = START + timedelta(hours=12)
+    told: dict[tuple[str, datetime], list[float]] = defaultdict(list)
+    for series, namespace, metric, second in (
+        (CHAT, "AWS/SageMaker", "ModelLatency", 1e6),
+        (NOVA, "AWS/Bedrock", "InvocationLatency", 1e3),
+    ):
+        where = [{"Name": k, "Value": v} for k, v in series.items()]
+        for n in range(60):
+            at = start + timedelta(minutes=2 * n)
+            value = seconds[(n * 7 + n // 10) % len(seconds)]
+            past = 30 if zone == "Asia/Kolkata" else 0
+            hour = (at - timedelta(minutes=past)).replace(minute=0) + timedelta(minutes=past)
+            told[next(iter(series.values())), hour.replace(tzinfo=None)].append(value)
+            data = [
+                {"MetricName": metric, "Dimensions": where, "Timestamp": at, "Value": value * second},
+                {"MetricName": "Invocations", "Dimensions": where, "Timestamp": at, "Value": 1},
+            ]
+            client.put_metric_data(Namespace=namespace, MetricData=data)
+    source = reader(tmp_path, ranked, zone=zone, latency=["sagemaker", "bedrock"])
+    loaded = load(source, tmp_path)
+    rows = frame([item for item in loaded if item.facts])
+    assert len(told) >= 4
+    assert {(r["workload"], r["hour"]) for r in rows.iter_rows(named=True)} == set(told)
+    for row in rows.iter_rows(named=True):
+        values = told[row["workload"], row["hour"]]
+        expected = {b: sum(v <= b for v in values) for b in BOUNDS} | {float("inf"): len(values)}
+        found = {float(bound): count for bound, count in json.loads(row["latency_buckets"]).items()}
+        assert found == pytest.approx(expected)
+    assert all(item.issues.is_empty() for item in loaded)
+    assert (
+        frame([i for i in load(reader(tmp_path, ranked, zone=zone), tmp_path) if i.facts])[
+            "latency_buckets"
+        ].null_count()
+        == rows.height
+    )
+
+
+@pytest.mark.parametrize(
+    ("ranks", "told"),
+    [
+        ([10.0 * n for n in range(10)] + [100.0] * 3, True),
+        ([0.0] * 13, True),  # all beyond the last bound
+        ([10.0 * n for n in range(10)] + [100.0, 100.0], False),  # one is missing
+        ([50.0, 40.0] + [100.0] * 11, False),  # it falls
+        ([0.5] * 12 + [100.1], False),
+        ([-1.0] + [100.0] * 12, False),
+        ([], False),  # CloudWatch was given sums, not single values
+    ],
+)
+def test_percentages_that_are_none_give_no_histogram(ranks: list[float], told: bool) -> None:
+    service, hour = SERVICES["bedrock"], datetime.fromisoformat("2026-09-01T10:00")
+    whole = dict.fromkeys(service.ranks(), 100.0)
+    found = pl.DataFrame(
+        [
+            ("nova", hour, at, stat, value)
+            for at, stats in (
+                (1, {"SampleCount": 8.0, **whole}),
+                (2, {"SampleCount": 4.0, **dict(zip(whole, ranks, strict=False))}),
+            )
+            for stat, value in stats.items()
+        ],
+        schema=["ModelId", "hour", "at", "stat", "value"],
+        orient="row",
+    )
+    ((_, _, text),) = latencies(found, service).rows()
+    assert (text is not None) == told
+    if told:
+        assert list(json.loads(text).values()) == pytest.approx([8 + 4 * r / 100 for r in ranks] + [12])
+
+
+def test_latency_that_cloudwatch_does_not_know_is_flagged(ranked: str, tmp_path: Path) -> None:
+    client = boto3.client("cloudwatch", region_name="eu-west-1", endpoint_url=ranked)
+    where = [{"Name": k, "Value": v} for k, v in CHAT.items()]
+    data = {"MetricName": "Invocations", "Dimensions": where, "Timestamp": START, "Value": 3}
+    client.put_metric_data(Namespace="AWS/SageMaker", MetricData=[data])
+    (item,) = load(reader(tmp_path, ranked, latency=["sagemaker"]), tmp_path, days=1)
+    assert item.issues.select("rule", "value", "rows").rows() == [("latency_unknown", "chat", 1)]
