@@ -63,10 +63,15 @@ class Indexed:
         """The end of the last quarter hour with samples."""
         return datetime.fromtimestamp((self.runs[-1][1] + 1) * QUARTER_S, UTC)
 
-    def touches(self, start: datetime, end: datetime) -> bool:
-        """Some samples lie in a quarter hour that overlaps the time from start to before end."""
-        first, last = int(start.timestamp() // QUARTER_S), int(-(-end.timestamp() // QUARTER_S)) - 1
-        return any(a <= last and first <= b for a, b in self.runs)
+    def touches(self, first: int, last: int) -> bool:
+        """Some samples lie in one of the quarter hours from the first to the last."""
+        runs = self.runs
+        return (
+            bool(runs)
+            and runs[0][0] <= last
+            and first <= runs[-1][1]
+            and any(a <= last and first <= b for a, b in runs)
+        )
 
 
 def data_files(store: Store, suffixes: tuple[str, ...], what: str) -> list[Object]:
@@ -188,8 +193,9 @@ def quarters_of_utc(stamps: pl.Series) -> set[int]:
 
 
 def within(files: Iterable[Indexed], start: datetime, end: datetime) -> list[Indexed]:
-    """The files that touch a time, in order of key."""
-    return [f for f in files if f.touches(start, end)]
+    """The files with samples in a quarter hour that overlaps the time from start to before end, in order of key."""
+    first, last = int(start.timestamp() // QUARTER_S), int(-(-end.timestamp() // QUARTER_S)) - 1
+    return [f for f in files if f.touches(first, last)]
 
 
 def utc_days(files: Sequence[Indexed], last: date) -> Iterator[tuple[date, tuple[Object, ...]]]:

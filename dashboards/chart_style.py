@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import cache, wraps
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import altair as alt
 import polars as pl
 import vl_convert
+
+P = ParamSpec("P")
 
 UP, DOWN = "#b3261e", "#00796b"
 """Money going up, money going down; red is used for nothing else."""
@@ -101,29 +103,39 @@ def kept_charts(folder: Path | None) -> Iterator[None]:
         file.unlink()
 
 
-def _render(specification: str) -> str:
-    kept = _KEPT.get()
-    if kept is None:
-        return _draw(specification)
-    folder, used = kept
-    text = f"{version('vl-convert-python')} {json.dumps(_CONFIG, sort_keys=True)} {specification}"
-    file = folder / f"{hashlib.sha256(text.encode()).hexdigest()}.svg"
-    used.add(file)
-    if file.is_file():
-        return file.read_text(encoding="utf-8")
-    drawn = _draw(specification)
-    building = file.with_suffix(".building")
-    building.write_text(drawn, encoding="utf-8")
-    building.replace(file)
+def kept(draw: Callable[P, str]) -> Callable[P, str]:
+    """A chart that is drawn once for the same arguments, where charts are kept: to specify it costs more than to draw it."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> str:
+        place = _KEPT.get()
+        if place is None:
+            return draw(*args, **kwargs)
+        folder, used = place
+        given = [*args, *sorted(kwargs.items())]
+        told = [(a.schema, a.rows()) if isinstance(a, pl.DataFrame) else a for a in given]
+        text = f"{_drawn_by()} {draw.__name__} {told!r}"
+        file = folder / f"{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}.svg"
+        used.add(file)
+        if file.is_file():
+            return file.read_text(encoding="utf-8")
+        result = draw(*args, **kwargs)
+        building = file.with_suffix(".building")
+        building.write_text(result, encoding="utf-8")
+        building.replace(file)
+        return result
+
     return drawn
 
 
+@cache
+def _drawn_by() -> str:
+    """Changes when the same arguments may give another picture."""
+    code = [(Path(__file__).with_name(name)).read_bytes() for name in ("chart_style.py", "charts.py")]
+    return f"{version('vl-convert-python')} {version('altair')} {hashlib.sha256(b''.join(code)).hexdigest()}"
+
+
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-@lru_cache(maxsize=1024)
-def _draw(specification: str) -> str:
-    return str(vl_convert.vegalite_to_svg(specification, config=_CONFIG, allowed_base_urls=[]))
 
 
 NAMES_PADDING = {"left": 30, "right": 5, "top": 5, "bottom": 5}
@@ -140,7 +152,8 @@ def svg(chart: alt.TopLevelMixin, name: str) -> str:
     Returns:
         SVG text that loads nothing; the same for the same chart.
     """
-    text = _render(json.dumps(_drawable(chart.to_dict(validate=False)), sort_keys=True))
+    specification = json.dumps(_drawable(chart.to_dict(validate=False)), sort_keys=True)
+    text = str(vl_convert.vegalite_to_svg(specification, config=_CONFIG, allowed_base_urls=[]))
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     return re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
 

@@ -13,7 +13,7 @@ from datetime import date
 import altair as alt
 import polars as pl
 
-from dashboards.chart_style import DOWN, INK, NAMES_PADDING, UP, colours, ordered, svg
+from dashboards.chart_style import DOWN, INK, NAMES_PADDING, UP, colours, kept, ordered, svg
 
 
 def _rows(frame: pl.DataFrame) -> alt.InlineData:
@@ -50,6 +50,7 @@ def _summed(frame: pl.DataFrame, by: str, order: Sequence[str] = ()) -> pl.DataF
     return added.with_columns(pl.col("value").cast(pl.Float64).round(6)).sort(by, "rank")
 
 
+@kept
 def stacked_days(frame: pl.DataFrame, days: Sequence[date], name: str, order: Sequence[str] = ()) -> str:
     """Values per day, stacked by series, the greatest at the bottom and grey ones on top.
 
@@ -74,6 +75,7 @@ def stacked_days(frame: pl.DataFrame, days: Sequence[date], name: str, order: Se
     return svg(chart, name)
 
 
+@kept
 def stacked_months(frame: pl.DataFrame, name: str) -> str:
     """Values per month, stacked by series.
 
@@ -97,6 +99,7 @@ def stacked_months(frame: pl.DataFrame, name: str) -> str:
     return svg(chart, name)
 
 
+@kept
 def changes(frame: pl.DataFrame, name: str) -> str:
     """Signed bars of what went up (red) and down, in the order in which they come.
 
@@ -122,6 +125,7 @@ def changes(frame: pl.DataFrame, name: str) -> str:
     return svg(chart.properties(width=720, height=22 * frame.height, padding=NAMES_PADDING), name)
 
 
+@kept
 def heat_map(frame: pl.DataFrame, days: Sequence[date], name: str) -> str:
     """One row of cells per card, darker where more was lost; rows in the order in which they come.
 
@@ -149,6 +153,7 @@ def heat_map(frame: pl.DataFrame, days: Sequence[date], name: str) -> str:
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
+@kept
 def week(frame: pl.DataFrame, name: str) -> str:
     """Cells by weekday and hour of the day, darker where more was lost.
 
@@ -185,6 +190,7 @@ def _powers(values: pl.Series) -> list[float]:
     return [10.0**n for n in range(math.floor(logs.min()), math.ceil(logs.max()) + 1)]  # type: ignore[arg-type]
 
 
+@kept
 def lines(frame: pl.DataFrame, days: Sequence[date], name: str) -> str:
     """One line per series over the days of a month; a logarithmic axis where values are wide apart.
 
@@ -219,6 +225,7 @@ PARTS: Mapping[str, str] = {
 """Parts of an option's cost -> colour."""
 
 
+@kept
 def option_costs(frame: pl.DataFrame, name: str) -> str:
     """Cost of each option over the horizon with its parts stacked, in the order in which options come.
 

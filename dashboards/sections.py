@@ -282,7 +282,7 @@ def _charts(
     by = pl.col("tier") if teams is None else pl.col("team")
     grey = pl.when(pl.col("cost_kind") == "unallocated").then(pl.lit("unallocated")).otherwise(by)
     spend = own.daily.group_by("day", grey.alias("series")).agg(pl.col("effective_cost").sum().alias("value"))
-    spend = spend.filter(pl.col("day").is_in(period.days))
+    spend = spend.filter(pl.col("day").is_in(period.days)).sort("day", "series")
     if spend.height:
         result["spend"] = charts.stacked_days(spend, period.days, f"{name}-spend")
     moves = (

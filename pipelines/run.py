@@ -76,11 +76,9 @@ class Run:
 
     def slices(self) -> list[SliceFacts]:
         """All slices that the tables of this run follow from, of every source, in order."""
-        found = []
+        found, root = [], self.facts.root
         for file in sorted((self.folder / "slices").glob("*.json")):
-            found += [
-                SliceFacts.from_json(d, self.facts.root) for d in json.loads(file.read_text())["slices"]
-            ]
+            found += [SliceFacts.from_json(d, root) for d in json.loads(file.read_text())["slices"]]
         return sorted(found, key=lambda s: (s.source, s.period))
 
     def write_slices(self, source: str, slices: list[SliceFacts], **state: Any) -> None:

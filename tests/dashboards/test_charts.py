@@ -1,11 +1,12 @@
 """Charts: valid, self-contained, deterministic SVG that shows what it was given."""
 
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
-import pytest
 
 from dashboards import chart_style, charts
 
@@ -88,24 +89,28 @@ def test_a_month_and_an_option_are_one_bar_each() -> None:
     assert {"x", "usage", "energy"} <= set(texts(options))
 
 
-def test_kept_charts_are_not_drawn_again_and_unused_ones_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kept_charts_are_not_drawn_again_and_unused_ones_go(tmp_path: Path) -> None:
     drawn: list[str] = []
 
-    def draw(specification: str) -> str:
-        drawn.append(specification)
+    @chart_style.kept
+    def draw(frame: pl.DataFrame, name: str, order: Sequence[str] = ()) -> str:
+        drawn.append(f"{frame['x'].to_list()} {name} {order}")
         return f"<svg>{len(drawn)}</svg>"
 
-    monkeypatch.setattr(chart_style, "_draw", draw)
+    one, other = (pl.DataFrame({"x": [Decimal(x)]}) for x in ("0.10", "0.1000001"))
     with chart_style.kept_charts(tmp_path):
-        assert chart_style._render("a") == "<svg>1</svg>"
-        assert chart_style._render("b") == "<svg>2</svg>"
+        assert draw(one, "a") == "<svg>1</svg>"
+        assert draw(other, "a") == "<svg>2</svg>"
+        assert draw(one, "b") == "<svg>3</svg>"
+        assert draw(one, "a", order=["z"]) == "<svg>4</svg>"
+        assert draw(pl.DataFrame({"x": [0.1]}), "a") == "<svg>5</svg>"
     with chart_style.kept_charts(tmp_path):
-        assert chart_style._render("a") == "<svg>1</svg>"
-    assert drawn == ["a", "b"]
+        assert draw(one.clone(), "a") == "<svg>1</svg>"
+        assert draw(one, "a", order=["z"]) == "<svg>4</svg>"
+    assert len(drawn) == 5
     with chart_style.kept_charts(tmp_path):
-        assert chart_style._render("b") == "<svg>3</svg>"
+        assert draw(one, "b") == "<svg>6</svg>"
+    assert draw(one, "b") == "<svg>7</svg>", "nothing is kept"
 
 
 def test_characters_that_xml_cannot_hold_are_shown_as_a_sign() -> None:
