@@ -65,7 +65,7 @@ def _together(not_ready: Mapping[date, str]) -> Iterator[tuple[str, str]]:
         for period in some if months else ():
             yield f"{period:%Y-%m}", reason
         if not months:
-            yield f"{some[0]} to {some[-1]}", reason
+            yield f"{some[0]} to {some[-1]}" if len(some) > 1 else f"{some[0]}", reason
 
 
 def _current(

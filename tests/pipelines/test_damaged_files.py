@@ -92,11 +92,10 @@ def test_parquet_damaged_within_its_values_holds_back_its_day_in_the_same_run(tm
             path.write_bytes(data)
     done = small.tierwise("run", "--config", tmp_path / "tierwise.yaml", "--date", "2026-09-03")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "not ready: 2026-09-02 to 2026-09-02: " in done.stdout + done.stderr
     sql = "SELECT day, ROUND(SUM(energy_kwh), 6) FROM telemetry.gpu_hourly GROUP BY day ORDER BY day"
     assert query(tmp_path, sql) == [(date(2026, 9, 1), 3.0), (date(2026, 9, 3), 3.0)]
     ((status, error),) = query(tmp_path, "SELECT status, error FROM ops.sources")
-    assert (status, "2.parquet is damaged" in str(error)) == ("stale", True)
+    assert (status, str(error)[:12], "2.parquet is damaged" in str(error)) == ("stale", "2026-09-02: ", True)
 
 
 def run(folder: Path) -> small.Done:
