@@ -32,6 +32,18 @@ class SourceError(Exception):
     """A source cannot be read. The message says what, where, which value, what is allowed and what to do."""
 
 
+class DamagedFileError(SourceError):
+    """A file is not whole, or not of the kind that its name says. Others of its source may be read without it.
+
+    Attributes:
+        file: The file, where that was found while slices were read: they are to be listed again.
+    """
+
+    def __init__(self, reason: str, file: Object | None = None) -> None:
+        super().__init__(reason)
+        self.file = file
+
+
 class SourceOptions(BaseModel):
     """Keys that every source accepts; a connector's `Options` adds its own."""
 

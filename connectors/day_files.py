@@ -4,7 +4,7 @@ What the files hold, and how days are made of it, belongs to the readers. A dama
 another kind than its name says) is left out alone:
 - If it was never read, it counts as not delivered yet. The last day that is offered carries the finding `file_damaged`
   until it comes whole, for which days it would have is not known.
-- If an earlier version was read, the days that followed from it are not ready: their figures stand.
+- If an earlier version was read, or its times can be, the days that follow from it are not ready: their figures stand.
 """
 
 from __future__ import annotations
@@ -19,11 +19,21 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from connectors.base import Context, Engine, Loaded, Object, Slice, SourceError, SourceOptions, Window
+from connectors.base import (
+    Context,
+    DamagedFileError,
+    Engine,
+    Loaded,
+    Object,
+    Slice,
+    SourceError,
+    SourceOptions,
+    Window,
+)
 from connectors.objects import LocationOptions, open_store
 from connectors.run_power import overlapping
 from connectors.telemetry import day_bounds, fingerprint, issues, site_of, write_days
-from connectors.telemetry_index import Indexed, data_files, days, index, settings, within
+from connectors.telemetry_index import Indexed, data_files, days, index, mark_damaged, settings, within
 from models.config import TimeZone, TrainingRun
 from models.tables import Table
 
@@ -115,10 +125,12 @@ class DayFilesReader(ABC):
         without = f"; {len(damaged)} of them damaged, first: {damaged[0]}" if damaged else ""
         return f"{len(files)} files of {self.WHAT[1]}, {found[0]} to {found[-1]} ({self.zone.key}){without}"
 
+    def _index_name(self) -> str:
+        return f"{self.VERSION}/{self.context.name}/{self.place.location}/{self._scanned_by()}"
+
     def _files(self) -> list[Indexed]:
         objects = data_files(self.store, self.SUFFIXES, self.WHAT[0])
-        name = f"{self.VERSION}/{self.context.name}/{self.place.location}/{self._scanned_by()}"
-        files = index(objects, self._scan, self.context.cache, name)
+        files = index(objects, self._scan, self.context.cache, self._index_name())
         if files and all(f.never_read for f in files):
             raise SourceError(files[0].damaged)
         return files
@@ -148,6 +160,7 @@ class DayFilesReader(ABC):
         """Reduces the files to days, in passes of up to a month.
 
         Raises:
+            DamagedFileError: A file is damaged where its timestamps did not show it; the next listing knows.
             SourceError: A file cannot be read.
         """
         wanted = sorted(slices, key=lambda s: s.period)
@@ -164,7 +177,12 @@ class DayFilesReader(ABC):
             objects = sorted({o for s in by_day.values() for o in s.objects}, key=lambda o: o.key)
             of_pass = [known[o] for o in objects if not known[o].never_read]
             ends = (day_bounds(min(by_day), self.zone)[0], day_bounds(max(by_day), self.zone)[1])
-            found = self._read(of_pass, overlapping(self.context.runs, *ends), work, engine)
+            try:
+                found = self._read(of_pass, overlapping(self.context.runs, *ends), work, engine)
+            except DamagedFileError as error:
+                if error.file is not None:
+                    mark_damaged(error.file, str(error), self.context.cache, self._index_name())
+                raise
             place = {"source": pl.lit(self.context.name), "site": pl.lit(self.place.site)}
             frames = {table: frame.with_columns(**place) for table, frame in found.frames.items()}
             for day, facts, rows in write_days(frames, by_day, work):

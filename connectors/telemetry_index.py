@@ -19,17 +19,13 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from connectors.base import Object, SourceError
+from connectors.base import DamagedFileError, Object, SourceError
 from connectors.objects import Store, write_json
 from connectors.telemetry import QUARTER_S, TIMESTAMP, day_of
 
 INDEX_VERSION = "2"
 UTC_ZONE = ZoneInfo("UTC")
 ZONE = "[Zz]|[+-][0-9]{2}(:?[0-9]{2})?"
-
-
-class DamagedFileError(SourceError):
-    """A file is not whole, or not of the kind that its name says. Others of its source may be read without it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class Indexed:
         object: The file.
         runs: Quarter hours since 1970 with samples, as (first, last) runs in order; empty for a file without rows.
         layout: What the connector needs to know again to read the file, as text.
-        damaged: Why this version cannot be read; runs and layout are then those of the last one that could. Empty if it can.
+        damaged: Why this version cannot be read; runs and layout are then those of the last one that could, or its own. Empty if it can.
     """
 
     object: Object
@@ -105,7 +101,7 @@ def index(
         cache: Folder of caches.
         name: Tells apart the indexes in the folder (reader, location).
     """
-    file = cache / f"index-{hashlib.sha256(f'{INDEX_VERSION}/{name}'.encode()).hexdigest()[:16]}.json"
+    file = _file(cache, name)
     known = _read(file)
     found: dict[str, Any] = {}
     for item in objects:
@@ -125,6 +121,17 @@ def index(
         for item in objects
         for entry in [found[item.key]]
     ]
+
+
+def mark_damaged(item: Object, reason: str, cache: Path, name: str) -> None:
+    """Notes of a file of the index that this version of it cannot be read, which its timestamps did not show."""
+    file = _file(cache, name)
+    known = _read(file)
+    write_json(file, known | {item.key: known[item.key] | {"damaged": reason}})
+
+
+def _file(cache: Path, name: str) -> Path:
+    return cache / f"index-{hashlib.sha256(f'{INDEX_VERSION}/{name}'.encode()).hexdigest()[:16]}.json"
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import groupby
 
-from connectors.base import Slice, SourceError
+from connectors.base import DamagedFileError, Slice, SourceError
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import SliceFacts
 from pipelines.run import Run
@@ -65,13 +65,29 @@ def _together(not_ready: Mapping[date, str]) -> Iterator[tuple[str, str]]:
         for period in some if months else ():
             yield f"{period:%Y-%m}", reason
         if not months:
-            yield f"{some[0]} to {some[-1]}", reason
+            yield f"{some[0]} to {some[-1]}" if len(some) > 1 else f"{some[0]}", reason
 
 
 def _current(
     run: Run, source: Source, earlier: dict[date, SliceFacts], not_ready: dict[date, str]
 ) -> list[SliceFacts]:
-    """The slices of a source; periods that cannot be read yet are noted in `not_ready`."""
+    """The slices of a source; periods that cannot be read yet are noted in `not_ready`.
+
+    A file that turns out to be damaged while it is read is known when the source is listed again.
+    """
+    seen: set[str] = set()
+    while True:
+        try:
+            return _listed_and_read(run, source, earlier, not_ready)
+        except DamagedFileError as error:
+            if error.file is None or str(error) in seen:
+                raise
+            seen.add(str(error))
+
+
+def _listed_and_read(
+    run: Run, source: Source, earlier: dict[date, SliceFacts], not_ready: dict[date, str]
+) -> list[SliceFacts]:
     run.report(f"{source.name}: looking for what changed")
     offered = source.reader.slices(run.window)
     found: dict[date, SliceFacts] = {}

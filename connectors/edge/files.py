@@ -17,12 +17,12 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from connectors.base import Object, SourceError
+from connectors.base import DamagedFileError, Object, SourceError
 from connectors.edge.days import CLOCK_SET
 from connectors.edge.logs import NoTimeError, format_of, place_of, samples
 from connectors.objects import Store
 from connectors.telemetry import QUARTER_S
-from connectors.telemetry_index import DamagedFileError, quarter_counts
+from connectors.telemetry_index import quarter_counts
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".log", ".log.gz", ".csv", ".csv.gz")
 HEAD = 20

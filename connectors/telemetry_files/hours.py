@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from connectors.base import Engine, SourceError
+from connectors.base import DamagedFileError, Engine, SourceError
 from connectors.day_files import Days
 from connectors.meters import METER, with_counts
 from connectors.objects import Store
@@ -87,7 +87,8 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
         engine: Runs the SQL.
 
     Raises:
-        SourceError: A file cannot be read.
+        DamagedFileError: A file cannot be read.
+        SourceError: The files cannot be read together.
     """
     from duckdb import Error
 
@@ -123,6 +124,7 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
                 "; ".join(f"DROP TABLE IF EXISTS {name}" for name in ("samples", "chosen", "others", *LEFT))
             )
         except Error as error:
+            _find_damaged(store, places, engine)
             names = ", ".join(store.uri(f.object.key) for f in list(places.values())[:3])
             msg = f"samples cannot be read from {names}{' ...' if len(places) > 3 else ''}: {error}. Deliver the file again"
             raise SourceError(msg) from error
@@ -139,6 +141,23 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
                 finding = {k: row[k] for k in ("action", "rule", "column_name", "value", "rows")}
                 findings[day].append(finding | {"location": store.uri(file.object.key)})
     return Days(frames, rows_read, findings)
+
+
+def _find_damaged(store: Store, places: Mapping[str, Indexed], engine: Engine) -> None:
+    """Reads all of each file by itself, for the one that made a pass fail.
+
+    Raises:
+        DamagedFileError: One cannot be read.
+    """
+    from duckdb import Error
+
+    for path, file in places.items():
+        scan = scan_sql([Path(path)], parquet=parse_layout(file.layout)[1] != "csv")
+        try:
+            engine.query(f"SELECT bit_xor(hash(s)) FROM ({scan}) AS s")
+        except Error as error:
+            msg = f"{store.uri(file.object.key)} is damaged: {error}. Deliver it again"
+            raise DamagedFileError(msg, file.object) from error
 
 
 def _hours(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engine: Engine) -> pl.DataFrame:

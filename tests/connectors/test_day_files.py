@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
-from connectors.base import Loaded, Slice, SourceError
-from connectors.telemetry_index import DamagedFileError
+from connectors.base import DamagedFileError, Loaded, Slice, SourceError
 from tests.connectors.edge import test_reader as edge
 from tests.connectors.telemetry_files import samples
+from tests.engine import Session
 
 FIRST, SECOND, THIRD = (date(2026, 9, day) for day in (1, 2, 3))
 PACKED = gzip.compress(b"ts,node,gpu,energy_mj\n" + b"2026-09-02T00:00:00Z,n1,GPU-2,5\n" * 5000, mtime=0)
@@ -162,3 +164,32 @@ def test_a_file_that_does_not_say_what_it_is_still_fails_its_source(tmp_path: Pa
 
 def offered(folder: Path, **options: int) -> Sequence[Slice]:
     return samples.reader(folder, **options).slices(edge.WINDOW)
+
+
+def test_parquet_that_is_damaged_within_its_values_is_named_and_holds_back_its_days(tmp_path: Path) -> None:
+    """Its footer and times are whole; the pages of one column are not."""
+    for day in (1, 2, 3):
+        cards(tmp_path, day)
+    cards(tmp_path, 2, "GPU-2")
+    path = tmp_path / "in" / "gpu" / "GPU-2-2.parquet"
+    whole = pl.read_parquet(path)
+    noise = random.Random(1)
+    whole.with_columns(power_w=pl.Series([noise.random() for _ in range(whole.height)])).write_parquet(path)
+    data = bytearray(path.read_bytes())
+    with duckdb.connect() as con:
+        (start,) = con.execute(
+            "SELECT data_page_offset FROM parquet_metadata(?) WHERE path_in_schema = 'power_w'", [str(path)]
+        ).fetchone() or (0,)
+    data[start : start + 400] = b"\xff" * 400
+    path.write_bytes(data)
+    source = samples.reader(tmp_path, bridge_hours=1)
+    slices = source.slices(edge.WINDOW)
+    assert [s.not_ready for s in slices] == ["", "", ""]
+    with Session() as engine, pytest.raises(DamagedFileError, match=r"GPU-2-2\.parquet is damaged") as error:
+        list(source.load(slices, tmp_path / "work", engine))
+    assert error.value.file is not None
+    again = offered(tmp_path, bridge_hours=1)
+    assert [bool(s.not_ready) for s in again] == [False, True, False]
+    with Session() as engine:
+        loaded = list(source.load([s for s in again if not s.not_ready], tmp_path / "work", engine))
+    assert energy(loaded) == {FIRST: 5.0, THIRD: 5.0}

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from tests.connectors.edge.test_reader import report, write
+from tests.connectors.telemetry_files import samples
 from tests.pipelines import small
 
 pytestmark = pytest.mark.long
@@ -65,6 +66,36 @@ def test_a_damaged_file_holds_back_itself_or_the_days_that_it_gave(tmp_path: Pat
     assert "damaged_files" not in third.stdout + third.stderr
     assert published(tmp_path) == [(date(2026, 9, 1), 1900), (date(2026, 9, 2), 1920)]
     assert query(tmp_path, asked) == []
+
+
+def test_parquet_damaged_within_its_values_holds_back_its_day_in_the_same_run(tmp_path: Path) -> None:
+    """A card at 300 W, ten hours a day: 3 kWh a day. The file of the second day has pages that cannot be read."""
+    (tmp_path / "tierwise.yaml").write_text(
+        CONFIG.replace("edge_files", "telemetry_files").replace(
+            "bridge_days: 1", "bridge_hours: 1, required: false"
+        )
+    )
+    (tmp_path / "assets.csv").write_text(
+        "asset,site,node,kind,units,model,capex,currency,in_service,life_months\na,plant,n1,gpu_server,1,H100,30000,USD,2026-09-01,36\n"
+    )
+    for day in (1, 2, 3):
+        moments = samples.minutes(f"2026-09-0{day} 08:00", 601)
+        path = samples.write(
+            tmp_path, f"gpu/{day}.parquet", [samples.card(ts, 1e9 + 18e6 * n) for n, ts in enumerate(moments)]
+        )
+        if day == 2:
+            data = bytearray(path.read_bytes())
+            asked = "SELECT data_page_offset FROM parquet_metadata(?) WHERE path_in_schema = 'energy_mj'"
+            with duckdb.connect() as con:
+                ((start,),) = con.execute(asked, [str(path)]).fetchall()
+            data[start : start + 300] = b"\xff" * 300
+            path.write_bytes(data)
+    done = small.tierwise("run", "--config", tmp_path / "tierwise.yaml", "--date", "2026-09-03")
+    assert done.returncode == 0, done.stdout + done.stderr
+    sql = "SELECT day, ROUND(SUM(energy_kwh), 6) FROM telemetry.gpu_hourly GROUP BY day ORDER BY day"
+    assert query(tmp_path, sql) == [(date(2026, 9, 1), 3.0), (date(2026, 9, 3), 3.0)]
+    ((status, error),) = query(tmp_path, "SELECT status, error FROM ops.sources")
+    assert (status, str(error)[:12], "2.parquet is damaged" in str(error)) == ("stale", "2026-09-02: ", True)
 
 
 def run(folder: Path) -> small.Done:
