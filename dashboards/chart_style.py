@@ -154,8 +154,13 @@ def svg(chart: alt.TopLevelMixin, name: str) -> str:
     """
     specification = json.dumps(_drawable(chart.to_dict(validate=False)), sort_keys=True)
     text = str(vl_convert.vegalite_to_svg(specification, config=_CONFIG, allowed_base_urls=[]))
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
-    return re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+    numbers: dict[str, int] = {}  # the renderer goes on counting from one chart to the next
+
+    def renamed(found: re.Match[str]) -> str:
+        before, old, after = found.groups()
+        return f"{before}{name}-{numbers.setdefault(old, len(numbers))}{after}"
+
+    return re.sub(r"""(\bid="|url\(#)([^")]+)([")])""", renamed, text)
 
 
 def _drawable(part: Any) -> Any:
