@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from connectors.sql import identifier, literal
+from connectors.sql import identifier, literal, literals
 from models import focus
 from models.owned_focus import SOURCE
 from models.tables import FOCUS
@@ -46,6 +46,20 @@ RECEIVERS_TAGS = (
     "CASE WHEN AllocatedTags IS NULL THEN Tags ELSE json_merge_patch(coalesce(Tags, '{}'), AllocatedTags) END"
 )
 """SQL: the tags of the resource and of the receiver; the latter's count where both have one."""
+
+
+ALLOWED = {c.name: c.allowed for c in focus.COLUMNS if c.allowed}
+
+NULL_WITHOUT: Mapping[str, tuple[str, ...]] = {
+    "RegionId": ("RegionName",),
+    "SubAccountId": ("SubAccountName", "SubAccountType"),
+    "ResourceId": ("ResourceName", "ResourceType"),
+    "CapacityReservationId": ("CapacityReservationStatus",),
+    "CommitmentDiscountId": tuple(
+        f"CommitmentDiscount{c}" for c in ("Category", "Name", "Quantity", "Status", "Type", "Unit")
+    ),
+}
+"""An id -> the columns that FOCUS wants to be null where it is."""
 
 
 class ExportError(Exception):
@@ -120,6 +134,9 @@ def _charges(facts: str, version: Version) -> str:
     - in 1.2, which has no allocation columns, the tags of the receiver of a split cost are among `Tags`
     - a unit is left out where there is no quantity
     - a tag whose value is an object or array has its JSON as text
+    - a charge whose category of service is not known, or none of FOCUS, is in `Other`
+    - usage is `Usage-Based` where its frequency is not known; a class of charge that is none of FOCUS is none
+    - no unit price is below 0, and what FOCUS ties to an id is left out where there is no id
     - a tax has no SKU and no pricing category; a meter and a price's id are left out where there is no SKU that they could be of
     - in 1.4, a unit price is left out where quantity x price is not the cost; a price's id, where there is no price
     - FOCUS allows no null in list and contracted cost. Where a bill does not say them, they are unit price x quantity,
@@ -133,7 +150,8 @@ def _charges(facts: str, version: Version) -> str:
         price_id += " AND ListUnitPrice IS NOT NULL AND ContractedUnitPrice IS NOT NULL"
     paid = "CASE WHEN BilledCost = 0 THEN EffectiveCost ELSE BilledCost END"
     contracted = f"coalesce(ContractedCost, {_times_quantity('ContractedUnitPrice')}, {paid})"
-    same = "(PricingCurrency IS NULL OR PricingCurrency = BillingCurrency)"
+    same = "(PricingCurrency IS NULL OR upper(trim(PricingCurrency)) = BillingCurrency)"
+    facts = f"SELECT * REPLACE ({_allowed()}) FROM ({facts})"
 
     def priced(column: str, in_billing: str) -> str:
         return f"CASE WHEN {same} THEN {in_billing} ELSE {column} END AS {column}"
@@ -142,7 +160,7 @@ def _charges(facts: str, version: Version) -> str:
     return f"""
         SELECT * REPLACE (
             {tags} AS Tags,
-            coalesce(PricingCurrency, BillingCurrency) AS PricingCurrency,
+            CASE WHEN {same} THEN BillingCurrency ELSE trim(PricingCurrency) END AS PricingCurrency,
             {priced("PricingCurrencyEffectiveCost", "EffectiveCost")},
             {priced("PricingCurrencyListUnitPrice", "ListUnitPrice")},
             {priced("PricingCurrencyContractedUnitPrice", "ContractedUnitPrice")},
@@ -160,6 +178,29 @@ def _charges(facts: str, version: Version) -> str:
             coalesce(HostProviderName, ServiceProviderName) AS HostProviderName
         ), coalesce(ServiceProviderName, ProviderName) AS PublisherName
         FROM ({facts})"""
+
+
+def _allowed() -> str:
+    """SQL: the columns in which FOCUS allows a part of the values only."""
+    frequency = f"CASE WHEN ChargeFrequency IN {literals(ALLOWED['ChargeFrequency'])} THEN ChargeFrequency WHEN ChargeCategory = 'Usage' THEN 'Usage-Based' END"
+    known = f"ServiceCategory IN {literals(focus.SERVICE_CATEGORIES)}"
+    columns = {
+        "ChargeFrequency": frequency,
+        "ChargeClass": f"CASE WHEN ChargeClass IN {literals(ALLOWED['ChargeClass'])} THEN ChargeClass END",
+        "ServiceCategory": f"CASE WHEN {known} THEN ServiceCategory ELSE 'Other' END",
+        "ServiceSubcategory": f"CASE WHEN {known} THEN ServiceSubcategory END",
+        **{
+            c: f"CASE WHEN {c} >= 0 THEN {c} END"
+            for kind in ("List", "Contracted")
+            for c in (f"{kind}UnitPrice", f"PricingCurrency{kind}UnitPrice")
+        },
+        **{
+            c: f"CASE WHEN {key} IS NOT NULL THEN {c} END"
+            for key, names in NULL_WITHOUT.items()
+            for c in names
+        },
+    }
+    return ", ".join(f"{sql} AS {column}" for column, sql in columns.items())
 
 
 def _flat(tags: str) -> str:

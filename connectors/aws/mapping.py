@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from connectors.aws.services import SERVICE_CATEGORIES
 from connectors.aws.tags import tags_of_map
 from connectors.base import SourceError
-from connectors.bills.files import NUMERIC, BillFile, Shape
+from connectors.bills.files import BillFile
+from connectors.bills.shapes import NUMERIC, Shape
 from connectors.bills.stage import Native, require
 from connectors.bills.tags import flat_json, flat_pairs, is_pairs
 from connectors.sql import identifier, literal

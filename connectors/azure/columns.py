@@ -11,9 +11,10 @@ from datetime import date
 
 from connectors.base import SourceError
 from connectors.bills.dates import dated, iso_sql
-from connectors.bills.files import BillFile, Shape
+from connectors.bills.files import BillFile
 from connectors.bills.months import parse_month
 from connectors.bills.numbers import numbered, point_sql
+from connectors.bills.shapes import Shape
 
 NULL = "CAST(NULL AS VARCHAR)"
 

@@ -20,7 +20,7 @@ from datetime import date
 from connectors.azure.columns import Fields
 from connectors.azure.services import FAMILIES, METERS
 from connectors.bills.amounts import amount as money
-from connectors.bills.files import Shape
+from connectors.bills.shapes import Shape
 from connectors.bills.stage import Native
 from connectors.bills.tags import json_or_text
 from connectors.sql import literal, literals

@@ -28,11 +28,12 @@ from connectors.base import (
 )
 from connectors.bills import numbers
 from connectors.bills.dates import WORDS, remark
-from connectors.bills.files import BillFile, shapes
+from connectors.bills.files import BillFile
 from connectors.bills.load import load_bill
 from connectors.bills.plain import NOTHING_TOLD, PlainFiles
 from connectors.bills.reader import BillReader
 from connectors.bills.runs import refuse_runs
+from connectors.bills.shapes import shapes
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 

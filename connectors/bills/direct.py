@@ -13,8 +13,8 @@ from datetime import date
 from typing import Any
 
 from connectors.base import Engine
-from connectors.bills.files import NESTED, NUMERIC, Shape
 from connectors.bills.rules import NULL_TEXTS, is_null_text
+from connectors.bills.shapes import NESTED, NUMERIC, Shape
 from connectors.bills.stage import NAMES, Bill, Native, Stage, native_sql, present, row_hash, stage_sql, sure
 from connectors.sql import identifier
 

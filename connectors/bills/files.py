@@ -1,6 +1,7 @@
-"""The files of a bill: CSV, JSON lines (plain or gzip) and Parquet, their columns, and what reads them as text.
+"""The files of a bill: CSV, JSON lines (plain or gzip) and Parquet, their form and their columns.
 
-What the columns mean belongs to the formats (`connectors/focus`, `connectors/aws`).
+What reads several of them as text is in `shapes.py`; what the columns mean belongs to the formats (`connectors/focus`,
+`connectors/aws`).
 """
 
 from __future__ import annotations
@@ -10,17 +11,15 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from connectors import sql
-from connectors.base import Engine, Object, SourceError
+from connectors.base import Object, SourceError
 from connectors.bills.header import LONGEST_LINE, SEPARATORS
-from connectors.sql import identifier, literal
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".zip")
 """Names of files that may be bills; others are left alone."""
 
-NESTED = ("MAP(", "STRUCT(")
-NUMERIC = ("DOUBLE", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT")
-"""How DuckDB's types of nested columns and of numbers start."""
 
 GZIPPED = ("gzip", "json.gz")
 JSON_FORMS = ("json", "json.gz")
@@ -240,99 +236,3 @@ def verify(files: Iterable[BillFile]) -> None:
         except (OSError, EOFError, zlib.error) as error:
             msg = f"{bill.uri} is a damaged gzip ({error}); the delivery is not complete: have it delivered again"
             raise SourceError(msg) from error
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Files that one scan can read: the same form and columns.
-
-    Attributes:
-        files: The files.
-        scan: SQL table expression; beside the native columns it has `__file`, the path.
-        text: Native column -> SQL expression of its value as text.
-        default_month: Month of rows that name none.
-        months: Months that rows of these files may name.
-        types: Native column of Parquet -> its DuckDB type; empty for CSV, where all is text.
-        own: Numbers in `text` are of type DECIMAL, not text.
-        dates: Order of their dates, as in `BillFile`.
-        decimal: Likewise.
-    """
-
-    files: tuple[BillFile, ...]
-    scan: str
-    text: Mapping[str, str]
-    default_month: date
-    months: tuple[date, ...]
-    types: Mapping[str, str] = field(default_factory=dict)
-    own: bool = False
-    dates: str = ""
-    decimal: Literal["", ".", ","] = ""
-
-
-def shapes(files: Sequence[BillFile], engine: Engine) -> list[Shape]:
-    """Groups files so that each group is read by one scan, in order of their first file."""
-    groups: dict[tuple[object, ...], tuple[list[BillFile], dict[str, str]]] = {}
-    for bill in files:
-        types = engine.columns(f"SELECT * FROM {scan([bill])}") if bill.form == "parquet" else {}
-        types.pop("__file", None)
-        key = (
-            bill.form,
-            bill.strict,
-            bill.separator,
-            bill.dates,
-            bill.decimal,
-            bill.columns,
-            bill.months,
-            tuple(types.items()),
-        )
-        groups.setdefault(key, ([], types))[0].append(bill)
-    return [_shape(tuple(group), types) for group, types in groups.values()]
-
-
-def _shape(files: tuple[BillFile, ...], types: dict[str, str]) -> Shape:
-    first = files[0]
-    if types:
-        text = {c: _as_text(identifier(c), types[c]) for c in first.columns}
-    elif first.form in JSON_FORMS:
-        text = {c: f"nullif(json_extract_string({identifier(c)}, '$'), '')" for c in first.columns}
-    else:
-        text = {column: f"c{i}" for i, column in enumerate(first.columns)}
-    return Shape(
-        files,
-        scan(files),
-        text,
-        first.months[0],
-        first.months,
-        types,
-        dates=first.dates,
-        decimal=first.decimal,
-    )
-
-
-def scan(files: Sequence[BillFile]) -> str:
-    """SQL table expression of files of one shape; CSV columns are named by position, since names may differ by case only."""
-    paths = sql.files(f.path for f in files)
-    if files[0].form == "parquet":
-        return f"read_parquet({paths}, filename='__file', hive_partitioning=false, binary_as_string=true)"
-    if files[0].form in JSON_FORMS:
-        keys = ", ".join(f"{literal(c)}: 'JSON'" for c in files[0].columns)
-        compression = literal("gzip" if files[0].form == "json.gz" else "none")
-        return (
-            f"read_json({paths}, format='newline_delimited', columns={{{keys}}}, compression={compression}, "
-            "filename='__file', hive_partitioning=false)"
-        )
-    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(files[0].columns)))
-    compression = literal("gzip" if files[0].form == "gzip" else "none")
-    return (
-        f"read_csv({paths}, auto_detect=false, header=true, delim={literal(files[0].separator)}, quote='\"', escape='\"', nullstr='', "
-        f"columns={{{columns}}}, compression={compression}, filename='__file', hive_partitioning=false, "
-        f"strict_mode={str(files[0].strict).lower()})"
-    )
-
-
-def _as_text(column: str, type_: str) -> str:
-    if type_ == "VARCHAR":
-        return f"nullif({column}, '')"
-    if type_.startswith(NESTED) or type_.endswith("[]"):
-        return f"CAST(to_json({column}) AS VARCHAR)"
-    return f"CAST({column} AS VARCHAR)"

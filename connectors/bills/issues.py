@@ -12,7 +12,7 @@ from typing import Any
 
 from connectors.base import Engine
 from connectors.bills.amounts import amount
-from connectors.bills.files import BillFile, Shape, scan
+from connectors.bills.files import BillFile
 from connectors.bills.rules import (
     CHECKS,
     NOT_STATED,
@@ -22,6 +22,7 @@ from connectors.bills.rules import (
     null_name,
     value_name,
 )
+from connectors.bills.shapes import Shape, scan
 from connectors.bills.stage import Native, Stage, marking, native_sql, stage_sql
 from connectors.sql import identifier
 

@@ -18,9 +18,10 @@ from connectors.base import ISSUES_SCHEMA, Engine, Loaded, Slice, SourceError
 from connectors.bills.copies import COUNTS, GROUPS, repeated
 from connectors.bills.days import EVERYTHING, SURVEY, SURVEYS, Plan, Survey, mapping_key, memory, plan, survey
 from connectors.bills.direct import own_types, view
-from connectors.bills.files import BillFile, shapes, verify
+from connectors.bills.files import BillFile, verify
 from connectors.bills.issues import KEPT, REJECTED, counters, effective_cost, examples, gathered, rejected
 from connectors.bills.rules import NOT_STATED
+from connectors.bills.shapes import shapes
 from connectors.bills.stage import Bill, Stage, native_sql, row_hash, stage_sql
 from connectors.sql import identifier, literals
 from models import tables

@@ -16,7 +16,8 @@ import polars as pl
 
 from connectors.base import SourceError
 from connectors.bills.amounts import COMMA, POINT, pointed
-from connectors.bills.files import JSON_FORMS, BillFile, Shape, json_lines, lazy
+from connectors.bills.files import JSON_FORMS, BillFile, json_lines, lazy
+from connectors.bills.shapes import Shape
 from connectors.sql import identifier
 
 _COMMA, _POINT = re.compile(COMMA), re.compile(POINT)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, cast
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal, cast
 
-from connectors.base import Context, Slice, SourceOptions, Window
+from connectors.base import Context, Engine, Loaded, Slice, SourceOptions, Window
+from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles
+from connectors.bills.shapes import Shape
+from connectors.bills.stage import Bill, Native
 from connectors.bills.unpack import Unpacked
 from connectors.objects import LocationOptions, Store, open_store
 
@@ -48,3 +52,34 @@ class BillReader(ABC):
 
     @abstractmethod
     def _slices(self) -> list[Slice]: ...
+
+
+class CloudOptions(LocationOptions):
+    """Options of a bill of a cloud.
+
+    Attributes:
+        tier: Tier of charges that are not for a managed model API.
+    """
+
+    tier: Literal["cloud", "api"] = "cloud"
+
+
+class PlainReader(BillReader):
+    """A bill whose files all count and mean the same whatever manifest, name or option there is."""
+
+    Options: ClassVar[type[SourceOptions]] = CloudOptions
+    to_focus: ClassVar[staticmethod[[Shape], Native]]
+    """The format."""
+
+    def __init__(self, options: SourceOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.options = cast("CloudOptions", options)
+
+    def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
+        """Reads all files of the slices in one scan.
+
+        Raises:
+            SourceError: A file cannot be read.
+        """
+        bill = Bill(self.context.name, self.options.tier, self.to_focus)
+        yield from load_bill(bill, slices, self._files.open(slices), work, engine)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from connectors.base import SourceError
-from connectors.bills.files import Shape
 from connectors.bills.rules import (
     CHECKS,
     MISSING,
@@ -27,6 +26,7 @@ from connectors.bills.rules import (
     typed,
     value_name,
 )
+from connectors.bills.shapes import Shape
 from connectors.parts import in_parquet
 from connectors.sql import identifier, literal
 from models import focus, tables

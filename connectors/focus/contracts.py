@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base import Engine, SourceError
-from connectors.bills.files import BillFile, Shape, shapes
+from connectors.bills.files import BillFile
 from connectors.bills.rules import is_null_text
+from connectors.bills.shapes import Shape, shapes
 from connectors.sql import files as sql_files
 from connectors.sql import identifier, literal
 from models import tables

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from datetime import date
 
 from connectors.base import SourceError
-from connectors.bills.files import BillFile, Shape
+from connectors.bills.files import BillFile
 from connectors.bills.months import parse_month
+from connectors.bills.shapes import Shape
 from connectors.bills.stage import require
 from connectors.sql import literal
 

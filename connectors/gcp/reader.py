@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import ClassVar, Literal, cast
-
-from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions
+from connectors.base import Context, Slice, SourceError, SourceOptions
 from connectors.bills import files
-from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles
-from connectors.bills.reader import BillReader
-from connectors.bills.stage import Bill
+from connectors.bills.reader import PlainReader
 from connectors.gcp.bigquery import SCHEME, TableStore
 from connectors.gcp.columns import OPTIONAL, is_header, parse_invoice_month, period_column
 from connectors.gcp.mapping import to_focus
@@ -35,30 +29,19 @@ STANDARD, DETAILED = "gcp_billing_export_v1", "gcp_billing_export_resource_v1"
 """Names that BigQuery gives to the tables; the second holds the same costs as the first, by resource."""
 
 
-class Options(LocationOptions):
-    """Options of the kind.
-
-    Attributes:
-        tier: Tier of charges that are not for a managed model API.
-    """
-
-    tier: Literal["cloud", "api"] = "cloud"
-
-
-class GcpReader(BillReader):
+class GcpReader(PlainReader):
     """Files of the export. A slice is an invoice month, over all files that hold rows of it.
 
     Charges are billed by invoice month and reported by usage time, which may lie in the month before. Each file
     is a part of the export: what arrives late comes in further files, which all count.
     """
 
-    Options: ClassVar[type[SourceOptions]] = Options
     words = "GCP billing export"
     is_header = staticmethod(is_header)
+    to_focus = staticmethod(to_focus)
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
         super().__init__(options, context)
-        self.options = cast("Options", options)
         self._files = PlainFiles(
             self._store,
             context,
@@ -85,12 +68,3 @@ class GcpReader(BillReader):
             )
             raise SourceError(msg)
         return self._files.slices(self.options.tier, objects=objects)
-
-    def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
-        """Reads all files of the slices in one scan.
-
-        Raises:
-            SourceError: A file cannot be read.
-        """
-        bill = Bill(self.context.name, self.options.tier, to_focus)
-        yield from load_bill(bill, slices, self._files.open(slices), work, engine)

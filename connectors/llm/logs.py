@@ -20,7 +20,8 @@ from typing import IO, Any
 import polars as pl
 
 from connectors.base import Engine, Object, SourceError
-from connectors.bills.files import NESTED, BillFile, lazy, open_bill, verify
+from connectors.bills.files import BillFile, lazy, open_bill, verify
+from connectors.bills.shapes import NESTED
 from connectors.objects import Store
 from connectors.sql import identifier, literal, literals
 from connectors.telemetry import QUARTER_S, TIMESTAMP

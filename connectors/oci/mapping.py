@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connectors.base import SourceError
-from connectors.bills.files import BillFile, Shape
+from connectors.bills.files import BillFile
+from connectors.bills.shapes import Shape
 from connectors.bills.stage import Native, require
 from connectors.bills.tags import flat_json
 from connectors.oci.services import SERVICE_CATEGORIES

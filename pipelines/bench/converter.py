@@ -16,8 +16,9 @@ from typing import Any
 from connectors.aws.mapping import is_moment, is_number, to_focus
 from connectors.base import Object
 from connectors.bills.direct import own_types, view
-from connectors.bills.files import open_bill, shapes
+from connectors.bills.files import open_bill
 from connectors.bills.issues import KEPT
+from connectors.bills.shapes import shapes
 from connectors.bills.stage import Bill
 from connectors.sql import files, identifier, literal
 from pipelines.bench.generate import SEPTEMBER

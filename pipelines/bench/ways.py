@@ -16,7 +16,8 @@ from typing import Any
 from connectors.aws.cur2 import Cur2Reader
 from connectors.aws.mapping import is_number, to_focus
 from connectors.base import Context, Object, Window
-from connectors.bills.files import open_bill, shapes
+from connectors.bills.files import open_bill
+from connectors.bills.shapes import shapes
 from connectors.sql import files as sql_files
 from connectors.sql import identifier, literal
 from pipelines.bench.generate import SEPTEMBER, deliver

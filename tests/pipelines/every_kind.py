@@ -203,6 +203,30 @@ def focus_odd(folder: Path) -> None:
     write(folder / "tax.csv", [at("0.5", **once, **october, ChargeCategory="Tax", SubAccountId="")])
 
 
+def focus_lacking(folder: Path) -> None:
+    """What a small seller writes: mandatory values that are not there, values outside the closed lists, prices in credits."""
+    needed = ("BilledCost", "EffectiveCost", "BillingCurrency", "ChargeCategory", "BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd")  # fmt: skip
+    few = {k: v for k, v in focus(EffectiveCost="1.5").items() if k in needed}
+    credits = {
+        "SkuId": "C1", "SkuPriceId": "P1", "SkuMeter": "Compute", "PricingCategory": "Standard", "PricingQuantity": "2", "PricingUnit": "Credits",
+        "PricingCurrency": "Credits", "PricingCurrencyListUnitPrice": "1", "PricingCurrencyContractedUnitPrice": "0.75", "PricingCurrencyEffectiveCost": "1.5",
+    }  # fmt: skip
+    rows = [
+        few,
+        few | {"ChargeCategory": "Tax"},
+        focus(**credits),
+        focus(**credits | {"PricingCurrency": " AI credits"}),
+        focus(PricingCurrency="usd"),
+        focus(ConsumedUnit=""),
+        focus(PricingQuantity="3", PricingUnit=""),
+        focus(ChargeFrequency="Hourly", ChargeClass="Refund"),
+        focus(ServiceCategory="Edge", ListUnitPrice="-2", PricingQuantity="-1"),
+        focus(RegionName="Paris", SubAccountId="", SubAccountName="x", ResourceName="x"),
+        focus(CommitmentDiscountStatus="Used", CapacityReservationStatus="Unused"),
+    ]
+    write(folder / "focus.csv", rows, header=list(dict.fromkeys(k for r in rows[1:] for k in r)))
+
+
 CUD = {
     "id": "cud-1",
     "name": "Committed",
@@ -309,13 +333,14 @@ WRITERS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "focus_1_1": ("focus", focus_1_1),
     "focus_1_4": ("focus", focus_1_4),
     "focus_odd": ("focus", focus_odd),
+    "focus_lacking": ("lacking", focus_lacking),
     "gcp_detailed": ("gcp_billing_export", gcp_billing_export),
     "azure": ("azure_export", azure_export),
     "oci": ("oci_cost_report", oci_cost_report),
     "litellm": ("litellm", litellm),
     "openai": ("openai", openai),
 }
-"""Name of a source -> its kind, and what writes it."""
+"""Name of a source -> what the baseline calls its kind, and what writes it."""
 
 GENERATED = (
     ("aws", "1.2"),
@@ -334,7 +359,8 @@ def hand_typed(folder: Path) -> list[str]:
     for name, (kind, writer) in WRITERS.items():
         writer(folder / name)
         more = ", bill: true" if kind == "litellm" else ""
-        lines.append(f"  {name}: {{kind: {kind}, location: {folder / name}{more}}}")
+        read_as = "focus" if kind == "lacking" else kind
+        lines.append(f"  {name}: {{kind: {read_as}, location: {folder / name}{more}}}")
     return lines
 
 

@@ -181,6 +181,33 @@ def test_what_focus_demands_and_a_bill_does_not_say(tmp_path: Path) -> None:
     assert unknown == [(0, 0)]
 
 
+# (native values, columns of the file): what follows from other values is written, what a bill alone knows is left out
+DERIVED: list[tuple[dict[str, str], dict[str, str]]] = [
+    ({"ServiceCategory": "Edge"}, {"ServiceCategory": "Other", "ServiceSubcategory": "Other (Other)"}),
+    ({"ServiceCategory": ""}, {"ServiceCategory": "Other", "ServiceSubcategory": "Other (Other)"}),
+    ({"ChargeFrequency": "Hourly", "ChargeClass": "Refund"}, {"ChargeFrequency": "Usage-Based", "ChargeClass": ""}),
+    ({"ChargeCategory": "Tax", "ChargeFrequency": ""}, {"ChargeFrequency": ""}),
+    ({"PricingCurrency": "usd", "PricingCurrencyEffectiveCost": "9"}, {"PricingCurrency": "USD", "PricingCurrencyEffectiveCost": "1.250000000000"}),
+    ({"PricingCurrency": " Credits ", "PricingCurrencyEffectiveCost": "9"}, {"PricingCurrency": "Credits", "PricingCurrencyEffectiveCost": "9.000000000000"}),
+    ({"RegionName": "Paris", "SubAccountId": "", "SubAccountName": "x"}, {"RegionName": "", "SubAccountName": ""}),
+    ({"RegionName": "Paris", "RegionId": "p", "SubAccountName": "x"}, {"RegionName": "Paris", "SubAccountName": "x"}),
+    ({"CommitmentDiscountStatus": "Used", "CapacityReservationStatus": "Unused"}, {"CommitmentDiscountStatus": "", "CapacityReservationStatus": ""}),
+    ({"ListUnitPrice": "-2", "PricingQuantity": "1"}, {"ListUnitPrice": "", "ListCost": "2.000000000000"}),
+]  # fmt: skip
+
+
+def test_what_follows_from_other_values_and_what_is_left_out(tmp_path: Path) -> None:
+    rows = [focus_row(**native, ChargeDescription=str(n)) for n, (native, _) in enumerate(DERIVED)]
+    write(tmp_path / "bills" / "a.csv", rows, header=list(dict.fromkeys(k for r in rows for k in r)))
+    (tmp_path / "tierwise.yaml").write_text(small.CONFIG)
+    assert small.tierwise("run", "--config", tmp_path / "tierwise.yaml").returncode == 0
+    assert export(tmp_path, "1.2", tmp_path / "out").returncode == 0
+    found = {int(r["ChargeDescription"]): r for r in read(tmp_path / "out" / "bills" / "2026-09.csv")}
+    assert [{k: found[n][k] for k in written} for n, (_, written) in enumerate(DERIVED)] == [
+        written for _, written in DERIVED
+    ]
+
+
 def test_same_publication_same_bytes(exported: tuple[Path, small.Done], site: Path, version: str) -> None:
     again = site / f"again-{version}"
     export(site, version, again)

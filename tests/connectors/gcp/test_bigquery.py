@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from connectors.base import Loaded, SourceError
-from connectors.gcp.reader import Options
+from connectors.bills.reader import CloudOptions as Options
 from tests.connectors.bills.helpers import WINDOW, facts, reader
 from tests.connectors.gcp.rows import row, write_lines
 from tests.pipelines import small
