@@ -71,7 +71,7 @@ def has_odd_pairs(text: str) -> str:
     return f"len(list_filter({_pairs(text)}, lambda p: NOT {HAS_KEY})) > 0"
 
 
-HAS_KEY = "(json_type(p[1]) IS NOT DISTINCT FROM 'VARCHAR')"
+HAS_KEY = "(json_type(p[1]) IS NOT DISTINCT FROM 'VARCHAR' AND CAST(p[1] AS VARCHAR) <> '\"\"')"
 
 
 def _pairs(text: str) -> str:

@@ -389,6 +389,17 @@ def test_a_localised_export_of_azure(packed: str, tmp_path: Path) -> None:
     assert f"amounts read with a decimal comma: {name}" in loaded.note
 
 
+def test_azure_amounts_with_signs_and_a_minus_at_the_end(tmp_path: Path) -> None:
+    """1,234.56 - 2,000 = -765.44 euros; dollars in a row of euros are neither."""
+    (tmp_path / "bills").mkdir()
+    amounts = ["€ 1.234,56", "2.000,00-", "$ 5,00"]
+    rows = [PORTAL | {"Kosten (costInBillingCurrency)": a} for a in amounts]
+    (tmp_path / "bills" / "a.csv").write_bytes(separated(";", rows))
+    (loaded,) = load("azure_export", tmp_path / "bills", tmp_path).values()
+    assert loaded.totals == {"EUR": Decimal("-765.44")}
+    assert counted(loaded)["rejected", "not_a_number", "BilledCost"] == 1
+
+
 def test_azure_amounts_of_two_forms_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bills").mkdir()
     rows = [azure_row(Cost=a, Quantity="2.5") for a in ("1,5", "1.234")]

@@ -42,6 +42,7 @@ PARTLY: list[tuple[str, dict[str, Any]]] = [
     ('[{"key":"team","value":"a"},{"x":1}]', {"team": "a"}),
     ('[{"value":"b"},{"Key":"team","Value":"a"},null,"c"]', {"team": "a"}),
     ('[{"key":null,"value":"b"},{"key":"gpu"}]', {"gpu": True}),
+    ('[{"key":"","value":"b"},{"key":"team","value":"a"}]', {"team": "a"}),
 ]
 
 MALFORMED = ['["team"]', '[{"name":"team"}]', '[{"key":1,"value":2}]',
