@@ -48,6 +48,7 @@ def counter_segments(
     max_step_us: int,
     *,
     life: str = "",
+    period: str = "",
     few: Mapping[str, str] | None = None,
     most: Mapping[str, str] | None = None,
 ) -> str:
@@ -64,6 +65,7 @@ def counter_segments(
         bridge_us: A longer silence starts the series anew.
         max_step_us: Longer steps are gaps: anything may have been counted in them.
         life: Column that names one life of the process (a boot id), if there is one.
+        period: Column of the periods that are read whole, where what comes after one may be read later or not at all.
         few: Counter -> SQL of what it may show and still regain half of at once, where that is not `FEW`.
         most: Counter -> SQL of the most that it can count in a microsecond; NULL or absent where nobody knows.
 
@@ -96,7 +98,7 @@ def counter_segments(
         for c in counters
     }
     turns = {c: _turns(c, least[c], (most or {}).get(c, "NULL")) for c in counters}
-    of_first = f"GREATEST({_back(first, least[first])}, {turns[first]}, {_around(first)}, {_sticky(first, least[first], bridge_us)})"
+    of_first = f"GREATEST({_back(first, least[first])}, {turns[first]}, {_around(first)}, {_sticky(first, least[first], bridge_us, period)})"
     found = {
         f"base_{c}": f"CASE WHEN NOT restart THEN {c} WHEN kept_{c} THEN before_{c} ELSE 0 END"
         for c in counters
@@ -181,14 +183,15 @@ def _odd(c: str, least: str) -> str:
     return f"COALESCE({_step(c)} > GREATEST({least}, {UNUSUAL} * usual), FALSE)"
 
 
-def _sticky(c: str, least: str, bridge_us: int) -> str:
+def _sticky(c: str, least: str, bridge_us: int, period: str) -> str:
     """SQL: an odd fall and an odd rise, one after the other, of which the later leads to where the earlier left, or above."""
     fell = f"{c} < before_{c}"
+    known = f" AND {period} = LEAD({period}) OVER odd" if period else ""
     pair = " OR ".join(
         f"(({fell}) <> ({of}({fell}) OVER odd) AND abs(date_diff('microsecond', ts, {of}(ts) OVER odd)) <= {bridge_us} AND {back})"
         for of, back in (
             ("LAG", f"{c} >= 0.9 * LAG(before_{c}) OVER odd"),
-            ("LEAD", f"LEAD({c}) OVER odd >= 0.9 * before_{c}"),
+            ("LEAD", f"LEAD({c}) OVER odd >= 0.9 * before_{c}{known}"),
         )
     )
     return f"CASE WHEN {_odd(c, least)} AND COALESCE({pair}, FALSE) THEN {SEVERAL} ELSE 0 END"

@@ -159,7 +159,7 @@ def edge_daily_sql(
             FROM kinds GROUP BY device_id, day
         ), points AS (
             SELECT device_id, boot_id, ts, {", ".join(COUNTERS)}, buckets['+Inf'] AS bucket_count, buckets, day FROM placed WHERE NOT again
-        ), segments AS ({counter_segments("points", series, counters, bridge_us, max_step_us, life="boot_id", few={"energy_wh_total": "0"}, most={"energy_wh_total": str(MAX_COUNTED_KW * 1000 / HOUR_US)})}
+        ), segments AS ({counter_segments("points", series, counters, bridge_us, max_step_us, life="boot_id", period="day", few={"energy_wh_total": "0"}, most={"energy_wh_total": str(MAX_COUNTED_KW * 1000 / HOUR_US)})}
         ), counted AS ({counter_increments("segments", series, counters, "day", {"told": "COUNT(*) FILTER (NOT fresh)"})}
         ), sums AS (
             SELECT device_id, day, {counted("inferences_total")} AS inferences, {counted("failed_total")} AS failed,

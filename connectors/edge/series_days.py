@@ -96,7 +96,7 @@ def series_days_sql(
                    CASE WHEN kind = 'energy' THEN 0 ELSE {FEW} END AS few,
                    CASE WHEN kind = 'energy' THEN {MAX_COUNTED_KW * kwh / HOUR_US} END AS most, CAST(NULL AS MAP(VARCHAR, DOUBLE)) AS buckets
             FROM kept AS p LEFT JOIN lives AS l ON l.device = p.device AND p.ts >= started AND p.ts < until
-        ), segments AS ({counter_segments("counters", ("stream",), ("value",), bridge_us, max_step_us, life="life", few={"value": "few"}, most={"value": "most"})}
+        ), segments AS ({counter_segments("counters", ("stream",), ("value",), bridge_us, max_step_us, life="life", period="day", few={"value": "few"}, most={"value": "most"})}
         ), increments AS ({counter_increments("segments", ("stream",), ("value",), "day", {"told": "COUNT(*) FILTER (NOT fresh)", "begun": "COUNT(*) FILTER (fresh)", "series": "arg_max(series, ts)"})}
         ), counted AS (
             SELECT i.day, i.value, i.turns_value, i.begun, a.* FROM increments AS i JOIN {about} AS a USING (series) WHERE told > 0

@@ -24,6 +24,7 @@ def hours(
     lives: str = "",
     at: Sequence[int] = (),
     other: Sequence[float | None] = (),
+    period: str = "",
 ) -> list[tuple[float | None, float | None]]:
     """What two counters counted in each hour of samples: by the minute from 00:01 on, or at these minutes."""
     minutes = at or range(1, len(values) + 1)
@@ -44,7 +45,13 @@ def hours(
     )
     both = ("value", "other")
     cut = counter_segments(
-        samples, ("name",), both, 7 * 1440 * MINUTE_US, 5 * MINUTE_US // 2, life="life" if lives else ""
+        samples,
+        ("name",),
+        both,
+        7 * 1440 * MINUTE_US,
+        5 * MINUTE_US // 2,
+        life="life" if lives else "",
+        period=period,
     )
     steps = counter_increments(f"({cut})", ("name",), both, "hour", {})
     sums = ", ".join(counted(c) for c in both)
@@ -166,6 +173,15 @@ def test_turns_of_two_hours_each_are_unknown_where_they_change(
     """Pods with 10 a minute, each seen for two hours. Three that fall and never rise may be lives: what each shows counts."""
     values = [levels[n // 120] + 10.0 * (n + 1) for n in range(360)]
     assert [value for value, _ in hours(tmp_path, values)] == expected
+
+
+def test_of_periods_that_are_read_apart_the_later_change_alone_is_told(tmp_path: Any) -> None:
+    """As above, where an hour is read without the next ones: what the first change of two counts is 5,000 + 121 x 10."""
+    values = [(1_000_000, 5000, 1_000_000)[n // 120] + 10.0 * (n + 1) for n in range(360)]
+    expected = [590, 600, 5000 + 1210 + 590, 600, None, 600]
+    assert [value for value, _ in hours(tmp_path, values, period="hour")] == expected
+    within = [(1_000_000, 5000, 1_000_000)[n // 20] + 10.0 * (n + 1) for n in range(60)]
+    assert [value for value, _ in hours(tmp_path, within, period="hour")] == [None]
 
 
 def test_a_restart_and_a_burst_hours_later_are_no_turns(tmp_path: Any) -> None:

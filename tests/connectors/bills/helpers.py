@@ -153,3 +153,23 @@ def counted(loaded: Loaded) -> dict[tuple[str, str, str], int]:
     """(action, rule, column) -> rows."""
     grouped = loaded.issues.group_by("action", "rule", "column_name").agg(pl.col("rows").sum())
     return {(a, r, c): n for a, r, c, n in grouped.iter_rows()}
+
+
+Bad = tuple[Mapping[str, str], str, str, str | None]
+"""What a row has instead, and of its rejection: rule, column and value."""
+
+
+def is_set_aside(path: Path, loaded: Loaded, bad: Bad, line: int, cost: int) -> None:
+    """The row on a line is rejected for what is wrong with it; its cost is kept where it can be read."""
+    change, rule, column, value = bad
+    [issue] = loaded.issues.filter(action="rejected", location=f"{path}:{line}").iter_rows(named=True)
+    assert (issue["rule"], issue["column_name"], issue["value"]) == (rule, column, value)
+    assert (issue["billed_cost"] or 0) == (0 if {"Cost", "cost__myCost"} & {*change} else cost)
+
+
+def all_but_bad_are_kept(loaded: Loaded, bad: int, good: int) -> None:
+    """Two good rows, which cost so much together, are in the facts; every bad one is an issue, and no money is lost."""
+    assert (loaded.rows_read, loaded.rows_loaded) == (bad + 2, 2)
+    issues = loaded.issues.filter(action="rejected")
+    assert issues.height == bad
+    assert sum(loaded.totals.values()) == good + issues["billed_cost"].sum()

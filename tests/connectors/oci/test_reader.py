@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 from connectors.base import Loaded, SourceError
-from tests.connectors.bills.helpers import WINDOW, counted, csv_bytes, facts, focus, load, reader, write
+from tests.connectors.bills.helpers import (
+    WINDOW,
+    all_but_bad_are_kept,
+    counted,
+    csv_bytes,
+    facts,
+    focus,
+    is_set_aside,
+    load,
+    reader,
+    write,
+)
 from tests.connectors.oci.rows import october, row
 
 KIND = "oci_cost_report"
@@ -177,18 +188,11 @@ def rejected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Loaded]:
 @pytest.mark.parametrize("place", range(len(REJECTED)))
 def test_a_row_without_meaning_is_set_aside_with_its_place(rejected: tuple[Path, Loaded], place: int) -> None:
     path, loaded = rejected
-    change, rule, column, value = REJECTED[place]
-    [issue] = loaded.issues.filter(action="rejected", location=f"{path}:{place + 4}").iter_rows(named=True)
-    assert (issue["rule"], issue["column_name"], issue["value"]) == (rule, column, value)
-    assert (issue["billed_cost"] or 0) == (0 if "cost__myCost" in change else Decimal(32))
+    is_set_aside(path, loaded, REJECTED[place], place + 4, 32)
 
 
 def test_rows_beside_those_without_meaning_are_kept(rejected: tuple[Path, Loaded]) -> None:
-    loaded = rejected[1]
-    assert (loaded.rows_read, loaded.rows_loaded) == (len(REJECTED) + 2, 2)
-    issues = loaded.issues.filter(action="rejected")
-    assert issues.height == len(REJECTED)
-    assert sum(loaded.totals.values()) == Decimal(64) + issues["billed_cost"].sum()
+    all_but_bad_are_kept(rejected[1], len(REJECTED), 64)
 
 
 WHOLE = gzip.compress(csv_bytes([row(lineItem__referenceNo=str(n)) for n in range(3000)]), mtime=0)
