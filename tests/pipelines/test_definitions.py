@@ -104,6 +104,7 @@ def test_daily_job_reports_partitions_and_one_can_be_read_by_hand(site: Path) ->
     clock = Tierwise(config, clock=lambda: datetime(2026, 11, 6, 6, tzinfo=UTC))
     defs = build_defs(config, {"tierwise": clock})
     key = dg.AssetKey(["bills", "bills"])
+    (site / "dagster").mkdir()
     with dg.DagsterInstance.local_temp(str(site / "dagster")) as instance:
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         job = defs.resolve_job_def("daily")
