@@ -27,7 +27,7 @@ test: $(READY)   ## all tests; those that need a service start it, or say why th
 check: lint test ## lint, types, import rules, all tests
 
 quick: lint      ## the same without tests that start a service or take seconds each
-	$(BIN)/python -m pytest $(PARALLEL) -m "not service and not long" $(PYTEST_ARGS)
+	TIERWISE_HYPOTHESIS=$${TIERWISE_HYPOTHESIS:-few} $(BIN)/python -m pytest $(PARALLEL) -m "not service and not long" $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+settings.register_profile("few", deadline=None, max_examples=6)
 settings.register_profile("quick", deadline=None, max_examples=12)
 settings.register_profile("thorough", deadline=None, max_examples=100)
 settings.load_profile(os.environ.get("TIERWISE_HYPOTHESIS") or "quick")
@@ -19,14 +20,14 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with long tests come first: begun last, one of them would keep one process busy while the others wait."""
-    long = {i.path for i in items if any(map(i.get_closest_marker, ("service", "long")))}
-    items.sort(key=lambda item: item.path not in long)
-
-
 GATES = ("tests/pipelines/test_daily.py", "tests/pipelines/test_gates.py")
 """Files without long tests whose tests run the gates."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`GATES` and files with long tests come first: begun last, one of them would keep one process busy while the others wait."""
+    long = {i.path for i in items if any(map(i.get_closest_marker, ("service", "long")))}
+    items.sort(key=lambda item: (not item.nodeid.startswith(GATES), item.path not in long))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -20,6 +20,7 @@ def test_one_team_of_one_month(store: Store, tmp_path: Path) -> None:
     assert "90.100000000000" in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_all_teams_of_the_latest_month_and_their_overview(store: Store, tmp_path: Path) -> None:
     files = export(store, None, None, "html", tmp_path / "new")
     assert files[0].name == "2026-09-overview.html"

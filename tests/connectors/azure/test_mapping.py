@@ -238,17 +238,19 @@ def test_without_a_billing_period_the_month_of_the_date_counts(how: str, tmp_pat
 
 
 def test_marketplace_models_units_and_places(tmp_path: Path) -> None:
-    sold = one(tmp_path, row(PublisherType="Marketplace", PublisherName="Red Hat"))
-    assert (sold["ServiceProviderName"], sold["ProviderName"]) == ("Red Hat", "Microsoft")
-    model = one(
-        tmp_path, row(MeterCategory="Foundry Models", MeterName="gpt-5 Inp regnl Tokens", UnitOfMeasure="1K")
+    sold, model, machine, packed, nowhere = each(
+        tmp_path,
+        row(PublisherType="Marketplace", PublisherName="Red Hat"),
+        row(MeterCategory="Foundry Models", MeterName="gpt-5 Inp regnl Tokens", UnitOfMeasure="1K"),
+        row(MeterCategory="Azure Machine Learning", MeterName="NC A100"),
+        row(UnitOfMeasure="100 Hours"),
+        row(ResourceLocation="Unassigned"),
     )
+    assert (sold["ServiceProviderName"], sold["ProviderName"]) == ("Red Hat", "Microsoft")
     assert (model["x_tier"], model["ServiceCategory"]) == ("api", "AI and Machine Learning")
-    machine = one(tmp_path, row(MeterCategory="Azure Machine Learning", MeterName="NC A100"))
     assert (machine["x_tier"], machine["ServiceCategory"]) == ("cloud", "AI and Machine Learning")
-    packed = one(tmp_path, row(UnitOfMeasure="100 Hours"))
     assert (packed["PricingUnit"], packed["ConsumedQuantity"]) == ("100 Hours", None)
-    assert one(tmp_path, row(ResourceLocation="Unassigned"))["RegionId"] is None
+    assert nowhere["RegionId"] is None
 
 
 def test_parquet_gives_the_same_rows(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def test_one_report_with_a_wrong_date_is_set_aside_and_what_it_counted_is_in_the
     assert sum(item.rows_read for item in loaded) == 576
 
 
+@pytest.mark.long
 def test_days_read_alone_are_those_read_together(tmp_path: Path) -> None:
     for day in range(6):
         lines = [report(n) for n in range(96 * day, 96 * (day + 1))]

@@ -124,6 +124,7 @@ def test_a_device_that_reports_first_at_the_time_of_its_image(tmp_path: Path) ->
     assert pl.concat([i.issues for i in loaded]).select("rule", "rows").rows() == [("clock_not_set", 3)]
 
 
+@pytest.mark.long
 def test_a_history_of_years_is_read_whole(tmp_path: Path) -> None:
     """One report a month for three years is no clock that was wrong; each month is longer than the bridge."""
     at = [datetime(2023 + n // 12, n % 12 + 1, 1, 12, tzinfo=UTC) for n in range(36)]

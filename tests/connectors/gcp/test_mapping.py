@@ -165,6 +165,7 @@ def test_models_spot_and_marketplace(tmp_path: Path) -> None:
     assert found[3]["ServiceProviderName"] == "Acme"
 
 
+@pytest.mark.long
 def test_every_form_gives_the_same_rows(tmp_path: Path) -> None:
     rows = [row(credits=[CUD, FREE], cost=0.1), row(cost=-2e-7, labels=[{"key": 'a"b', "value": "é,\n'"}])]
     nested = pl.DataFrame(rows, infer_schema_length=None, strict=False).with_columns(

@@ -48,6 +48,7 @@ def test_last_step_of_a_day_ends_in_the_next_file(tmp_path: Path) -> None:
     assert [item.rows_read for item in both] == [1440, 1440]
 
 
+@pytest.mark.long
 def test_a_day_read_alone_equals_the_day_read_with_all_others(tmp_path: Path) -> None:
     rows = ramp("2026-09-01 00:00", 1440 * 4)
     kept = [r for n, r in enumerate(rows) if not 1400 <= n < 1500]
