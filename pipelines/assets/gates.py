@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines import publication
+from pipelines import audit
 from pipelines.assets.marts import STAGED
 from pipelines.checks.metrics import Gate, gates
 from pipelines.resources import Tierwise
@@ -24,7 +24,7 @@ def gate_checks(config: Config) -> dg.AssetChecksDefinition:
     )
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         tierwise: Tierwise = context.resources.tierwise
-        for verdict in publication.check(tierwise.run(context.run.run_id, dict(context.run.tags))):
+        for verdict in audit.check(tierwise.run(context.run.run_id, dict(context.run.tags))):
             yield dg.AssetCheckResult(
                 check_name=verdict.gate.name,
                 asset_key=STAGED,
