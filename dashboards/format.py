@@ -139,6 +139,21 @@ def day_name(day: date | None) -> str:
     return "–" if day is None else f"{day.day} {_MONTHS[day.month - 1][:3]} {day.year}"
 
 
+def days_of_month(days: str | None) -> str:
+    """`3–4, 7 Sep` of the ISO days of one month, separated by commas; empty without any."""
+    if not days:
+        return ""
+    known = sorted(map(date.fromisoformat, days.split(", ")))
+    runs: list[list[int]] = []
+    for day in known:
+        if runs and runs[-1][-1] == day.day - 1:
+            runs[-1].append(day.day)
+        else:
+            runs.append([day.day])
+    written = ", ".join(f"{r[0]}–{r[-1]}" if len(r) > 1 else f"{r[0]}" for r in runs)
+    return f"{written} {_MONTHS[known[0].month - 1][:3]}"
+
+
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",

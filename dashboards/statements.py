@@ -54,6 +54,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "amount": format.amount,
         "day": format.day_name,
+        "days": format.days_of_month,
         "exact": lambda value: f"{value.normalize():f}" if value else "0",
         "money": format.money,
         "money_or_amount": lambda value, currency: "–" if value is None else (

@@ -66,6 +66,19 @@ def test_changes_carry_their_sign_and_zero_has_none() -> None:
     assert (format.month_name(date(2026, 9, 1)), format.day_name(None)) == ("September 2026", "–")
 
 
+@pytest.mark.parametrize(
+    ("days", "written"),
+    [
+        (None, ""),
+        ("2026-09-07", "7 Sep"),
+        ("2026-09-03, 2026-09-04, 2026-09-07", "3–4, 7 Sep"),
+        ("2026-02-01, 2026-02-26, 2026-02-27, 2026-02-28", "1, 26–28 Feb"),
+    ],
+)
+def test_days_that_follow_each_other_are_one_range(days: str | None, written: str) -> None:
+    assert format.days_of_month(days) == written
+
+
 @given(st.lists(st.text(max_size=80), max_size=20))
 def test_file_names_are_safe_and_differ(names: list[str]) -> None:
     files = format.file_names(names)

@@ -200,6 +200,8 @@ def test_the_invoice_in_dollars_beside_its_euros(site: Path) -> None:
 def test_the_day_that_the_log_lacks_is_named(site: Path) -> None:
     days = published(site, *(f"{s}_missing_days" for s in ("gateway", "provider", "invoice")))
     assert days == dict.fromkeys(("input", "cached", "output", "all"), (f"2026-09-0{LOST}", None, None))
+    overview = (site / "data" / "statements" / "index.html").read_text()
+    assert overview.count(f"nothing on {LOST} Sep") == len(days)
 
 
 def test_the_credit_is_part_of_the_invoice_and_of_no_token(site: Path) -> None:
