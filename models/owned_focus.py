@@ -246,6 +246,7 @@ def _edge_charges(costs: pl.DataFrame) -> list[pl.DataFrame]:
 def _site_charges(parts: pl.DataFrame | None) -> list[pl.DataFrame]:
     if parts is None:
         return []
+    by_power = pl.col("unit").is_in(["kW", "kVA"])
     what = (
         pl.when("provisional")
         .then(pl.format("{}, provisional until the month ends", "charge"))
@@ -262,10 +263,10 @@ def _site_charges(parts: pl.DataFrame | None) -> list[pl.DataFrame]:
             service=pl.lit("Site electricity"),
             cost_kind=pl.when("held").then(pl.lit("direct")).otherwise(pl.lit("unallocated")),
             slice=pl.lit(None, dtype=pl.String),
-            meter=pl.when(pl.col("unit") == "kW").then(pl.lit("Demand")).otherwise(pl.lit("Fixed charge")),
+            meter=pl.when(by_power).then(pl.lit("Demand")).otherwise(pl.lit("Fixed charge")),
             detail=pl.format(
                 "{}: {}",
-                pl.when(pl.col("unit") == "kW").then(pl.lit("Demand")).otherwise(pl.lit("Electricity")),
+                pl.when(by_power).then(pl.lit("Demand")).otherwise(pl.lit("Electricity")),
                 what,
             ),
         ).drop("month", "charge", "provisional")

@@ -1,4 +1,4 @@
-"""What a site's electricity costs beside its kWh: demand and fixed charges, and whom they are charged to.
+"""What a site's electricity costs beside its kWh: demand, fixed and minimum charges, and whom they are charged to.
 
 The formulas of a bill belong to `models/tariffs/bill.py`; the rows of the ledger, to `models/owned_focus.py`.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import polars as pl
 
@@ -60,6 +60,7 @@ def site_charges(
     sites: Mapping[str, Site],
     *,
     days: Days,
+    gpu_parts: pl.DataFrame,
 ) -> SiteCharges:
     """Bills demand by calendar month and the fixed charge by day, and splits them by energy.
 
@@ -67,7 +68,8 @@ def site_charges(
     far costs, provisional. It is charged on the day of the peak, by share of the energy drawn in the hour of the peak;
     where the tariff says `demand_by: energy`, where the charge is by day, or where the hour has no energy, by share
     of the month's energy and over its days. The fixed charge of a month is spread evenly over its days,
-    and by the energy of each day. What nobody held, and bills without any energy to go by, is nobody's.
+    and by the energy of each day. So is what a month lacks of the tariff's minimum, of which each day billed is an
+    even part; until the month ends it is provisional, and unknown energy and demand are taken as nothing. What nobody held, and bills without any energy to go by, is nobody's.
 
     Args:
         hourly: `telemetry.gpu_hourly` after `attribution.attribute`.
@@ -76,6 +78,7 @@ def site_charges(
         assets: The register; sites without assets are not billed.
         sites: The configuration's sites.
         days: Site -> first and last day.
+        gpu_parts: `gpu.daily_parts`, whose energy counts towards a minimum, as that of `edge_costs` does.
 
     Returns:
         The charges. Demand is NULL, and not billed, where no quarter of an hour of its windows is known.
@@ -88,14 +91,17 @@ def site_charges(
     nodes = supplied_nodes(assets, days)
     loads = quarter_loads(power_hourly, nodes, sites)
     in_register = hourly.join(nodes, on=NODE, how="semi")
+    energy = _energy_costs(gpu_parts, edge_costs)
     bills, lines = [], []
     for name, code in billed.items():
         own = loads.filter(pl.col("site") == name)
         with naming(name):
-            bills += _customer(name, sites[name], code, days[name])
+            due = list(_customer(name, sites[name], code, days[name]))
             for line, bill in _demand(name, sites[name], code, days[name], own):
                 lines.append(line)
-                bills += [] if bill is None else [bill]
+                due += [] if bill is None else [bill]
+            spent = pl.DataFrame(due, schema=BILLS, orient="row").select("site", "month", "cost")
+            bills += [*due, *_minimum(name, sites[name], code, days[name], pl.concat([spent, energy]))]
     frame = pl.DataFrame(bills, schema=BILLS, orient="row")
     return SiteCharges(
         frame,
@@ -104,18 +110,56 @@ def site_charges(
     )
 
 
-def _customer(name: str, site: Site, code: str, days: tuple[date, date]) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    amount, day = site.tariff.customer_month, days[0]
-    while amount and day <= days[1]:
-        site.tariff.require_valid(day)
-        length = monthrange(day.year, day.month)[1]
-        until, before = (round(amount * k / length, SCALE) for k in (day.day, day.day - 1))
-        share = round(Decimal(day.day) / length, SCALE) - round(Decimal(day.day - 1) / length, SCALE)
-        bill = (name, day.replace(day=1), "fixed charge", "site-month", code, until - before, share, "Months")
-        rows.append((*bill, False, day, None))
-        day += timedelta(days=1)
-    return rows
+def _customer(name: str, site: Site, code: str, days: tuple[date, date]) -> Iterator[tuple[object, ...]]:
+    if not site.tariff.customer_month:
+        return
+    for first, last, _ in _months(*days):
+        site.tariff.require_valid(first)
+        site.tariff.require_valid(last)
+        length = monthrange(first.year, first.month)[1]
+        parts = _even(site.tariff.customer_month, length)[first.day - 1 : last.day]
+        yield from _by_day(name, code, "fixed charge", first, parts, provisional=False)
+
+
+def _minimum(
+    name: str, site: Site, code: str, days: tuple[date, date], spent: pl.DataFrame
+) -> Iterator[tuple[object, ...]]:
+    """What each month lacks of its minimum; `spent` is the rest of the bill (site, month, cost)."""
+    own = spent.filter(pl.col("site") == name).group_by("month").agg(pl.col("cost").sum())
+    costs = dict(own.iter_rows())
+    for first, last, ends in _months(*days) if site.tariff.minimum_month else ():
+        site.tariff.require_valid(first)
+        site.tariff.require_valid(last)
+        length = monthrange(first.year, first.month)[1]
+        least = sum(_even(site.tariff.minimum_month, length)[first.day - 1 : last.day])
+        lacking = least - costs.get(first.replace(day=1), Decimal(0))
+        if lacking > 0:
+            parts = _even(lacking, last.day - first.day + 1)
+            yield from _by_day(name, code, "top-up to the minimum", first, parts, provisional=not ends)
+
+
+def _by_day(
+    name: str, code: str, charge: str, first: date, parts: Sequence[Decimal], *, provisional: bool
+) -> Iterator[tuple[object, ...]]:
+    """A bill for each day from the first on."""
+    shares = _even(Decimal(1), monthrange(first.year, first.month)[1])[first.day - 1 :]
+    for number, (cost, share) in enumerate(zip(parts, shares, strict=False)):
+        head = (name, first.replace(day=1), charge, "site-month", code, cost, share, "Months", provisional)
+        yield (*head, first + timedelta(days=number), None)
+
+
+def _even(amount: Decimal, count: int) -> list[Decimal]:
+    """An amount in even parts that sum to it exactly."""
+    until = [round(amount * k / count, SCALE) for k in range(count + 1)]
+    return [b - a for a, b in pairwise(until)]
+
+
+def _energy_costs(*frames: pl.DataFrame) -> pl.DataFrame:
+    """site, month, cost of the energy in the ledger."""
+    cost = pl.col("energy_cost").fill_null(0) + pl.col("energy_estimated_cost").fill_null(0)
+    return pl.concat(
+        f.select("site", month=pl.col("day").dt.truncate("1mo"), cost=cost.cast(MONEY)) for f in frames
+    )
 
 
 def _demand(
@@ -144,15 +188,22 @@ def _demand(
             cost = None if line.cost is None else round(line.cost, SCALE)
             shown = (
                 month, name, charge.name, _float(line.peak_kw), line.peak_at, float(line.ratchet_kw),
-                _float(line.billed_kw), charge.price, cost, code, len(load) / quarters, not ends,
+                _float(line.billed_kw), charge.unit, float(line.factor), charge.price, cost, code, len(load) / quarters,
+                not ends,
             )  # fmt: skip
             if cost is None or line.billed_kw is None:
                 yield shown, None
                 continue
             by_peak = site.tariff.demand_by == "coincident_peak" and charge.assessed == "month"
             hour = line.peak_at.replace(minute=0) if by_peak and line.peak_at is not None else None
-            sku, kw = "demand" if hour else "demand-by-energy", round(line.billed_kw, SCALE)
-            yield shown, (name, month, charge.name, sku, code, cost, kw, "kW", not ends, None, hour)
+            sku, quantity = (
+                "demand" if hour else "demand-by-energy",
+                round(line.billed_kw / line.factor, SCALE),
+            )
+            yield (
+                shown,
+                (name, month, charge.name, sku, code, cost, quantity, charge.unit, not ends, None, hour),
+            )
 
 
 def _months(first: date, last: date) -> Iterator[tuple[date, date, bool]]:

@@ -71,7 +71,9 @@ def owned_hardware(run: Run) -> Metadata:
     staff, contracts = settings.staff, settings.contracts
     parts = gpu.daily_parts(hourly, assets, settings.sites, days, staff=staff, contracts=contracts)
     devices = edge.daily_costs(edge_daily, assets, settings.sites, settings.ownership, days, staff=staff)
-    charges = site_charges.site_charges(hourly, devices, power, assets, settings.sites, days=days)
+    charges = site_charges.site_charges(
+        hourly, devices, power, assets, settings.sites, days=days, gpu_parts=parts
+    )
     more = lines(write_offs(assets, days), unused(parts, assets, contracts, days))
     rows = owned_focus.rows(parts, devices, settings.sites, more, charges.parts)
     totals = owned_focus.totals(

@@ -10,8 +10,18 @@ from typing import Any
 from models.tariffs import urdb
 from pipelines.problems import Problem
 
-BESIDE = ("urdb", "label", "without", "holidays", "meter", "demand_by", "valid_from", "valid_to")
-"""Keys allowed beside `urdb`; the last five are those of a tariff, for what a rate does not say."""
+BESIDE = (
+    "urdb",
+    "label",
+    "without",
+    "holidays",
+    "meter",
+    "demand_by",
+    "power_factor",
+    "valid_from",
+    "valid_to",
+)
+"""Keys allowed beside `urdb`; the last six are those of a tariff, for what a rate does not say."""
 
 
 def with_rates(raw: dict[str, Any], base: Path, problems: list[Problem]) -> dict[str, Any]:

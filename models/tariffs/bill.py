@@ -26,15 +26,17 @@ class Demand:
 
     Attributes:
         charge: The charge.
+        factor: The kW of one of its units.
         peak_kw: The greatest mean power in its windows; None where no interval of them is known. Of a charge by
             day, the greatest of the month.
         peak_at: Start of the interval with it (the first of equals), UTC without a zone.
         ratchet_kw: What the months before bind it to; 0 without ratchet.
         billed_kw: What is billed: peak_kw or ratchet_kw, the greater; of a charge by day, the sum over its days.
-        cost: billed_kw x price, unrounded; None where nothing is known.
+        cost: billed_kw / factor x price, unrounded; None where nothing is known.
     """
 
     charge: DemandCharge
+    factor: Decimal
     peak_kw: Decimal | None
     peak_at: datetime | None
     ratchet_kw: Decimal
@@ -43,7 +45,7 @@ class Demand:
     @property
     def cost(self) -> Decimal | None:
         """What it costs."""
-        return None if self.billed_kw is None else self.billed_kw * self.charge.price
+        return None if self.billed_kw is None else self.billed_kw * self.charge.price / self.factor
 
 
 def energy_cost(load: Load, interval_h: Decimal, tariff: Tariff, zone: ZoneInfo) -> Decimal:
@@ -77,7 +79,7 @@ def demand(
     Args:
         load: The month's load in quarters of an hour; intervals that are not known are left out.
         charge: One of the tariff's.
-        tariff: The tariff, for its holidays.
+        tariff: The tariff, for its holidays and its power factor.
         zone: Where.
         before: The peaks of earlier months in the windows of this charge, oldest first; the last eleven count.
 
@@ -93,9 +95,10 @@ def demand(
         if period not in peaks or kw > peaks[period][0]:
             peaks[period] = (kw, start)
     ratchet = Decimal(str(charge.ratchet)) * max(before[-RATCHET_MONTHS:], default=Decimal(0))
+    factor = tariff.factor(charge)
     if not peaks:
-        return Demand(charge, None, None, ratchet, ratchet or None)
+        return Demand(charge, factor, None, None, ratchet, ratchet or None)
     peak, at = max(peaks.values(), key=lambda found: found[0])
     if charge.assessed == "day":
-        return Demand(charge, peak, at, ratchet, sum((kw for kw, _ in peaks.values()), Decimal(0)))
-    return Demand(charge, peak, at, ratchet, max(peak, ratchet))
+        return Demand(charge, factor, peak, at, ratchet, sum((kw for kw, _ in peaks.values()), Decimal(0)))
+    return Demand(charge, factor, peak, at, ratchet, max(peak, ratchet))

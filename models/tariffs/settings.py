@@ -11,6 +11,7 @@ An example, in YAML:
         - {name: peak, price: "21.19", ratchet: 0.8, when: [{weekdays: [0, 1, 2, 3, 4], start: "12:00", end: "18:00"}]}
         - {name: any time, price: "7.10"}
       customer_month: "666.65"
+      minimum_month: "1500"                    # what a calendar month costs at least, all of the above together
       holidays: [2026-01-01, 2026-12-25]       # a holiday counts as a Sunday
 
 What a kWh costs at an instant belongs to `schedule.py`, what a month costs to `bill.py`.
@@ -94,7 +95,8 @@ class DemandCharge(_Frozen):
 
     Attributes:
         name: What the bill calls it.
-        price: Price per kW of a month, or of a day where it is assessed by day.
+        price: Price per unit of a month, or of a day where it is assessed by day.
+        unit: kW, or kVA: kW / the tariff's power factor.
         when: Windows in which the power counts; any of them.
         assessed: The greatest power of the calendar month, or of each day.
         ratchet: The month is billed for at least this share of the greatest of the eleven months before it.
@@ -102,6 +104,7 @@ class DemandCharge(_Frozen):
 
     name: str = Field(min_length=1)
     price: Money
+    unit: Literal["kW", "kVA"] = "kW"
     when: tuple[Window, ...] = (Window(),)
     assessed: Literal["month", "day"] = "month"
     ratchet: Share = 0.0
@@ -121,6 +124,8 @@ class Tariff(_Frozen):
         energy: Prices of a kWh.
         demand: Prices of a kW, all of them added.
         customer_month: Fixed charge of a calendar month.
+        minimum_month: What energy, demand and the fixed charge of a calendar month cost at least.
+        power_factor: kW of a kVA, as the supplier counts it; needed where a demand charge is by kVA.
         holidays: Days that count as Sundays.
         meter: The power meter of telemetry that the supplier bills demand by; absent: the meters of the site's
             nodes added up, with PUE.
@@ -132,6 +137,8 @@ class Tariff(_Frozen):
     energy: Annotated[tuple[TariffPeriod, ...], AfterValidator(_some)]
     demand: tuple[DemandCharge, ...] = ()
     customer_month: Money = Decimal(0)
+    minimum_month: Money = Decimal(0)
+    power_factor: Annotated[Decimal, Field(gt=0, le=1)] | None = None
     holidays: frozenset[date] = frozenset()
     meter: str | None = None
     demand_by: Literal["coincident_peak", "energy"] = "coincident_peak"
@@ -154,6 +161,10 @@ class Tariff(_Frozen):
         if twice:
             msg = f"demand charges {', '.join(twice)} are there twice; give each its own name, or one charge several windows in `when`"
             raise ValueError(msg)
+        by_kva = [charge.name for charge in self.demand if charge.unit == "kVA"]
+        if by_kva and self.power_factor is None:
+            msg = f"demand charges by kVA ({', '.join(by_kva)}) need `power_factor`, the kW of a kVA that the supplier's bill shows, such as 0.95"
+            raise ValueError(msg)
         if self.valid_from and self.valid_to and self.valid_to < self.valid_from:
             msg = f"valid_to {self.valid_to} is before valid_from {self.valid_from}"
             raise ValueError(msg)
@@ -172,6 +183,10 @@ class Tariff(_Frozen):
             "day, or write the `valid_from` and `valid_to` that are true"
         )
         raise ValueError(msg)
+
+    def factor(self, charge: DemandCharge) -> Decimal:
+        """The kW of one unit of a demand charge."""
+        return self.power_factor if charge.unit == "kVA" and self.power_factor else Decimal(1)
 
     @property
     def tiers(self) -> tuple[Decimal, ...]:

@@ -40,6 +40,9 @@ FIXED_IN = {"$/month": (1, 1), "$/day": (31, 1), "$/year": (1, 12)}
 LEAST = {"mincharge": "$/month", "minmonthlycharge": "$/month", "annualmincharge": "$/year"}
 """Minimum bills, and their units where none is given."""
 
+UNITS = ("kW", "kVA")
+"""Units of demand that can be said."""
+
 RATCHET = ("demandratchetpercentage", "lookbackpercent", "lookbackrange", "lookbackmonths")
 
 SOMETIMES = frozenset({*LEAST, *RATCHET, "minchargeunits"})
@@ -96,7 +99,7 @@ def tariff(rate: Mapping[str, Any]) -> dict[str, Any]:
         rate: One rate, numbers as int or Decimal.
 
     Returns:
-        energy, demand, customer_month, and valid_from and valid_to where the rate has them.
+        energy, demand, customer_month, minimum_month, and valid_from and valid_to where the rate has them.
 
     Raises:
         UnsupportedRateError: Something of it cannot be said; all such things are named.
@@ -113,7 +116,7 @@ def tariff(rate: Mapping[str, Any]) -> dict[str, Any]:
         result["energy"] = list(_energy(rate, problems))
         result["demand"] = [*_demand(rate, problems), *_flat_demand(rate, problems)]
         given = {key.lower(): value for key, value in rate.items()}
-        problems += _least_bills(given, result["customer_month"])
+        result["minimum_month"] = _least_bill(given, result["customer_month"], problems)
         problems += _ratchet(given, result["demand"])
     except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         problems.append(f"its structures and schedules do not fit together ({error!r})")
@@ -161,9 +164,9 @@ def _scope(rate: Mapping[str, Any]) -> Iterator[str]:
     ):
         if _nothing(rate.get(structure)):
             continue
-        for key in (unit, "demandunits"):
-            if rate.get(key, "kW") != "kW":
-                yield f"{key} ({rate[key]}): only kW of a month can be billed"
+        given = [f"{key} ({rate[key]})" for key in (unit, "demandunits") if rate.get(key)]
+        if _unit(rate, unit) is None:
+            yield f"{', '.join(given)}: only kW or kVA of a month can be billed, the same in both"
         if rate.get("demandwindow", 15) != 15:
             yield f"demandwindow ({rate['demandwindow']}): demand is billed by quarters of an hour, 15"
 
@@ -175,20 +178,37 @@ def _fixed(rate: Mapping[str, Any], problems: list[str]) -> Decimal:
     return _money(first) + _money(rate.get("fixedmonthlycharge") or 0)
 
 
-def _least_bills(given: Mapping[str, Any], fixed: Decimal) -> Iterator[str]:
-    """Minimum bills that the fixed charge does not reach by itself; prices below 0 are refused, so nothing lowers it."""
+def _unit(rate: Mapping[str, Any], key: str) -> str | None:
+    """The unit of a kind of demand charges; None where it is another, or the rate says two."""
+    said = {rate[name] for name in (key, "demandunits") if rate.get(name)} or {UNITS[0]}
+    return next((unit for unit in UNITS if said == {unit}), None)
+
+
+def _least_bill(given: Mapping[str, Any], fixed: Decimal, problems: list[str]) -> Decimal:
+    """The greatest minimum bill of a month, 0 where the fixed charge reaches it by itself.
+
+    Prices below 0 are refused, so nothing lowers the fixed charge.
+    """
+    least = Decimal(0)
     for key, usual in LEAST.items():
-        least = given.get(key)
-        if _nothing(least):
+        if _nothing(given.get(key)):
             continue
-        unit = given.get("minchargeunits") or usual if key == "mincharge" else usual
+        amount, unit = (
+            _money(given[key]),
+            given.get("minchargeunits") or usual if key == "mincharge" else usual,
+        )
         if unit not in FIXED_IN:
-            yield f"minchargeunits ({unit}): allowed are {', '.join(FIXED_IN)}"
-        elif _money(least) * FIXED_IN[unit][0] > fixed * FIXED_IN[unit][1]:
-            yield (
-                f"{key} ({least} {unit}): a minimum bill above the fixed charge of {fixed:f} a month cannot be said; if the "
-                "site always uses more, say so by `without`"
+            problems.append(f"minchargeunits ({unit}): allowed are {', '.join(FIXED_IN)}")
+        elif amount * FIXED_IN[unit][0] <= fixed * FIXED_IN[unit][1]:
+            continue
+        elif unit == "$/month":
+            least = max(least, amount)
+        else:
+            problems.append(
+                f"{key} ({given[key]} {unit}): above the fixed charge of {fixed:f} a month only a minimum bill of a month can "
+                "be said; if the site always uses more, say so by `without`"
             )
+    return least
 
 
 def _ratchet(given: Mapping[str, Any], charges: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -286,7 +306,8 @@ def _demand(rate: Mapping[str, Any], problems: list[str]) -> Iterator[dict[str, 
         price = _only_tier(f"demandratestructure period {period}", tiers, problems)
         when = [window(of, months) for of, months in windows[period].items()]
         if price and when:
-            yield {"name": f"time-of-use demand {period}", "price": price, "when": when}
+            unit = _unit(rate, "demandrateunit")
+            yield {"name": f"time-of-use demand {period}", "price": price, "unit": unit, "when": when}
 
 
 def _flat_demand(rate: Mapping[str, Any], problems: list[str]) -> Iterator[dict[str, Any]]:
@@ -303,7 +324,13 @@ def _flat_demand(rate: Mapping[str, Any], problems: list[str]) -> Iterator[dict[
         price = _only_tier(f"flatdemandstructure period {period}", tiers, problems)
         months = [m for m, p in enumerate(of_months, 1) if p == period]
         if price and months:
-            yield {"name": f"monthly demand {period}", "price": price, "when": [{"months": months}]}
+            unit = _unit(rate, "flatdemandunit")
+            yield {
+                "name": f"monthly demand {period}",
+                "price": price,
+                "unit": unit,
+                "when": [{"months": months}],
+            }
 
 
 def _only_tier(where: str, tiers: Sequence[Mapping[str, Any]], problems: list[str]) -> Decimal:

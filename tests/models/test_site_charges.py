@@ -40,7 +40,8 @@ def charged(
 ) -> SiteCharges:
     assets = assets or (server(units=2),)
     rows = attribute(hourly, meters, assets, sites, days).hourly
-    return site_charges(rows, edge.COSTS.to_frame(), meters, assets, sites, days=days)
+    parts = gpu.daily_parts(rows, assets, sites, days)
+    return site_charges(rows, edge.COSTS.to_frame(), meters, assets, sites, days=days, gpu_parts=parts)
 
 
 def shares(found: SiteCharges) -> dict[str | None, float]:
@@ -157,6 +158,38 @@ def test_fixed_charge_of_a_month_is_spread_over_its_days() -> None:
     assert found.parts.filter(pl.col("team") == "vision")["day"].to_list() == [DAY]
 
 
+def test_what_a_month_lacks_of_its_minimum_goes_the_way_of_the_fixed_charge() -> None:
+    """Energy 0.6 kWh x 1.5 x 0.10 = 0.09 on 1 September; 30 fixed, 300 at least.
+
+    All of September: 300 - 30 - 0.09 = 269.91, 8.997 a day; after its first day: 10 - 1 - 0.09, provisional.
+    """
+    sites = site(customer_month="30", minimum_month="300")
+    september = {"dc1": (DAY, date(2026, 9, 30))}
+    for days, top_up, a_day, provisional in (
+        (september, "269.91", "8.997", False),
+        (DAYS, "8.91", "8.91", True),
+    ):
+        found = charged(gpu_hourly(hour(0, energy_kwh=0.6)), power(), sites, server(), days=days)
+        parts = found.parts.filter(pl.col("charge") == "top-up to the minimum")
+        assert parts["cost"].sum() == Decimal(top_up)
+        assert parts["cost"].unique().to_list() == [Decimal(a_day)]
+        assert parts["provisional"].unique().to_list() == [provisional]
+        assert parts.filter(pl.col("team") == "vision")["day"].to_list() == [DAY]
+        assert parts["quantity"].sum() == round(Decimal(parts.height) / 30, 12)
+    reached = charged(gpu_hourly(hour(0, energy_kwh=0.6)), power(), site(minimum_month="2.70"), days=DAYS)
+    assert reached.bills.is_empty()
+
+
+def test_a_minimum_of_a_month_that_is_billed_from_its_middle() -> None:
+    """Demand 2 kW x 1.5 x 10 = 30 and no energy; 16 to 30 September of 300 are 150: 120 lack, 8 a day."""
+    days = {"dc1": (date(2026, 9, 16), date(2026, 9, 30))}
+    at = quarters(0, 2, 2, 2, 2, hour=datetime.fromisoformat("2026-09-20T10:00"), day=date(2026, 9, 20))
+    sites = site(energy="0", minimum_month="300", demand=[PEAK])
+    found = charged(gpu_hourly(), power(at), sites, server(), days=days)
+    assert found.bills.filter(pl.col("unit") == "Months")["cost"].to_list() == [8] * 15
+    assert found.bills["cost"].sum() == 150
+
+
 watts = st.floats(0, 5).map(lambda v: round(v, 3))
 kwh = st.floats(0, 2).map(lambda v: round(v, 4))
 
@@ -165,14 +198,16 @@ kwh = st.floats(0, 2).map(lambda v: round(v, 4))
     st.lists(st.tuples(watts, watts, watts, watts, kwh, kwh, st.booleans()), min_size=1, max_size=4),
     st.sampled_from(["coincident_peak", "energy"]),
     st.sampled_from(["month", "day"]),
+    st.sampled_from(["0", "1000.01"]),
 )
 def test_the_ledger_holds_every_charge_to_the_last_decimal(
-    hours: list[tuple[Any, ...]], demand_by: str, assessed: str
+    hours: list[tuple[Any, ...]], demand_by: str, assessed: str, minimum: str
 ) -> None:
     sites = site(
         energy=[{"price": "0.10"}, {"price": "0.3", "above_kwh": 1}],
         demand=[PEAK | {"assessed": assessed}],
         customer_month="12.34",
+        minimum_month=minimum,
         demand_by=demand_by,
     )
     meters = power(*(quarters(h, *row[:4]) for h, row in enumerate(hours)))
@@ -183,15 +218,20 @@ def test_the_ledger_holds_every_charge_to_the_last_decimal(
     assets = (server(units=2),)
     rows = attribute(hourly, meters, assets, sites, DAYS).hourly
     parts = gpu.daily_parts(rows, assets, sites, DAYS)
-    found = site_charges(rows, edge.COSTS.to_frame(), meters, assets, sites, days=DAYS)
+    found = site_charges(rows, edge.COSTS.to_frame(), meters, assets, sites, days=DAYS, gpu_parts=parts)
     # By hand: a thirtieth of the fixed charge, and the greatest quarter of the day x PUE x price.
     peak = max(Decimal(str(kw)) for row in hours for kw in row[:4])
     due = round(Decimal("12.34") / 30, 12) + peak * Decimal("1.5") * 10
-    assert abs(found.bills["cost"].sum() - due) < Decimal("1e-6")
+    topped_up = found.bills["charge"] == "top-up to the minimum"
+    assert abs(found.bills.filter(~topped_up)["cost"].sum() - due) < Decimal("1e-6")
     ledger = owned_focus.rows(parts, edge.COSTS.to_frame(), sites, site_parts=found.parts)
     charges = ledger.filter(pl.col("ServiceName") == "Site electricity")
     assert charges["BilledCost"].sum() == found.bills["cost"].sum()
     assert (ledger["BilledCost"] >= 0).all()
+    electricity = ledger.filter((pl.col("ServiceName") == "Site electricity") | (pl.col("SkuId") == "energy"))
+    least = round(Decimal(minimum) / 30, 12)
+    assert electricity["BilledCost"].sum() >= least
+    assert not topped_up.any() or electricity["BilledCost"].sum() == least
     total = owned_focus.totals(
         rows, pl.DataFrame(schema=edge.COSTS).clear(), assets, sites, DAYS, site_bills=found.bills
     )

@@ -24,7 +24,9 @@ CONFIG = """
 sources:
   dc1: {kind: telemetry_files, location: ./samples, site: dc1}
 sites:
-  dc1: {time_zone: UTC, pue: 1.5, tariff: {energy: "0.10", demand: [{name: peak, price: "12.34"}]}}
+  dc1: {time_zone: UTC, pue: 1.5, tariff: {
+    energy: "0.10", demand: [{name: peak, price: "12.34"}, {name: apparent, price: "1.80", unit: kVA}],
+    power_factor: 0.9, minimum_month: 3000}}
 assets: ./assets.csv
 """
 
@@ -54,12 +56,34 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_highest_quarter_is_billed_to_the_cent(published: Path) -> None:
     # 00:15: (14 x 2 + 9) / 15 = 2.47 kW. 01:15: 3.5 kW x PUE 1.5 = 5.25 kW x 12.34 = 64.785.
     peak = small.query(published, "SELECT peak_kw::DOUBLE, peak_at, cost FROM marts.demand_monthly")
-    assert peak == [(pytest.approx(5.25), datetime.fromisoformat("2026-09-01T01:15"), Decimal("64.785"))]
+    # At 0.9: 5.25 / 0.9 = 5.8333 kVA x 1.80 = 10.50.
+    at = datetime.fromisoformat("2026-09-01T01:15")
+    assert sorted(peak) == [
+        (pytest.approx(5.25), at, Decimal("10.5")),
+        (pytest.approx(5.25), at, Decimal("64.785")),
+    ]
 
 
-def test_whoever_drew_the_peak_is_charged_it(published: Path) -> None:
+def test_the_month_costs_its_minimum(published: Path) -> None:
+    """Energy (104 x 2 + 15 x 3.5 + 9) / 60 kWh x 1.5 x 0.10 = 0.67375; 1 September of 3,000 is 100: 24.04125 lack."""
     found = small.query(
         published,
-        "SELECT team, effective_cost FROM marts.chargeback_daily WHERE service_name = 'Site electricity'",
+        "SELECT AllocatedTags, SkuMeter, ConsumedUnit, round(ConsumedQuantity, 6)::DOUBLE, round(BilledCost, 9)::DOUBLE, ChargeDescription "
+        "FROM focus.cost_and_usage WHERE ServiceName = 'Site electricity' ORDER BY BilledCost",
     )
-    assert found == [("vision", Decimal("64.785"))]
+    assert [row[1:] for row in found] == [
+        ("Demand", "kVA", 5.833333, 10.5, "Demand: apparent, provisional until the month ends"),
+        (
+            "Fixed charge",
+            "Months",
+            0.033333,
+            24.04125,
+            "Electricity: top-up to the minimum, provisional until the month ends",
+        ),
+        ("Demand", "kW", 5.25, 64.785, "Demand: peak, provisional until the month ends"),
+    ]
+    assert all("vision" in str(row[0]) for row in found)
+    total = "SELECT sum(BilledCost) FROM focus.cost_and_usage WHERE ServiceName = 'Site electricity' OR SkuId = 'energy'"
+    assert small.query(published, total) == [(Decimal(100),)]
+    team = "SELECT sum(effective_cost) FROM marts.chargeback_daily WHERE service_name = 'Site electricity' AND team = 'vision'"
+    assert small.query(published, team)[0][0] == pytest.approx(Decimal("99.32625"), abs=Decimal("1e-9"))

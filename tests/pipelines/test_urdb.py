@@ -51,16 +51,28 @@ def test_the_rate_becomes_the_tariff_of_the_site(tmp_path: Path) -> None:
 def test_what_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     found = problems(
         tmp_path,
-        RATE | {"mincharge": 5, "demandreactivepowercharge": 1},
+        RATE | {"annualmincharge": 60, "demandreactivepowercharge": 1},
         "{urdb: rate.json, energy: 1}",
         "EUR",
     )
     assert len(found) == 4
     assert any("sites.dc1.tariff.energy: beside `urdb` there may be label, without" in p for p in found)
-    assert any("mincharge (5 $/month): a minimum bill above the fixed charge" in p for p in found)
+    assert any("annualmincharge (60 $/year): above the fixed charge" in p for p in found)
     assert any("reactive power" in p for p in found)
     assert any("its amounts are US dollars" in p for p in found)
-    assert config(tmp_path, RATE | {"mincharge": 5}, "{urdb: rate.json, without: [mincharge]}")
+    assert config(tmp_path, RATE | {"annualmincharge": 60}, "{urdb: rate.json, without: [annualmincharge]}")
+
+
+def test_demand_by_kva_takes_the_power_factor_beside_it(tmp_path: Path) -> None:
+    rate = RATE | {
+        "flatdemandunit": "kVA",
+        "flatdemandstructure": [[{"rate": 5}]],
+        "flatdemandmonths": [0] * 12,
+    }
+    (found,) = problems(tmp_path, rate, "{urdb: rate.json}")
+    assert "demand charges by kVA (monthly demand 0) need `power_factor`" in found
+    tariff = config(tmp_path, rate, "{urdb: rate.json, power_factor: 0.95}").settings.sites["dc1"].tariff
+    assert (tariff.demand[0].unit, tariff.power_factor) == ("kVA", Decimal("0.95"))
 
 
 def test_no_file_and_no_rate(tmp_path: Path) -> None:

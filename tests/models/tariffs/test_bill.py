@@ -123,11 +123,28 @@ def test_the_whole_bill() -> None:
     assert month_cost(load("2026-09-01", 8, 16), QUARTER, billed, GMT) == Decimal("73.6")
 
 
+def test_demand_by_kva_is_that_by_kw_over_the_power_factor() -> None:
+    # 18 kW at 0.9 are 20 kVA, x 3 = 60; the ratchet holds kW: 0.5 x 45 = 22.5 kW, 25 kVA, 75.
+    by_kva = {"name": "any", "price": 3, "unit": "kVA", "ratchet": 0.5}
+    billed = tariff({"energy": 0, "demand": [by_kva, {"name": "kW", "price": 3}], "power_factor": "0.9"})
+    september = load("2026-09-01", 18, 9)
+    assert demand(september, billed.demand[0], billed, GMT).cost == 60
+    assert demand(september, billed.demand[0], billed, GMT, [Decimal(45)]).cost == 75
+    assert demand(september, billed.demand[1], billed, GMT).cost == 54
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
         ({"energy": 1, "demand": [PEAK, PEAK]}, "peak are there twice"),
         ({"energy": 1, "demand": [PEAK | {"assessed": "day", "ratchet": 0.5}]}, "a ratchet compares months"),
+        (
+            {"energy": 1, "demand": [PEAK | {"unit": "kVA"}]},
+            r"demand charges by kVA \(peak\) need `power_factor`",
+        ),
+        ({"energy": 1, "power_factor": 95}, "less than or equal to 1"),
+        ({"energy": 1, "power_factor": 0}, "greater than 0"),
+        ({"energy": 1, "minimum_month": -1}, "greater than or equal to 0"),
         ({"energy": []}, "must have a price of a kWh"),
         ({"energy": 1, "fee": 3}, "Extra inputs"),
     ],

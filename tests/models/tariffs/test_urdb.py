@@ -181,16 +181,38 @@ def test_a_minimum_bill_that_the_fixed_charge_reaches_changes_nothing(least: dic
     assert tariff(TIME_OF_USE | least) == tariff(TIME_OF_USE)
 
 
+def test_a_minimum_bill_of_a_month_is_what_the_month_costs_at_least() -> None:
+    """February as above costs 240 + 130.20 + 40 + 55.50 = 465.70: of two minimum bills the greater one holds."""
+    start = datetime.fromisoformat("2026-02-01T07:00")
+    february = [(start + timedelta(hours=n), Decimal(10)) for n in range(28 * 24)]
+    for least, bill in (
+        ({"mincharge": Decimal("55.51")}, "465.70"),
+        ({"minmonthlycharge": Decimal("465.71")}, "465.71"),
+        ({"minmonthlycharge": 500, "mincharge": 600, "minchargeunits": "$/month"}, "600"),
+    ):
+        assert month_cost(february, HOUR, tariff(TIME_OF_USE | least), DENVER) == Decimal(bill)
+    assert tariff(TIME_OF_USE | {"mincharge": Decimal("55.51")}).minimum_month == Decimal("55.51")
+
+
+def test_demand_by_kva_needs_the_power_factor() -> None:
+    """90 kW at 0.9 are 100 kVA, x 5; the unit may stand in either field."""
+    load = [(datetime.fromisoformat("2026-02-01T07:00"), Decimal(90))]
+    for unit in ({"flatdemandunit": "kVA"}, {"demandunits": "kVA", "flatdemandunit": ""}):
+        read = urdb.tariff(TIME_OF_USE | ONE_CHARGE | unit)
+        with pytest.raises(ValueError, match=r"by kVA \(monthly demand 0\) need `power_factor`"):
+            Tariff.model_validate(read)
+        ours = Tariff.model_validate(read | {"power_factor": "0.9"})
+        assert demand(load, ours.demand[0], ours, DENVER).cost == 500
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         (
-            {"mincharge": Decimal("55.51")},
-            "mincharge (55.51 $/month): a minimum bill above the fixed charge of 55.500000000000",
+            {"mincharge": 2, "minchargeunits": "$/day"},  # 62 in July
+            "mincharge (2 $/day): above the fixed charge of 55.500000000000 a month only a minimum bill of a month",
         ),
-        ({"mincharge": 2, "minchargeunits": "$/day"}, "mincharge (2 $/day): a minimum bill"),  # 62 in July
         ({"mincharge": 667, "minchargeunits": "$/year"}, "mincharge (667 $/year)"),  # 55.58 a month
-        ({"minmonthlycharge": 60}, "minmonthlycharge (60 $/month)"),
         ({"annualmincharge": 700}, "annualmincharge (700 $/year)"),
         ({"mincharge": 1, "minchargeunits": "$/kW"}, "minchargeunits ($/kW): allowed are $/month"),
         ({"fixedchargeunits": "$/day"}, "fixedchargeunits ($/day): only $/month"),
@@ -231,7 +253,11 @@ def test_a_minimum_bill_that_the_fixed_charge_reaches_changes_nothing(least: dic
         ({"demandreactivepowercharge": Decimal("0.3")}, "reactive power"),
         ({"coincidentratestructure": [[{"rate": 5}]]}, "coincidentratestructure"),
         ({"demandwindow": 30}, "demandwindow (30)"),
-        ({"demandrateunit": "kVA"}, "demandrateunit (kVA)"),
+        (
+            {"demandrateunit": "kVA", "demandunits": "kW"},
+            "demandrateunit (kVA), demandunits (kW): only kW or kVA",
+        ),
+        ({"demandunits": "hp"}, "flatdemandunit (kW), demandunits (hp)"),
         ({"flatdemandunit": "kW daily"}, "flatdemandunit (kW daily)"),
         ({"servicetype": "Delivery"}, "servicetype (Delivery): the rate is a part of the bill"),
         ({"country": "CAN"}, "country (CAN)"),
@@ -274,8 +300,8 @@ def test_tiers_that_cannot_be_said_are_refused(tiers: list[dict[str, Any]], word
 
 
 def test_all_reasons_at_once() -> None:
-    found = reasons(mincharge=100, demandwindow=60, servicetype="Energy")
-    assert all(name in found for name in ("mincharge", "demandwindow", "servicetype"))
+    found = reasons(annualmincharge=1000, demandwindow=60, servicetype="Energy")
+    assert all(name in found for name in ("annualmincharge", "demandwindow", "servicetype"))
 
 
 def test_what_somebody_says_does_not_matter() -> None:

@@ -17,7 +17,7 @@ def month_cost(
     zone: ZoneInfo,
     before: Mapping[str, Sequence[Decimal]] | None = None,
 ) -> Decimal:
-    """The whole bill of a calendar month: energy + demand + fixed charge, unrounded.
+    """The whole bill of a calendar month: energy + demand + fixed charge, or the minimum; unrounded.
 
     Args:
         load: The whole load of the month.
@@ -30,8 +30,9 @@ def month_cost(
         The bill. A demand charge whose windows hold no interval of the month costs nothing.
     """
     charges = (demand(load, c, tariff, zone, (before or {}).get(c.name, ())) for c in tariff.demand)
-    return (
+    bill = (
         energy_cost(load, interval_h, tariff, zone)
         + sum((line.cost or Decimal(0) for line in charges), Decimal(0))
         + tariff.customer_month
     )
+    return max(bill, tariff.minimum_month)
