@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from connectors.prometheus.pace import Pace
 from connectors.prometheus.question import GAP_SAMPLES, Question
 
 Metric = tuple[str, tuple[str, ...]]
@@ -35,7 +36,7 @@ class Counters:
         child: Labels that tell apart counters of one thing, which are added up.
         named: Adds the columns of a thing.
         kept: thing, hour, ha (the replica that counts) and count (samples).
-        expected: Samples of a full hour.
+        scrapes: How often the things are scraped.
         bridge_h: What a longer gap held is unknown.
     """
 
@@ -44,7 +45,7 @@ class Counters:
     child: Sequence[str]
     named: Named
     kept: pl.DataFrame
-    expected: float
+    scrapes: Pace
     bridge_h: float
 
     def hours(
@@ -107,7 +108,7 @@ class Counters:
 
     def _lasts(self, names: Sequence[Metric], labels: Sequence[str], over: list[str]) -> pl.DataFrame:
         """over, hour, index, length, missing, last and unsure: of the best name, and of all where that changes."""
-        asked, reach = self.question.ask, round(GAP_SAMPLES * 3600 / self.expected)
+        asked, reach = self.question.ask, round(GAP_SAMPLES * 3600 / self.scrapes.expected)
         lasts, resets = [], []
         for order, (name, more) in enumerate(names):
             found = asked(f"last_over_time({self.question.values(name, *more)})", labels)
@@ -115,7 +116,7 @@ class Counters:
             resets.append(asked(f"resets({self.question.select(name, *more)}[$w+{reach}]) > 0", labels))
         by = [*over, "hour"]
         hours, thing = self.question.hours(), [*self.thing, "hour"]
-        seen = self.kept.group_by(thing).agg(pl.col("count").max())
+        seen = self.scrapes.even(self.kept.group_by(thing).agg(pl.col("count").max()), "count")
         restarted = self._chosen(pl.concat(resets)).select(by).unique()
         found = self._chosen(pl.concat(lasts)).join(hours, on="hour")
         names_of = found.group_by(*thing, "index").agg(best=pl.col("order").min()).sort("index")
@@ -128,9 +129,11 @@ class Counters:
             .agg(last=pl.col("value").sort_by("order").first())
             .join(seen, on=thing, how="left", nulls_equal=True)
             .join(restarted.with_columns(restarted=pl.lit(value=True)), on=by, how="left", nulls_equal=True)
-            .with_columns(missing=(pl.col("length") - pl.col("count") / self.expected).clip(lower_bound=0.0))
+            .with_columns(
+                missing=(pl.col("length") - pl.col("count") / self.scrapes.expected).clip(lower_bound=0.0)
+            )
         )
-        tolerance = GAP_SAMPLES / self.expected
+        tolerance = GAP_SAMPLES / self.scrapes.expected
         return (
             _before(rows, over)
             .with_columns(

@@ -21,7 +21,8 @@ import polars as pl
 
 from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.holders import PODS, holders
-from connectors.prometheus.question import Question, blank, expected_samples, first_of, observed, one_replica
+from connectors.prometheus.pace import Pace, pace
+from connectors.prometheus.question import Question, blank, first_of, observed, one_replica
 from connectors.prometheus.recut import Samples, cut_hours, parts
 from connectors.telemetry import BLANKS
 from models.gpu_slices import time_of_slices
@@ -115,10 +116,16 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     )
     instance = ["gpu", "mig_id"]
     hours = question.hours()
-    expected = expected_samples(merged, instance, interval_s)
     merged = merged.join(hours.drop("index"), on="hour")
     at_once = _at_once(question, merged)
-    rows = merged.join(at_once, on=[*instance, "hour"], how="left", nulls_equal=True).with_columns(
+    merged = merged.join(at_once, on=[*instance, "hour"], how="left", nulls_equal=True)
+    # holders that share a card have samples at the same times, which count once
+    times = merged.group_by(*instance, "hour").agg(
+        count=pl.coalesce(pl.col("instants").max(), pl.col("count").sum())
+    )
+    scrapes = pace(times, instance, interval_s)
+    expected = scrapes.expected
+    rows = scrapes.even(merged, "count", "instants").with_columns(
         observed_hours=observed(expected, instance, pl.col("length"), pl.col("instants")),
         present_hours=pl.min_horizontal(pl.col("count") / expected, "length"),
         slices=pl.col("mig_profile")
@@ -127,7 +134,7 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
         .fill_null(pl.when(pl.col("mig_id").is_null()).then(WHOLE).otherwise(1.0)),
         kw=pl.col("kw").fill_nan(None),
     )
-    energy, blanks = _card_energy(question, rows, Grid(hours, expected, bridge_h))
+    energy, blanks = _card_energy(question, rows, Grid(hours, expected, bridge_h), scrapes)
     dropped.append(blanks)
     seen = rows.filter(pl.col("count") > 0)
     cut = cut_hours(seen, expected)
@@ -256,7 +263,9 @@ def _named(frame: pl.DataFrame, exporter_pods: str) -> pl.DataFrame:
     return holders(frame, exporter_pods)
 
 
-def _card_energy(question: Question, rows: pl.DataFrame, grid: Grid) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _card_energy(
+    question: Question, rows: pl.DataFrame, grid: Grid, scrapes: Pace
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """hour, gpu, measured, estimated in kWh: of cards and hours with a counter; and what was not believed."""
     blank_ = (pl.col("value") >= SENTINEL) | pl.col("value").is_in(BLANKS)
     seen: list[pl.DataFrame] = []
@@ -290,7 +299,7 @@ def _card_energy(question: Question, rows: pl.DataFrame, grid: Grid) -> tuple[pl
     values = (
         ask("max_over_time({})", "max").rename({"value": "hi"})
         .join(ask("min_over_time({})", "min").rename({"value": "lo"}), on=["gpu", "hour"])
-        .join(_counts(question), on=["gpu", "hour"])
+        .join(_counts(question, scrapes), on=["gpu", "hour"])
         .join(covered, on=["gpu", "hour"], how="left")
         # a card that is cut anew has the samples of the series that follow each other
         .with_columns(pl.col("missing").fill_null(1.0), count=pl.max_horizontal("count", "anew"))
@@ -319,9 +328,10 @@ def _gaps(rows: pl.DataFrame, energy: pl.DataFrame) -> pl.DataFrame:
     return found.filter(pl.col("estimated") > 0).select("hour", "gpu", "estimated")
 
 
-def _counts(question: Question) -> pl.DataFrame:
-    found = question.ask(_either(ENERGY, "count_over_time({})", question.values), UUIDS)
-    return found.group_by("hour", gpu=first_of(UUIDS)).agg(count=pl.col("value").max())
+def _counts(question: Question, scrapes: Pace) -> pl.DataFrame:
+    found = question.ask(_either(ENERGY, "count_over_time({})", question.values), [*UUIDS, "GPU_I_ID"])
+    named = scrapes.even(found.with_columns(gpu=first_of(UUIDS), mig_id=blank("GPU_I_ID")), "value")
+    return named.group_by("hour", "gpu").agg(count=pl.col("value").max())
 
 
 def _drawn(exporter_pods: str) -> list[Samples]:

@@ -15,6 +15,7 @@ import polars as pl
 
 from connectors.prometheus.counts import Counters, Metric, Named
 from connectors.prometheus.holders import PODS, holders
+from connectors.prometheus.pace import pace
 from connectors.prometheus.question import Question, blank, expected_samples, first_of, observed, one_replica
 from connectors.prometheus.servers import FAILED, SERVERS, Server
 from models.latency import merge
@@ -89,8 +90,8 @@ def _server_hours(question: Question, server: Server, scrapes: Scraped, there: s
     )
     if counted_in.is_empty():
         return pl.DataFrame()
-    expected = expected_samples(counted_in, THING, scrapes.interval_s)
-    counters = Counters(question, THING, CHILD, named, counted_in, expected, scrapes.bridge_h)
+    paced = pace(counted_in, THING, scrapes.interval_s)
+    counters = Counters(question, THING, CHILD, named, counted_in, paced, scrapes.bridge_h)
 
     def counted(names: Sequence[str], *more: str, late: bool = False) -> pl.DataFrame | None:
         metrics = _metrics(names, there)
@@ -101,8 +102,10 @@ def _server_hours(question: Question, server: Server, scrapes: Scraped, there: s
         server, counters.hours(finished, labels, reasons), counted(server.failures, late=True)
     )
 
-    seen = kept.join(question.hours().drop("index"), on="hour").with_columns(
-        coverage=observed(expected, THING, pl.col("length")) / pl.col("length")
+    seen = (
+        paced.even(kept, "count")
+        .join(question.hours().drop("index"), on="hour")
+        .with_columns(coverage=observed(paced.expected, THING, pl.col("length")) / pl.col("length"))
     )
     hours = seen.select(*BY, "uid", "coverage")
     parts = {column: counted(server.tokens.get(column, ())) for column in TOKENS}

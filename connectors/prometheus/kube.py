@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from connectors.prometheus.question import Question, blank, expected_samples, first_of
+from connectors.prometheus.pace import pace
+from connectors.prometheus.question import Question, blank, first_of
 
 POD = ("namespace", "pod", "exported_namespace", "exported_pod", "uid", "exported_uid")
 METRICS = "kube_(pod|namespace|job|node)_(labels|annotations)|kube_pod_(owner|info|status_phase|container_resource_requests)|kube_replicaset_owner"
@@ -215,9 +216,11 @@ def requests(question: Question, there: set[str]) -> pl.DataFrame:
             samples=pl.min_horizontal("samples", pl.coalesce("running", "samples"))
         )
     pod = ["namespace", "pod", "uid"]
-    expected = expected_samples(held.rename({"samples": "count"}), pod, None)
-    held = held.join(question.hours().drop("index"), on="hour").with_columns(
-        running_hours=pl.min_horizontal(pl.col("samples") / expected, "length")
+    scrapes = pace(held.rename({"samples": "count"}), pod, None)
+    held = (
+        scrapes.with_full(held)
+        .join(question.hours().drop("index"), on="hour")
+        .with_columns(running_hours=pl.min_horizontal(pl.col("samples") / pl.col("full"), "length"))
     )
     return held.filter(pl.col("running_hours") > 0).select(*schema)
 

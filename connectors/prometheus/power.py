@@ -14,8 +14,9 @@ import polars as pl
 
 from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.gpu import HOSTS
+from connectors.prometheus.pace import Pace, pace
 from connectors.prometheus.power_metrics import METERS, Meter
-from connectors.prometheus.question import Question, blank, expected_samples, first_of, observed, one_replica
+from connectors.prometheus.question import Question, blank, first_of, observed, one_replica
 
 MAX_METER_KW = 1000.0
 """No node or rack meter shows more."""
@@ -90,29 +91,32 @@ class Series:
             self._ask("count_over_time", "[$w] offset 1ms", scaled=False).rename({"value": "count"}), THING
         )
         seen = seen.group_by(*THING, "node", "ha", "hour").agg(pl.col("count").max())
-        expected = expected_samples(seen, THING, self.wiring.interval_s)
-        seen = seen.join(self.question.hours().drop("index"), on="hour").with_columns(
-            covered=observed(expected, THING, pl.col("length"))
+        scrapes = pace(seen, THING, self.wiring.interval_s)
+        expected = scrapes.expected
+        seen = (
+            scrapes.even(seen, "count")
+            .join(self.question.hours().drop("index"), on="hour")
+            .with_columns(covered=observed(expected, THING, pl.col("length")))
         )
         cover = seen.group_by(*THING, "hour").agg(
             coverage=(pl.col("covered") / pl.col("length")).max().clip(0.0, 1.0),
             missing=(pl.col("length") - pl.col("covered")).min().clip(lower_bound=0.0),
         )
-        energy, wrong = self._counted(cover, expected) if self.meter.counter else self._averaged(seen)
+        energy, wrong = self._counted(cover, scrapes) if self.meter.counter else self._averaged(seen)
         about = seen.group_by(THING).agg(pl.col("node").drop_nulls().max())
         rows = energy.join(about, on=THING, how="left").join(cover, on=[*THING, "hour"], how="left")
-        rows = rows.join(self._quarters(expected), on=[*THING, "hour"], how="left")
+        rows = rows.join(self._quarters(scrapes), on=[*THING, "hour"], how="left")
         columns = ("hour", "device", "meter", "node", "energy_kwh", "energy_estimated_kwh", *QUARTERS)
         return rows.select(*columns, pl.col("coverage").fill_null(0.0)), wrong
 
-    def _quarters(self, expected: float) -> pl.DataFrame:
+    def _quarters(self, scrapes: Pace) -> pl.DataFrame:
         """Mean power of each quarter of an hour: device, meter, hour, kw_q1 to kw_q4 (kW).
 
         Unknown where more than one sample is missing, where a quarter would not hold two, and where no meter shows
         such a value. A quarter of a counter is what `increase()` says, so as fine as the counter's unit.
 
         Args:
-            expected: Samples of a full hour.
+            scrapes: How often the meters are scraped.
         """
         cut, key = replace(self, question=self.question.quarters()), [*THING, "hour"]
         count = cut._ask("count_over_time", "[$w] offset 1ms", scaled=False).rename({"value": "count"})
@@ -122,13 +126,15 @@ class Series:
         else:
             power = cut._ask("avg_over_time", "[$w] offset 1ms")
             kw = pl.col("value") * self.meter.factor / 1000
-        full = (pl.col("count") > expected / 4 - 1.5) & (expected / 4 >= 2)
+        hours, quarter = self.question.hours().select("hour").sort("hour"), pl.col("full") / 4
+        placed = one_replica(count, THING).rename({"hour": "start"}).sort("start")
+        placed = placed.join_asof(hours, left_on="start", right_on="hour").drop_nulls("hour")
+        whole = (pl.col("count") > quarter - 1.5) & (quarter >= 2)
         return (
-            one_replica(count, THING).filter(full).select(*key, "ha").unique()
-            .join(power, on=[*key, "ha"]).group_by(key).agg(kw=kw.max())
+            scrapes.with_full(placed).filter(whole).select(*key, "start", "ha").unique()
+            .join(power.rename({"hour": "start"}), on=[*THING, "start", "ha"])
+            .group_by(*key, "start").agg(kw=kw.max())
             .filter(pl.col("kw").is_between(0.0, MAX_METER_KW, closed="both" if self.meter.counter else "right"))
-            .rename({"hour": "start"}).sort("start")
-            .join_asof(self.question.hours().sort("hour"), left_on="start", right_on="hour")
             .with_columns(place=(pl.col("start") - pl.col("hour")).dt.total_minutes() // 15)
             .group_by(key)
             .agg(pl.col("kw").filter(pl.col("place") == k).first().alias(n) for k, n in enumerate(QUARTERS))
@@ -191,13 +197,13 @@ class Series:
         )  # fmt: skip
         return energy, _dropped(wrong, "power_w")
 
-    def _counted(self, cover: pl.DataFrame, expected: float) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _counted(self, cover: pl.DataFrame, scrapes: Pace) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Energy of a counter, gaps bridged; an hour that means more than any meter can show is dropped."""
         if self.meter.method == "rapl":
             energy = self._wrapping()
         else:
-            grid = Grid(self.question.hours(), expected, self.wiring.bridge_h)
-            energy = counter_hours(self._values(cover), THING, grid, self._rises)
+            grid = Grid(self.question.hours(), scrapes.expected, self.wiring.bridge_h)
+            energy = counter_hours(scrapes.even(self._values(cover), "count"), THING, grid, self._rises)
         energy = energy.select(
             *THING, "hour",
             energy_kwh=pl.col("measured") * self.meter.factor,

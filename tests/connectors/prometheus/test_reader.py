@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from connectors.base import Context, SourceError, Window
 from connectors.prometheus.holders import PODS, holders
+from connectors.prometheus.pace import pace
 from connectors.prometheus.question import expected_samples, observed, one_replica, spans
 from connectors.prometheus.reader import Options, PrometheusReader
 from models.config import Site
@@ -120,6 +122,47 @@ def test_hours_covered_never_exceed_the_hour() -> None:
     )
     assert covered["h"].to_list() == pytest.approx([1, 1, 1, 0.5])
     assert expected_samples(counts, ["gpu"], 15) == 240
+
+
+def paced(
+    *counts: tuple[str, Sequence[float | None]], interval_s: float | None = None
+) -> tuple[float, list[float]]:
+    """Samples of a full hour of the slowest, and part of each hour with samples that they cover, thing by thing."""
+    rows = [
+        (name, HOUR + timedelta(hours=k), count, 1.0)
+        for name, of in counts
+        for k, count in enumerate(of)
+        if count is not None
+    ]
+    frame = pl.DataFrame(rows, schema=["gpu", "hour", "count", "length"], orient="row")
+    found = pace(frame, ["gpu"], interval_s)
+    covered = found.even(frame, "count").with_columns(h=observed(found.expected, ["gpu"]))
+    return found.expected, covered["h"].to_list()
+
+
+def test_a_thing_that_is_scraped_more_seldom_is_not_half_there() -> None:
+    # a: 240 an hour, then 120 of them; b: 60, then 30 of them
+    assert paced(("a", [240] * 5 + [120]), ("b", [60, 60, 60, 60, 30])) == (
+        60,
+        [*[1.0] * 5, 0.5, *[1.0] * 4, 0.5],
+    )
+    # the configuration says 30 s, a meter shows 60 s; where nothing shows it, the configuration counts
+    assert paced(("a", [60] * 4), interval_s=30) == (60, [1.0] * 4)
+    assert paced(("a", [60, 60, None, 60]), interval_s=30) == (120, [0.5] * 3)
+
+
+def test_an_interval_that_changes() -> None:
+    """From 60 s to 15 s within the fifth hour, as 4 hours of many show; a gap of half an hour at either pace is one."""
+    counts = [60, 60, 30, 60, 60, 60, 180, 240, 240, 240, 120, *[240] * 9]
+    assert paced(("a", counts)) == (60, [1, 1, 0.5, *[1] * 7, 0.5, *[1] * 9])
+
+
+@pytest.mark.parametrize("few", [[5] * 6, [200] * 6, [30, 40, 30, 40, 30], [120, 120, None, 120]])
+def test_what_gaps_leave_is_no_interval(few: list[float | None]) -> None:
+    """Too few to tell, too many to be another interval, irregular, or not in a row: such hours lack samples."""
+    expected, covered = paced(("a", [240] * 20), ("b", few))
+    assert expected == 240
+    assert covered[20:] == pytest.approx([count / 240 for count in few if count is not None])
 
 
 def test_holders() -> None:
