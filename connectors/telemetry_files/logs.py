@@ -72,11 +72,15 @@ class Place:
 
 
 def place_of(key: str, zone: ZoneInfo, interval_s: float) -> Place:
-    """Host and start of a log by its name: `gpu/NODE.log`, `gpu/NODE/....log`, `gpu/NODE-20260901T100000Z.log`."""
+    """Host and start of a log by its name: `gpu/NODE.log`, `gpu/NODE/....log`, `gpu/NODE-20260901T100000Z.log`.
+
+    A day at the end of the name is none of the host's, and where there is no folder, neither is `gpu-` before it.
+    """
     parts = key.split("/")
     stem = re.sub(r"\.(log|txt|csv)(\.gz)?$", "", parts[-1], flags=re.I)
     name, started = named_start(stem)
-    node = parts[-2] if len(parts) > 2 else re.sub(r"^gpu[-_]", "", name)
+    name = re.sub(r"[-_.]?\d{4}-?\d{2}-?\d{2}$", "", name) or name
+    node = parts[-2] if len(parts) > 2 else name if len(parts) > 1 else re.sub(r"^gpu[-_]", "", name)
     return Place(node or name, zone, interval_s, started)
 
 
@@ -117,7 +121,7 @@ def _value(text: str) -> str | None:
     text = text.strip()
     if not text or NOTHING.match(text):
         return None
-    return re.sub(r"\s*(%|W|mW|mJ|MiB|MHz)$", "", text)
+    return re.sub(r"\s*(?<![a-zA-Z])(%|W|mJ|MiB|MHz)$", "", text)
 
 
 def _local(naive: datetime, place: Place, previous: datetime | None) -> datetime:

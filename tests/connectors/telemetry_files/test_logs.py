@@ -155,3 +155,39 @@ def test_samples_whose_time_is_called_timestamp_are_no_log(tmp_path: Path) -> No
     found = table(load(tmp_path), GPU)
     assert found.select("node", "gpu").rows() == [("n1", "g1")]
     assert found["energy_kwh"].to_list() == pytest.approx([0.3 * 2 / 60])
+
+
+@pytest.mark.parametrize(
+    ("name", "node"),
+    [
+        ("gpu/gpu-node-02.log", "gpu-node-02"),
+        ("gpu/gpu-node-02-20260901T100000Z.log", "gpu-node-02"),
+        ("gpu/gpu-node-02/2026-09-01.log", "gpu-node-02"),
+        ("gpu/n1-2026-09-01.csv", "n1"),
+        ("gpu/n1_20260901.log.gz", "n1"),
+        ("gpu-n1.log", "n1"),
+        ("gpu-gpu-node-02.log", "gpu-node-02"),
+    ],
+)
+def test_the_name_says_the_host(tmp_path: Path, name: str, node: str) -> None:
+    """Of a name that begins as the folder does only a file without a folder loses `gpu-`."""
+    lines = [
+        f"{at:%Y/%m/%d %H:%M:%S}.000, H100, GPU-1, 0, 300.00 W, 50 %, N/A\n"
+        for at in local("2026-09-01T10:00", 3)
+    ]
+    put(tmp_path, name, HEAD + "".join(lines))
+    assert table(load(tmp_path, "UTC"), GPU)["node"].unique().to_list() == [node]
+
+
+def test_a_value_in_another_unit_is_none(tmp_path: Path) -> None:
+    """5,000 mW are not 5,000 W: no value, and counted; the 300 W beside it hold for the two minutes between them."""
+    lines = [
+        f"{at:%Y/%m/%d %H:%M:%S}.000, H100, GPU-1, 0, 300.00 W, 50 %, N/A\n"
+        for at in local("2026-09-01T10:00", 61)
+    ]
+    lines[30] = lines[30].replace("300.00 W", "5000 mW")
+    put(tmp_path, "gpu/n1.log", HEAD + "".join(lines))
+    loaded = load(tmp_path, "UTC")
+    assert table(loaded, GPU)["energy_kwh"].sum() == pytest.approx(0.3)
+    issues = loaded[0].issues.select("rule", "column_name", "value", "rows").rows()
+    assert issues == [("value_dropped", "power_w", "power_w=5000 mW", 1)]
