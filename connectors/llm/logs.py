@@ -22,6 +22,7 @@ import polars as pl
 from connectors.base import Engine, Object, SourceError
 from connectors.bills.files import BillFile, lazy, open_bill, verify
 from connectors.bills.shapes import NESTED
+from connectors.epochs import seconds, sql_epoch_text
 from connectors.objects import Store
 from connectors.sql import identifier, literal, literals
 from connectors.telemetry import QUARTER_S, TIMESTAMP
@@ -36,9 +37,14 @@ COLUMNS = (
 
 REQUIRED = ("request_id", "startTime", "prompt_tokens", "completion_tokens", "model")
 
+JSON = (".json", ".json.gz")
+"""A list of requests, or a page of them below `data`; or JSON lines."""
 JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 TABULAR = (".csv", ".csv.gz", ".parquet")
-SUFFIXES = TABULAR + JSON_LINES
+SUFFIXES = TABULAR + JSON_LINES + JSON
+
+NULLS = ("", "\\N", "NULL", "null", "None")
+"""What stands for no value: COPY of the database, SQL clients, JSON and Python write it so."""
 
 MAX_LINE = 256 * 1024 * 1024
 """Longest row, bytes: prompts with pictures in them are long. A packed file may hide a longer one, and no end of it."""
@@ -58,8 +64,8 @@ NAIVE = r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?"
 
 
 def is_json(key: str) -> bool:
-    """The file holds JSON lines."""
-    return key.lower().endswith(JSON_LINES)
+    """The file holds JSON."""
+    return key.lower().endswith(JSON_LINES + JSON)
 
 
 def chosen(names: Sequence[str], uri: str, *, spend: bool) -> dict[str, str]:
@@ -81,21 +87,24 @@ def chosen(names: Sequence[str], uri: str, *, spend: bool) -> dict[str, str]:
 
 
 def json_rows(path: Path, uri: str) -> Iterator[tuple[int, dict[str, str | None] | None]]:
-    """Line number (from 1) and the columns wanted as text; None for a line that is no JSON object.
+    """Number (from 1) of a line or of a request of a list, and the columns wanted as text; None for what is no JSON object.
 
     Raises:
         SourceError: The file is empty or damaged.
     """
     lines = 0
     try:
+        if uri.lower().endswith(JSON) and (listed := _listed(path)) is not None:
+            yield from ((number, _wanted(row)) for number, row in enumerate(listed, start=1))
+            return
         with _open(path) as file:
             for number, raw in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), start=1):
                 if len(raw) > MAX_LINE:
                     raise _too_long(uri, number)
-                line = raw.decode("utf-8", errors="backslashreplace").removeprefix("\ufeff").strip()
+                line = raw.decode("utf-8", errors="replace").removeprefix("\ufeff").strip()
                 if line:
                     lines += 1
-                    yield number, _object(line)
+                    yield number, _wanted(_loads(line))
     except (OSError, EOFError, zlib.error) as error:
         msg = f"{uri} is damaged or cannot be read ({type(error).__name__}); deliver it again"
         raise SourceError(msg) from error
@@ -127,15 +136,32 @@ def _open(path: Path) -> IO[bytes]:
     return gzip.open(path) if zipped or path.name.endswith(".gz") else path.open("rb")  # type: ignore[return-value]
 
 
-def _object(line: str) -> dict[str, str | None] | None:
+def _listed(path: Path) -> list[Any] | None:
+    """The requests of a file that is one JSON list, or one page of them; None where it is neither: JSON lines."""
+    with _open(path) as file:
+        data = file.read(MAX_LINE + 1)
+    if len(data) > MAX_LINE:
+        return None
+    content = _loads(data.decode("utf-8", errors="replace").removeprefix("\ufeff"))
+    if isinstance(content, dict) and "startTime" not in content:
+        content = content.get("data")
+    return content if isinstance(content, list) else None
+
+
+def _loads(text: str) -> Any:
     try:
-        content = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+        return json.loads(text, strict=False, parse_float=str, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError):
         return None
+
+
+def _wanted(content: Any) -> dict[str, str | None] | None:
+    """The columns of a request; None where it is none, or holds half a character in them, which no text can."""
     if not isinstance(content, dict):
         return None
     lower = {k.lower(): v for k, v in content.items()}
-    return {c: _text(lower.get(c.lower())) for c in COLUMNS}
+    found = {c: _text(lower.get(c.lower())) for c in COLUMNS}
+    return None if re.search("[\ud800-\udfff]", "".join(v or "" for v in found.values())) else found
 
 
 def _text(value: Any) -> str | None:
@@ -153,7 +179,7 @@ def scan(store: Store, item: Object, *, spend: bool) -> tuple[set[int], str]:
     uri = store.uri(item.key)
     path = store.fetch([item])[0]
     if is_json(item.key):
-        texts = pl.Series([row["startTime"] for _, row in json_rows(path, uri) if row], dtype=pl.String)
+        texts = pl.Series([row and row["startTime"] for _, row in json_rows(path, uri)], dtype=pl.String)
     else:
         log = open_bill(item, uri, path, private=True)
         column = chosen(log.columns, uri, spend=spend)["startTime"]
@@ -167,18 +193,21 @@ def scan(store: Store, item: Object, *, spend: bool) -> tuple[set[int], str]:
     if isinstance(texts.dtype, pl.Datetime):
         found = quarters_of_utc(texts)
     else:
-        found = quarters_of(utc_text(texts.cast(pl.String)))
+        texts = texts.cast(pl.String)
+        found = quarters_of(utc_text(texts))
+        for times in seconds(texts).values():
+            found |= {*(times // QUARTER_S).unique()}
     found = {q for q in found if FIRST_QUARTER <= q < LAST_QUARTER}
     given = texts.drop_nulls().cast(pl.String)
     if not found and len(given):
         quoted = repr(given[0]) if re.fullmatch(PLAIN, given[0]) else f"{len(given[0])} characters long"
         msg = (
             f"{uri}: column 'startTime': none of {len(texts)} times can be read, the first is {quoted}; "
-            "write UTC (2026-09-01 12:00:00.000) or ISO 8601 with a zone, of 2000 to 2099"
+            "write UTC (2026-09-01 12:00:00.000), ISO 8601 with a zone, or seconds or milliseconds since 1970, of 2000 to 2099"
         )
         raise SourceError(msg)
-    if not found and is_json(item.key):
-        msg = f"{uri}: none of its lines is a JSON object with a `startTime`; export LiteLLM_SpendLogs as JSON lines"
+    if not found and len(texts) and is_json(item.key):
+        msg = f"{uri}: none of its requests is a JSON object with a `startTime`; export LiteLLM_SpendLogs as JSON"
         raise SourceError(msg)
     return found, ""
 
@@ -191,12 +220,16 @@ def utc_text(texts: pl.Series) -> pl.Series:
 
 
 def utc_sql(text: str) -> str:
-    """SQL: the UTC timestamp of a text, without a zone taken as UTC; NULL where it is none or not of 2000-2099."""
+    """SQL: the UTC timestamp of a text, without a zone taken as UTC; NULL where it is none or not of 2000-2099.
+
+    A number is a time since 1970, in the unit that `connectors/epochs.py` tells from its size.
+    """
     clean = f"UPPER(REPLACE(TRIM({text}), ',', '.'))"
     zoned = f"CASE WHEN regexp_full_match({clean}, '{NAIVE}') THEN {clean} || 'Z' ELSE {clean} END"
     moment = f"CAST(TRY_CAST({zoned} AS TIMESTAMPTZ) AS TIMESTAMP)"
     readable = f"(regexp_full_match({clean}, '{NAIVE}') OR regexp_full_match({clean}, '{TIMESTAMP}'))"
-    return f"CASE WHEN {readable} AND {moment} >= TIMESTAMP '2000-01-01' AND {moment} < TIMESTAMP '2100-01-01' THEN {moment} END"
+    iso = f"CASE WHEN {readable} AND {moment} >= TIMESTAMP '2000-01-01' AND {moment} < TIMESTAMP '2100-01-01' THEN {moment} END"
+    return f"COALESCE({iso}, {sql_epoch_text(text)})"
 
 
 def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine, *, spend: bool) -> str:
@@ -211,8 +244,7 @@ def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine,
         spend: The column `spend` must be there.
 
     Returns:
-        file (key), row (from 1), broken (no JSON object), and `COLUMNS` (text, NULL where absent, blank, or a null
-        as COPY writes it).
+        file (key), row (from 1), broken (no JSON object), and `COLUMNS` (text, NULL where absent or one of `NULLS`).
 
     Raises:
         SourceError: The file is damaged or lacks a column.
@@ -230,11 +262,13 @@ def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine,
         if log.form != "parquet":
             found = {c: f"c{log.columns.index(name)}" for c, name in found.items()}
     types = engine.columns(f"SELECT * FROM {source}")
-    values = (
-        f"NULLIF(NULLIF(TRIM({_as_text(found[c], types[found[c]])}), ''), '\\N') AS {identifier(c)}"
-        if c in found
-        else f"CAST(NULL AS VARCHAR) AS {identifier(c)}"
+    nulls = ", ".join(map(literal, NULLS))
+    texts = {
+        c: f"TRIM({_as_text(found[c], types[found[c]])})" if c in found else "CAST(NULL AS VARCHAR)"
         for c in COLUMNS
+    }
+    values = (
+        f"CASE WHEN {text} NOT IN ({nulls}) THEN {text} END AS {identifier(c)}" for c, text in texts.items()
     )
     return (
         f"SELECT {literal(item.key)} AS file, {number} AS row, {broken} AS broken, "

@@ -27,6 +27,11 @@ COSTLESS = (
     "reject IS NULL AND NOT hit AND NOT failed AND (spend IS NULL OR (cost = 0 AND prompt + output > 0))"
 )
 """LiteLLM writes 0 where it has no price for a model; its own cache and failures do cost nothing."""
+QUOTES = " '\""
+_TAGS = r"""( *('[^'",\\]*'|"[^'",\\]*"|[^'",\[\]{}\\]*) *)"""
+_TAGS += f"(,{_TAGS})*"
+TAGS = rf"\[{_TAGS}\]|\{{{_TAGS}\}}|{_TAGS}"
+"""Tags that are no JSON: text with commas, a list as Python writes it, an array as PostgreSQL writes it."""
 UNKNOWN = "unknown"
 """Workload of requests that name neither tag nor model."""
 
@@ -48,9 +53,13 @@ def requests_sql(rows: str, billed: str) -> str:
         model, prompt, output, cached, total, cost (NULL where it cannot be read), spend, ms, hit, failed, status,
         billed, costless (an answer of the provider that carries no spend), tags_bad, reject (rule:column, NULL for good rows), `value` (what is rejected) and copy (1 counts).
     """
-    tag_list = "TRY_CAST(TRY_CAST(request_tags AS JSON) AS VARCHAR[])"
     is_list = "json_type(TRY_CAST(request_tags AS JSON)) = 'ARRAY'"
-    tag = f"CASE WHEN {is_list} THEN list_filter({tag_list}, lambda x: starts_with(lower(trim(x)), 'workload:'))[1] END"
+    written = f"CASE WHEN regexp_full_match(request_tags, {literal(TAGS)}) THEN string_split(trim(request_tags, '[]{{}}'), ',') END"
+    plain = f"list_transform({written}, lambda x: trim(x, {literal(QUOTES)}))"
+    tag_list = (
+        f"CASE WHEN {is_list} THEN TRY_CAST(TRY_CAST(request_tags AS JSON) AS VARCHAR[]) ELSE {plain} END"
+    )
+    tag = f"list_filter({tag_list}, lambda x: starts_with(lower(trim(x)), 'workload:'))[1]"
     prefix = "lower(custom_llm_provider) || '/'"
     failed = ", ".join(map(literal, FAILED))
     checks = {
@@ -87,7 +96,7 @@ def requests_sql(rows: str, billed: str) -> str:
                         ELSE TRY_CAST(cache_read_input_tokens AS DOUBLE) END AS cached,
                    COALESCE(TRY_CAST(request_duration_ms AS DOUBLE), {ended}) AS ms,
                    COALESCE(lower(status) IN ({failed}), FALSE) AS failed, {billed} AS billed,
-                   request_tags IS NOT NULL AND NOT COALESCE({is_list} AND {tag_list} IS NOT NULL, FALSE) AS tags_bad
+                   request_tags IS NOT NULL AND {tag_list} IS NULL AS tags_bad
             FROM judged
         )
         SELECT * EXCLUDE (tagged, model_group, ms), COALESCE({COSTLESS}, FALSE) AS costless, COALESCE(tagged, model_group, model, '{UNKNOWN}') AS workload,

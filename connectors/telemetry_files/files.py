@@ -17,10 +17,10 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.base import DamagedFileError, Object, SourceError
+from connectors.epochs import seconds
 from connectors.objects import Store
 from connectors.telemetry import QUARTER_S
 from connectors.telemetry_files.columns import DATASETS, require, time_column
-from connectors.telemetry_files.epochs import seconds
 from connectors.telemetry_files.logs import NoStartError, format_of, place_of, rows
 from connectors.telemetry_index import quarters_of, quarters_of_utc
 

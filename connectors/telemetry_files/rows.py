@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from connectors.epochs import is_numeric, sql_epoch, sql_epoch_text
 from connectors.sql import files, identifier, literal
 from connectors.telemetry import sql_timestamp
 from connectors.telemetry_files.columns import (
@@ -19,7 +20,6 @@ from connectors.telemetry_files.columns import (
     present,
     time_column,
 )
-from connectors.telemetry_files.epochs import is_numeric, sql_epoch, sql_epoch_text
 
 OLD_AND_NEW = ("exported_pod", "pod_name", "exported_namespace", "pod_namespace")
 """Names of the pod that holds a card, by new and old exporters; of each kind they complete each other."""

@@ -66,6 +66,20 @@ def test_bad_lines_of_json_are_counted(tmp_path: Path) -> None:
     assert SECRET not in everything(loaded)
 
 
+def test_bytes_of_prompts_do_not_matter_in_json_and_half_a_character_of_a_name_is_counted(
+    tmp_path: Path,
+) -> None:
+    lines = [
+        json.dumps(request(1)).encode().replace(b"answer", b"\xff\x00\x1b\t\\ud800"),
+        json.dumps(request(2)).encode().replace(b"gpt-4o", b"\\ud800"),
+    ]
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.jsonl").write_bytes(b"\n".join(lines))
+    loaded = load("litellm", tmp_path / "logs", tmp_path)
+    assert counted(loaded[DAY]) == {("rejected", "malformed_json", ""): 1}
+    assert hours(loaded[DAY])["inferences"].sum() == 1
+
+
 def test_columns_that_slipped_do_not_show_prompts(tmp_path: Path) -> None:
     text = f"{SECRET}: please summarise this"
     loaded = one(tmp_path, request(1), request(2, prompt_tokens=text, status="x"), request(3, status=text))
@@ -117,7 +131,7 @@ BAD_FILES = {
     "an archive": ("a.zip", b"PK", "no spend log"),
     "a row too long": ("a.csv", csv_bytes([request(1)]) + b",".join([SECRET.encode()] * 60) + b"\n", "cannot be read|damaged"),
     "only bad times": ("a.csv", csv_bytes([request(1, startTime=f"{SECRET} text that is long")]), "none of 1 times"),
-    "no request at all": ("a.jsonl", b"{}\n", "none of its lines"),
+    "no request at all": ("a.jsonl", b"{}\n", "none of its requests"),
     "column twice": ("a.csv", b"model,model\n1,2\n", "more than once"),
     "utf-16": ("a.csv", csv_bytes([request(1)]).decode().encode("utf-16"), "UTF-8"),
 }  # fmt: skip

@@ -1,0 +1,116 @@
+"""Spend logs of LiteLLM in the forms in which databases, APIs and scripts write times, lists, tags and no value."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.connectors.bills.helpers import counted, facts, load, write
+from tests.connectors.llm.helpers import DAY, SECRET, everything, hours, one, request, write_lines
+
+
+def _at(start: Any, end: Any) -> dict[str, Any]:
+    return request(1, startTime=start, endTime=end, request_duration_ms="")
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (1788303599, 1788303601),
+        (1788303599.25, 1788303601.25),
+        (1788303599250, 1788303601250),
+        (1788303599250.0, 1788303601250.0),
+        (1788303599250000, 1788303601250000),
+    ],
+)
+def test_times_as_numbers_are_read_in_the_unit_that_their_size_says(
+    tmp_path: Path, form: str, start: float, end: float
+) -> None:
+    # 2026-09-01 is day 20697 of the epoch: 20697 x 86400 + 22 x 3600 + 59 x 60 + 59 = 1788303599
+    path = tmp_path / "logs" / f"a.{form}"
+    if form == "parquet":
+        path.parent.mkdir()
+        pl.DataFrame([_at(start, end)]).write_parquet(path)
+    elif form == "jsonl":
+        write_lines(path, [_at(start, end)])
+    else:
+        write(path, [_at(str(start), str(end))])
+    loaded = load("litellm", tmp_path / "logs", tmp_path)
+    assert list(loaded) == [DAY]
+    assert loaded[DAY].issues.is_empty()
+    (row,) = hours(loaded[DAY]).to_dicts()
+    assert row["hour"] == datetime.fromisoformat("2026-09-01 22:00")
+    buckets = json.loads(row["latency_buckets"])
+    assert [buckets[b] for b in ("1.5", "2")] == [0, 1]
+
+
+def test_numbers_that_are_no_time_of_these_years_stay_rejected(tmp_path: Path) -> None:
+    # 20260901100000 is a date without separators, 1788303599 / 10 a time of 1975, 46266 a day of a spreadsheet
+    starts = ["1788303599", "20260901100000", "178830359", "46266.4", "1.788303599e9", "-1788303599"]
+    got = one(tmp_path, *(request(n, startTime=start) for n, start in enumerate(starts)))
+    assert counted(got) == {("rejected", "bad_date", "startTime"): 5}
+    assert hours(got)["inferences"].sum() == 1
+
+
+@pytest.mark.parametrize("gz", [False, True])
+@pytest.mark.parametrize("wrap", ["list", "page", "lines"])
+def test_json_may_be_a_list_a_page_or_lines(tmp_path: Path, wrap: str, gz: bool) -> None:
+    rows = [
+        request(1, metadata={"a": [1], "startTime": SECRET}, request_tags=["workload:tagger"]),
+        request(2),
+    ]
+    text = {
+        "list": json.dumps(rows, indent=1),
+        "page": json.dumps({"data": rows, "total": 2, "page": 1}),
+        "lines": "\n".join(map(json.dumps, rows)),
+    }[wrap]
+    data = text.replace(f"{SECRET} body", "\udcff\udcfe").encode("utf-8", "surrogateescape")  # no UTF-8
+    path = tmp_path / "logs" / ("a.json.gz" if gz else "a.json")
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress(data) if gz else data)
+    (path.parent / "b.json").write_text("[]")
+    loaded = load("litellm", tmp_path / "logs", tmp_path, bill=True)
+    assert facts(loaded[DAY])["BilledCost"].to_list() == [Decimal("0.001")]
+    assert hours(loaded[DAY])["tokens_in"].to_list() == [200]
+    assert loaded[DAY].issues.is_empty()
+    assert SECRET not in everything(loaded)
+
+
+WRITTEN_TAGS = {
+    "workload:tagger": "tagger",
+    "other, workload:tagger": "tagger",
+    "['other', 'workload:tagger']": "tagger",
+    '{other,"workload:big tagger"}': "big tagger",
+    '{"workload":"tagger"}': "chat",
+    "prod": "chat",
+    "{}": "chat",
+    "null": "chat",
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN_TAGS)
+def test_tags_as_text_and_as_lists_of_databases(tmp_path: Path, text: str) -> None:
+    got = one(tmp_path, request(1, request_tags=text))
+    assert hours(got)["workload"].to_list() == [WRITTEN_TAGS[text]]
+    repaired = {("repaired", "malformed_tags", "request_tags"): 1}
+    assert counted(got) == (repaired if text.startswith('{"workload"') else {})
+
+
+@pytest.mark.parametrize("word", ["None", "null", "NULL", "\\N"])
+def test_words_for_no_value_are_no_owners(tmp_path: Path, word: str) -> None:
+    nothing = dict.fromkeys(
+        ("team_alias", "organization_id", "request_tags", "status", "model_group", "cache_hit"), word
+    )
+    got = one(tmp_path, request(1, **nothing), request(2, **nothing, team_id=word, spend=word), bill=True)
+    rows = hours(got).sort("team", nulls_last=True)
+    assert rows.select("workload", "team").rows() == [("gpt-4o", "t-1"), ("gpt-4o", None)]
+    assert facts(got).select("BilledCost", "BillingAccountId").rows() == [(Decimal("0.0005"), "bills")]
+    assert counted(got) == {("rejected", "missing_value", "spend"): 1}
