@@ -10,7 +10,7 @@ discount rate r a year, life of n years, price C and salvage value S,
     EAC = C x CRF - S x SFF                equivalent annual cost
 
 Months carry EAC / 12. What is not yet recovered after t years is C (1 + r)^t - EAC ((1 + r)^t - 1) / r, which
-is C at the start and S at the end.
+is C at the start and S at the end. At r = 0 that is the straight line.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def recoverable(asset: Asset) -> dict[str, Decimal]:
         Part -> amount, rounded to 12 decimals.
     """
     salvage = dict.fromkeys(asset.capex_parts, Decimal(0)) | {"hardware": asset.salvage}
-    if asset.discount_rate is None:
+    if not asset.discount_rate:
         return {part: price - salvage[part] for part, price in asset.capex_parts.items()}
     years = Decimal(asset.life_months) / 12
     with localcontext(prec=PRECISION):
@@ -55,7 +55,7 @@ def unrecovered(asset: Asset, done: int, whole: int) -> Decimal:
     Returns:
         Amount >= 0, rounded to 12 decimals, so that with straight line it completes what the days have cost.
     """
-    if asset.discount_rate is None:
+    if not asset.discount_rate:
         return sum((b - part_of(b, done, whole) for b in recoverable(asset).values()), Decimal(0))
     price = sum(asset.capex_parts.values(), Decimal(0))
     with localcontext(prec=PRECISION):

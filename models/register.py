@@ -45,7 +45,7 @@ class Asset(_Frozen):
         life_months: Depreciation period.
         salvage: Value of the hardware at the end of life.
         depreciation: straight_line, or capital_recovery: equal payments that also earn `discount_rate`.
-        discount_rate: Cost of capital a year, 0.08 for 8%; with capital_recovery only.
+        discount_rate: Cost of capital a year, 0.08 for 8%, 0 for equal payments alone; with capital_recovery only.
         planned_availability: Part of the time in which its GPUs are planned to be available; 1 where absent.
         opex_month: Fixed operating cost that is not given apart below.
         maintenance_month: Maintenance contract.
@@ -78,7 +78,7 @@ class Asset(_Frozen):
     life_months: Annotated[int, Field(ge=1, le=240)]
     salvage: Money = Decimal(0)
     depreciation: Literal["straight_line", "capital_recovery"] = "straight_line"
-    discount_rate: Annotated[Decimal, Field(gt=0, le=1, max_digits=8, decimal_places=6)] | None = None
+    discount_rate: Annotated[Decimal, Field(ge=0, le=1, max_digits=8, decimal_places=6)] | None = None
     planned_availability: Annotated[Decimal, Field(gt=0, le=1, max_digits=8, decimal_places=6)] = Decimal(1)
     opex_month: Money = Decimal(0)
     maintenance_month: Money = Decimal(0)

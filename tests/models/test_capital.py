@@ -72,6 +72,15 @@ def test_what_capital_recovery_leaves_is_the_balance_of_the_loan() -> None:
     assert unrecovered(recovering(), 1, 1) == 0
 
 
+def test_capital_recovery_without_interest_is_the_straight_line() -> None:
+    # (199,000 - 39,800) / 36 a month; a year's end leaves two thirds of 159,200
+    item = recovering(discount_rate=0)
+    assert recoverable(item)["hardware"] == 159_200
+    assert unrecovered(item, 1, 3) == Decimal("106133.333333333333")
+    first = asset_days([item], days(date(2026, 1, 15), date(2026, 2, 14)))["depreciation"].sum()
+    assert first == Decimal("4422.222222222222")
+
+
 @pytest.mark.parametrize(
     "wrong", [{"discount_rate": "0.1"}, {"depreciation": "capital_recovery"}, {"space_kw_month": 5}]
 )
