@@ -21,7 +21,7 @@ from connectors.objects import Store
 from connectors.telemetry import issues
 
 PROVIDER = "OpenAI"
-HOUR_S = 3600
+HOUR_S, DAY_S = 3600, 86400
 TOKEN_METERS = ("input", "cached input", "output")
 NO_CURRENCY = "XXX"
 """ISO 4217 code for no currency: of money whose currency cannot be read."""
@@ -106,7 +106,8 @@ def once(buckets: Sequence[Bucket], findings: Findings) -> list[Bucket]:
         findings: Gets the copies that do not count.
 
     Returns:
-        The buckets by kind, in order of time.
+        The buckets by kind, in order of time. One that ends on a later day than it starts is flagged: it stands in the
+        day, and with its month, in which it starts.
 
     Raises:
         SourceError: Two overlap and are not the same, as hourly and daily buckets of one day do; or a later copy lacks
@@ -129,6 +130,8 @@ def once(buckets: Sequence[Bucket], findings: Findings) -> list[Bucket]:
             )
             raise SourceError(msg)
     for bucket in ordered:
+        if bucket.results and (bucket.end - 1) // DAY_S != bucket.start // DAY_S:
+            findings.add(bucket, "flagged", ("crosses_midnight", "end_time"), bucket.end)
         for result in bucket.results:
             if isinstance(result, dict) and result.get("object") not in (COSTS, *USAGE):
                 findings.add(bucket, "flagged", ("kind_not_read", "object"), result.get("object"))

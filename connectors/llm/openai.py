@@ -3,13 +3,15 @@
 Files of `/v1/organization/costs` (group by project_id and line_item) are a bill; files of
 `/v1/organization/usage/completions` and `embeddings` (group by project_id and model, bucket_width 1h) are usage; CSV
 files that the dashboard exports of either are the same. A slice is a UTC day. A bucket that several files hold counts
-once: as the last file, in order of key, has it, which must have all that the earlier ones have.
+once: as the last file, in order of key, has it, which must have all that the earlier ones have. A page that says that
+another one follows, which is not there, is flagged on its last day: what the API goes on to say is in no figure.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import ClassVar, cast
 from urllib.parse import urlsplit
@@ -23,11 +25,11 @@ from connectors.llm.charges import to_focus, write_charges
 from connectors.llm.openai_api import OpenAIStore
 from connectors.llm.pages import COSTS, USAGE, Bucket, read_buckets
 from connectors.objects import LocationOptions, Store, open_store
-from connectors.telemetry import fingerprint, write_days
+from connectors.telemetry import QUARTER_S, fingerprint, write_days
 from connectors.telemetry_index import UTC_ZONE, Indexed, data_files, days, index, settings, utc_days
 from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY, Table
 
-VERSION = "openai-4"
+VERSION = "openai-5"
 """Changes whenever the same files would give other facts."""
 
 SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")
@@ -126,7 +128,10 @@ class OpenAIReader:
         return read_buckets(self.store.fetch([item])[0], item.key, self.store.uri(item.key))
 
     def _scan(self, item: Object) -> tuple[set[int], str]:
-        return {b.start // 900 for b in self._buckets(item)}, ""
+        """Quarter hours, and as the layout the kind, and start and end of buckets after which another page follows."""
+        buckets = self._buckets(item)
+        last = sorted((b.start, b.end) for b in buckets if b.more)
+        return {b.start // QUARTER_S for b in buckets}, json.dumps([buckets[0].kind if buckets else "", last])
 
     def slices(self, window: Window) -> Sequence[Slice]:
         """The UTC days with buckets. Files not seen before are read, others not.
@@ -136,10 +141,13 @@ class OpenAIReader:
         """
         files = self._files()
         options = settings(self.options.model_dump(exclude={"url", "admin_key", "since"}))
-        return [
-            Slice(day, "day", fingerprint(VERSION, options, objects), objects)
-            for day, objects in utc_days(files, window.day)
-        ]
+        lacking = _lacking(files)
+        found = []
+        for day, objects in utc_days(files, window.day):
+            ends = {str(end): key for of, end, key in lacking if of == day}
+            print_ = fingerprint(VERSION, options | ({"lacking": ends} if ends else {}), objects)
+            found.append(Slice(day, "day", print_, objects, ends))
+        return found
 
     def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
         """Reads the pages; they are small, since the API adds requests up.
@@ -158,6 +166,9 @@ class OpenAIReader:
     def _loaded(self, piece: Slice, buckets: Sequence[Bucket], work: Path) -> Loaded:
         findings = Findings(self.store)
         kept = once(buckets, findings)
+        for bucket in buckets:
+            if bucket.more and piece.detail.get(str(bucket.end)) == bucket.file:
+                findings.add(bucket, "flagged", ("page_missing", "has_more"), None)
         costs = [b for b in kept if b.kind == COSTS]
         usage = [b for b in kept if b.kind in USAGE]
         labels = {k: (v.team, v.workload) for k, v in self.options.projects.items()}
@@ -174,6 +185,19 @@ class OpenAIReader:
             rows += more
         read = sum(len(b.results) for b in buckets)
         return Loaded(piece, facts, read, rows, totals(costs), findings.frame())
+
+
+def _lacking(files: Sequence[Indexed]) -> list[tuple[date, int, str]]:
+    """Day, end and file of the last bucket of pages that another follows, where no file of the kind goes on there."""
+    known = [(f, *json.loads(f.layout)) for f in files]
+    return [
+        (datetime.fromtimestamp(start, UTC).date(), end, file.object.key)
+        for file, kind, last in known
+        for start, end in last
+        if not any(
+            other in (kind, "") and f.touches(end // QUARTER_S, end // QUARTER_S) for f, other, _ in known
+        )
+    ]
 
 
 __all__ = ["OpenAIReader", "Options"]

@@ -43,6 +43,7 @@ class Bucket:
         start: Seconds since 1970, UTC.
         end: The same, exclusive.
         results: As they came.
+        more: It is the last of a page that says that another page follows.
     """
 
     file: str
@@ -51,6 +52,7 @@ class Bucket:
     start: int
     end: int
     results: tuple[Any, ...]
+    more: bool = False
 
     @property
     def day(self) -> date:
@@ -121,7 +123,11 @@ def _pages(text: str, uri: str) -> Iterator[Sequence[Any]]:
             )
             msg = f"{uri} is no page of the organisation API: mandatory key 'data' (a list) is missing, it has {found}{said}"
             raise SourceError(msg)
-        yield page["data"]
+        *earlier, last = page["data"] or [None]
+        if isinstance(last, dict):
+            yield [*earlier, last | {"has_more": page.get("has_more") is True}]
+        else:
+            yield page["data"]
 
 
 def _bucket(bucket: Any, key: str, place: int, uri: str) -> Bucket:
@@ -139,7 +145,8 @@ def _bucket(bucket: Any, key: str, place: int, uri: str) -> Bucket:
         )
         raise SourceError(msg)
     objects = {r.get("object") for r in bucket["results"] if isinstance(r, dict)}
-    return Bucket(key, place, _kind(objects, uri), start, end, tuple(bucket["results"]))
+    more = bucket.get("has_more") is True
+    return Bucket(key, place, _kind(objects, uri), start, end, tuple(bucket["results"]), more)
 
 
 def _kind(objects: Iterable[Any], uri: str) -> str:

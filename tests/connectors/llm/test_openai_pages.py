@@ -1,0 +1,42 @@
+"""Saved pages of OpenAI's organisation API that another follows, and buckets that lie over midnight."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.connectors.bills.helpers import WINDOW, counted, facts, load, reader
+from tests.connectors.llm.helpers import bucket, cost, page, usage
+from tests.connectors.llm.test_openai import DAY, FULL, HOUR, START, costs, save
+
+
+def test_a_page_that_another_follows_is_flagged_until_that_is_there(tmp_path: Path) -> None:
+    """What `limit` cut off: a page of two days of costs says has_more, and the third day comes in another file."""
+    two = page(*(bucket(START + n * FULL, START + (n + 1) * FULL, cost("1.5", "web search")) for n in (0, 1)))
+    save(tmp_path, "1.json", two | {"has_more": True, "next_page": "page_2"})
+    save(tmp_path, "u.json", page(bucket(START + 2 * FULL, START + 2 * FULL + HOUR, usage(1, 0, 1, 1))))
+    second = date(2026, 9, 2)
+    got = load("openai", tmp_path / "api", tmp_path)
+    assert counted(got[DAY]) == counted(got[date(2026, 9, 3)]) == {}
+    assert counted(got[second]) == {("flagged", "page_missing", "has_more"): 1}
+    before = {s.period: s.fingerprint for s in reader("openai", tmp_path / "api", tmp_path).slices(WINDOW)}
+    save(tmp_path, "2.json", costs(start=START + 2 * FULL))
+    after = {s.period: s.fingerprint for s in reader("openai", tmp_path / "api", tmp_path).slices(WINDOW)}
+    assert (before[DAY] == after[DAY], before[second] == after[second]) == (True, False)
+    assert counted(load("openai", tmp_path / "api", tmp_path)[second]) == {}
+
+
+@pytest.mark.parametrize("width", [FULL, 7 * FULL])
+def test_a_bucket_over_the_end_of_a_month_stands_where_it_starts_and_is_flagged(
+    tmp_path: Path, width: int
+) -> None:
+    start = START + 30 * FULL - HOUR  # 2026-09-30 23:00
+    save(tmp_path, "c.json", page(bucket(start, start + width, cost("7", "web search"))))
+    got = load("openai", tmp_path / "api", tmp_path)
+    assert list(got) == [date(2026, 9, 30)]
+    assert counted(got[date(2026, 9, 30)]) == {("flagged", "crosses_midnight", "end_time"): 1}
+    row = facts(got[date(2026, 9, 30)])
+    assert row.select("x_billing_month", "BilledCost").rows() == [(DAY, Decimal(7))]
