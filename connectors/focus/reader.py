@@ -37,7 +37,7 @@ from connectors.focus.mapping import is_header, is_moment, is_number, period_col
 from connectors.objects import LocationOptions
 from models import tables
 
-VERSION = "focus-10"
+VERSION = "focus-11"
 """Changes whenever the same file would give other facts."""
 
 
