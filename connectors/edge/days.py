@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 
 from connectors.counters import SEVERAL, counted, counter_increments, counter_segments, histogram_sql
+from connectors.epochs import sql_epoch_text
 from connectors.sql import literal
 from connectors.steps import HOUR_US
 from connectors.telemetry import sql_timestamp
@@ -79,7 +80,7 @@ def reports_sql(lines: str) -> str:
                CASE WHEN wrong IS NOT NULL THEN LEFT(line, 500) END AS line
         FROM (
             SELECT *, CASE {missing} END AS missing, CASE {bad} END AS bad FROM (
-                SELECT file, number, line, since, v, {sql_timestamp(at["ts"])} AS ts, {at["seq"]} AS seq, {texts}, {counters},
+                SELECT file, number, line, since, v, COALESCE({sql_timestamp(at["ts"])}, {sql_epoch_text(at["ts"])}) AS ts, {at["seq"]} AS seq, {texts}, {counters},
                        TRY_CAST(CAST({at["latency_seconds_buckets"]} AS JSON) AS MAP(VARCHAR, DOUBLE)) AS buckets
                 FROM (
                     SELECT file, number, line, since, CASE WHEN json_valid(line) THEN json_extract_string(line, [{paths}]) END AS v

@@ -20,6 +20,7 @@ import polars as pl
 from connectors.base import DamagedFileError, Object, SourceError
 from connectors.edge.days import CLOCK_SET
 from connectors.edge.logs import NoTimeError, format_of, place_of, samples
+from connectors.epochs import seconds
 from connectors.objects import Store
 from connectors.telemetry import QUARTER_S
 from connectors.telemetry_index import quarter_counts
@@ -54,11 +55,13 @@ def read_lines(path: Path, uri: str) -> pl.DataFrame:
     if not data:
         msg = f"{uri} is empty (no line); deliver it again, or remove it"
         raise DamagedFileError(msg)
-    lines = data.decode("utf-8", errors="backslashreplace").removeprefix("\ufeff").split("\n")
+    lines = data.decode("utf-8", errors="backslashreplace").split("\n")
     frame = pl.DataFrame({"line": lines, "whole": [True] * (len(lines) - 1) + [False]}).with_row_index(
         "number", offset=1
     )
-    return frame.with_columns(pl.col("line").str.strip_chars()).filter(pl.col("line") != "")
+    # where files were appended to each other, a mark of byte order is within
+    line = pl.col("line").str.strip_prefix("\ufeff").str.strip_chars()
+    return frame.with_columns(line).filter(pl.col("line") != "")
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,17 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
     if kind:
         stamps = log_samples(lines, kind, item.key, uri, logs)["ts"].drop_nulls()
         return set(when_set(dict((stamps.dt.epoch("s") // QUARTER_S).value_counts().iter_rows()))), kind
-    found = when_set(quarter_counts(lines["line"].str.json_path_match("$.ts")))
+    texts = lines["line"].str.json_path_match("$.ts")
+    counts = quarter_counts(texts)
+    for times in seconds(texts).values():
+        counts.update(dict((times // QUARTER_S).value_counts().iter_rows()))
+    found = when_set(counts)
     if not found:
         msg = (
             f"{uri}: none of {lines.height} lines is a report with a readable `ts`, or of a log of tegrastats or jtop; the first is "
             f"{lines['line'].head(1).to_list()}; "
-            'write one JSON object a line, with ts in ISO 8601 and its zone: "2026-09-01T12:00:00+02:00"'
+            'write one JSON object a line, with ts in ISO 8601 and its zone, "2026-09-01T12:00:00+02:00", or seconds or '
+            "milliseconds since 1970"
         )
         raise SourceError(msg[:600])
     return set(found), str(_reach(found))

@@ -251,3 +251,25 @@ def test_lines_that_are_not_utf8_are_rejected_alone(tmp_path: Path) -> None:
     (item,) = load(tmp_path)
     assert item.issues.select("rule", "rows").rows() == [("json_unreadable", 1)]
     assert rows([item])["inferences"].to_list() == [10]
+
+
+@pytest.mark.parametrize("unit", [1, 1000, 10**6, 10**9])
+@pytest.mark.parametrize("text", [False, True])
+def test_times_may_be_numbers_since_1970(tmp_path: Path, unit: int, text: bool) -> None:
+    """96 reports: the first sets the base, 95 increments of 10; a number that is no time of this century is none."""
+    epoch = int(START.timestamp())
+    stamps = [(epoch + 900 * n) * unit for n in range(96)]
+    lines: list[dict[str, Any]] = [report(n, ts=str(at) if text else at) for n, at in enumerate(stamps)]
+    write(tmp_path, "1.jsonl", [*lines, report(96, ts=20260902000000)])
+    (item,) = load(tmp_path)
+    assert rows([item])["inferences"].to_list() == [950]
+    assert item.issues.select("rule", "column_name", "rows").rows() == [("ts_unreadable", "ts", 1)]
+
+
+def test_files_appended_to_each_other_keep_their_marks_of_byte_order(tmp_path: Path) -> None:
+    parts = ["\ufeff" + json.dumps(report(n)) + "\n" for n in range(4)]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.jsonl.gz").write_bytes(b"".join(gzip.compress(p.encode()) for p in parts))
+    (item,) = load(tmp_path)
+    assert rows([item])["inferences"].to_list() == [30]
+    assert item.issues.is_empty()
