@@ -88,7 +88,7 @@ def by_hour(steps: str, condition: str, clock: Clock = UTC_CLOCK, *, quarters: b
 
 
 def energy_steps(
-    relation: str, key: str, max_step_us: int, bridge_us: int, max_kw: float, *, first: str = ""
+    relation: str, key: str, max_step_us: int | str, bridge_us: int, max_kw: float, *, first: str = ""
 ) -> str:
     """SQL: the energy between each sample of a card or meter and its next.
 
@@ -101,7 +101,7 @@ def energy_steps(
     Args:
         relation: With the key, ts, energy_kwh_total, power_w; one row a key and ts.
         key: Column that names the card or meter.
-        max_step_us: Longer steps are gaps.
+        max_step_us: Longer steps are gaps; a number, or a column that holds one for the step that begins with the row.
         bridge_us: Longer gaps are not bridged by the counter.
         max_kw: Power that one card or meter cannot exceed.
         first: Rows are spans of time that end with these columns and begin with columns of this prefix before their
