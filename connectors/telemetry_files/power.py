@@ -9,14 +9,8 @@ from __future__ import annotations
 
 from connectors.meters import METER, METHODS
 from connectors.sql import literal
-from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps
+from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps, paced
 from connectors.telemetry_files.columns import MAX_METER_KW
-
-SELDOM_S = 1900
-"""Seconds: a meter is read every half an hour, or more often."""
-
-EVEN = 1.25
-"""The longest of equal steps / the shortest."""
 
 
 def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:
@@ -38,7 +32,7 @@ def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Cloc
             SELECT {METER} AS meter, ts, MAX(node) AS node, MAX(CASE WHEN method IN ({methods}) THEN method END) AS method, MAX(energy_kwh_total) AS energy_kwh_total,
                    AVG(power_w) AS power_w
             FROM {samples} WHERE ts IS NOT NULL AND {METER} IS NOT NULL GROUP BY ALL
-        ), paced AS ({_paced_sql("meters", max_step_us)}
+        ), paced AS ({paced("meters", "meter", "TRUE", max_step_us)}
         ), steps AS ({energy_steps("paced", "meter", "max_us", bridge_us, MAX_METER_KW)})
         SELECT hour, meter, COALESCE(MAX(method), 'file') AS method, MAX(node) AS node,
                SUM(CASE WHEN observed THEN kwh * part_us / us ELSE 0 END) AS energy_kwh,
@@ -47,27 +41,6 @@ def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Cloc
                {quarters}
         FROM ({by_hour("steps", "kwh IS NOT NULL", clock, quarters=True)})
         GROUP BY hour, meter"""
-
-
-def _paced_sql(meters: str, max_step_us: int) -> str:
-    """SQL: adds max_us, the longest step from each row on that is no gap.
-
-    Of three steps in a row that are equally long, up to `EVEN`, none is a gap, if it is of at most `SELDOM_S` seconds.
-    """
-    before, here, after = ("LAG(step, {}) OVER s", "step", "LEAD(step, {}) OVER s")
-    windows = [
-        [before.format(2), before.format(1), here],
-        [before.format(1), here, after.format(1)],
-        [here, after.format(1), after.format(2)],
-    ]
-    even = " OR ".join(
-        f"GREATEST({', '.join(w)}) <= {EVEN} * LEAST({', '.join(w)}) AND NOT ({' OR '.join(f'{x} IS NULL' for x in w)})"
-        for w in windows
-    )
-    return f"""
-        SELECT * EXCLUDE (step), CASE WHEN step <= {SELDOM_S * 1_000_000} AND ({even}) THEN GREATEST(step, {max_step_us}) ELSE {max_step_us} END AS max_us
-        FROM (SELECT *, date_diff('microsecond', ts, LEAD(ts) OVER (PARTITION BY meter ORDER BY ts)) AS step FROM {meters})
-        WINDOW s AS (PARTITION BY meter ORDER BY ts)"""
 
 
 def _mean_kw(quarter: int) -> str:
