@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -38,15 +38,27 @@ Parse = Callable[[str | None], date | None]
 """First day of the month that a value of such a column names; None if it names none."""
 
 
-def parse_month(text: str | None) -> date | None:
-    """First day of the UTC month of an ISO 8601 date or time; None if it is none or outside 2000-2099."""
+AHEAD_H = 14
+"""Hours that midnight of some zone is ahead of UTC, at most."""
+
+
+def parse_month(text: str | None, ahead_h: int = 0) -> date | None:
+    """First day of the UTC month of an ISO 8601 date or time; None if it is none or outside 2000-2099.
+
+    Args:
+        text: The date or time.
+        ahead_h: The last hours of a month that count as the next one.
+    """
     try:
         moment = datetime.fromisoformat((text or "").strip().removesuffix(" UTC"))
     except ValueError:
         return None
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC)
-    return date(moment.year, moment.month, 1) if 2000 <= moment.year < 2100 else None
+    if not 2000 <= moment.year < 2100:
+        return None
+    moment += timedelta(hours=ahead_h)
+    return date(moment.year, moment.month, 1)
 
 
 ORDER_HINT = "; dates such as 4/1/25 prove no order here: set `date_order: mdy` or `dmy` (kind focus)"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from connectors.base import SourceError
+from connectors.bills.months import AHEAD_H
 from connectors.bills.rules import (
     CHECKS,
     MISSING,
@@ -61,6 +62,8 @@ class Native:
         cost_kind: x_cost_kind where the format knows better than the FOCUS columns; NULL elsewhere.
         ignored: Native columns that are not used.
         sure: FOCUS columns whose values the format makes itself, so that no rule needs to look at them.
+        zoned: Billing periods may begin at midnight of a zone ahead of UTC: one that begins in the last `AHEAD_H` hours
+            of a month is of the next.
         extras: Column of `EXTRAS` -> its value as text, JSON where the table says so. The others are NULL.
     """
 
@@ -75,6 +78,7 @@ class Native:
     cost_kind: str = "CAST(NULL AS VARCHAR)"
     ignored: tuple[str, ...] = ()
     sure: frozenset[str] = frozenset()
+    zoned: bool = False
     extras: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -211,6 +215,7 @@ def native_sql(
         f"{native.cost} AS __cost",
         f"{native.currency} AS __currency",
         f"{native.skip} AS __skip",
+        f"{native.zoned} AS __zoned",
         f"{native.cost_kind} AS __cost_kind",
         f"COALESCE({native.model_api}, FALSE) AS __model_api",
         f"COALESCE({native.not_stated}, FALSE) AS __not_stated",
@@ -273,7 +278,8 @@ def stage_sql(
         f"{typed(c, own.get(c.name), sure=c.name in sure) if c.name in present else nothing(c)} AS {t(c.name)}"
         for c in focus.COLUMNS
     ]
-    named = f"CAST(date_trunc('month', {t('BillingPeriodStart')}) AS DATE)"
+    period = t("BillingPeriodStart")
+    named = f"CAST(date_trunc('month', CASE WHEN __zoned THEN {period} + INTERVAL {AHEAD_H} HOUR ELSE {period} END) AS DATE)"
     rejects = " ".join(f"WHEN {c.condition} THEN {i}" for i, c in enumerate(CHECKS) if c.action == "rejected")
     marks = [f"COALESCE({c.condition}, FALSE) AS {mark_name(i)}" for i, c in marking(present, sure, own)]
     values = [

@@ -23,12 +23,13 @@ ORIGIN = (
 def faults(rows: str, engine: Engine) -> Iterator[dict[str, Any]]:
     """Issues of the split rows of a month (SQL table expression): one entry for each rule, with the number of rows.
 
-    - allocation_ratios: the ratios of one origin sum to 1 neither in total nor for each unit; nor can they be read
+    - allocation_ratios: the ratios of one origin sum to 1 neither in total nor for each unit; nor can they be read, or there is none
     - allocation_without_method: an allocated resource or its tags on a row that names no method
     - repeated_tags: a tag that is in Tags and, with the same value, in AllocatedTags
     """
     ratio = "TRY_CAST(json_extract_string(e, '$.AllocatedRatio') AS DECIMAL(24,12))"
-    elements = "CAST(json_extract(CAST(AllocatedMethodDetails AS JSON), '$.Elements[*]') AS JSON[])"
+    listed = "CAST(json_extract(CAST(AllocatedMethodDetails AS JSON), '$.Elements[*]') AS JSON[])"
+    elements = f"CASE WHEN len({listed}) > 0 THEN {listed} ELSE ['{{}}'::JSON] END"
     units = f"""
         SELECT origin, count(DISTINCT row) AS rows, unit, sum(ratio) AS total, bool_or(ratio IS NULL) AS unread
         FROM (SELECT origin, row, {ratio} AS ratio, json_extract_string(e, '$.UsageUnit') AS unit

@@ -22,6 +22,13 @@ KEY = ("ContractId", "ContractCommitmentId")
 NEEDED = (*KEY, "ContractCommitmentPeriodStart", "ContractCommitmentPeriodEnd")
 """Without one of these values a commitment has no meaning."""
 
+RULES = {
+    c.name: {"decimal": "not_a_number", "timestamp": "bad_date"}[c.type]
+    for c in CONTRACT_COMMITMENT
+    if c.type in ("decimal", "timestamp")
+}
+"""Column whose text may not fit it -> what is then wrong."""
+
 
 def load_contracts(
     source: str, bills: Sequence[BillFile], path: Path, engine: Engine
@@ -73,11 +80,26 @@ def _load(
         f"SELECT __reject AS rule, min(ContractCommitmentId) AS value, count(*) AS n FROM ({checked}) "
         "WHERE __reject IS NOT NULL GROUP BY 1 ORDER BY 1"
     )
-    where = ", ".join(b.uri for b in bills)
-    return read, written, [
-        {"action": "rejected", "rule": rule, "column_name": "ContractCommitmentId", "value": value, "rows": n, "location": where}
+    where = {"location": ", ".join(b.uri for b in bills)}
+    issues = [
+        {"action": "rejected", "rule": rule, "column_name": "ContractCommitmentId", "value": value, "rows": n} | where
         for rule, value, n in (row.values() for row in found)
     ]  # fmt: skip
+    return read, written, [*issues, *(issue | where for issue in _dropped(natives, engine))]
+
+
+def _dropped(natives: str, engine: Engine) -> Iterator[dict[str, Any]]:
+    """Values that do not fit their column, which is null for them; without those of `NEEDED` the row is rejected."""
+    for name in (name for name in RULES if name not in NEEDED):
+        lost = _lost(name)
+        (row,) = engine.rows(f"SELECT left(min({lost}), 200) AS value, count({lost}) AS n FROM ({natives})")
+        if row["n"]:
+            yield {"action": "repaired", "rule": RULES[name], "column_name": name, "value": row["value"], "rows": row["n"]}  # fmt: skip
+
+
+def _lost(column: str) -> str:
+    """The text of a value that does not fit its column, beside it."""
+    return identifier(f"__lost_{column}")
 
 
 def _native(shape: Shape) -> str:
@@ -98,6 +120,8 @@ def _native(shape: Shape) -> str:
         if column.type == "timestamp":
             value = f"CAST({value} AS TIMESTAMP)"
         selected.append(f"{value} AS {identifier(column.name)}")
+        if column.name in RULES:
+            selected.append(f"CASE WHEN {value} IS NULL THEN {clean} END AS {_lost(column.name)}")
     return f"SELECT {', '.join(selected)} FROM {shape.scan}"
 
 

@@ -120,7 +120,11 @@ def to_focus(shape: Shape, currency: str | None = None) -> Native:
     if providers:
         found.setdefault("ServiceProviderName", providers[0])
     return Native(
-        focus=found, cost=found["BilledCost"], currency=found["BillingCurrency"], ignored=tuple(ignored)
+        focus=found,
+        cost=found["BilledCost"],
+        currency=found["BillingCurrency"],
+        ignored=tuple(ignored),
+        zoned=True,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -25,6 +26,7 @@ from connectors.bills import numbers
 from connectors.bills.dates import dated, remark
 from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
+from connectors.bills.months import AHEAD_H, parse_month
 from connectors.bills.numbers import numbered
 from connectors.bills.plain import PlainFiles, fingerprint
 from connectors.bills.reader import BillReader
@@ -37,7 +39,7 @@ from connectors.focus.mapping import is_header, is_moment, is_number, period_col
 from connectors.objects import LocationOptions
 from models import tables
 
-VERSION = "focus-10"
+VERSION = "focus-12"
 """Changes whenever the same file would give other facts."""
 
 
@@ -71,7 +73,13 @@ class FocusReader(BillReader):
         self._datasets = Datasets(self._store, context.cache / f"datasets-{context.name}.json")
         version = f"{VERSION}-{self.options.date_order or ''}"
         self._files = PlainFiles(
-            self._store, context, version, period_column, suffixes=FILES, prepare=self._written
+            self._store,
+            context,
+            version,
+            period_column,
+            parse=partial(parse_month, ahead_h=AHEAD_H),
+            suffixes=FILES,
+            prepare=self._written,
         )
 
     def _written(self, bill: BillFile) -> BillFile:

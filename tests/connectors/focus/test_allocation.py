@@ -40,6 +40,8 @@ CASES: list[tuple[list[dict[str, str]], dict[tuple[str, str, str], int]]] = [
     ([split((CPU, 0.3), (MEMORY, 0.2)), split((CPU, 0.1), (MEMORY, 0.4), to="b")], {}),  # in total 1
     ([split((CPU, 0.3), (MEMORY, 0.2)), split((CPU, 0.7), (MEMORY, 0.8), to="b")], {}),  # 1 for each unit
     ([split((CPU, "half")), split((CPU, 0.5), to="b")], {RATIOS: 2}),
+    ([split(), split((CPU, 1), ResourceId="host-2")], {RATIOS: 1}),
+    ([split((CPU, 1), AllocatedMethodDetails='{"x_note": "none"}')], {RATIOS: 1}),
     (
         [split((CPU, 1), AllocatedMethodId="")],
         {("flagged", "allocation_without_method", "AllocatedMethodId"): 1},

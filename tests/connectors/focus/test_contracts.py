@@ -162,3 +162,21 @@ def test_invoices_and_periods_of_1_4_are_never_taken_for_charges(dataset: str, t
     loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
     assert loaded.totals == {"USD": Decimal("1.5")}
     assert f"no cost rows, not read: other.csv ({dataset})" in loaded.note
+
+
+def test_values_that_do_not_fit_their_column_are_counted(tmp_path: Path) -> None:
+    rows = [
+        CONTRACT | {"ContractCommitmentCost": "1,000.5x", "ContractPeriodEnd": "soon"},
+        CONTRACT | {"ContractCommitmentId": "c-2", "ContractCommitmentCost": "1e3"},
+        CONTRACT | {"ContractCommitmentId": "c-3", "ContractCommitmentPeriodEnd": "31/12/2026"},
+    ]
+    loaded = both(tmp_path, [applied("1.5")], rows)
+    assert counted(loaded) == {
+        ("rejected", "missing_value", "ContractCommitmentId"): 1,
+        ("repaired", "bad_date", "ContractPeriodEnd"): 1,
+        ("repaired", "not_a_number", "ContractCommitmentCost"): 1,
+    }
+    shown = loaded.issues.filter(column_name="ContractCommitmentCost")
+    assert shown["value"].to_list() == ["1,000.5x"]
+    costs = pl.read_parquet(loaded.facts[TABLE]).select("ContractCommitmentId", "ContractCommitmentCost")
+    assert costs.rows() == [("c-1", None), ("c-2", Decimal(1000))]
