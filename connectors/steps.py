@@ -11,6 +11,11 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 HOUR_US = 3_600_000_000
+SELDOM_S = 1900
+"""Seconds: cards and meters are read every half an hour, or more often."""
+
+EVEN = 1.25
+"""The longest of equal steps / the shortest."""
 QUARTER_MINUTES = 15
 
 
@@ -87,8 +92,40 @@ def by_hour(steps: str, condition: str, clock: Clock = UTC_CLOCK, *, quarters: b
         )"""
 
 
+def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
+    """SQL: adds `max_us`, the longest step that is no gap, from each sample of a card or meter to its next.
+
+    What is read more seldom than the configuration says has no gap between any two samples: of three steps in a row
+    that are equally long, up to `EVEN`, none is a gap, if it is of at most `SELDOM_S` seconds.
+
+    Args:
+        relation: With the key and ts; one row a key and ts.
+        key: Column that names the card or meter.
+        alone: SQL condition: the row is one sample, and no span of time.
+        max_step_us: Longer steps are gaps else.
+    """
+    before, after = "LAG(step, {}) OVER s", "LEAD(step, {}) OVER s"
+    threes = (
+        (before.format(2), before.format(1), "step"),
+        (before.format(1), "step", after.format(1)),
+        ("step", after.format(1), after.format(2)),
+    )
+    even = " OR ".join(
+        f"({' + '.join(three)} IS NOT NULL AND GREATEST({', '.join(three)}) <= {EVEN} * LEAST({', '.join(three)}))"
+        for three in threes
+    )
+    return f"""
+        SELECT * EXCLUDE (step, next_alone),
+               CASE WHEN step <= {SELDOM_S * 1_000_000} AND ({even}) THEN GREATEST(step, {max_step_us}) ELSE {max_step_us} END AS max_us
+        FROM (
+            SELECT *, LEAD({alone}) OVER w AS next_alone,
+                   CASE WHEN {alone} AND next_alone THEN date_diff('microsecond', ts, LEAD(ts) OVER w) END AS step
+            FROM {relation} WINDOW w AS (PARTITION BY {key} ORDER BY ts)
+        ) WINDOW s AS (PARTITION BY {key} ORDER BY ts)"""
+
+
 def energy_steps(
-    relation: str, key: str, max_step_us: int, bridge_us: int, max_kw: float, *, first: str = ""
+    relation: str, key: str, max_step_us: int | str, bridge_us: int, max_kw: float, *, first: str = ""
 ) -> str:
     """SQL: the energy between each sample of a card or meter and its next.
 
@@ -101,7 +138,7 @@ def energy_steps(
     Args:
         relation: With the key, ts, energy_kwh_total, power_w; one row a key and ts.
         key: Column that names the card or meter.
-        max_step_us: Longer steps are gaps.
+        max_step_us: Longer steps are gaps; a number, or a column that holds one for the step that begins with the row.
         bridge_us: Longer gaps are not bridged by the counter.
         max_kw: Power that one card or meter cannot exceed.
         first: Rows are spans of time that end with these columns and begin with columns of this prefix before their

@@ -23,7 +23,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from connectors.sql import literal
-from connectors.steps import HOUR_US, Clock, by_hour, energy_steps
+from connectors.steps import HOUR_US, Clock, by_hour, energy_steps, paced
 from connectors.telemetry_files.columns import MAX_CARD_KW
 from connectors.telemetry_files.labels import HOLDING, NUMBERED, TEXTS
 
@@ -67,36 +67,41 @@ READINGS = """
     FROM readings WHERE sharers > 1"""
 """SQL: the table `readings`: of the samples one by one, what each holder of an instance has at a moment."""
 
-CARDS = """
-    SELECT *, LEAD(first_ts) OVER (PARTITION BY card ORDER BY first_ts) AS next_ts FROM (
-        SELECT card, first_ts, MAX(ts) AS ts, SUM(slices) AS card_slices, MAX(kwh) AS kwh,
-               MAX(first_power_w) AS first_power_w, MAX(power_w) AS power_w,
-               MAX(first_energy_kwh_total) AS first_energy_kwh_total, MAX(energy_kwh_total) AS energy_kwh_total
-        FROM spans GROUP BY card, first_ts)"""
-"""SQL: the table `cards`: the spans of each card, whose instances all show the energy of the card."""
+
+def cards_sql(max_step_us: int) -> str:
+    """SQL: the table `cards`: the spans of each card, whose instances all show the energy of the card.
+
+    With `max_us`, the longest step after each that is no gap (`connectors.steps.paced`).
+    """
+    cards = """(
+        SELECT *, LEAD(first_ts) OVER (PARTITION BY card ORDER BY first_ts) AS next_ts FROM (
+            SELECT card, first_ts, MAX(ts) AS ts, SUM(slices) AS card_slices, MAX(kwh) AS kwh,
+                   MAX(first_power_w) AS first_power_w, MAX(power_w) AS power_w,
+                   MAX(first_energy_kwh_total) AS first_energy_kwh_total, MAX(energy_kwh_total) AS energy_kwh_total
+            FROM spans GROUP BY card, first_ts))"""
+    return paced(cards, "card", "first_ts = ts", max_step_us)
 
 
-def steps_sql(max_step_us: int, bridge_us: int) -> str:
+def steps_sql(bridge_us: int) -> str:
     """SQL: the table `steps`: from the end of each span of a card to the next."""
     cards = "SELECT * EXCLUDE (kwh) FROM cards"
-    steps = energy_steps(f"({cards})", "card", max_step_us, bridge_us, MAX_CARD_KW, first="first_")
+    steps = energy_steps(f"({cards})", "card", "max_us", bridge_us, MAX_CARD_KW, first="first_")
     return f"SELECT card, first_ts, ts, t0, t1, us, observed, kwh, implausible, counted FROM ({steps})"
 
 
-def held_sql(max_step_us: int) -> str:
-    """SQL: the table `held`: spans of instances under their holders, and for how long (`us`) after its end each stands."""
-    return f"""
+HELD = """
         SELECT *, date_diff('microsecond', ts, t1) AS us FROM (
-            SELECT name, card, s.first_ts, s.ts, s.utilisation, last_utilisation, s.kwh, sharers, slices, card_slices, CASE WHEN date_diff('microsecond', s.ts, s.next_ts) <= {max_step_us} THEN s.next_ts ELSE c.next_ts END AS t1
+            SELECT name, card, s.first_ts, s.ts, s.utilisation, last_utilisation, s.kwh, sharers, slices, card_slices, max_us, CASE WHEN date_diff('microsecond', s.ts, s.next_ts) <= max_us THEN s.next_ts ELSE c.next_ts END AS t1
             FROM (SELECT *, LEAD(first_ts, sharers - nth + 1) OVER (PARTITION BY instance ORDER BY first_ts, nth) AS next_ts FROM spans) AS s
             JOIN cards AS c USING (card, first_ts))"""
+"""SQL: the table `held`: spans of instances under their holders, and for how long (`us`) after its end each stands."""
 
 
-def sums_sql(max_step_us: int, clock: Clock) -> str:
+def sums_sql(clock: Clock) -> str:
     """SQL: the table `sums`: what each name has in each hour, and gaps, which have no name."""
     return f"""
         WITH links AS (
-            SELECT name, sharers, last_utilisation, ts AS t0, t1 FROM held WHERE us <= {max_step_us}
+            SELECT name, sharers, last_utilisation, ts AS t0, t1 FROM held WHERE us <= max_us
         ), energies AS (
             SELECT name, s.kwh / s.us * slices / h.card_slices AS kwh_per_us, s.t0, s.t1
             FROM steps AS s JOIN held AS h USING (card, first_ts) WHERE observed AND s.kwh IS NOT NULL

@@ -20,12 +20,12 @@ from connectors.telemetry_files.bundles import (
 )
 from connectors.telemetry_files.columns import has
 from connectors.telemetry_files.gpu import (
-    CARDS,
+    HELD,
     MERGED,
     READINGS,
     TOLD,
+    cards_sql,
     gpu_hourly_sql,
-    held_sql,
     steps_sql,
     sums_sql,
 )
@@ -77,10 +77,10 @@ def gpu_hours(
         ("readings", READINGS, "told"),
         ("names", NAMES),
         ("spans", SPANS),
-        ("cards", CARDS),
-        ("held", held_sql(max_step_us), "spans"),
-        ("steps", steps_sql(max_step_us, bridge_us), "cards"),
-        ("sums", sums_sql(max_step_us, clock), "held"),
+        ("cards", cards_sql(max_step_us)),
+        ("held", HELD, "spans"),
+        ("steps", steps_sql(bridge_us), "cards"),
+        ("sums", sums_sql(clock), "held"),
     ):
         make(name, sql)
         for table in done:

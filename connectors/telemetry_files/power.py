@@ -1,6 +1,7 @@
 """Samples of wall and node power meters to `telemetry.power_hourly`, in SQL.
 
-The same rules as for cards: the counter first, the trapezoid of the gauge else, gaps bridged by the counter only. The
+The same rules as for cards: the counter first, the trapezoid of the gauge else, gaps bridged by the counter only. Meters
+may be read more seldom than cards: steps that are no longer than the ones beside them are no gaps. The
 mean power of a quarter of an hour, by which demand is billed, is known where samples without a gap cover all of it.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from connectors.meters import METER, METHODS
 from connectors.sql import literal
-from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps
+from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps, paced
 from connectors.telemetry_files.columns import MAX_METER_KW
 
 
@@ -31,7 +32,8 @@ def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Cloc
             SELECT {METER} AS meter, ts, MAX(node) AS node, MAX(CASE WHEN method IN ({methods}) THEN method END) AS method, MAX(energy_kwh_total) AS energy_kwh_total,
                    AVG(power_w) AS power_w
             FROM {samples} WHERE ts IS NOT NULL AND {METER} IS NOT NULL GROUP BY ALL
-        ), steps AS ({energy_steps("meters", "meter", max_step_us, bridge_us, MAX_METER_KW)})
+        ), paced AS ({paced("meters", "meter", "TRUE", max_step_us)}
+        ), steps AS ({energy_steps("paced", "meter", "max_us", bridge_us, MAX_METER_KW)})
         SELECT hour, meter, COALESCE(MAX(method), 'file') AS method, MAX(node) AS node,
                SUM(CASE WHEN observed THEN kwh * part_us / us ELSE 0 END) AS energy_kwh,
                SUM(CASE WHEN observed THEN 0 ELSE kwh * part_us / us END) AS energy_estimated_kwh,

@@ -1,0 +1,80 @@
+"""Cards and meters that are read more seldom than `sample_interval_s` says, which is 60: hours and energy by hand."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.connectors.telemetry_files.samples import GPU, POWER, load, minutes, table, utc, write
+
+
+def cards(times: list[Any], **more: Any) -> list[dict[str, Any]]:
+    """300 W at half use under one holder."""
+    base = {"node": "n1", "gpu": "g1", "team": "vision", "utilisation": 0.5, "power_w": 300.0}
+    return [base | {"ts": ts} | more for ts in times]
+
+
+@pytest.mark.parametrize("counter", [False, True])
+def test_a_card_that_is_read_every_five_minutes(tmp_path: Path, counter: bool) -> None:
+    """10:00 to 12:00 without the sample of 11:00: 110 minutes, of which 55 in each hour; 0.55 kWh.
+
+    Of ten minutes the counter tells 0.05 kWh, half in each hour.
+    """
+    times = [ts for ts in minutes("2026-09-01 10:00", 25, 300) if ts != utc("2026-09-01 11:00")]
+    rows = cards(times)
+    if counter:
+        since = utc("2026-09-01 10:00")
+        rows = [row | {"energy_mj": 1e12 + 300_000 * (row["ts"] - since).total_seconds()} for row in rows]
+    write(tmp_path, "gpu.parquet", rows)
+    hours = table(load(tmp_path), GPU)
+    held = hours.filter("allocated").sort("hour")
+    assert held["observed_hours"].to_list() == pytest.approx([55 / 60, 55 / 60])
+    assert held["used_hours"].to_list() == pytest.approx([55 / 120, 55 / 120])
+    assert held["energy_kwh"].to_list() == pytest.approx([0.275, 0.275])
+    assert hours["energy_estimated_kwh"].sum() == pytest.approx(0.05 if counter else 0)
+
+
+def test_a_card_whose_interval_changes_and_cards_that_differ(tmp_path: Path) -> None:
+    """g1: every minute until 11:00, then every ten; g2 every minute: two hours each."""
+    times = [*minutes("2026-09-01 10:00", 60), *minutes("2026-09-01 11:00", 7, 600)]
+    rows = [*cards(times), *cards(minutes("2026-09-01 10:00", 121), gpu="g2")]
+    write(tmp_path, "gpu.csv", rows)
+    numbers = pl.col("observed_hours", "energy_kwh").sum()
+    hours = table(load(tmp_path), GPU).group_by("gpu").agg(numbers).sort("gpu")
+    assert hours["observed_hours"].to_list() == pytest.approx([2, 2])
+    assert hours["energy_kwh"].to_list() == pytest.approx([0.6, 0.6])
+
+
+@pytest.mark.parametrize(
+    "steps", [[200, 400, 200, 400, 200, 400], [300, 300], [3600] * 6, [60, 60, 60, 400, 60, 60]]
+)
+def test_gaps_are_no_interval(tmp_path: Path, steps: list[int]) -> None:
+    """Steps that are uneven, not three in a row, over half an hour, or alone; those of a minute alone are seen."""
+    times = [utc("2026-09-01 10:00")]
+    for step in steps:
+        times.append(times[-1] + timedelta(seconds=step))
+    write(tmp_path, "gpu.csv", cards(times))
+    facts = [pl.read_parquet(path) for item in load(tmp_path) for path in item.facts.values()]
+    seen = sum(frame["observed_hours"].sum() for frame in facts)
+    assert seen == pytest.approx(sum(s for s in steps if s == 60) / 3600)
+
+
+@pytest.mark.parametrize("step", [60, 300, 900])
+def test_a_meter_beside_cards_that_are_read_more_often(tmp_path: Path, step: int) -> None:
+    """An hour of 2 kW, but 4 from 10:15 to 10:30, as a counter of kWh: 2.5 kWh; quarters 2, 4, 2, 2."""
+    rows = []
+    for ts in minutes("2026-09-01 10:00", 3600 // step + 1, step):
+        passed = (ts - utc("2026-09-01 10:00")).total_seconds() / 3600
+        total = 100 + 2 * passed + 2 * min(max(passed - 0.25, 0), 0.25)
+        rows.append({"ts": ts, "node": "n1", "energy_kwh_total": total})
+    write(tmp_path, "power.parquet", rows)
+    write(tmp_path, "gpu.parquet", cards(minutes("2026-09-01 10:00", 241, 15)))
+    found = table(load(tmp_path, sample_interval_s=15), POWER)
+    assert found.select("energy_kwh", "energy_estimated_kwh", "coverage").rows() == [
+        (pytest.approx(2.5), pytest.approx(0), pytest.approx(1))
+    ]
+    assert found.select("kw_q1", "kw_q2", "kw_q3", "kw_q4").row(0) == pytest.approx((2, 4, 2, 2))
