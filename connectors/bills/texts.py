@@ -40,9 +40,12 @@ class UnpackError(SourceError):
 
 def opened(path: Path) -> IO[bytes]:
     """The file, unpacked if it is gzip."""
+    return cast("IO[bytes]", gzip.open(path)) if _packed(path) else path.open("rb")
+
+
+def _packed(path: Path) -> bool:
     with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
+        return file.read(2) == b"\x1f\x8b"
 
 
 def rewrite(path: Path, is_header: IsHeader, found: list[str]) -> Rewrite | None:
@@ -79,19 +82,18 @@ def _begins(path: Path, is_header: IsHeader) -> bool:
 
 def _has_footer(path: Path) -> bool:
     """Something stands after the last row of a CSV: more than blank lines, which DuckDB passes over."""
-    with opened(path) as file:
-        size = path.stat().st_size
-        if isinstance(file, gzip.GzipFile) and size > MOST_PACKED:
-            return False
-        with suppress(OSError, EOFError, zlib.error):  # damaged: whoever reads it says what is wrong
-            header = file.readline(LONGEST_LINE)
-            if not isinstance(file, gzip.GzipFile) and size > len(header) + footer.TAIL:
-                file.seek(-footer.TAIL, os.SEEK_END)
-                file.readline()
-            rest = file.read()
-            kept, _ = footer.split(rest, footer.separator(header.decode("utf-8", "replace")))
-            return bool(rest[len(kept) :].strip(b"\r\n"))
-    return False
+    packed, size = _packed(path), path.stat().st_size
+    if packed and size > MOST_PACKED:
+        return False
+    with suppress(OSError, EOFError, zlib.error), opened(path) as file:
+        header = file.readline(LONGEST_LINE)
+        if not packed and size > len(header) + footer.TAIL:
+            file.seek(-footer.TAIL, os.SEEK_END)
+            file.readline()
+        rest = file.read()
+        kept, _ = footer.split(rest, footer.separator(header.decode("utf-8", "replace")))
+        return bool(rest[len(kept) :].strip(b"\r\n"))
+    return False  # damaged: whoever reads it says what is wrong
 
 
 def utf_8(file: IO[bytes]) -> Iterator[bytes]:
