@@ -111,7 +111,7 @@ def open_bill(
         elif form in JSON_FORMS:
             columns = _json_columns(path, form, optional)
         else:
-            columns, separator = _csv_columns(path, form)
+            columns, separator = _csv_columns(path, form, private=private)
         strict = form not in ("csv", "gzip") or _ends_alike(path, form)
     except (OSError, EOFError, zlib.error) as error:
         msg = f"{uri} is damaged or cannot be read ({error}); have it delivered again"
@@ -119,7 +119,7 @@ def open_bill(
     except json.JSONDecodeError as error:
         msg = f"{uri} is not JSON lines, one object a line ({error}); export it as newline-delimited JSON"
         raise SourceError(msg) from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeError, csv.Error) as error:
         msg = f"{uri}: the header is not CSV in UTF-8 ({error}); export it as CSV in UTF-8, or as Parquet"
         raise SourceError(msg) from error
     twice = sorted({c for c in columns if columns.count(c) > 1})
@@ -174,10 +174,11 @@ def _parquet_columns(path: Path) -> list[str]:
         raise OSError(str(error)) from error
 
 
-def _csv_columns(path: Path, form: str) -> tuple[list[str], str]:
+def _csv_columns(path: Path, form: str, *, private: bool) -> tuple[list[str], str]:
     """Names of the columns without blanks around them, and what separates them: the sign that makes most columns."""
     opener = gzip.open if form == "gzip" else open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+    errors = "surrogateescape" if private else "strict"
+    with opener(path, "rt", encoding="utf-8-sig", errors=errors, newline="") as file:
         first = file.readline(LONGEST_LINE)
         if len(first) == LONGEST_LINE:
             msg = f"its first line is longer than {LONGEST_LINE} characters"
@@ -195,6 +196,7 @@ def _csv_columns(path: Path, form: str) -> tuple[list[str], str]:
             msg = f"its columns may be separated by {' or '.join(map(repr, found))}"
             raise csv.Error(msg)
         columns = next(csv.reader(chain([first], file), delimiter=found[0]), [])
+        "".join(columns).encode()  # not those of a file in another encoding
         return [c.strip() for c in columns], found[0]
 
 

@@ -63,7 +63,6 @@ def requests_sql(rows: str, billed: str) -> str:
     prefix = "lower(custom_llm_provider) || '/'"
     failed = ", ".join(map(literal, FAILED))
     checks = {
-        "malformed_json:": ("broken", "CAST(NULL AS VARCHAR)"),
         "missing_value:startTime": ('"startTime" IS NULL', "NULL"),
         "bad_date:startTime": ("ts IS NULL", '"startTime"'),
         "missing_value:prompt_tokens": ("prompt_tokens IS NULL", "NULL"),
@@ -81,7 +80,7 @@ def requests_sql(rows: str, billed: str) -> str:
     ended = f"date_diff('millisecond', ts, {utc_sql(chr(34) + 'endTime' + chr(34))})"
     return f"""
         WITH timed AS (SELECT *, {utc_sql('"startTime"')} AS ts FROM {rows}
-        ), judged AS (SELECT *, CASE {reject} END AS reject FROM timed
+        ), judged AS (SELECT *, CASE WHEN broken IS NOT NULL THEN broken || ':' {reject} END AS reject FROM timed
         ), typed AS (
             SELECT file, row, request_id, ts, CAST(ts AS DATE) AS day, status, spend, reject,
                    CASE reject {value} END AS value,

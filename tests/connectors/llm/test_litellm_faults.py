@@ -80,6 +80,27 @@ def test_bytes_of_prompts_do_not_matter_in_json_and_half_a_character_of_a_name_i
     assert hours(loaded[DAY])["inferences"].sum() == 1
 
 
+@pytest.mark.parametrize("gz", [False, True])
+@pytest.mark.parametrize("many", [3, 100])
+def test_bytes_of_prompts_do_not_matter_in_csv_and_those_of_a_name_are_counted(
+    tmp_path: Path, many: int, gz: bool
+) -> None:
+    """In the first bytes of the file, and far from its header."""
+    rows = [request(n) for n in range(many)]
+    rows[-2] |= {"response": f"{SECRET} \nBYTES"}
+    rows[-1] |= {"team_alias": "M\u00fcnchen"}
+    data = csv_bytes(rows).replace(b"BYTES", b"\xff\x00\x80").replace("M\u00fcnchen".encode(), b"M\xfcnchen")
+    (tmp_path / "logs").mkdir()
+    name = "a.csv.gz" if gz else "a.csv"
+    (tmp_path / "logs" / name).write_bytes(gzip.compress(data) if gz else data)
+    loaded = load("litellm", tmp_path / "logs", tmp_path, bill=True)
+    assert counted(loaded[DAY]) == {("rejected", "not_utf_8", ""): 1}
+    assert loaded[DAY].issues["location"][0].endswith(f"{name}, row {many}")
+    assert loaded[DAY].rows_read == many
+    assert facts(loaded[DAY])["BilledCost"].to_list() == [(many - 1) * Decimal("0.0005")]
+    assert SECRET not in everything(loaded)
+
+
 def test_columns_that_slipped_do_not_show_prompts(tmp_path: Path) -> None:
     text = f"{SECRET}: please summarise this"
     loaded = one(tmp_path, request(1), request(2, prompt_tokens=text, status="x"), request(3, status=text))
