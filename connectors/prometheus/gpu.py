@@ -20,6 +20,7 @@ from datetime import datetime
 import polars as pl
 
 from connectors.prometheus.counters import Grid, counter_hours
+from connectors.prometheus.holder_energy import KEYS, shared
 from connectors.prometheus.holders import PODS, holders
 from connectors.prometheus.pace import Pace, pace
 from connectors.prometheus.question import Question, blank, first_of, observed, one_replica
@@ -48,7 +49,6 @@ UUIDS = ("UUID", "uuid", "gpu_uuid")
 HOSTS = ("node", "hostname", "Hostname", "exported_node", "kubernetes_node")
 CARD = (*UUIDS, "GPU_I_ID", "GPU_I_PROFILE", "modelName", "instance", *HOSTS)
 LABELS = (*CARD, *PODS)
-KEYS = ("gpu", "mig_id", "hour", "namespace", "pod", "uid")
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     dropped.append(blanks)
     seen = rows.filter(pl.col("count") > 0)
     cut = cut_hours(seen, expected)
-    rows = _shared(seen, energy, parts(question, cut, seen, _drawn(exporter_pods), expected)).with_columns(
+    rows = shared(seen, energy, parts(question, cut, seen, _drawn(exporter_pods), expected)).with_columns(
         allocated=pl.col("pod").is_not_null(),
         used_hours=pl.col("utilisation").fill_nan(None) * pl.col("observed_hours"),
     )
@@ -347,41 +347,3 @@ def _drawn(exporter_pods: str) -> list[Samples]:
         Samples(ENERGY, LABELS, named, ~blank_, counter=True, per_kwh=MJ_PER_KWH),
         Samples(POWER, LABELS, named, good_w, counter=False, per_kwh=1000.0),
     ]
-
-
-def _shared(rows: pl.DataFrame, energy: pl.DataFrame, parts_: pl.DataFrame) -> pl.DataFrame:
-    """Adds energy_kwh: the card's energy shared among its rows of the hour, by `parts_` where it is cut anew in it."""
-    card = ["gpu", "hour"]
-    rows = rows.join(energy.select(*card, "measured"), on=card, how="left")
-    rows = rows.join(parts_.rename({"kwh": "part"}), on=list(KEYS), how="left", nulls_equal=True)
-    part = pl.col("part").fill_null(0.0)
-    anew = part.sum().over(card) > 0
-    sliced = pl.col("mig_id").is_not_null()
-    gauge = pl.col("kw") * pl.col("observed_hours")
-    seen = pl.coalesce("own", pl.when(pl.col("measured").is_null()).then(gauge))
-    rows = rows.with_columns(seen=seen, sliced=sliced).with_columns(
-        beside=(pl.col("sliced") & pl.col("seen").is_not_null()).any().over(card)
-        & ~pl.col("sliced")
-        & pl.col("pod").is_null(),
-        gauged=gauge.sum().over("gpu", "mig_id", "hour"),
-    )
-    rows = rows.with_columns(
-        weight=pl.when(anew).then(part).when("beside").then(0.0).otherwise(pl.col("seen") * pl.col("slices")),
-        whole=pl.coalesce(
-            "measured",
-            pl.when(anew).then(part.sum().over(card)),
-            pl.when(gauge.is_not_null().any().over(card)).then(pl.col("gauged").max().over(card)),
-        ),
-    ).with_columns(total=pl.col("weight").sum().over(card))
-    by_time = pl.col("observed_hours") * pl.col("slices")
-    return rows.with_columns(
-        energy_kwh=pl.when(pl.col("total") > 0)
-        .then(pl.col("whole") * pl.col("weight") / pl.col("total"))
-        .when(pl.col("measured").is_not_null())
-        .then(
-            pl.col("whole")
-            * pl.when(by_time.sum().over(card) > 0)
-            .then(by_time / by_time.sum().over(card))
-            .otherwise(1 / pl.len().over(card))
-        )
-    ).drop("measured", "seen", "part", "sliced", "beside", "gauged", "weight", "whole", "total")

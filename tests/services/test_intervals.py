@@ -1,8 +1,9 @@
 """Scrape intervals that differ or change, and cards that most pods share: their hours and energy, by hand.
 
 Each card draws 600 W at half use all the time. `n1` is scraped every 15 s, `n2` every 60 s and not from 06:00 to 09:10 of
-the second day; the cards of `n3` every 60 s until 10:20 of the second day, then every 15 s. `n4` has four cards that two
-pods share, scraped every 60 s.
+the second day; the cards of `n3` every 60 s until 10:20 of second day; the cards of `n3` every 60 s until 10:20 of the second day, then every 15 s. `n4` has four cards that two
+pods share, scraped every 60 s. On the card of `n5` pods take turns: in each hour one has 20 minutes, the other those
+before and after them.
 """
 
 from __future__ import annotations
@@ -59,6 +60,9 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pl.Data
         _card(text, "n3", f"c{k}", [*range(0, changed, 60), *range(changed, END, 15)], f"pod-c{k}")
     for k in range(4):
         _card(text, "n4", f"d{k}", list(range(0, END, 60)), f"pod-d{k}", f"pod-e{k}")
+    for k, start in enumerate(range(0, END, 1200)):
+        pod = "pod-g" if k % 3 == 1 else "pod-f"
+        _card(text, "n5", "f", list(range(start, min(END, start + 1200), 60)), pod)
     _meter(text, "n1", 30)
     _meter(text, "n2", 120)
     text.write(folder / "s.om")
@@ -88,7 +92,9 @@ def test_each_card_has_its_own_interval(read: dict[str, pl.DataFrame]) -> None:
             assert found[pod, day] == pytest.approx([hours, hours / 2, hours * 0.6], rel=0.001)
         for pod in (f"pod-{of}{k}" for of in "de" for k in range(4)):
             assert found[pod, day] == pytest.approx([12, 6, 7.2], rel=1e-6)
-    assert len(found) == 2 * 16
+        assert found["pod-f", day] == pytest.approx([16, 8, 9.6], rel=0.001)
+        assert found["pod-g", day] == pytest.approx([8, 4, 4.8], rel=0.001)
+    assert len(found) == 2 * 18
     estimated = cards.filter(pl.col("energy_estimated_kwh") > 0)
     assert estimated["gpu"].unique().to_list() == ["b"]
     assert estimated["energy_estimated_kwh"].sum() == pytest.approx(19 / 6 * 0.6, rel=0.01)
