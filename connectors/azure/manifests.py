@@ -97,17 +97,20 @@ def current(store: Store, objects: Sequence[Object], datasets: Mapping[str, str]
     of: dict[Object, str | None] = {}
     months: dict[Object, tuple[date, ...]] = {}
     manifests: dict[Object, str] = {}
-    waiting: dict[date, str] = {}
+    not_ready: dict[date, str] = {}
+    waiting: dict[Object, str] = {}
     for run in newest:
         blobs, reason = _blobs(store, run, keys)
         if reason and not run.months:
             raise SourceError(reason)
-        waiting |= dict.fromkeys(run.months if reason else (), reason)
+        if reason:
+            not_ready |= dict.fromkeys(run.months, reason)
+            waiting |= dict.fromkeys(blobs, reason)
         of |= {blob: run.dataset or dataset_of_name(blob.key) for blob in blobs}
         months |= dict.fromkeys(blobs, run.months)
         manifests |= dict.fromkeys(blobs, run.manifest)
     empty = {month for run in newest if not run.names and not run.not_ready for month in run.months}
-    return Current(of, Told(months, manifests, frozenset(empty), waiting))
+    return Current(of, Told(months, manifests, frozenset(empty), not_ready, waiting))
 
 
 def _run(store: Store, key: str, datasets: Mapping[str, str]) -> Run:

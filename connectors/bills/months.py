@@ -34,6 +34,9 @@ READABLE_ROWS = 1_000_000
 
 NAMED_MONTH = re.compile(r"(?<!\d)(20\d\d)[-_]?(0[1-9]|1[0-2])(?:-?[0-3]\d)?(?!\d)")
 
+YEAR_FIRST = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})(?: (\d{1,2})(?=:)|(?!\d))")
+"""How spreadsheets of Japan and China write a date; DuckDB reads it as well."""
+
 Parse = Callable[[str | None], date | None]
 """First day of the month that a value of such a column names; None if it names none."""
 
@@ -43,14 +46,17 @@ AHEAD_H = 14
 
 
 def parse_month(text: str | None, ahead_h: int = 0) -> date | None:
-    """First day of the UTC month of an ISO 8601 date or time; None if it is none or outside 2000-2099.
+    """First day of the UTC month of an ISO 8601 date or time, or of 2026/9/30; None if it is none or outside 2000-2099.
 
     Args:
         text: The date or time.
         ahead_h: The last hours of a month that count as the next one.
     """
+    written = YEAR_FIRST.sub(
+        lambda d: f"{d[1]}-{d[2]:0>2}-{d[3]:0>2}" + (f" {d[4]:0>2}" if d[4] else ""), (text or "").strip(), 1
+    )
     try:
-        moment = datetime.fromisoformat((text or "").strip().removesuffix(" UTC"))
+        moment = datetime.fromisoformat(written.removesuffix(" UTC"))
     except ValueError:
         return None
     if moment.tzinfo is not None:

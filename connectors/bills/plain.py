@@ -40,12 +40,14 @@ class Told:
         manifests: File -> the manifest that names it: the files of one delivery do not repeat each other.
         empty: Months that were delivered without a file.
         not_ready: Month -> why its delivery cannot be read yet.
+        waiting: File of a delivery of which another is not there yet -> why: no month that its rows name can be read.
     """
 
     months: Mapping[Object, tuple[date, ...]] = field(default_factory=dict)
     manifests: Mapping[Object, str] = field(default_factory=dict)
     empty: frozenset[date] = frozenset()
     not_ready: Mapping[date, str] = field(default_factory=dict)
+    waiting: Mapping[Object, str] = field(default_factory=dict)
 
 
 NOTHING_TOLD = Told()
@@ -135,7 +137,9 @@ class PlainFiles:
         for item in objects:
             for month in self._months(item, months, damaged, told):
                 by_month[month].append(item)
-        not_ready = {m: reason for of, reason in reversed(damaged.values()) for m in of} | {**told.not_ready}
+        not_ready = {m: reason for of, reason in reversed(damaged.values()) for m in of}
+        not_ready |= {m: told.waiting[o] for m, of in by_month.items() for o in of if o in told.waiting}
+        not_ready |= told.not_ready
         hollow = [o.key for o in objects if months.get(o.key) == () and not told.months.get(o)]
         notes = [note] if note else []
         if hollow:

@@ -46,7 +46,7 @@ def credit_parts(credits: str) -> str:
     kept = f"list_filter({each}, lambda c: c IS NOT NULL AND c <> '{{}}' AND {amount} IS DISTINCT FROM 0)"
     return (
         f"CASE WHEN json_type({content}) IN ('OBJECT', 'ARRAY') THEN {kept} "
-        f"WHEN json_type({content}) = 'NULL' OR {credits} IS NULL OR {credits} = 'None' THEN CAST([] AS VARCHAR[]) "
+        f"WHEN json_type({content}) = 'NULL' OR {credits} IS NULL OR {is_null_text(credits)} OR {credits} = 'None' THEN CAST([] AS VARCHAR[]) "
         f"ELSE [{credits}] END"
     )
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
 import duckdb
 import pytest
 
 from connectors.base import SourceError
 from connectors.bills.dates import is_written, iso, iso_sql, proven
+from connectors.bills.months import parse_month
+from tests.connectors.azure.rows import row as azure_row
+from tests.connectors.bills.helpers import facts, load, write
 
 APRIL = ("4/1/25", "5/1/25")
 
@@ -66,3 +73,24 @@ def test_python_and_sql_read_the_same_moment(text: str, order: str, expected: st
 def test_no_order_leaves_every_text_alone() -> None:
     assert iso("4/1/25", "") == "4/1/25"
     assert iso_sql("x", "") == "x"
+
+
+# 13 + 14 in September, 15 in October, as spreadsheets of Japan write days; the hour may have one digit
+YEAR_FIRST = [("2026/09/30", 13, 9), ("2026/9/5 0:00", 14, 9), ("2026/10/1", 15, 10)]
+
+
+def test_a_year_that_comes_first_proves_the_order(tmp_path: Path) -> None:
+    rows = [azure_row(Date=d, Cost=str(cost), BillingPeriodStartDate="") for d, cost, _ in YEAR_FIRST]
+    write(tmp_path / "bills" / "a.csv", [r | {"BillingPeriodEndDate": ""} for r in rows])
+    loaded = load("azure_export", tmp_path / "bills", tmp_path)
+    assert {m: one.totals for m, one in loaded.items()} == {
+        date(2026, 9, 1): {"USD": Decimal(27)},
+        date(2026, 10, 1): {"USD": Decimal(15)},
+    }
+    assert all(one.issues.filter(action="rejected").is_empty() for one in loaded.values())
+    assert [str(t) for t in facts(loaded[date(2026, 10, 1)])["ChargePeriodStart"]] == ["2026-10-01 00:00:00"]
+
+
+@pytest.mark.parametrize("text", ["2026/13/1", "2026/9/31", "2026/9/301", "26/9/1"])
+def test_no_date_has_no_month(text: str) -> None:
+    assert parse_month(text) is None

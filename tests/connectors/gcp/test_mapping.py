@@ -124,7 +124,7 @@ def test_credits_in_every_form(tmp_path: Path) -> None:
 
 
 def test_no_credit(tmp_path: Path) -> None:
-    nothing: list[Any] = [{}, [], None, {"name": "", "amount": 0, "id": ""}, "None", ""]
+    nothing: list[Any] = [{}, [], None, {"name": "", "amount": 0, "id": ""}, "None", "NULL", "null", ""]
     write_lines(tmp_path / "bills" / "a.jsonl", [row() | {"credits": c} for c in nothing])
     loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
     assert facts(loaded)["BilledCost"].to_list() == [Decimal("10.5")] * len(nothing)
