@@ -75,16 +75,27 @@ def _case(text: str, table: dict[str, tuple[str, ...]]) -> str:
     return f"CASE lower({text}) {cases} END"
 
 
-def _positive(text: str) -> str:
+def _positive(text: str, currency: str) -> str:
     """A price or cost as stored; NULL where it is 0, which stands for unknown."""
-    return f"CASE WHEN TRY_CAST({text} AS DECIMAL(38,12)) = 0 THEN NULL ELSE {text} END"
+    return f"CASE WHEN {money(text, currency)} = 0 THEN NULL ELSE {text} END"
+
+
+def _priced_in(f: Fields) -> str:
+    """The currency of prices."""
+    return f"COALESCE({f['PricingCurrency']}, {f['BillingCurrency']})"
 
 
 def _in_billing(price: str, f: Fields) -> str:
-    """A price, which is in the pricing currency, in the billing currency: NULL where they differ and the rate is not known."""
-    rate = f"TRY_CAST({f['ExchangeRatePricingToBilling']} AS DECIMAL(18,8))"
-    converted = f"CAST(CAST(TRY_CAST({price} AS DECIMAL(20,10)) * {rate} AS DECIMAL(38,12)) AS VARCHAR)"
-    return f"CASE WHEN {_foreign(f)} THEN {converted} ELSE {price} END"
+    """A price, which is in the pricing currency, in the billing currency: NULL where they differ and the rate is not known.
+
+    What cannot be multiplied stays as a text that is no number, and is counted as such.
+    """
+    written = f["ExchangeRatePricingToBilling"]
+    rate = f"TRY_CAST({written} AS DECIMAL(18,8))"
+    number = f"TRY_CAST({money(price, _priced_in(f))} AS DECIMAL(20,10))"
+    converted = f"CAST(CAST({number} * {rate} AS DECIMAL(38,12)) AS VARCHAR)"
+    odd = f"{_priced_in(f)} || ' ' || {price} || ' x ' || {written}"
+    return f"CASE WHEN {_foreign(f)} THEN COALESCE({converted}, {odd}) ELSE {price} END"
 
 
 def _foreign(f: Fields) -> str:
@@ -153,7 +164,7 @@ def disagreement(shapes: Sequence[Shape], exports: Exports, month: date) -> str:
     parts = []
     for shape in shapes:
         f = Fields(shape)
-        cost = f"TRY_CAST({f['Cost']} AS DECIMAL(36,12))"
+        cost = f"TRY_CAST({money(f['Cost'], f['BillingCurrency'])} AS DECIMAL(36,12))"
         signed = f"CASE WHEN {_among(exports.amortized, shape)} THEN -{cost} ELSE {cost} END"
         mine = f"date_trunc('month', TRY_CAST({_start(f)} AS TIMESTAMP)) = DATE '{month}'"
         parts.append(
@@ -204,10 +215,14 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
     unit, quantity = f["UnitOfMeasure"], f["Quantity"]
     single = f"regexp_matches({unit}, '^1[ /]')"
     priced = f"({usage} OR {kind} = 'purchase')"
-    list_price = f"CASE WHEN {priced} THEN {_positive(f['PayGPrice'])} END"
-    price = f"CASE WHEN {priced} THEN {_positive(f['UnitPrice'])} END"
-    same = f"TRY_CAST({list_price} AS DECIMAL(38,12)) = TRY_CAST({f['EffectivePrice']} AS DECIMAL(38,12))"
-    at_list = f"COALESCE({_positive(f['PayGCost'])}, CASE WHEN {same} THEN {cost} END)"
+    list_price = f"CASE WHEN {priced} THEN {_positive(f['PayGPrice'], _priced_in(f))} END"
+    price = f"CASE WHEN {priced} THEN {_positive(f['UnitPrice'], _priced_in(f))} END"
+    effective = money(f["EffectivePrice"], _priced_in(f))
+    same = f"{money(list_price, _priced_in(f))} = {effective}"
+    odd = f"CASE WHEN {list_price} IS NOT NULL AND {effective} IS NULL THEN 'effective price ' || {f['EffectivePrice']} END"
+    at_list = (
+        f"COALESCE({_positive(f['PayGCost'], f['BillingCurrency'])}, CASE WHEN {same} THEN {cost} END, {odd})"
+    )
     unlisted = f"({kind} = 'purchase' AND {list_price} IS NULL)"
     list_cost = f"CASE WHEN {priced} AND NOT {unlisted} THEN {at_list} ELSE {cost} END"
     place = f"CASE WHEN lower({f['ResourceLocation']}) NOT IN ('unassigned', 'unknown') THEN {f['ResourceLocation']} END"

@@ -24,8 +24,8 @@ EXPONENT = "([eE][+-]?[0-9]+)?"
 
 
 def _written(number: str) -> str:
-    """A number with a minus before or after it or in brackets, with the sign of a currency; in the spelling of RE2."""
-    blank, minus, sign = f"[{BLANKS}]*", f"[{MINUS}]", f"[{ALL_SIGNS}]?"
+    """A number with a minus before or after it or in brackets, with the sign or code of a currency; in the spelling of RE2."""
+    blank, minus, sign = f"[{BLANKS}]*", f"[{MINUS}]", f"([{ALL_SIGNS}]|[A-Z]{{3}})?"
     ways = (
         f"[{MINUS}+]?{blank}{sign}{blank}{number}{blank}{sign}",
         f"{sign}{blank}{minus}{blank}{number}{blank}{sign}",
@@ -41,20 +41,23 @@ def _thousands(separators: str) -> str:
     return "|".join(f"[1-9][0-9]{{0,2}}([{s}][0-9]{{3}})+" for s in (separators, QUOTES, BLANKS))
 
 
+LAKHS = "[1-9][0-9]?(,[0-9]{2})+,[0-9]{3}"
+"""Digits as India groups them: `1,23,456`."""
+
 COMMA = _written(f"({_thousands('.')}|[0-9]+)(,[0-9]+)?{EXPONENT}")
 """With a decimal comma."""
-POINT = _written(f"(({_thousands(',')}|[0-9]+)(\\.[0-9]+)?|\\.[0-9]+){EXPONENT}")
+POINT = _written(f"(({_thousands(',')}|{LAKHS}|[0-9]+)(\\.[0-9]+)?|\\.[0-9]+){EXPONENT}")
 """With a decimal point."""
 POINT_OR_COMMA = _written(f"[1-9][0-9]{{0,2}},[0-9]{{3}}{EXPONENT}")
 """With a comma that is either."""
 SURE = _written(
-    f"([0-9]{{1,3}}(,[0-9]{{3}})+\\.[0-9]+|[0-9]{{1,3}}(,[0-9]{{3}}){{2,}}|({_thousands(QUOTES)}|[0-9]+)(\\.[0-9]+)?|\\.[0-9]+)"
+    f"([0-9]{{1,3}}(,[0-9]{{3}})+\\.[0-9]+|[0-9]{{1,3}}(,[0-9]{{3}}){{2,}}|({_thousands(QUOTES)}|{LAKHS}|[0-9]+)(\\.[0-9]+)?|\\.[0-9]+)"
 )
-"""With a decimal point, where it has one meaning on its own: `$1,234.50`, `(12.00)`, `5-`; not `1,234`, nor `1,5`."""
+"""With a decimal point, where it has one meaning on its own: `$1,234.50`, `(12.00)`, `5- USD`; not `1,234`, nor `1,5`."""
 
 
 def amount(text: str, currency: str) -> str:
-    """SQL: an amount, plain or as a spreadsheet writes it; NULL where it is none or has the sign of another currency.
+    """SQL: an amount, plain or as a spreadsheet writes it; NULL where it is none or has the sign or code of another currency.
 
     Args:
         text: The amount, as text or DECIMAL.
@@ -65,7 +68,8 @@ def amount(text: str, currency: str) -> str:
     negative = f"regexp_matches({as_text}, '[{MINUS}(]')"
     sign = f"regexp_replace({as_text}, '[^{ALL_SIGNS}]', '', 'g')"
     of = "|".join(f"[{s}]({'|'.join(currencies)})" for s, currencies in SIGNS.items())
-    fits = f"({sign} = '' OR regexp_full_match({sign} || upper(trim({currency})), {literal(of)}))"
+    code = f"regexp_replace({as_text}, '[^A-Za-z]', '', 'g')"
+    fits = f"({code} = '' OR {code} = upper(trim({currency}))) AND ({sign} = '' OR regexp_full_match({sign} || upper(trim({currency})), {literal(of)}))"
     return (
         f"COALESCE(TRY_CAST({text} AS DECIMAL(38,12)), CASE WHEN regexp_full_match({as_text}, {literal(SURE)}) AND {fits} "
         f"THEN TRY_CAST(CASE WHEN {negative} THEN '-' ELSE '' END || {bare} AS DECIMAL(38,12)) END)"

@@ -36,6 +36,9 @@ JSON_SAMPLE = 1000
 BigQuery leaves out a key whose value is null. Other formats look at every line.
 """
 
+AFTER = ".after"
+"""Ending of the JSON file beside a copy with the lines that stood after the rows."""
+
 ZIP = b"PK\x03\x04"
 """How archives start, and workbooks of spreadsheets."""
 
@@ -60,6 +63,7 @@ class BillFile:
         separator: What stands between the columns of a CSV.
         dates: Order of its dates (mdy, dmy) where they are not ISO 8601 (`connectors/bills/dates.py`).
         decimal: The decimal sign of numbers that are not plain, as all of them prove it (`connectors/bills/numbers.py`).
+        after: Lines that stood after its rows, and that `path` lacks (`connectors/bills/footer.py`).
     """
 
     key: str
@@ -72,6 +76,7 @@ class BillFile:
     separator: str = ","
     dates: str = ""
     decimal: Literal["", ".", ","] = ""
+    after: tuple[str, ...] = ()
 
 
 def open_bill(
@@ -127,7 +132,9 @@ def open_bill(
         named = f"{len(twice)} names" if private else f"columns {twice}"
         msg = f"{uri}: {named} are in the header more than once; which one counts cannot be known"
         raise SourceError(msg)
-    return BillFile(source.key, uri, path, form, tuple(columns), months, strict, separator)
+    beside = path.with_suffix(AFTER)
+    after = tuple(json.loads(beside.read_text())) if path.suffix == "" and beside.exists() else ()
+    return BillFile(source.key, uri, path, form, tuple(columns), months, strict, separator, after=after)
 
 
 def _form(path: Path, magic: bytes) -> str:

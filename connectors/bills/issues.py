@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from connectors.base import Engine
@@ -117,6 +118,18 @@ def gathered(days: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             found.items(), key=lambda item: (ORDER.get(item[0], len(CHECKS)), item[0])
         )
     ]
+
+
+def footers(stage: Stage, month: date) -> Iterator[dict[str, Any]]:
+    """The lines after the rows of the files, each with the first month of its file. They count as nothing."""
+    for bill in (f for s in stage.shapes for f in s.files if f.after and f.months[0] == month):
+        yield {
+            "action": "flagged",
+            "rule": "footer",
+            "value": "; ".join(bill.after)[:RAW_LENGTH],
+            "rows": len(bill.after),
+            "location": bill.uri,
+        }
 
 
 def rejected(stage: Stage, mine: str, engine: Engine) -> Iterator[dict[str, Any]]:

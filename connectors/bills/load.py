@@ -19,7 +19,16 @@ from connectors.bills.copies import COUNTS, GROUPS, repeated
 from connectors.bills.days import EVERYTHING, SURVEY, SURVEYS, Plan, Survey, mapping_key, memory, plan, survey
 from connectors.bills.direct import own_types, view
 from connectors.bills.files import BillFile, verify
-from connectors.bills.issues import KEPT, REJECTED, counters, effective_cost, examples, gathered, rejected
+from connectors.bills.issues import (
+    KEPT,
+    REJECTED,
+    counters,
+    effective_cost,
+    examples,
+    footers,
+    gathered,
+    rejected,
+)
 from connectors.bills.rules import NOT_STATED
 from connectors.bills.shapes import shapes
 from connectors.bills.stage import Bill, Stage, native_sql, row_hash, stage_sql
@@ -187,6 +196,7 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
     days = remembered["days"].values()
     issues = [*rejected(stage, month.where, engine)] if any(d["rejected"] for d in days) else []
     issues += gathered(days)
+    issues += footers(month.everything, item.period)
     if any(i["rule"] == NOT_STATED for i in issues):
         columns["EffectiveCost"] = f"CAST({effective_cost(stage, where)} AS DECIMAL(38,12))"
         remembered = {}

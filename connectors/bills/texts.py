@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from connectors.base import SourceError
+from connectors.bills import footer
 from connectors.bills.header import LONGEST_LINE, WITHIN, IsHeader, from_header, lines_before
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -20,6 +23,9 @@ UTF_8 = b"\xef\xbb\xbf"
 PARQUET = b"PAR1"
 
 CHUNK = 1 << 20
+
+MOST_PACKED = 1 << 20
+"""Bytes of a gzip whose end is looked at: larger ones come from programs, and have no totals below their rows."""
 
 LONGEST_OBJECT = 16 << 20
 """Characters of one object of a JSON text."""
@@ -34,23 +40,27 @@ class UnpackError(SourceError):
 
 def opened(path: Path) -> IO[bytes]:
     """The file, unpacked if it is gzip."""
+    return cast("IO[bytes]", gzip.open(path)) if _packed(path) else path.open("rb")
+
+
+def _packed(path: Path) -> bool:
     with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
+        return file.read(2) == b"\x1f\x8b"
 
 
-def rewrite(path: Path, is_header: IsHeader) -> Rewrite | None:
+def rewrite(path: Path, is_header: IsHeader, found: list[str]) -> Rewrite | None:
     """What makes a copy of the file that can be read in place; None where itself can.
 
     Args:
         path: The file.
         is_header: What makes a line of a CSV its header.
+        found: Takes the lines after the rows of a CSV, which the copy lacks.
     """
     with opened(path) as file:
         start = file.read(64)
     if start.startswith(UTF_16):
         first = start.decode("utf-16", "ignore").lstrip()[:1]
-        return _one_a_line if first in ("{", "[") else partial(_decoded, is_header)
+        return _one_a_line if first in ("{", "[") else partial(_decoded, is_header, found)
     mark = start.removeprefix(UTF_8).lstrip()[:1]
     if mark == b"{":
         with opened(path) as file, suppress(ValueError):
@@ -58,7 +68,8 @@ def rewrite(path: Path, is_header: IsHeader) -> Rewrite | None:
             return None
     if mark in (b"{", b"["):
         return _one_a_line
-    return None if start.startswith(PARQUET) or _begins(path, is_header) else partial(_decoded, is_header)
+    as_it_is = start.startswith(PARQUET) or (_begins(path, is_header) and not _has_footer(path))
+    return None if as_it_is else partial(_decoded, is_header, found)
 
 
 def _begins(path: Path, is_header: IsHeader) -> bool:
@@ -67,6 +78,22 @@ def _begins(path: Path, is_header: IsHeader) -> bool:
         lines = (file.readline(LONGEST_LINE) for _ in range(WITHIN))
         texts = (line.removeprefix(UTF_8).decode("utf-8", "replace") for line in lines)
         return lines_before(texts, is_header) == 0
+
+
+def _has_footer(path: Path) -> bool:
+    """Something stands after the last row of a CSV: more than blank lines, which DuckDB passes over."""
+    packed, size = _packed(path), path.stat().st_size
+    if packed and size > MOST_PACKED:
+        return False
+    with suppress(OSError, EOFError, zlib.error), opened(path) as file:
+        header = file.readline(LONGEST_LINE)
+        if not packed and size > len(header) + footer.TAIL:
+            file.seek(-footer.TAIL, os.SEEK_END)
+            file.readline()
+        rest = file.read()
+        kept, _ = footer.split(rest, footer.separator(header.decode("utf-8", "replace")))
+        return bool(rest[len(kept) :].strip(b"\r\n"))
+    return False  # damaged: whoever reads it says what is wrong
 
 
 def utf_8(file: IO[bytes]) -> Iterator[bytes]:
@@ -78,10 +105,10 @@ def utf_8(file: IO[bytes]) -> Iterator[bytes]:
             yield part.encode()
 
 
-def _decoded(is_header: IsHeader, path: Path, uri: str) -> Iterator[bytes]:
+def _decoded(is_header: IsHeader, found: list[str], path: Path, uri: str) -> Iterator[bytes]:
     del uri
     with opened(path) as file:
-        yield from from_header(utf_8(file), is_header)
+        yield from footer.before_footer(from_header(utf_8(file), is_header), found)
 
 
 def _one_a_line(path: Path, uri: str) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """A location whose files can all be read in place: of those that cannot, a copy in the cache says the same.
 
 These are ZIP archives with one file or with CSV files of one header, and what `texts.py` rewrites.
-The copy of a CSV begins with its header.
+The copy of a CSV begins with its header and ends with its last row; what stood after it lies beside the copy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import cast
 
 from connectors.base import Object
-from connectors.bills.files import ZIP
+from connectors.bills.files import AFTER, ZIP
+from connectors.bills.footer import before_footer
 from connectors.bills.header import IsHeader, from_header
 from connectors.bills.texts import CHUNK, UTF_16, UnpackError, rewrite, utf_8
 from connectors.objects import Store, hidden
@@ -96,15 +97,20 @@ class Unpacked:
         part, unpacked = (copy.with_suffix(f".{os.getpid()}.{name}") for name in ("part", "unpacked"))
         try:
             packed = _is_zip(path)
-            make = partial(_members, self._is_header) if packed else rewrite(path, self._is_header)
+            found: list[str] = []
+            make = (
+                partial(_members, self._is_header, found) if packed else rewrite(path, self._is_header, found)
+            )
             if make is None:
                 return path
             self._cache.mkdir(parents=True, exist_ok=True)
             most = max(MOST_TIMES * path.stat().st_size, ALWAYS_ALLOWED)
             _write(part, make(path, uri), most, uri)
-            if packed and (make := rewrite(part, self._is_header)) is not None:
+            if packed and (make := rewrite(part, self._is_header, found)) is not None:
                 part.replace(unpacked)
                 _write(part, make(unpacked, uri), most, uri)
+            if found:
+                copy.with_suffix(AFTER).write_text(json.dumps(found))
             part.replace(copy)
         except DAMAGED as error:
             msg = f"{uri} is damaged or cannot be unpacked ({error}); have it delivered again"
@@ -130,8 +136,14 @@ def _is_zip(path: Path) -> bool:
         return file.read(4) == ZIP
 
 
-def _members(is_header: IsHeader, path: Path, uri: str) -> Iterator[bytes]:
+def _members(is_header: IsHeader, found: list[str], path: Path, uri: str) -> Iterator[bytes]:
     """The bill in an archive: the one file, or the CSV files one after the other, their header once.
+
+    Args:
+        is_header: What makes a line of a CSV its header.
+        found: Takes the lines after the rows of each of several CSV files.
+        path: The archive.
+        uri: Its name for a person.
 
     Raises:
         UnpackError: It holds no bill, several that are not CSV, headers that differ, a file twice, or is protected.
@@ -145,7 +157,7 @@ def _members(is_header: IsHeader, path: Path, uri: str) -> Iterator[bytes]:
                 if len(bills) == 1 and peeked.peek(2)[:2] not in UTF_16:
                     yield from iter(partial(peeked.read, CHUNK), b"")
                     return
-                parts = from_header(utf_8(peeked), is_header)
+                parts = before_footer(from_header(utf_8(peeked), is_header), found)
                 line, _, rest = next(parts, b"").partition(b"\n")
                 if header and line.strip() != header:
                     msg = f"{uri}: {bills[0].filename!r} and {member.filename!r} in it have different headers; deliver them unpacked"

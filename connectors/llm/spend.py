@@ -16,7 +16,7 @@ from connectors.llm.charges import SCHEMA, tags
 from connectors.llm.logs import PLAIN
 from connectors.llm.requests import UNKNOWN
 from models.config import Price
-from models.llm import price_frame, price_requests
+from models.llm import UNKNOWN_CACHED, price_frame, price_requests
 from models.tables import API_USAGE
 
 GATEWAY = "LiteLLM"
@@ -32,7 +32,8 @@ def priced(groups: pl.DataFrame, prices: Sequence[Price]) -> pl.DataFrame:
         prices: The price list.
 
     Returns:
-        The groups; cost and currency are NULL where neither knows. A group from the price list is rounded once.
+        The groups; cost and currency are NULL where neither knows, and `unpriced` says why the price list does not. A
+        group from the price list is rounded once.
 
     Raises:
         SourceError: The price list contradicts itself.
@@ -46,7 +47,10 @@ def priced(groups: pl.DataFrame, prices: Sequence[Price]) -> pl.DataFrame:
         raise SourceError(msg) from error
     in_dollars = pl.when(pl.col("cost").is_not_null()).then(pl.lit(CURRENCY))
     return pl.concat(
-        [logged.with_columns(currency=in_dollars), found.select(*groups.columns, "currency")],
+        [
+            logged.with_columns(currency=in_dollars, unpriced=pl.lit(None, pl.String)),
+            found.select(*groups.columns, "currency", "unpriced"),
+        ],
         how="vertical_relaxed",
     )
 
@@ -125,7 +129,9 @@ def usage(costs: pl.DataFrame, source: str) -> pl.DataFrame:
 
 
 def findings(costs: pl.DataFrame) -> Iterator[Mapping[str, Any]]:
-    """Requests that carried no spend, by model: priced from the list, or without a price and so without a cost.
+    """Requests that carried no spend, by model: priced from the list, or without a cost.
+
+    That is without a price, or with one that cached tokens do not share, and how many were cached is not known.
 
     Yields:
         file, day, action, rule, column_name, value (the model), rows, billed_cost, row.
@@ -141,6 +147,8 @@ def findings(costs: pl.DataFrame) -> Iterator[Mapping[str, Any]]:
     rule = (
         pl.when(~unknown)
         .then(pl.lit("priced_from_list"))
+        .when(pl.col("unpriced") == UNKNOWN_CACHED)
+        .then(pl.lit("cached_tokens_unknown"))
         .when(blank)
         .then(pl.lit("missing_value"))
         .otherwise(pl.lit("spend_without_price"))

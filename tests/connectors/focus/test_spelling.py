@@ -135,7 +135,7 @@ def test_amounts_with_two_meanings_or_another_sign_are_rejected(tmp_path: Path) 
         ("1,5", "USD"),
         ("$5.00", "EUR"),
         ("1.234,50", "EUR"),
-        ("5 USD", "USD"),
+        ("5 EUR", "USD"),
         ("€5", "USD"),
         ("5--", "USD"),
         ("(-5)", "USD"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.connectors.bills.helpers import counted, facts, load, write
+from models.config import Price
+from tests.connectors.bills.helpers import WINDOW, counted, facts, load, reader, write
 from tests.connectors.llm.helpers import DAY, SECRET, everything, hours, one, request, write_lines
+from tests.engine import Session
 
 
 def _at(start: Any, end: Any) -> dict[str, Any]:
@@ -114,3 +117,22 @@ def test_words_for_no_value_are_no_owners(tmp_path: Path, word: str) -> None:
     assert rows.select("workload", "team").rows() == [("gpt-4o", "t-1"), ("gpt-4o", None)]
     assert facts(got).select("BilledCost", "BillingAccountId").rows() == [(Decimal("0.0005"), "bills")]
     assert counted(got) == {("rejected", "missing_value", "spend"): 1}
+
+
+def test_a_price_that_the_unknown_number_of_cached_tokens_leaves_open_says_so(tmp_path: Path) -> None:
+    blank = {"spend": "0", "cache_read_input_tokens": ""}
+    rows = [request(1, **blank), request(2, **blank | {"cache_read_input_tokens": "40"})]
+    write(tmp_path / "logs" / "a.csv", rows)
+    source = reader("litellm", tmp_path / "logs", tmp_path, bill=True)
+    given = {"provider": "openai", "model": "gpt-4o", "currency": "USD", "valid_from": DAY}
+    per_1m = {"input": "2.5", "cached": "1.25", "output": "10"}
+    prices = [Price.model_validate(given | {"kind": k, "price_per_1m": p}) for k, p in per_1m.items()]
+    source.context = replace(source.context, prices=tuple(prices))  # type: ignore[attr-defined]
+    with Session() as engine:
+        (got,) = source.load(source.slices(WINDOW), tmp_path / "work", engine)
+    # request 2: 60 x 2.5 + 40 x 1.25 + 20 x 10 = 400 per million; request 1: from 325 to 450, so not known
+    assert facts(got)["BilledCost"].to_list() == [Decimal("0.0004")]
+    assert counted(got) == {
+        ("repaired", "priced_from_list", "spend"): 1,
+        ("flagged", "cached_tokens_unknown", "spend"): 1,
+    }

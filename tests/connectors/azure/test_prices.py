@@ -1,0 +1,51 @@
+"""Prices of Azure with the sign or code of a currency: read, or unknown and counted."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.connectors.azure.rows import row
+from tests.connectors.bills.helpers import counted, facts, load, write
+
+PRICES = ("ListUnitPrice", "ContractedUnitPrice", "ListCost")
+MCA = {"BillingCurrency": "USD", "PricingCurrency": "EUR", "ExchangeRatePricingToBilling": "1.25"}
+
+# what a row of 10 USD has instead; list price, contracted price and list cost; columns counted as no number
+WRITTEN: list[tuple[dict[str, str], tuple[str | None, ...], set[str]]] = [
+    ({"PayGPrice": "$7.00", "UnitPrice": "5 USD", "EffectivePrice": "$5"}, ("7", "5", None), set()),
+    ({"PayGPrice": "$5.00", "EffectivePrice": "USD 5", "Cost": "$10.00"}, ("5", "5", "10"), set()),
+    ({"PayGPrice": "$0.00", "UnitPrice": "0 USD"}, (None, None, None), set()),
+    ({"PayGPrice": "€7", "UnitPrice": "five"}, (None, None, None), {"ListUnitPrice", "ContractedUnitPrice"}),
+    ({"EffectivePrice": "€5"}, ("7", "5", None), {"ListCost"}),
+    ({"PayGCostInBillingCurrency": "$ 12.50"}, ("7", "5", "12.5"), set()),
+    # 8 x 1.25 = 10; 4 x 1.25 = 5
+    ({**MCA, "PayGPrice": "€ 8.00", "UnitPrice": "4 EUR"}, ("10", "5", None), set()),
+    ({**MCA, "PayGPrice": "8", "EffectivePrice": "€8"}, ("10", "6.25", "10"), set()),
+    # 8 dollars among prices in euros are neither
+    (
+        {**MCA, "PayGPrice": "$8"},
+        (None, "6.25", None),
+        {"ListUnitPrice", "PricingCurrencyListUnitPrice"},
+    ),
+    (
+        {**MCA, "ExchangeRatePricingToBilling": "high"},
+        (None, None, None),
+        {"ListUnitPrice", "ContractedUnitPrice"},
+    ),
+    ({**MCA, "ExchangeRatePricingToBilling": ""}, (None, None, None), set()),
+]
+
+
+@pytest.mark.parametrize(("change", "prices", "odd"), WRITTEN)
+def test_prices_with_signs(
+    change: dict[str, str], prices: tuple[str | None, ...], odd: set[str], tmp_path: Path
+) -> None:
+    write(tmp_path / "bills" / "a.csv", [row(**change)])
+    (loaded,) = load("azure_export", tmp_path / "bills", tmp_path).values()
+    assert loaded.totals == {"USD": Decimal(10)}
+    [found] = facts(loaded).select(PRICES).rows()
+    assert found == tuple(None if p is None else Decimal(p) for p in prices)
+    assert {c for (_, rule, c) in counted(loaded) if rule == "not_a_number"} == odd

@@ -1,0 +1,135 @@
+"""Lines after the rows of a bill: named, and never counted; a row that was cut off is no such line."""
+
+from __future__ import annotations
+
+import gzip
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from connectors.base import SourceError
+from tests.connectors.azure.rows import row as azure_row
+from tests.connectors.bills.helpers import CUR_ROW, csv_bytes, facts, focus, load
+from tests.connectors.bills.test_forms import TITLE, archive, separated, utf_16
+from tests.connectors.oci.rows import row as oci_row
+
+ROWS = [focus(BilledCost="1.5"), focus(BilledCost="2.25", ChargeDescription="x\nTotal,9\ny")]
+"""1.5 + 2.25 = 3.75; one has a line within it that looks like a footer."""
+FIELDS = len(ROWS[0])
+
+# separator, what stands after the rows, and the lines of it that say something
+FOOTERS = [
+    (",", b"Total,,,,1234.56\r\n", ["Total,,,,1234.56"]),
+    (",", b'"Grand Total (USD)",' + b"," * (FIELDS - 3) + b'"$1,234.56"\r\n', None),
+    (",", b"\r\nSubtotal,3.75,USD\r\nTotal Cost:,3.75\r\n\r\n", ["Subtotal,3.75,USD", "Total Cost:,3.75"]),
+    (";", b"Total;4", ["Total;4"]),
+    (";", b"Summe;;;12,5\r\n", ["Summe;;;12,5"]),
+    ("\t", b"\r\n(2 rows affected)\r\n\x1a", ["(2 rows affected)"]),
+    (",", b"," * (FIELDS - 1) + b"\r\n" + b"," * (FIELDS - 1) + b"\r\n", []),
+    (",", b"\x1a", []),
+    (",", b" \r\n\r\n", []),
+]
+
+
+@pytest.mark.parametrize(("sign", "after", "said"), FOOTERS)
+def test_lines_after_the_rows_are_named_and_not_counted(
+    sign: str, after: bytes, said: list[str] | None, tmp_path: Path
+) -> None:
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.csv").write_bytes(separated(sign, ROWS) + after)
+    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+    assert (loaded.rows_read, loaded.rows_loaded, loaded.totals) == (2, 2, {"USD": Decimal("3.75")})
+    assert {*facts(loaded)["ChargeDescription"]} == {"GPU hours", "x\nTotal,9\ny"}
+    found = [*loaded.issues.iter_rows(named=True)]
+    if said == []:
+        assert found == []
+        return
+    [issue] = found
+    assert (issue["action"], issue["rule"], issue["billed_cost"]) == ("flagged", "footer", None)
+    assert issue["location"] == str(tmp_path / "bills" / "a.csv")
+    if said is not None:
+        assert (issue["value"], issue["rows"]) == ("; ".join(said), len(said))
+
+
+SEMICOLONS = separated(";", ROWS) + b"Total;3.75\r\n"
+PACKED = {
+    "gzip": ("a.csv.gz", gzip.compress(SEMICOLONS)),
+    "utf-16": ("a.csv", utf_16(SEMICOLONS)),
+    "title": ("a.csv", TITLE + SEMICOLONS),
+    "archive": ("a.zip", archive(("a.csv", SEMICOLONS))),
+    "archive of parts": (
+        "a.zip",
+        archive(*((f"{n}.csv", separated(";", [ROWS[n]]) + b"Total;1\r\n") for n in range(2))),
+    ),
+}
+
+
+@pytest.mark.parametrize("form", PACKED)
+def test_in_every_packing(form: str, tmp_path: Path) -> None:
+    name, content = PACKED[form]
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / name).write_bytes(content)
+    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+    assert (loaded.rows_read, loaded.totals) == (2, {"USD": Decimal("3.75")})
+    said = "Total;1; Total;1" if form == "archive of parts" else "Total;3.75"
+    assert loaded.issues.filter(rule="footer")["value"].to_list() == [said]
+
+
+@pytest.mark.parametrize(
+    ("kind", "native"),
+    [
+        ("aws_cur", CUR_ROW),
+        ("azure_export", azure_row(Cost="10")),
+        ("oci_cost_report", oci_row(cost__myCost="10")),
+    ],
+)
+def test_of_other_kinds(kind: str, native: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.csv").write_bytes(csv_bytes([native]) + b"Total,10\n")
+    (loaded,) = load(kind, tmp_path / "bills", tmp_path).values()
+    assert (loaded.rows_read, [*loaded.totals.values()]) == (1, [Decimal(10)])
+    assert loaded.issues.filter(rule="footer")["value"].to_list() == ["Total,10"]
+
+
+LAST = separated(",", ROWS[:1]).splitlines()[1]
+# a last row that was cut off, or a footer that says more than a footer does
+CUT = {
+    "in a date": LAST[: LAST.index(b"09-01") + 3],
+    "after an amount": b",1.5",
+    "an account that is called a total": b",1.5,0012,Total",
+    "a word and no amount": b"Total",
+    "a word and a name": b"Total,Acme Corp",
+    "a word and a date": b"Total,2026-09-01T00:00:00Z",
+    "within quotes": LAST[: LAST.index(b"GPU")] + b'"GPU\r\nTotal,4\r\n',
+}
+
+
+@pytest.mark.parametrize("case", CUT)
+def test_a_row_that_was_cut_off_is_no_footer(case: str, tmp_path: Path) -> None:
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.csv").write_bytes(separated(",", ROWS[:1]) + CUT[case])
+    with pytest.raises(SourceError, match=r"a\.csv"):
+        load("focus", tmp_path / "bills", tmp_path)
+
+
+def test_a_row_cut_off_after_a_name_that_is_a_word_of_total(tmp_path: Path) -> None:
+    """An account called Total, in the first column: what comes last is its row."""
+    row = {"BillingAccountName": "Total", **{k: v for k, v in focus().items() if k != "BillingAccountName"}}
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.csv").write_bytes(separated(",", [row]) + b"Total,,1.5")
+    with pytest.raises(SourceError, match=r"a\.csv"):
+        load("focus", tmp_path / "bills", tmp_path)
+
+
+def test_a_file_longer_than_what_is_looked_at(tmp_path: Path) -> None:
+    """0.25 x 1,000 = 250; a footer within the rows stops the file."""
+    whole = separated(",", [focus(BilledCost="0.25", ChargeDescription="x" * 200)] * 1000)
+    (tmp_path / "bills").mkdir()
+    path = tmp_path / "bills" / "a.csv"
+    path.write_bytes(whole + b"Total,250\r\n")
+    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+    assert (loaded.rows_read, loaded.totals) == (1000, {"USD": Decimal(250)})
+    path.write_bytes(whole + b"Total,250\r\n" + whole.splitlines(keepends=True)[1])
+    with pytest.raises(SourceError, match=r"a\.csv"):
+        load("focus", tmp_path / "bills", tmp_path)
