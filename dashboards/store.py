@@ -7,6 +7,7 @@ the frames belongs to `figures.py`; writing the warehouse, to `pipelines/warehou
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +55,7 @@ class Store:
             raise ValueError(msg)
         self._has_facts = facts is not None
         self._results: dict[tuple[object, ...], pl.DataFrame] = {}
+        self._tables: dict[tuple[object, ...], Mapping[str | None, pl.DataFrame]] = {}
         self._connection = duckdb.connect(":memory:")
         quoted = str(path.resolve()).replace("'", "''")
         self._connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
@@ -108,9 +110,15 @@ class Store:
     def _table(
         self, table: tables.Table, where: str = "true", parameters: tuple[object, ...] = ()
     ) -> pl.DataFrame:
-        own = " AND team = ?" if self.team is not None and table in TEAM_TABLES else ""
-        values = [*parameters, *([self.team] if own else [])]
-        return table.conform(self._run(f"SELECT * FROM {table.name} WHERE {where}{own} ORDER BY ALL", values))
+        """Rows of a table, of the store's team where they have one: read once for all teams, since there are thousands."""
+        key = (table.name, where, *parameters)
+        if key not in self._tables:
+            sql = f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL"
+            everyone = table.conform(self._run(sql, [*parameters]))
+            teams = everyone.partition_by("team", as_dict=True) if table in TEAM_TABLES else {}
+            self._tables[key] = {None: everyone, **{str(team): rows for (team,), rows in teams.items()}}
+        found = self._tables[key]
+        return found.get(self.team if table in TEAM_TABLES else None, found[None].clear())
 
     def months(self) -> list[date]:
         """Billing months with charges of any team, newest first."""
@@ -164,13 +172,12 @@ class Store:
 
     def run_energy(self) -> pl.DataFrame:
         """`marts.run_energy` of runs that a meter read; for a team, of those that it is charged for."""
-        own = (
-            ""
+        frame = self._table(tables.RUN_ENERGY, "readings > 0")
+        return (
+            frame
             if self.team is None
-            else f" AND run_id IN (SELECT run_id FROM {tables.TRAINING_RUNS.name} WHERE team = ?)"
+            else frame.filter(pl.col("run_id").is_in(self.training_runs()["run_id"].implode()))
         )
-        sql = f"SELECT * FROM {tables.RUN_ENERGY.name} WHERE readings > 0{own} ORDER BY ALL"
-        return tables.RUN_ENERGY.conform(self._run(sql, [self.team] if own else []))
 
     def waste_hourly(self) -> pl.DataFrame:
         """`marts.waste_hourly`; of all teams, so not for one."""
@@ -299,6 +306,6 @@ class Store:
         return float((row["untagged"] or 0) / row["whole"]), float((row["unallocated"] or 0) / row["whole"])
 
     def _own_sources(self) -> pl.Series:
-        own = self._run("SELECT DISTINCT source FROM marts.chargeback_monthly WHERE team = ?", [self.team])
+        own = self.chargeback_monthly()
         behind = self.feeds().join(own, left_on="charged_as", right_on="source", how="semi")
         return behind["source"].unique().sort().implode()

@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 from connectors.bills.amounts import COMMA, POINT
 from connectors.bills.header import SEPARATORS, columns
 
+LONGEST_WORD = 100
+"""Characters of a field of a line with totals: patterns are not tried on more."""
+
 WITHIN = 20
 """Lines at the end of a file among which a footer is looked for."""
 
@@ -76,7 +79,9 @@ def _filled(line: str, sign: str) -> list[tuple[int, str]]:
 def _is_total(filled: Sequence[tuple[int, str]]) -> bool:
     """A word of total, and beside it amounts and nothing else."""
     words = [word for _, word in filled]
-    return len(words) > 1 and TOTAL.fullmatch(words[0]) is not None and all(map(FIGURE.fullmatch, words[1:]))
+    if len(words) < 2 or max(map(len, words)) > LONGEST_WORD:
+        return False
+    return TOTAL.fullmatch(words[0]) is not None and all(map(FIGURE.fullmatch, words[1:]))
 
 
 def split(tail: bytes, sign: str) -> tuple[bytes, list[str]]:

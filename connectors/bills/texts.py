@@ -27,6 +27,9 @@ CHUNK = 1 << 20
 MOST_PACKED = 1 << 20
 """Bytes of a gzip whose end is looked at: larger ones come from programs, and have no totals below their rows."""
 
+MOST_UNPACKED = 32 << 20
+"""Bytes that such a gzip may hold, for the same reason; a bomb holds more."""
+
 LONGEST_OBJECT = 16 << 20
 """Characters of one object of a JSON text."""
 
@@ -90,7 +93,9 @@ def _has_footer(path: Path) -> bool:
         if not packed and size > len(header) + footer.TAIL:
             file.seek(-footer.TAIL, os.SEEK_END)
             file.readline()
-        rest = file.read()
+        rest = file.read(MOST_UNPACKED + 1)
+        if len(rest) > MOST_UNPACKED:
+            return False
         kept, _ = footer.split(rest, footer.separator(header.decode("utf-8", "replace")))
         return bool(rest[len(kept) :].strip(b"\r\n"))
     return False  # damaged: whoever reads it says what is wrong

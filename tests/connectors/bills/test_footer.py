@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from connectors.base import SourceError
+from connectors.bills import footer, texts
 from tests.connectors.azure.rows import row as azure_row
 from tests.connectors.bills.helpers import CUR_ROW, csv_bytes, facts, focus, load
 from tests.connectors.bills.test_forms import TITLE, archive, separated, utf_16
@@ -132,4 +133,15 @@ def test_a_file_longer_than_what_is_looked_at(tmp_path: Path) -> None:
     assert (loaded.rows_read, loaded.totals) == (1000, {"USD": Decimal(250)})
     path.write_bytes(whole + b"Total,250\r\n" + whole.splitlines(keepends=True)[1])
     with pytest.raises(SourceError, match=r"a\.csv"):
+        load("focus", tmp_path / "bills", tmp_path)
+
+
+def test_a_gzip_that_holds_much_and_a_field_that_is_long_are_not_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [footer.lines_after([f"Total;{'9' * n}"], ";") for n in (9, 200)] == [1, 0]
+    monkeypatch.setattr(texts, "MOST_UNPACKED", 100)
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.csv.gz").write_bytes(gzip.compress(SEMICOLONS))
+    with pytest.raises(SourceError, match=r"a\.csv\.gz"):
         load("focus", tmp_path / "bills", tmp_path)
