@@ -345,6 +345,7 @@ def to_focus(shape: Shape) -> Native:
         currency=f["lineItem/CurrencyCode"],
         model_api=bedrock,
         skip=f"COALESCE({f['splitLineItem/ParentResourceId']}, '') <> ''",
+        parent=f"{f['splitLineItem/ParentResourceId']}",
         cost_kind=when(RECURRING, f"CASE WHEN NOT ({not_stated(f)}) THEN 'idle' END"),
         not_stated=not_stated(f),
         sure=SURE if f.is_map.get("resourcetags", True) else SURE - {"Tags"},

@@ -120,6 +120,28 @@ def gathered(days: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def orphans(stage: Stage, month: str, engine: Engine) -> Iterator[dict[str, Any]]:
+    """Rows left out as parts of one that the month does not hold, by currency: their money is in no figure.
+
+    Not known where no row names its resource.
+    """
+    parents = f'SELECT "ResourceId" FROM {stage.rows} WHERE {month} AND NOT __skip AND "ResourceId" IS NOT NULL'
+    for row in engine.rows(
+        f"SELECT {CURRENCY} AS currency, count(*) AS rows, CAST(sum({COST}) AS DECIMAL(38,12)) AS cost, "
+        f"min(__parent) AS parent FROM {stage.rows} WHERE {month} AND __skip AND {COST} <> 0 AND __parent NOT IN ({parents}) "
+        f"AND EXISTS ({parents}) GROUP BY 1 ORDER BY 1"
+    ):
+        yield {
+            "action": "flagged",
+            "rule": "parent_missing",
+            "column_name": "BilledCost",
+            "value": row["parent"],
+            "rows": row["rows"],
+            "currency": row["currency"],
+            "billed_cost": row["cost"],
+        }
+
+
 def footers(stage: Stage, month: date) -> Iterator[dict[str, Any]]:
     """The lines after the rows of the files, each with the first month of its file. They count as nothing."""
     for bill in (f for s in stage.shapes for f in s.files if f.after and f.months[0] == month):

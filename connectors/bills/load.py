@@ -27,6 +27,7 @@ from connectors.bills.issues import (
     examples,
     footers,
     gathered,
+    orphans,
     rejected,
 )
 from connectors.bills.rules import NOT_STATED
@@ -206,8 +207,8 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
     if chosen.fresh is None or chosen.fresh:
         engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {where}", facts, ordered=False)
         new = {tables.FOCUS.name: facts}
+    everything = stage if chosen is EVERYTHING else month.everything
     if "manifests" not in item.detail:
-        everything = stage if chosen is EVERYTHING else month.everything
         issues += repeated(everything, month.whole, _parquet(month.groups) if month.groups else "", engine)
     skipped = sum(d.skipped for d in found.days.values())
     if skipped:
@@ -219,6 +220,7 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
                 "rows": skipped,
             }
         )
+        issues += orphans(everything, month.whole, engine)
     ignored = sorted({c for n in stage.natives for c in n.ignored})
     notes = [item.detail.get("note", ""), f"columns not used: {', '.join(ignored)}" if ignored else ""]
     return Loaded(

@@ -56,6 +56,7 @@ class Native:
         not_stated: True for charges of a commitment whose effective cost the bill does not say.
         skip: True for rows that repeat the cost of others.
         skip_rule: Name under which such rows are counted.
+        parent: ResourceId of the row whose cost such a row repeats, where the bill says it.
         parts: List of texts; the row stands for itself and once more for each of them. In the other expressions
             `__part` is the text, NULL for the row itself. Empty where rows have no parts.
         model_api: True for charges of a managed model API that neither service nor unit names.
@@ -73,6 +74,7 @@ class Native:
     skip: str = "FALSE"
     not_stated: str = "FALSE"
     skip_rule: str = "repeats_parent_cost"
+    parent: str = "CAST(NULL AS VARCHAR)"
     parts: str = ""
     model_api: str = "FALSE"
     cost_kind: str = "CAST(NULL AS VARCHAR)"
@@ -215,6 +217,7 @@ def native_sql(
         f"{native.cost} AS __cost",
         f"{native.currency} AS __currency",
         f"{native.skip} AS __skip",
+        f"{native.parent} AS __parent",
         f"{native.zoned} AS __zoned",
         f"{native.cost_kind} AS __cost_kind",
         f"COALESCE({native.model_api}, FALSE) AS __model_api",
@@ -267,7 +270,7 @@ def stage_sql(
     Returns:
         SQL whose extra columns are `__month` (the slice), `__day` (of the charge, UTC), `__reject` (number of the first rejecting check that
         holds), `__mark_N` (check N holds, of the others), `__null_X` (column X had a text for null), `__value_N`
-        (the text that check N found), `__cost`, `__currency` (native texts), `__skip`, `__file`, `__row` and `__hash`.
+        (the text that check N found), `__cost`, `__currency` (native texts), `__skip`, `__parent`, `__file`, `__row` and `__hash`.
     """
     own = types or {}
     texts = texts_for_null(present, sure, own)
@@ -297,7 +300,7 @@ def stage_sql(
         "ELSE __default_month END AS __month FROM dated) "
         f"SELECT {', '.join(_output(source, tier))}, __month, CAST({t('ChargePeriodStart')} AS DATE) AS __day, CASE {rejects} END AS __reject, "
         f"{', '.join([*marks, *map(null_name, texts), *values])}, "
-        "__cost, __currency, __skip, __is_part, __file, __row, __hash FROM placed"
+        "__cost, __currency, __skip, __parent, __is_part, __file, __row, __hash FROM placed"
     )
 
 

@@ -115,6 +115,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="see ops.quarantine, rule file_damaged: what they measured is not known until they are delivered again",
         ),
         Gate(
+            "parent_missing", "charges left out as parts of one that the bill does not hold", maximum=0, blocking=False,
+            advice="see ops.quarantine: their cost is in no figure; deliver the bill without a filter, so that it holds what they are parts of",
+        ),
+        Gate(
             "contradicting_telemetry", "cards whose telemetry contradicts the asset register or itself", maximum=0, blocking=False,
             advice="more cards than units: correct the register; cards above their wall meter: the meter does not see all that they draw, or they are of another node; overlapping holders: two sources measure one card, and its energy counts twice",
         ),
@@ -288,6 +292,9 @@ def metrics_sql(
             {literal(first_contradiction)} AS contradicting_telemetry_detail,
             CAST((SELECT count(*) FROM ops.quarantine WHERE rule = 'file_damaged') AS DOUBLE) AS damaged_files,
             (SELECT min(source || ': ' || raw) FROM ops.quarantine WHERE rule = 'file_damaged') AS damaged_files_detail,
+            CAST((SELECT coalesce(sum(rows), 0) FROM ops.quarantine WHERE rule = 'parent_missing') AS DOUBLE) AS parent_missing,
+            (SELECT min(source || ' ' || strftime(period, '%Y-%m') || ': ' || billed_cost || ' ' || currency || ', parts of ' || value)
+             FROM ops.quarantine WHERE rule = 'parent_missing') AS parent_missing_detail,
             CAST((SELECT count(*) FROM kept) AS DOUBLE) AS kept_months,
             (SELECT string_agg(name, ', ' ORDER BY name) FROM kept) || {literal(f"; {moved}" if moved else "")} AS kept_months_detail,
             CAST({len(removed)} AS DOUBLE) AS removed_sources,

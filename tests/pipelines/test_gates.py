@@ -30,6 +30,7 @@ GOOD: dict[str, Any] = {
     "unregistered_hardware": 0.0,
     "stale_sources": 0.0,
     "damaged_files": 0.0,
+    "parent_missing": 0.0,
     "contradicting_telemetry": 0.0,
     "kept_months": 0.0,
     "removed_sources": 0.0,

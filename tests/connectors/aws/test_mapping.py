@@ -183,6 +183,24 @@ def test_split_lines_of_containers_are_left_out_because_their_parent_has_the_cos
     assert counted(loaded) == {("flagged", "repeats_parent_cost", "BilledCost"): 1}
 
 
+def test_split_lines_whose_parent_is_not_in_the_bill_are_named_with_their_cost(tmp_path: Path) -> None:
+    """An export filtered by cost category: of four parts (7, 0, 2.5 and 4) the parents of two are not there: 2.5 + 4."""
+    parts = [("i-1", "7"), ("i-2", "0"), ("i-2", "2.5"), ("i-3", "4")]
+    rows = [cur(lineItem__ResourceId="i-1")]
+    rows += [
+        cur(lineItem__ResourceId=f"pod-{n}", splitLineItem__ParentResourceId=parent, lineItem__UnblendedCost=cost)
+        for n, (parent, cost) in enumerate(parts)
+    ]
+    write(tmp_path / "bills" / "a.csv", rows)
+    (loaded,) = load("aws_cur", tmp_path / "bills", tmp_path).values()
+    assert loaded.totals == {"USD": Decimal(10)}
+    found = loaded.issues.select("rule", "value", "rows", "currency", "billed_cost").rows()
+    assert found == [
+        ("repeats_parent_cost", None, 4, None, None),
+        ("parent_missing", "i-2", 2, "USD", Decimal("6.5")),
+    ]
+
+
 def test_tags_become_flat_json_whatever_they_contain(tmp_path: Path) -> None:
     tags = {
         "resourceTags/user:team": 'a "b",\n c\\',
