@@ -125,7 +125,9 @@ def orphans(stage: Stage, month: str, engine: Engine) -> Iterator[dict[str, Any]
 
     Not known where no row names its resource.
     """
-    parents = f'SELECT "ResourceId" FROM {stage.rows} WHERE {month} AND NOT __skip AND "ResourceId" IS NOT NULL'
+    parents = (
+        f'SELECT "ResourceId" FROM {stage.rows} WHERE {month} AND NOT __skip AND "ResourceId" IS NOT NULL'
+    )
     for row in engine.rows(
         f"SELECT {CURRENCY} AS currency, count(*) AS rows, CAST(sum({COST}) AS DECIMAL(38,12)) AS cost, "
         f"min(__parent) AS parent FROM {stage.rows} WHERE {month} AND __skip AND {COST} <> 0 AND __parent NOT IN ({parents}) "

@@ -188,7 +188,11 @@ def test_split_lines_whose_parent_is_not_in_the_bill_are_named_with_their_cost(t
     parts = [("i-1", "7"), ("i-2", "0"), ("i-2", "2.5"), ("i-3", "4")]
     rows = [cur(lineItem__ResourceId="i-1")]
     rows += [
-        cur(lineItem__ResourceId=f"pod-{n}", splitLineItem__ParentResourceId=parent, lineItem__UnblendedCost=cost)
+        cur(
+            lineItem__ResourceId=f"pod-{n}",
+            splitLineItem__ParentResourceId=parent,
+            lineItem__UnblendedCost=cost,
+        )
         for n, (parent, cost) in enumerate(parts)
     ]
     write(tmp_path / "bills" / "a.csv", rows)
