@@ -131,22 +131,23 @@ def _pages(text: str, uri: str) -> Iterator[Sequence[Any]]:
 
 
 def _bucket(bucket: Any, key: str, place: int, uri: str) -> Bucket:
-    valid = isinstance(bucket, dict) and isinstance(bucket.get("results"), list)
-    start, end = (bucket.get(k) if valid else None for k in ("start_time", "end_time"))
+    given = bucket if isinstance(bucket, dict) else {}
+    start, end, results = (given.get(key) for key in ("start_time", "end_time", "results"))
     if not (
         isinstance(start, int)
         and isinstance(end, int)
         and FIRST <= start < end <= LAST
         and end - start <= 31 * 86400
+        and isinstance(results, list)
     ):
         msg = (
-            f"{uri}: bucket {place} is not one: start_time={start!r}, end_time={end!r}; a bucket has both as seconds since "
-            "1970 (start before end, at most 31 days) and a list `results`"
+            f"{uri}: bucket {place} is not one: start_time={start!r}, end_time={end!r}, results of type {type(results).__name__}; "
+            "a bucket has both times as seconds since 1970 (start before end, at most 31 days) and a list `results`"
         )
         raise SourceError(msg)
-    objects = {r.get("object") for r in bucket["results"] if isinstance(r, dict)}
+    objects = {r.get("object") for r in results if isinstance(r, dict)}
     more = bucket.get("has_more") is True
-    return Bucket(key, place, _kind(objects, uri), start, end, tuple(bucket["results"]), more)
+    return Bucket(key, place, _kind(objects, uri), start, end, tuple(results), more)
 
 
 def _kind(objects: Iterable[Any], uri: str) -> str:
