@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from connectors.base import SourceError
+from tests.connectors.bills.forms import separated
 from tests.connectors.bills.helpers import counted, facts, focus, load
-from tests.connectors.bills.test_forms import separated
 
 # currency of the row, how its amount is written, and what it is; None: it cannot be known
 WRITTEN = [

@@ -11,8 +11,8 @@ import pytest
 from connectors.base import SourceError
 from connectors.bills import footer, texts
 from tests.connectors.azure.rows import row as azure_row
+from tests.connectors.bills.forms import TITLE, archive, separated, utf_16
 from tests.connectors.bills.helpers import CUR_ROW, csv_bytes, facts, focus, load
-from tests.connectors.bills.test_forms import TITLE, archive, separated, utf_16
 from tests.connectors.oci.rows import row as oci_row
 
 ROWS = [focus(BilledCost="1.5"), focus(BilledCost="2.25", ChargeDescription="x\nTotal,9\ny")]
