@@ -250,11 +250,12 @@ def _unit(own: Frames, units: list[usage.UnitCost], period: Period, currency: st
     now = main.per_inferences["full"] or ZERO
     before = None if same is None else same.per_inferences["full"]
     share = change(now, before)
+    moved = signed_percent(share)
     return Figure(
         title,
         unit_price(now, currency),
-        "" if share is None else f"{signed_percent(share)} vs {period.against}",
-        "" if before is None else _direction(now, before),
+        "" if share is None else f"{moved} vs {period.against}",
+        "" if moved == signed_percent(0.0) else _direction(now, before),
         f"{main.workload} ({main.tier}), idle and fixed cost included",
     )
 
