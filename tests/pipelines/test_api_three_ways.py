@@ -195,6 +195,14 @@ def test_the_invoice_in_dollars_beside_its_euros(site: Path) -> None:
         assert (converted, difference) == (billed * RATE, listed - billed * RATE)
         assert share == pytest.approx(float(difference / converted), rel=1e-12)
         assert words == ["USD", None]
+    (spent, billed), *_ = query(
+        site, "SELECT gateway_cost, invoice_cost FROM ops.api_reconciliation WHERE token_kind = 'all'"
+    )
+    shown = float(spent / (billed * RATE) - 1)
+    assert (
+        f'EUR</td><td class="n">{100 * shown:+.1f}%</td></tr>'
+        in (site / "data" / "statements" / "index.html").read_text()
+    )
 
 
 def test_the_day_that_the_log_lacks_is_named(site: Path) -> None:
