@@ -2,120 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from polars import selectors as cs
 
-from connectors.base import Loaded
 from connectors.parts import current_rows
 from models import tables
 from pipelines.facts import FactStore, SliceFacts
-from pipelines.reduce import daily_costs, focus_counts
+from pipelines.reduce import daily_costs
 from tests.connectors.bills.deliveries import FORMATS
-from tests.connectors.bills.helpers import CUR_ROW, WINDOW, cur, deliver, focus, reader
+from tests.connectors.bills.helpers import focus
+from tests.connectors.bills.redelivery import FOCUS, Site, month, row
 from tests.engine import Session
 
 pytestmark = pytest.mark.long
-
-SEPTEMBER = date(2026, 9, 1)
-FOCUS = "focus.cost_and_usage"
-Rows = Sequence[Mapping[str, str]]
-NUMBERS = ("lineItem/UnblendedCost", "lineItem/UsageAmount", "pricing/publicOnDemandCost")
-COLUMNS = (*CUR_ROW, "splitLineItem/ParentResourceId", "lineItem/AvailabilityZone")
-
-
-def row(day: int, **changes: str) -> dict[str, str]:
-    start, end = f"2026-09-{day:02}T00:00:00Z", f"2026-09-{day:02}T01:00:00Z"
-    return cur(lineItem__UsageStartDate=start, lineItem__UsageEndDate=end, **changes)
-
-
-def write_parquet(root: Path, rows: Rows) -> None:
-    """Replaces what is there by one Parquet file, costs as doubles, moments as timestamps."""
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(parents=True)
-    frame = pl.DataFrame(
-        [{c: r.get(c, "") or None for c in COLUMNS} for r in rows], schema=dict.fromkeys(COLUMNS, pl.String)
-    )
-    moments = [c for c in COLUMNS if c.endswith("Date")]
-    frame.with_columns(
-        pl.col(NUMBERS).cast(pl.Float64, strict=False),
-        pl.col(moments).str.to_datetime("%Y-%m-%dT%H:%M:%SZ", strict=False),
-    ).write_parquet(root / "a.parquet")
-
-
-class Site:
-    """A location and the facts read from it."""
-
-    def __init__(self, root: Path, kind: str = "aws_cur") -> None:
-        self.root = root
-        self.kind = kind
-        self.bill = root / "bill"
-        self.store = FactStore(root / "facts")
-        self.current: SliceFacts | None = None
-        self.last: Loaded | None = None
-        (root / "reduced").mkdir()
-
-    def deliver(self, rows: Rows, form: str, number: int) -> None:
-        if form == "parquet":
-            write_parquet(self.bill, rows)
-        else:
-            shutil.rmtree(self.bill, ignore_errors=True)
-            half = len(rows) // 2
-            halves = {"a.csv.gz": rows[:half], "b.csv.gz": rows[half:]} if half else {"a.csv.gz": rows}
-            filled = {name: [{c: r.get(c, "") for c in COLUMNS} for r in of] for name, of in halves.items()}
-            deliver(self.bill, f"assembly-{number}", filled)
-
-    def load(self, *, afresh: bool = False) -> SliceFacts:
-        """Reads the month as `pipelines.ingest` does."""
-        shutil.rmtree(self.root / "cache", ignore_errors=True)
-        source = reader(self.kind, self.bill, self.root)
-        (item,) = source.slices(WINDOW)
-        store = FactStore(self.root / "afresh") if afresh else self.store
-        if afresh:
-            shutil.rmtree(store.root, ignore_errors=True)
-        found = store.find("bills", item.period, item.fingerprint)
-        if found is None:
-            if self.current and not afresh:
-                object.__setattr__(item, "earlier", self.current.earlier)
-            with Session() as engine:
-                (loaded,) = source.load([item], self.root / "work", engine)
-            self.last = self.last if afresh else loaded
-            found = store.commit(
-                "bills", self.kind, loaded, datetime(2026, 10, 1, tzinfo=UTC).replace(tzinfo=None)
-            )
-        if not afresh:
-            self.current = found
-        return found  # fmt: skip
-
-    def picture(self, facts: SliceFacts, *, full: bool = True) -> dict[str, Any]:
-        """Everything that is known of a month, rows in a fixed order."""
-        with Session() as engine:
-            rows = engine.query(f"SELECT * FROM {current_rows(tables.FOCUS, facts.parts(FOCUS))}").select(
-                ~cs.starts_with("__")
-            )
-        issues = self.store.issues(facts)
-        costs = daily_costs([facts], {}, self.root / "reduced")
-        return {
-            "rows": rows.sort(rows.columns).rows(),
-            "totals": facts.totals,
-            "counts": facts.rows,
-            "note": facts.note,
-            "issues": [] if issues is None or not full else sorted(map(repr, issues.rows())),
-            "daily": costs.sort(costs.columns).rows(),
-        }  # fmt: skip
-
 
 ODD = [
     {"lineItem__UnblendedCost": "abc"},
@@ -198,15 +105,6 @@ def test_any_sequence_of_deliveries_gives_what_a_fresh_load_of_the_last_gives(
             assert [k for k in wanted if found[k] != wanted[k]] == []
 
 
-def month(**changes: dict[str, str]) -> list[dict[str, str]]:
-    """Ten days of two charges; `d3={...}` changes those of day 3."""
-    return [
-        row(day, lineItem__UnblendedCost=f"{cost}") | changes.get(f"d{day}", {})
-        for day in range(1, 11)
-        for cost in (day, day + 0.5)
-    ]
-
-
 def test_only_a_day_that_changed_is_read_and_the_files_outlive_the_version_they_came_from(
     tmp_path: Path,
 ) -> None:
@@ -230,65 +128,6 @@ def test_only_a_day_that_changed_is_read_and_the_files_outlive_the_version_they_
         assert not first.folder.exists()
         assert sum(r[0] for r in _costs(second)) == Decimal("308.5")
         assert daily_costs([second], {}, site.root / "reduced")["billed_cost"].sum() == Decimal("308.5")
-
-
-def test_only_the_file_of_the_day_that_changed_is_reduced_again(tmp_path: Path) -> None:
-    """As above: of 115 day 3 cost 6.5, then 200. Its second charge, said twice, ends before it starts: two rows of one
-    rule, one repeated row."""
-    reductions: dict[str, Callable[[SliceFacts], pl.DataFrame]] = {
-        "costs": lambda facts: daily_costs([facts], {}, tmp_path / "costs"),
-        "counts": lambda facts: focus_counts([facts], tmp_path / "counts"),
-        "zone": lambda facts: daily_costs([facts], {"bills": "America/Los_Angeles"}, tmp_path / "zone"),
-    }
-    for name in reductions:
-        (tmp_path / name).mkdir()
-    site, days = Site(tmp_path), [date(2026, 9, n) for n in range(1, 11)]
-    site.deliver(month(), "parquet", 1)
-    first = site.load()
-    found = {name: of(first) for name, of in reductions.items()}
-    assert sorted(found["costs"]["day"]) == days
-    assert found["costs"]["billed_cost"].sum() == Decimal(115)
-    assert found["counts"].select("ChargePeriod order", "duplicate").sum().row(0) == (0, 0)
-    hour = "2026-09-03T00:00:00Z"
-    odd = {"lineItem/UnblendedCost": "100", "lineItem/UsageStartDate": hour, "lineItem/UsageEndDate": hour}
-    site.deliver(month(d3=odd), "parquet", 2)
-    second = site.load()
-    assert len(second.parts(FOCUS)) == 2
-    before = {name: set((tmp_path / name).glob("*.parquet")) for name in reductions}
-    found = {name: of(second) for name, of in reductions.items()}
-    new = {
-        name: [pl.read_parquet(file) for file in set((tmp_path / name).glob("*.parquet")) - before[name]]
-        for name in reductions
-    }
-    assert [frame["day"].unique().to_list() for frame in new["costs"]] == [[date(2026, 9, 3)]]
-    assert [frame["day"].unique().to_list() for frame in new["counts"]] == [[date(2026, 9, 3)]]
-    assert found["costs"]["billed_cost"].sum() == Decimal("308.5")
-    assert found["costs"].filter(pl.col("day") == date(2026, 9, 3))["billed_cost"].sum() == Decimal(200)
-    assert found["counts"].select("ChargePeriod order", "duplicate").sum().row(0) == (2, 1)
-    assert found["zone"]["billed_cost"].sum() == Decimal("308.5")
-    counted = {name: len(set((tmp_path / name).glob("*.parquet"))) for name in reductions}
-    for of in reductions.values():
-        of(first), of(second)
-    assert {name: len(set((tmp_path / name).glob("*.parquet"))) for name in reductions} == counted, (
-        "nothing was read again, the version that was replaced included"
-    )
-
-
-def test_reductions_that_nobody_asked_for_in_a_week_go(tmp_path: Path) -> None:
-    site = Site(tmp_path)
-    site.deliver(month(), "parquet", 1)
-    facts = site.load()
-    old, young = tmp_path / "reduced/old.parquet", tmp_path / "reduced/young.parquet"
-    now = time.time()
-    for file, days in ((old, 7.1), (young, 6.9)):
-        file.touch()
-        os.utime(file, (now - days * 86400, now - days * 86400))
-    assert daily_costs([facts], {}, tmp_path / "reduced")["billed_cost"].sum() == Decimal(115)
-    (mine,) = set((tmp_path / "reduced").glob("*.parquet")) - {old, young}
-    assert (old.exists(), young.exists()) == (False, True)
-    os.utime(mine, (now - 8 * 86400, now - 8 * 86400))
-    daily_costs([facts], {}, tmp_path / "reduced")
-    assert mine.exists(), "asked for just now"
 
 
 @pytest.mark.parametrize("name", ["azure, runs", "focus, data export"])
