@@ -75,9 +75,13 @@ def _case(text: str, table: dict[str, tuple[str, ...]]) -> str:
     return f"CASE lower({text}) {cases} END"
 
 
-def _positive(text: str, currency: str) -> str:
+ZERO = "[^1-9]*0[^1-9]*([eE][+-]?[0-9]+)?[^1-9]*"
+"""A zero, however it is written: `0.00`, `$0`, `0 USD`, `0E-10`."""
+
+
+def _positive(text: str) -> str:
     """A price or cost as stored; NULL where it is 0, which stands for unknown."""
-    return f"CASE WHEN {money(text, currency)} = 0 THEN NULL ELSE {text} END"
+    return f"CASE WHEN NOT regexp_full_match({text}, {literal(ZERO)}) THEN {text} END"
 
 
 def _priced_in(f: Fields) -> str:
@@ -215,13 +219,13 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
     unit, quantity = f["UnitOfMeasure"], f["Quantity"]
     single = f"regexp_matches({unit}, '^1[ /]')"
     priced = f"({usage} OR {kind} = 'purchase')"
-    list_price = f"CASE WHEN {priced} THEN {_positive(f['PayGPrice'], _priced_in(f))} END"
-    price = f"CASE WHEN {priced} THEN {_positive(f['UnitPrice'], _priced_in(f))} END"
+    list_price = f"CASE WHEN {priced} THEN {_positive(f['PayGPrice'])} END"
+    price = f"CASE WHEN {priced} THEN {_positive(f['UnitPrice'])} END"
     effective = money(f["EffectivePrice"], _priced_in(f))
     same = f"{money(list_price, _priced_in(f))} = {effective}"
     odd = f"CASE WHEN {list_price} IS NOT NULL AND {effective} IS NULL THEN 'effective price ' || {f['EffectivePrice']} END"
     at_list = (
-        f"COALESCE({_positive(f['PayGCost'], f['BillingCurrency'])}, CASE WHEN {same} THEN {cost} END, {odd})"
+        f"COALESCE({_positive(f['PayGCost'])}, CASE WHEN {same} THEN {cost} END, {odd})"
     )
     unlisted = f"({kind} = 'purchase' AND {list_price} IS NULL)"
     list_cost = f"CASE WHEN {priced} AND NOT {unlisted} THEN {at_list} ELSE {cost} END"

@@ -17,6 +17,7 @@ WRITTEN: list[tuple[dict[str, str], tuple[str | None, ...], set[str]]] = [
     ({"PayGPrice": "$7.00", "UnitPrice": "5 USD", "EffectivePrice": "$5"}, ("7", "5", None), set()),
     ({"PayGPrice": "$5.00", "EffectivePrice": "USD 5", "Cost": "$10.00"}, ("5", "5", "10"), set()),
     ({"PayGPrice": "$0.00", "UnitPrice": "0 USD"}, (None, None, None), set()),
+    ({"PayGPrice": "0E-10", "UnitPrice": "€0.00"}, (None, None, None), set()),
     ({"PayGPrice": "€7", "UnitPrice": "five"}, (None, None, None), {"ListUnitPrice", "ContractedUnitPrice"}),
     ({"EffectivePrice": "€5"}, ("7", "5", None), {"ListCost"}),
     ({"PayGCostInBillingCurrency": "$ 12.50"}, ("7", "5", "12.5"), set()),
