@@ -224,9 +224,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
     effective = money(f["EffectivePrice"], _priced_in(f))
     same = f"{money(list_price, _priced_in(f))} = {effective}"
     odd = f"CASE WHEN {list_price} IS NOT NULL AND {effective} IS NULL THEN 'effective price ' || {f['EffectivePrice']} END"
-    at_list = (
-        f"COALESCE({_positive(f['PayGCost'])}, CASE WHEN {same} THEN {cost} END, {odd})"
-    )
+    at_list = f"COALESCE({_positive(f['PayGCost'])}, CASE WHEN {same} THEN {cost} END, {odd})"
     unlisted = f"({kind} = 'purchase' AND {list_price} IS NULL)"
     list_cost = f"CASE WHEN {priced} AND NOT {unlisted} THEN {at_list} ELSE {cost} END"
     place = f"CASE WHEN lower({f['ResourceLocation']}) NOT IN ('unassigned', 'unknown') THEN {f['ResourceLocation']} END"
