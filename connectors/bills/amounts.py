@@ -45,7 +45,7 @@ _MARKS = "".join(
 
 def alike(text: str) -> str:
     """A text with one character for all blanks, quotes, minuses and signs each, as the grammars below have it."""
-    return text.translate(str.maketrans(_ALIKE))
+    return text.translate(str.maketrans("".join(_ALIKE), "".join(_ALIKE.values())))
 
 
 def _alike(text: str) -> str:
