@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import dagster as dg
@@ -106,13 +107,17 @@ class _UnwritableError(Exception):
 
 
 def _writable(data_dir: Path) -> None:
-    """Makes the data folder, and checks that it can be written before anything is read."""
+    """Makes the data folder, and checks that it and its folders can be written before anything is read."""
+    folder = data_dir
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
+        for folder in (data_dir, *(p for p in data_dir.iterdir() if p.is_dir() and not p.is_symlink())):
+            with TemporaryFile(dir=folder):
+                pass
         with (data_dir / ".lock").open("a"):
             pass
     except OSError as error:
-        msg = f"{data_dir} cannot be written ({error.strerror}); allow it, or set data_dir to a folder that can be"
+        msg = f"{folder} cannot be written ({error.strerror}); allow it, or set data_dir to a folder that can be"
         raise _UnwritableError(msg) from error
 
 

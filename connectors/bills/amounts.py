@@ -5,6 +5,8 @@ Which of the two a file has belongs to `numbers.py`: `1.234` is one and a bit or
 
 from __future__ import annotations
 
+from string import ascii_letters, digits
+
 from connectors.sql import literal
 
 DOLLARS = ("USD", "CAD", "AUD", "NZD", "SGD", "HKD", "TWD", "MXN", "BRL", "ARS", "CLP", "COP")
@@ -14,7 +16,11 @@ SIGNS = {
     "₦": ("NGN",), "₴": ("UAH",),
 }  # fmt: skip
 """Signs of currencies -> the currencies that have them."""
-ALL_SIGNS = "".join(SIGNS)
+PREFIXED = {
+    "US$": "USD", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "AU$": "AUD", "NZ$": "NZD", "S$": "SGD", "HK$": "HKD",
+    "NT$": "TWD", "MX$": "MXN", "R$": "BRL",
+}  # fmt: skip
+"""Signs with the country before them -> the currency."""
 
 BLANKS = " \t\u00a0\u2007\u2009\u202f"
 QUOTES = "'\u2019"
@@ -22,36 +28,60 @@ QUOTES = "'\u2019"
 MINUS = "-\u2212"
 EXPONENT = "([eE][+-]?[0-9]+)?"
 
+_ALIKE = {
+    **dict.fromkeys(BLANKS, " "),
+    **dict.fromkeys(QUOTES, "'"),
+    **dict.fromkeys(MINUS, "-"),
+    **dict.fromkeys(SIGNS, "$"),
+}
+_MARKS = "".join(
+    f"|{mark}:{c}|"
+    for sign, currencies in SIGNS.items()
+    for c in currencies
+    for mark in (sign, c + sign, sign + c, *(p for p, of in PREFIXED.items() if of == c and sign in p))
+)
+"""What stands beside amounts of a currency, each with it, between bars."""
+
+
+def alike(text: str) -> str:
+    """A text with one character for all blanks, quotes, minuses and signs each, as the grammars below have it."""
+    return text.translate(str.maketrans("".join(_ALIKE), "".join(_ALIKE.values())))
+
+
+def _alike(text: str) -> str:
+    """The same in SQL."""
+    return f"translate({text}, {literal(''.join(_ALIKE))}, {literal(''.join(_ALIKE.values()))})"
+
 
 def _written(number: str) -> str:
     """A number with a minus before or after it or in brackets, with the sign or code of a currency; in the spelling of RE2."""
-    blank, minus, sign = f"[{BLANKS}]*", f"[{MINUS}]", f"([{ALL_SIGNS}]|[A-Z]{{3}})?"
+    sign = "([A-Za-z]{0,2}[$]|[A-Za-z]{3})?"
     ways = (
-        f"[{MINUS}+]?{blank}{sign}{blank}{number}{blank}{sign}",
-        f"{sign}{blank}{minus}{blank}{number}{blank}{sign}",
-        f"{sign}{blank}{number}{blank}{minus}{blank}{sign}",
-        f"{sign}{blank}{number}{blank}{sign}{blank}{minus}",
-        f"{minus}?{sign}{blank}\\({blank}{sign}{blank}{number}{blank}{sign}{blank}\\){blank}{sign}",
+        f"[-+]? *{sign} *{number} *{sign}",
+        f"{sign} *- *{number} *{sign}",
+        f"{sign} *{number} *- *{sign}",
+        f"{sign} *{number} *{sign} *-",
+        f"-?{sign} *\\( *{sign} *{number} *{sign} *\\) *{sign}",
     )
-    return f"{blank}({'|'.join(ways)}){blank}"
+    return f" *({'|'.join(ways)}) *"
 
 
 def _thousands(separators: str) -> str:
     """Digits in threes with the same sign between them."""
-    return "|".join(f"[1-9][0-9]{{0,2}}([{s}][0-9]{{3}})+" for s in (separators, QUOTES, BLANKS))
+    return "|".join(f"[1-9][0-9]{{0,2}}([{s}][0-9]{{3}})+" for s in (separators, "'", " "))
 
 
 LAKHS = "[1-9][0-9]?(,[0-9]{2})+,[0-9]{3}"
 """Digits as India groups them: `1,23,456`."""
 
 COMMA = _written(f"({_thousands('.')}|[0-9]+)(,[0-9]+)?{EXPONENT}")
-"""With a decimal comma."""
+"""With a decimal comma; a grammar of texts made `alike`."""
 POINT = _written(f"(({_thousands(',')}|{LAKHS}|[0-9]+)(\\.[0-9]+)?|\\.[0-9]+){EXPONENT}")
 """With a decimal point."""
 POINT_OR_COMMA = _written(f"[1-9][0-9]{{0,2}},[0-9]{{3}}{EXPONENT}")
 """With a comma that is either."""
 SURE = _written(
-    f"([0-9]{{1,3}}(,[0-9]{{3}})+\\.[0-9]+|[0-9]{{1,3}}(,[0-9]{{3}}){{2,}}|({_thousands(QUOTES)}|{LAKHS}|[0-9]+)(\\.[0-9]+)?|\\.[0-9]+)"
+    f"([0-9]{{1,3}}(,[0-9]{{3}})+\\.[0-9]+|[0-9]{{1,3}}(,[0-9]{{3}}){{2,}}|({_thousands(chr(39))}|{LAKHS}|[0-9]+)(\\.[0-9]+)?|\\.[0-9]+)"
 )
 """With a decimal point, where it has one meaning on its own: `$1,234.50`, `(12.00)`, `5- USD`; not `1,234`, nor `1,5`."""
 
@@ -64,14 +94,13 @@ def amount(text: str, currency: str) -> str:
         currency: SQL of the currency it is in.
     """
     as_text = f"CAST({text} AS VARCHAR)"
-    bare = f"regexp_replace({as_text}, '[^0-9.]', '', 'g')"
-    negative = f"regexp_matches({as_text}, '[{MINUS}(]')"
-    sign = f"regexp_replace({as_text}, '[^{ALL_SIGNS}]', '', 'g')"
-    of = "|".join(f"[{s}]({'|'.join(currencies)})" for s, currencies in SIGNS.items())
-    code = f"regexp_replace({as_text}, '[^A-Za-z]', '', 'g')"
-    fits = f"({code} = '' OR {code} = upper(trim({currency}))) AND ({sign} = '' OR regexp_full_match({sign} || upper(trim({currency})), {literal(of)}))"
+    of = f"upper(trim({currency}))"
+    beside = f"upper(translate({as_text}, {literal(BLANKS + QUOTES + MINUS + digits + ',.+()')}, ''))"
+    fits = f"({beside} IN ('', {of}) OR contains({literal(_MARKS)}, '|' || {beside} || ':' || {of} || '|'))"
+    bare = f"translate({as_text}, {literal(BLANKS + QUOTES + MINUS + ascii_letters + ''.join(SIGNS) + ',+()')}, '')"
+    negative = f"contains(translate({as_text}, {literal(MINUS + '(')}, '---'), '-')"
     return (
-        f"COALESCE(TRY_CAST({text} AS DECIMAL(38,12)), CASE WHEN regexp_full_match({as_text}, {literal(SURE)}) AND {fits} "
+        f"COALESCE(TRY_CAST({text} AS DECIMAL(38,12)), CASE WHEN regexp_full_match({_alike(as_text)}, {literal(SURE)}) AND {fits} "
         f"THEN TRY_CAST(CASE WHEN {negative} THEN '-' ELSE '' END || {bare} AS DECIMAL(38,12)) END)"
     )
 
@@ -84,6 +113,6 @@ def pointed(text: str, decimal: str) -> str:
         decimal: The decimal sign that it has if it is an amount: a comma or a point.
     """
     if decimal == ".":
-        return f"CASE WHEN regexp_full_match({text}, {literal(POINT_OR_COMMA)}) THEN replace({text}, ',', '') ELSE {text} END"
-    bare = f"replace(regexp_replace({text}, {literal(f'[{BLANKS}.{QUOTES}]')}, '', 'g'), ',', '.')"
-    return f"CASE WHEN regexp_full_match({text}, {literal(COMMA)}) THEN {bare} ELSE {text} END"
+        return f"CASE WHEN regexp_full_match({_alike(text)}, {literal(POINT_OR_COMMA)}) THEN replace({text}, ',', '') ELSE {text} END"
+    bare = f"replace(translate({text}, {literal(f'{BLANKS}.{QUOTES}')}, ''), ',', '.')"
+    return f"CASE WHEN regexp_full_match({_alike(text)}, {literal(COMMA)}) THEN {bare} ELSE {text} END"

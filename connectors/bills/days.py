@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from connectors.base import Engine
-from connectors.bills.issues import COST, CURRENCY
+from connectors.bills.issues import CURRENCY
 from connectors.bills.stage import Stage, native_sql, stage_sql
 from connectors.parts import Earlier, Part
 
@@ -26,7 +26,7 @@ MOST_PARTS = 6
 SURVEY = (
     f"COALESCE(CAST(__day AS VARCHAR), '') AS day, {CURRENCY} AS currency, count(*) AS rows, "
     "count(*) FILTER (NOT __is_part) AS read, count(*) FILTER (__skip) AS skipped, "
-    f"CAST(sum(__hash) AS VARCHAR) AS hash, CAST(sum({COST}) FILTER (NOT __skip) AS DECIMAL(38,12)) AS total"
+    f"CAST(sum(__hash) AS VARCHAR) AS hash, CAST(sum(__cost) FILTER (NOT __skip) AS DECIMAL(38,12)) AS total"
 )
 """SQL: what a day and currency of a stage hold."""
 

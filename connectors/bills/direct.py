@@ -55,30 +55,35 @@ def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part 
         return None
     lengths = zip(texts, found[len(numbers) :], strict=True)
     short = [c for c, n in lengths if n is not None and n <= LONGEST_NULL]
-    asked = [f"bool_or({identifier(c)} = '')" for c in short]
-    asked += [f"bool_or({is_null_text(identifier(c))})" for c in short]
-    found = _ask(asked, shape, engine) if short else ()
-    empty = {c for c, there in zip(short, found[: len(short)], strict=True) if there}
-    null = {c for c, there in zip(short, found[len(short) :], strict=True) if there}
-    own = dict(shape.text)
-    for column, type_ in shape.types.items():
-        name = identifier(column)
-        if column in numbers:
-            own[column] = exact(name) if type_ == "DOUBLE" else f"TRY_CAST({name} AS DECIMAL(38,12))"
-        elif (bill.moments(column) and type_.startswith("TIMESTAMP")) or (
-            column in texts and column not in empty
-        ):
-            own[column] = name
-    doubtful = [identifier(c) for c, t in shape.types.items() if c in null or t.startswith(NESTED)]
+    empty, null = _without_value(short, shape, engine)
+    as_they_are = {c for c in texts if c not in empty}
+    as_they_are |= {c for c, t in shape.types.items() if bill.moments(c) and t.startswith("TIMESTAMP")}
+    own = {
+        **shape.text,
+        **{c: identifier(c) for c in as_they_are},
+        **{c: _number(identifier(c), shape.types[c]) for c in numbers},
+    }
     typed_shape = replace(shape, text=own, own=True)
-    typed_native = bill.to_focus(typed_shape)
-    return Part(
-        shape,
-        native,
-        typed_native,
-        typed_shape,
-        frozenset(c for c in NAMES if not any(d in native.focus.get(c, "") for d in doubtful)),
-    )
+    doubtful = [identifier(c) for c, t in shape.types.items() if c in null or t.startswith(NESTED)]
+    plain = frozenset(c for c in NAMES if not any(d in native.focus.get(c, "") for d in doubtful))
+    return Part(shape, native, bill.to_focus(typed_shape), typed_shape, plain)
+
+
+def _without_value(columns: Sequence[str], shape: Shape, engine: Engine) -> tuple[set[str], set[str]]:
+    """Which columns of texts hold an empty text, and which one that stands for null."""
+    ways = (lambda c: f"{c} = ''", is_null_text)
+    asked = [f"bool_or({way(identifier(c))})" for way in ways for c in columns]
+    found = _ask(asked, shape, engine) if columns else ()
+    there = [
+        {c for c, holds in zip(columns, part, strict=True) if holds}
+        for part in (found[: len(columns)], found[len(columns) :])
+    ]
+    return there[0], there[1]
+
+
+def _number(column: str, type_: str) -> str:
+    """SQL: a column of numbers as money."""
+    return exact(column) if type_ == "DOUBLE" else f"TRY_CAST({column} AS DECIMAL(38,12))"
 
 
 def _ask(expressions: Sequence[str], shape: Shape, engine: Engine) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from connectors.bills.amounts import COMMA, POINT
+from connectors.bills.amounts import COMMA, POINT, alike
 from connectors.bills.header import SEPARATORS, columns
 
 LONGEST_WORD = 100
@@ -81,7 +81,7 @@ def _is_total(filled: Sequence[tuple[int, str]]) -> bool:
     words = [word for _, word in filled]
     if len(words) < 2 or max(map(len, words)) > LONGEST_WORD:
         return False
-    return TOTAL.fullmatch(words[0]) is not None and all(map(FIGURE.fullmatch, words[1:]))
+    return TOTAL.fullmatch(words[0]) is not None and all(FIGURE.fullmatch(alike(w)) for w in words[1:])
 
 
 def split(tail: bytes, sign: str) -> tuple[bytes, list[str]]:

@@ -12,7 +12,6 @@ from datetime import date
 from typing import Any
 
 from connectors.base import Engine
-from connectors.bills.amounts import amount
 from connectors.bills.files import BillFile
 from connectors.bills.rules import (
     CHECKS,
@@ -35,7 +34,6 @@ RAW_LENGTH = 500
 NO_CURRENCY = "XXX"
 """ISO 4217's code for `no currency`: the currency under which money of rows that name none is counted."""
 
-COST = amount("__cost", "__currency")
 CURRENCY = (
     f"CASE WHEN COALESCE(trim(__currency), '') = '' OR {is_null_text('__currency')} "
     f"THEN '{NO_CURRENCY}' ELSE upper(trim(__currency)) END"
@@ -129,8 +127,8 @@ def orphans(stage: Stage, month: str, engine: Engine) -> Iterator[dict[str, Any]
         f'SELECT "ResourceId" FROM {stage.rows} WHERE {month} AND NOT __skip AND "ResourceId" IS NOT NULL'
     )
     for row in engine.rows(
-        f"SELECT {CURRENCY} AS currency, count(*) AS rows, CAST(sum({COST}) AS DECIMAL(38,12)) AS cost, "
-        f"min(__parent) AS parent FROM {stage.rows} WHERE {month} AND __skip AND {COST} <> 0 AND __parent NOT IN ({parents}) "
+        f"SELECT {CURRENCY} AS currency, count(*) AS rows, CAST(sum(__cost) AS DECIMAL(38,12)) AS cost, "
+        f"min(__parent) AS parent FROM {stage.rows} WHERE {month} AND __skip AND __cost <> 0 AND __parent NOT IN ({parents}) "
         f"AND EXISTS ({parents}) GROUP BY 1 ORDER BY 1"
     ):
         yield {
@@ -177,7 +175,7 @@ def rejected(stage: Stage, mine: str, engine: Engine) -> Iterator[dict[str, Any]
         return
     total = engine.rows(
         f"SELECT __reject AS check_, {CURRENCY} AS currency, count(*) AS rows, "
-        f"CAST(SUM({COST}) AS DECIMAL(38,12)) AS billed_cost FROM {stage.rows} "
+        f"CAST(SUM(__cost) AS DECIMAL(38,12)) AS billed_cost FROM {stage.rows} "
         f"WHERE {mine} AND {REJECTED} GROUP BY ALL ORDER BY ALL"
     )
     for group in total:
@@ -219,7 +217,7 @@ def _detailed(
     )
     found = engine.rows(
         f"SELECT __row AS row, __reject AS check_, CASE __reject {values} END AS value, "
-        f"{COST} AS billed_cost, {CURRENCY} AS currency FROM ({sql}) "
+        f"__cost AS billed_cost, {CURRENCY} AS currency FROM ({sql}) "
         f"WHERE {where} ORDER BY __row LIMIT {limit}"
     )
     numbers = ", ".join(str(issue["row"]) for issue in found)

@@ -6,6 +6,7 @@ belongs to `connectors/bills/stage.py`, the rules to `rules.py`, what native col
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -250,25 +251,34 @@ def _read(month: _Month, stage: Stage, engine: Engine) -> tuple[Survey, Mapping[
         for n in range(0, len(counted), MASK_BITS)
     }
     grouped = "".join(f", CASE WHEN {KEPT} THEN {mask} ELSE 0 END AS {name}" for name, mask in masks.items())
-    counts = "".join(
-        f", CAST(sum(loaded) FILTER (notes{i // MASK_BITS} & {1 << i % MASK_BITS} <> 0) AS BIGINT) AS n{i}"
-        for i in range(len(counted))
-    )
     rows = engine.rows(
-        f"SELECT {SURVEYS}, CAST(sum(loaded) AS BIGINT) AS loaded, CAST(sum(rejected) AS BIGINT) AS rejected{counts} "
+        f"SELECT {SURVEYS}, CAST(sum(loaded) AS BIGINT) AS loaded, CAST(sum(rejected) AS BIGINT) AS rejected, "
+        f"list([{', '.join(['loaded', *masks])}]) AS noted "
         f"FROM (SELECT {SURVEY}, count(*) FILTER ({KEPT}) AS loaded, count(*) FILTER ({REJECTED}) AS rejected{grouped} "
         f"FROM {stage.rows} WHERE {month.where} GROUP BY {', '.join(['day', 'currency', *masks])}) GROUP BY day, currency"
     )
-    there = {note for i, (note, _) in enumerate(counted) if any(row[f"n{i}"] for row in rows)}
+    noted = [_by_note(row["noted"]) for row in rows]
+    there = {note for i, (note, _) in enumerate(counted) if any(of[i] for of in noted)}
     shown = examples(stage, f"{month.where} AND {KEPT}", there, engine)
     result: dict[str, dict[str, Any]] = {}
-    for row in rows:
+    for row, noting in zip(rows, noted, strict=True):
         of = result.setdefault(row["day"], {"loaded": 0, "rejected": 0, "noted": []})
         of["loaded"] += row["loaded"]
         of["rejected"] += row["rejected"]
         of["noted"] += [
-            [*note, row[f"n{i}"], shown.get((row["day"], note))]
+            [*note, noting[i], shown.get((row["day"], note))]
             for i, (note, _) in enumerate(counted)
-            if row[f"n{i}"]
+            if noting[i]
         ]
     return survey(rows), result
+
+
+def _by_note(groups: Sequence[Sequence[int]]) -> Counter[int]:
+    """Number of a note -> rows that have it, from the rows of each set of notes: their count, and the set as masks."""
+    found: Counter[int] = Counter()
+    for loaded, *masks in groups:
+        for n, mask in enumerate(masks):
+            for bit in range(mask.bit_length()):
+                if mask >> bit & 1:
+                    found[n * MASK_BITS + bit] += loaded
+    return found

@@ -15,7 +15,7 @@ from typing import Literal
 import polars as pl
 
 from connectors.base import SourceError
-from connectors.bills.amounts import COMMA, POINT, pointed
+from connectors.bills.amounts import COMMA, POINT, alike, pointed
 from connectors.bills.files import JSON_FORMS, BillFile, json_lines, lazy
 from connectors.bills.shapes import Shape
 from connectors.sql import identifier
@@ -24,7 +24,7 @@ _COMMA, _POINT = re.compile(COMMA), re.compile(POINT)
 PLAIN = r"[0-9.eE+-]*"
 
 
-def decimal_sign(amounts: Iterable[str], uri: str, *, doubtful: bool = False) -> Literal["", ".", ","]:
+def decimal_sign(amounts: Collection[str], uri: str, *, doubtful: bool = False) -> Literal["", ".", ","]:
     """The decimal sign of the amounts of a file; empty where they do not agree, or each says itself that it is a point.
 
     Args:
@@ -35,11 +35,10 @@ def decimal_sign(amounts: Iterable[str], uri: str, *, doubtful: bool = False) ->
     Raises:
         SourceError: An amount such as `1.234` has two meanings, and the others do not say which.
     """
-    written = [a for a in amounts if _COMMA.fullmatch(a) or _POINT.fullmatch(a)]
-    doubtful = doubtful or any(not re.fullmatch(PLAIN, a) for a in written)
-    texts = [a for a in written if "," in a or "." in a]
-    commas = {a for a in texts if _COMMA.fullmatch(a)}
-    points = {a for a in texts if _POINT.fullmatch(a)}
+    commas = {a for a in amounts if _COMMA.fullmatch(alike(a))}
+    points = {a for a in amounts if _POINT.fullmatch(alike(a))}
+    doubtful = doubtful or any(not re.fullmatch(PLAIN, a) for a in commas | points)
+    commas, points = ({a for a in found if "," in a or "." in a} for found in (commas, points))
     only_comma, only_point = sorted(commas - points), sorted(points - commas)
     either = sorted(a for a in commas & points if "." in a)
     if only_comma and not only_point:

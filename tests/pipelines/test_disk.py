@@ -74,11 +74,12 @@ def test_inputs_may_be_read_only_and_a_data_folder_may_not(tmp_path: Path) -> No
         for name, content in rows.items():
             (tmp_path / "bills" / name).write_bytes(content)
         subprocess.run(["mount", "-o", "remount,ro", str(tmp_path / "bills")], check=True)
-        with mounted(tmp_path / "data", "size=64m,ro"):
-            done = run(tmp_path)
-            assert done.returncode == 1
-            assert f"{tmp_path / 'data'} cannot be written (Read-only file system)" in done.stderr
-            assert "data_dir" in done.stderr
+        for folder in (tmp_path / "data", tmp_path / "data" / "publications"):
+            with mounted(folder, "size=64m,ro"):
+                done = run(tmp_path)
+                assert done.returncode == 1
+                assert f"{folder} cannot be written (Read-only file system)" in done.stderr
+                assert "data_dir" in done.stderr
         assert run(tmp_path).returncode == 0
     assert small.totals(tmp_path)["vision"] == "13.600000000000"
 
