@@ -9,7 +9,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -23,14 +23,17 @@ from connectors.telemetry import QUARTER_S
 from connectors.telemetry_files import logs as gpu_logs
 from connectors.telemetry_files import meter_logs
 from connectors.telemetry_files.columns import DATASETS, require, time_column
-from connectors.telemetry_files.logs import NoStartError, place_of
+from connectors.telemetry_files.logs import NoStartError, Place, place_of
 from connectors.telemetry_index import quarters_of, quarters_of_utc
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".log", ".log.gz")
 
 
-LOGS = {"gpu": gpu_logs, "power": meter_logs}
-"""Kind of samples -> the module that reads its logs."""
+LOGS: Mapping[str, tuple[Callable[[str], str | None], Callable[[str, Place], pl.DataFrame]]] = {
+    "gpu": (gpu_logs.format_of, gpu_logs.rows),
+    "power": (meter_logs.format_of, meter_logs.rows),
+}
+"""Kind of samples -> which log a text begins, and the samples of a log."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,7 @@ def is_log(path: Path, dataset: str) -> bool:
             head = _decoded(file.read(4000))
     except (OSError, EOFError, zlib.error):
         return False
-    return LOGS[dataset].format_of(head) is not None
+    return LOGS[dataset][0](head) is not None
 
 
 def log_rows(path: Path, key: str, uri: str, logs: Logs) -> pl.DataFrame:
@@ -191,7 +194,7 @@ def log_rows(path: Path, key: str, uri: str, logs: Logs) -> pl.DataFrame:
         SourceError: Its rows have no time.
     """
     try:
-        return LOGS[dataset_of(key, uri)].rows(_text(path), place_of(key, logs.zone, logs.interval_s))
+        return LOGS[dataset_of(key, uri)][1](_text(path), place_of(key, logs.zone, logs.interval_s))
     except (OSError, EOFError, zlib.error, ValueError) as error:
         msg = f"{uri} is damaged or cannot be read ({error}); deliver it again"
         raise DamagedFileError(msg) from error
