@@ -93,10 +93,11 @@ def by_hour(steps: str, condition: str, clock: Clock = UTC_CLOCK, *, quarters: b
 
 
 def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
-    """SQL: adds `max_us`, the longest step that is no gap, from each sample of a card or meter to its next.
+    """SQL: adds `step`, from each sample of a card or meter to its next (NULL beside spans), and the longest that is no gap, `max_us`.
 
     What is read more seldom than the configuration says has no gap between any two samples: of three steps in a row
-    that are equally long, up to `EVEN`, none is a gap, if it is of at most `SELDOM_S` seconds.
+    that are equally long, up to `EVEN`, none is a gap, if it is of at most `SELDOM_S` seconds. A card or meter that has a
+    sample in each half of a longest step has no longer one; its samples are not put in order, and its steps are NULL.
 
     Args:
         relation: With the key and ts; one row a key and ts.
@@ -114,13 +115,21 @@ def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
         f"({' + '.join(three)} IS NOT NULL AND GREATEST({', '.join(three)}) <= {EVEN} * LEAST({', '.join(three)}))"
         for three in threes
     )
+    slot = f"epoch_us(ts) // {max_step_us // 2}"
     return f"""
-        SELECT * EXCLUDE (step, next_alone),
+        WITH unpaced AS MATERIALIZED (SELECT * FROM {relation}
+        ), gappy AS (
+            SELECT {key} FROM (SELECT {key}, {slot} AS slot FROM unpaced GROUP BY ALL)
+            GROUP BY {key} HAVING MAX(slot) - MIN(slot) >= COUNT(*)
+        )
+        SELECT *, CAST(NULL AS BIGINT) AS step, {max_step_us} AS max_us FROM unpaced ANTI JOIN gappy USING ({key})
+        UNION ALL BY NAME
+        SELECT * EXCLUDE (next_alone),
                CASE WHEN step <= {SELDOM_S * 1_000_000} AND ({even}) THEN GREATEST(step, {max_step_us}) ELSE {max_step_us} END AS max_us
         FROM (
             SELECT *, LEAD({alone}) OVER w AS next_alone,
                    CASE WHEN {alone} AND next_alone THEN date_diff('microsecond', ts, LEAD(ts) OVER w) END AS step
-            FROM {relation} WINDOW w AS (PARTITION BY {key} ORDER BY ts)
+            FROM unpaced SEMI JOIN gappy USING ({key}) WINDOW w AS (PARTITION BY {key} ORDER BY ts)
         ) WINDOW s AS (PARTITION BY {key} ORDER BY ts)"""
 
 
@@ -150,7 +159,20 @@ def energy_steps(
     """
     since = f"date_diff('microsecond', LAG(ts) OVER before, {first}ts)"
     earlier, later = "LAG(energy_kwh_total) OVER before", f"LEAD({first}energy_kwh_total) OVER before"
+    ahead = {
+        "t1": f"LEAD({first}ts)",
+        "next_total": f"LEAD({first}energy_kwh_total)",
+        "next_power_w": f"LEAD({first}power_w)",
+    }
     return f"""
+        WITH judged AS MATERIALIZED (
+            SELECT *, {since} AS us, {first}energy_kwh_total - {earlier} AS fell,
+                   COALESCE(fell < 0 AND {later} >= {earlier} AND {first}ts = ts
+                            AND {first}energy_kwh_total > {max_kw} * us / {HOUR_US}, FALSE) AS stale,
+                   {", ".join(f"{sql} OVER before AS {name}" for name, sql in ahead.items())}
+            FROM {relation} WHERE energy_kwh_total IS NOT NULL OR power_w IS NOT NULL
+            WINDOW before AS (PARTITION BY {key} ORDER BY ts)
+        ), doubtful AS (SELECT DISTINCT {key} FROM judged WHERE stale)
         SELECT *, ts AS t0, NOT stale AND us <= {max_step_us} AS observed,
                stale OR (counted IS NOT NULL AND NOT believable) AS implausible,
                CASE WHEN stale THEN NULL WHEN believable THEN counted
@@ -162,16 +184,10 @@ def energy_steps(
                             WHEN next_total >= energy_kwh_total THEN next_total - energy_kwh_total
                             WHEN energy_kwh_total IS NOT NULL THEN next_total END AS counted
                 FROM (
-                    SELECT *, LEAD({first}ts) OVER w AS t1, LEAD({first}energy_kwh_total) OVER w AS next_total,
-                           LEAD({first}power_w) OVER w AS next_power_w
-                    FROM (
-                        SELECT *, {since} AS us, {first}energy_kwh_total - {earlier} AS fell,
-                               COALESCE(fell < 0 AND {later} >= {earlier} AND {first}ts = ts
-                                        AND {first}energy_kwh_total > {max_kw} * us / {HOUR_US}, FALSE) AS stale
-                        FROM {relation} WHERE energy_kwh_total IS NOT NULL OR power_w IS NOT NULL
-                        WINDOW before AS (PARTITION BY {key} ORDER BY ts)
-                    )
-                    WINDOW w AS (PARTITION BY {key}, stale ORDER BY ts)
+                    FROM judged ANTI JOIN doubtful USING ({key})
+                    UNION ALL
+                    SELECT * REPLACE ({", ".join(f"{sql} OVER w AS {name}" for name, sql in ahead.items())})
+                    FROM judged SEMI JOIN doubtful USING ({key}) WINDOW w AS (PARTITION BY {key}, stale ORDER BY ts)
                 )
             ) WHERE stale OR us <= {bridge_us}
         )"""

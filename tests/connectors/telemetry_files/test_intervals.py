@@ -20,7 +20,7 @@ def cards(times: list[Any], **more: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("counter", [False, True])
 def test_a_card_that_is_read_every_five_minutes(tmp_path: Path, counter: bool) -> None:
-    """10:00 to 12:00 without the sample of 11:00: 110 minutes, of which 55 in each hour; 0.55 kWh.
+    """10:00 to 12:00 without the sample of 11:00: 115 minutes, that of 10:55 stands for five; 110 minutes of 0.55 kWh.
 
     Of ten minutes the counter tells 0.05 kWh, half in each hour.
     """
@@ -32,8 +32,8 @@ def test_a_card_that_is_read_every_five_minutes(tmp_path: Path, counter: bool) -
     write(tmp_path, "gpu.parquet", rows)
     hours = table(load(tmp_path), GPU)
     held = hours.filter("allocated").sort("hour")
-    assert held["observed_hours"].to_list() == pytest.approx([55 / 60, 55 / 60])
-    assert held["used_hours"].to_list() == pytest.approx([55 / 120, 55 / 120])
+    assert held["observed_hours"].to_list() == pytest.approx([1, 55 / 60])
+    assert held["used_hours"].to_list() == pytest.approx([0.5, 55 / 120])
     assert held["energy_kwh"].to_list() == pytest.approx([0.275, 0.275])
     assert hours["energy_estimated_kwh"].sum() == pytest.approx(0.05 if counter else 0)
 
@@ -53,14 +53,14 @@ def test_a_card_whose_interval_changes_and_cards_that_differ(tmp_path: Path) -> 
     "steps", [[200, 400, 200, 400, 200, 400], [300, 300], [3600] * 6, [60, 60, 60, 400, 60, 60]]
 )
 def test_gaps_are_no_interval(tmp_path: Path, steps: list[int]) -> None:
-    """Steps that are uneven, not three in a row, over half an hour, or alone; those of a minute alone are seen."""
+    """Steps that are uneven, not three in a row, over half an hour, or alone: of each a minute is seen, the sample's before it."""
     times = [utc("2026-09-01 10:00")]
     for step in steps:
         times.append(times[-1] + timedelta(seconds=step))
     write(tmp_path, "gpu.csv", cards(times))
     facts = [pl.read_parquet(path) for item in load(tmp_path) for path in item.facts.values()]
     seen = sum(frame["observed_hours"].sum() for frame in facts)
-    assert seen == pytest.approx(sum(s for s in steps if s == 60) / 3600)
+    assert seen == pytest.approx(len(steps) * 60 / 3600)
 
 
 @pytest.mark.parametrize("step", [60, 300, 900])
@@ -78,3 +78,35 @@ def test_a_meter_beside_cards_that_are_read_more_often(tmp_path: Path, step: int
         (pytest.approx(2.5), pytest.approx(0), pytest.approx(1))
     ]
     assert found.select("kw_q1", "kw_q2", "kw_q3", "kw_q4").row(0) == pytest.approx((2, 4, 2, 2))
+
+
+@pytest.mark.parametrize("off", [7, 150, 293])
+def test_replicas_that_are_read_more_seldom_than_is_said(tmp_path: Path, off: int) -> None:
+    """10:00 to 16:00 each five minutes, the second replica `off` seconds later: six hours, by the first alone."""
+    rows = [
+        row | {"prometheus_replica": replica}
+        for replica, late in (("a", 0), ("b", off))
+        for row in cards([ts + timedelta(seconds=late) for ts in minutes("2026-09-01 10:00", 73, 300)])
+    ]
+    write(tmp_path, "gpu.parquet", rows)
+    found = load(tmp_path, sample_interval_s=15)
+    assert table(found, GPU)["observed_hours"].sum() == pytest.approx(6)
+    assert table(found, GPU)["energy_kwh"].sum() == pytest.approx(1.8)
+    assert [i.issues.select("rule", "rows").rows() for i in found] == [[("other_replica", 73)]]
+
+
+def test_hours_that_uneven_intervals_lose_are_flagged(tmp_path: Path) -> None:
+    """Steps of 200 and 400 s, where 60 is said, of one card: of each of 20 a minute is seen. The other one is whole."""
+    times = [utc("2026-09-01 10:00")]
+    for n in range(20):
+        times.append(times[-1] + timedelta(seconds=200 + 200 * (n % 2)))
+    write(tmp_path, "gpu.csv", [*cards(times), *cards(minutes("2026-09-01 10:00", 61), gpu="g2")])
+    (item,) = load(tmp_path)
+    hours = table([item], GPU).group_by("gpu").agg(pl.col("observed_hours").sum()).sort("gpu")
+    assert hours["observed_hours"].to_list() == pytest.approx([20 / 60, 1])
+    assert item.issues.select("action", "rule", "value", "rows").rows() == [
+        ("flagged", "interval_longer", "g1: 300 s between samples", 1)
+    ]
+    (item,) = load(tmp_path, sample_interval_s=300)
+    assert table([item], GPU).filter(gpu="g1")["observed_hours"].sum() == pytest.approx(100 / 60)
+    assert item.issues.is_empty()
