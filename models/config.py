@@ -328,7 +328,7 @@ class Gates(Frozen):
         untagged_max_share: Effective cost without an owner / all effective cost, of the worst currency.
         api_charged_twice_max: Providers and months of model APIs whose money both a gateway and a bill put into the ledger.
         accounts_billed_twice_max: Accounts and months that a legacy CUR and a CUR 2.0 both bill.
-        repeated_bill_max_rows: Charges of a source and month that are in two of its files, which agree in half of their rows or more.
+        repeated_bill_max_rows: Charges of a source and month that are in two of its files and too many to be alike by chance.
         api_variance_max_share: Difference between gateway, provider's usage and bill by the latter, of the worst month
             that is over, model and kind of token; a warning.
         not_ready_max_months: Months of required sources whose delivery cannot be read yet.

@@ -140,12 +140,12 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="see ops.api_reconciliation: requests beside the gateway, a log that loses rows, or prices that are out of date",
         ),
         Gate(
-            "repeated_rows", "rows that two files of one source and month both hold", maximum=0, blocking=False,
-            advice="the same bill may be there twice, in another order or form: remove one of the files, or it counts twice",
+            "repeated_rows", "rows that two files of one source and month both hold, few enough to be chance", maximum=0, blocking=False,
+            advice="part of a bill may be there twice, and then counts twice: look at these rows, and remove one of the files if they are the same charges",
         ),
         Gate(
-            "repeated_bill", "rows of files of one source and month of which one repeats half of another or more", maximum=bounds.repeated_bill_max_rows,
-            advice="the bill is there twice, in another order or form or as a later state of the month, and counts twice: keep the newest file; if these are different charges, raise gates.repeated_bill_max_rows",
+            "repeated_bill", "rows that two files of one source and month both hold, too many to be chance", maximum=bounds.repeated_bill_max_rows,
+            advice="the bill is there twice, in another order or form, as a later state of the month or with days that overlap, and counts twice: keep the newest file, or export days once; if these are different charges, raise gates.repeated_bill_max_rows",
         ),
         *_focus_gates(bounds),
     )  # fmt: skip
