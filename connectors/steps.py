@@ -93,7 +93,7 @@ def by_hour(steps: str, condition: str, clock: Clock = UTC_CLOCK, *, quarters: b
 
 
 def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
-    """SQL: adds `max_us`, the longest step that is no gap, from each sample of a card or meter to its next.
+    """SQL: adds `step`, from each sample of a card or meter to its next (NULL beside spans), and the longest that is no gap, `max_us`.
 
     What is read more seldom than the configuration says has no gap between any two samples: of three steps in a row
     that are equally long, up to `EVEN`, none is a gap, if it is of at most `SELDOM_S` seconds.
@@ -115,7 +115,7 @@ def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
         for three in threes
     )
     return f"""
-        SELECT * EXCLUDE (step, next_alone),
+        SELECT * EXCLUDE (next_alone),
                CASE WHEN step <= {SELDOM_S * 1_000_000} AND ({even}) THEN GREATEST(step, {max_step_us}) ELSE {max_step_us} END AS max_us
         FROM (
             SELECT *, LEAD({alone}) OVER w AS next_alone,

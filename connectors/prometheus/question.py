@@ -19,6 +19,9 @@ from connectors.telemetry import HOUR, local_hours
 GAP_SAMPLES = 2.5
 """An hour that lacks more samples than this has a gap."""
 
+LOST_SAMPLES = 1.5
+"""An hour between two others of a thing that lacks no more is whole: the sample before a lost one stands for both."""
+
 QUARTER = HOUR / 4
 
 CHUNK_HOURS = 240
@@ -208,8 +211,10 @@ def observed(
         instants: Times at which the thing has samples, where several rows may have one at the same time; else NULL.
     """
     length = length if length is not None else pl.lit(1.0)
-    total = pl.col("count").sum().over(*thing, "hour")
-    alone = pl.col("count") * length / pl.max_horizontal(total, pl.lit(expected) * length)
+    total, full = pl.col("count").sum().over(*thing, "hour"), pl.lit(expected) * length
+    first, last = (pl.col("hour").min().over(thing), pl.col("hour").max().over(thing))
+    whole = (first < pl.col("hour")) & (pl.col("hour") < last) & (full - total <= LOST_SAMPLES)
+    alone = pl.col("count") * length / pl.when(whole).then(total).otherwise(pl.max_horizontal(total, full))
     if instants is None:
         return alone
     shared = pl.col("count") / total * pl.min_horizontal(instants / expected, length)

@@ -1,7 +1,8 @@
 """Who held a card while its own samples are silent: the pods that requested it and were running.
 
 Where dcgm-exporter names a pod, that counts. In a gap the pod that held the card before or after it held it still, for
-as long as kube-state-metrics says that it was running: the hours are known, the use of the card in them is not.
+as long as kube-state-metrics says that it was running: the hours are known, the use of the card in them is not. While
+kube-state-metrics is silent too, or is not there, it is the pod that alone held the card in the hours around.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def gap_rows(
     if rows.is_empty():
         return rows.select("hour", "gpu", "node").clear()
     missing = _missing(rows, hours, tolerance_h)
-    held = _held(rows, missing, pods)
+    held = _held(rows, missing, pods, _silent(pods, hours))
     cards = rows.group_by("gpu").agg(pl.col("node", "gpu_model").drop_nulls().last())
     slices = rows.group_by("gpu", "mig_id").agg(pl.col("slices").max()).with_columns(
         part=pl.when(pl.col("mig_id").is_not_null().any().over("gpu")).then(
@@ -77,7 +78,43 @@ def _missing(rows: pl.DataFrame, hours: pl.DataFrame, tolerance_h: float) -> pl.
     )
 
 
-def _held(rows: pl.DataFrame, missing: pl.DataFrame, pods: pl.DataFrame) -> pl.DataFrame:
+def _silent(pods: pl.DataFrame, hours: pl.DataFrame) -> pl.DataFrame:
+    """Hour and silent: what of an hour no pod is seen running."""
+    seen = pods.group_by("hour").agg(pl.col("running_hours").max())
+    return hours.join(seen, on="hour", how="left").select(
+        "hour", silent=pl.col("length") - pl.col("running_hours").fill_null(0.0)
+    )
+
+
+def _alone(rows: pl.DataFrame, missing: pl.DataFrame) -> pl.DataFrame:
+    """HOLD and hour of missing hours in, before and after which one pod alone held the instance, as far as is seen."""
+    key = ["gpu", "mig"]
+    holders = (
+        rows.with_columns(mig=pl.col("mig_id").fill_null(""))
+        .group_by(*key, "hour")
+        .agg(who=pl.struct("namespace", "pod", "uid").unique())
+        .sort("hour")
+    )
+    times = missing.with_columns(mig=pl.col("mig_id").fill_null("")).sort("hour")
+    for side in ("backward", "forward"):
+        times = times.join_asof(
+            holders.rename({"who": side}), on="hour", by=key, strategy=side, allow_exact_matches=False, check_sortedness=False
+        )  # fmt: skip
+    times = times.join(holders, on=[*key, "hour"], how="left").with_columns(
+        pl.col("who").fill_null(pl.col("backward"))
+    )
+    same = (pl.col("who") == pl.col("backward")) & (pl.col("who") == pl.col("forward"))
+    found = (
+        times.filter(same & (pl.col("who").list.len() == 1))
+        .with_columns(pl.col("who").list.first())
+        .unnest("who")
+    )
+    return found.select(*HOLD, "hour")
+
+
+def _held(
+    rows: pl.DataFrame, missing: pl.DataFrame, pods: pl.DataFrame, silent: pl.DataFrame
+) -> pl.DataFrame:
     """Missing hours in which the holder before or after was still running, with the columns that rows carry."""
     about = ["node", "gpu_model", "mig_profile", "slices"]
     known = rows.filter("allocated").select(*HOLD, *about, "hour", "observed_hours").sort("hour")
@@ -99,11 +136,14 @@ def _held(rows: pl.DataFrame, missing: pl.DataFrame, pods: pl.DataFrame) -> pl.D
     found = found.sort("side").unique([*HOLD, "hour"], keep="first", maintain_order=True)
     already = known.group_by(*HOLD, "hour").agg(pl.col("observed_hours").sum().alias("already"))
     running = pods.group_by("namespace", "pod", "hour").agg(pl.col("running_hours").max())
+    alone = _alone(rows, missing).join(silent, on="hour")
     found = (
-        found.join(running, on=["namespace", "pod", "hour"], how="inner", nulls_equal=True)
+        found.join(running, on=["namespace", "pod", "hour"], how="left", nulls_equal=True)
         .join(already, on=[*HOLD, "hour"], how="left", nulls_equal=True)
+        .join(alone, on=[*HOLD, "hour"], how="left", nulls_equal=True)
+        .with_columns(pl.col("running_hours", "already", "silent").fill_null(0.0))
         .with_columns(
-            wanted=(pl.col("running_hours") - pl.col("already").fill_null(0.0)).clip(lower_bound=0.0)
+            wanted=(pl.col("running_hours") + pl.col("silent") - pl.col("already")).clip(lower_bound=0.0)
         )
         .sort(*instance, "hour", "side")
         .with_columns(before=pl.col("wanted").cum_sum().over(*instance, "hour") - pl.col("wanted"))

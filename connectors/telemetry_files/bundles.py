@@ -217,7 +217,7 @@ def singles_sql(layouts: Sequence[Layout], clock: Clock, interval_us: int) -> st
 
 
 SPANS = f"""
-    SELECT s.* EXCLUDE (sharers), card, instance, sharers, slices / sharers AS slices FROM (
+    SELECT s.* EXCLUDE (sharers), card, instance, holder, pod IS NOT NULL AS in_pod, sharers, slices / sharers AS slices FROM (
         SELECT COALESCE(m.name, l.name) AS name, first_ts, last_ts AS ts, utilisation, last_utilisation, kwh, {_ENDS}, 1 AS sharers, 1 AS nth
         FROM bundles JOIN labels AS l USING (label) LEFT JOIN merged AS m USING (several) WHERE regular AND NOT spare
         UNION ALL BY NAME

@@ -3,16 +3,17 @@
 Rules:
 - A sample stands for the time until the next sample of its card (its MIG instance), if that comes within
   `MAX_STEP` sample intervals: its holder held the card, at its utilisation. So the covered parts of an hour without
-  gaps sum to exactly 1 h, and a sample before a gap, or the last one, covers nothing. The last sample of an instance
-  stands for the time until the next one of its card: there the card is cut anew.
+  gaps sum to exactly 1 h. A sample before a gap stands for one interval, as it does in Prometheus, the last one of a
+  card for nothing until the next is delivered. The last sample of an instance stands for the time until the next one of its card: there the card is cut anew.
 - Energy is counted once a card: between samples of the card, from its counter, else its gauge (`connectors.steps`).
   Every MIG instance repeats the energy of the whole card, so it is shared among the instances sampled at that moment
   by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card.
 - Energy of hours of a holder in which no step has a counter or gauge is NULL; where some have, theirs is the energy.
 - `observed_hours` and `used_hours` of a MIG instance are its own hours, not weighted by slices.
 - Samples without utilisation are taken at the mean of the others of the hour under that holder.
-- A gap is bridged where the samples on both sides have a readable counter. What it used belongs to nobody known: rows
-  with `allocated` NULL, no observed hours and no instance, spread evenly over the time of the gap.
+- A pod (or batch job) that is on both sides of a gap held the card in it: rows with `sampled` false, whose use is unknown.
+- A gap's energy is known where the samples on both sides have a readable counter, spread evenly over its time. It is that of
+  the pods that held the card in it, else of nobody known: rows with `allocated` NULL, no hours and no instance.
 - A card that moves within an hour has rows of both nodes; a sample that names no node is where the card was that hour.
 - Samples of one instance at one moment: those of one holder (replicas, several labels) are one sample, with the mean of
   what they show; without a holder they count only where no other has one; different holders share the card evenly.
@@ -68,10 +69,11 @@ READINGS = """
 """SQL: the table `readings`: of the samples one by one, what each holder of an instance has at a moment."""
 
 
-def cards_sql(max_step_us: int) -> str:
+def cards_sql(interval_us: int, max_step_us: int) -> str:
     """SQL: the table `cards`: the spans of each card, whose instances all show the energy of the card.
 
-    With `max_us`, the longest step after each that is no gap (`connectors.steps.paced`).
+    With `max_us`, the longest step after each that is no gap (`connectors.steps.paced`), and `tail_us`, what it stands for
+    before one: the interval, or that at which the card is read if it is longer.
     """
     cards = """(
         SELECT *, LEAD(first_ts) OVER (PARTITION BY card ORDER BY first_ts) AS next_ts FROM (
@@ -79,7 +81,9 @@ def cards_sql(max_step_us: int) -> str:
                    MAX(first_power_w) AS first_power_w, MAX(power_w) AS power_w,
                    MAX(first_energy_kwh_total) AS first_energy_kwh_total, MAX(energy_kwh_total) AS energy_kwh_total
             FROM spans GROUP BY card, first_ts))"""
-    return paced(cards, "card", "first_ts = ts", max_step_us)
+    return f"""
+        SELECT * EXCLUDE (step), CASE WHEN LAG(step) OVER w BETWEEN {max_step_us} + 1 AND LAG(max_us) OVER w THEN LAG(step) OVER w ELSE {interval_us} END AS tail_us
+        FROM ({paced(cards, "card", "first_ts = ts", max_step_us)}) WINDOW w AS (PARTITION BY card ORDER BY ts)"""
 
 
 def steps_sql(bridge_us: int) -> str:
@@ -90,26 +94,42 @@ def steps_sql(bridge_us: int) -> str:
 
 
 HELD = """
-        SELECT *, date_diff('microsecond', ts, t1) AS us FROM (
-            SELECT name, card, s.first_ts, s.ts, s.utilisation, last_utilisation, s.kwh, sharers, slices, card_slices, max_us, CASE WHEN date_diff('microsecond', s.ts, s.next_ts) <= max_us THEN s.next_ts ELSE c.next_ts END AS t1
+        SELECT *, CASE WHEN date_diff('microsecond', ts, t1) <= max_us THEN t1 WHEN t1 IS NOT NULL THEN ts + to_microseconds(tail_us) END AS until FROM (
+            SELECT name, card, instance, holder, in_pod, s.first_ts, s.ts, s.next_ts, s.utilisation, last_utilisation, s.kwh, sharers, slices, card_slices, max_us, tail_us,
+                   CASE WHEN date_diff('microsecond', s.ts, s.next_ts) <= max_us THEN s.next_ts ELSE c.next_ts END AS t1
             FROM (SELECT *, LEAD(first_ts, sharers - nth + 1) OVER (PARTITION BY instance ORDER BY first_ts, nth) AS next_ts FROM spans) AS s
             JOIN cards AS c USING (card, first_ts))"""
-"""SQL: the table `held`: spans of instances under their holders, and for how long (`us`) after its end each stands."""
+"""SQL: the table `held`: spans of instances under their holders, and `until` when after its end each stands."""
+
+
+def bridged_sql(bridge_us: int) -> str:
+    """SQL: the table `bridged`: gaps (t0, t1) of instances with the same pod on both sides."""
+    return f"""
+        SELECT h.name, h.card, h.first_ts, h.until AS t0, h.next_ts AS t1, h.sharers, h.slices / h.card_slices AS part
+        FROM held AS h SEMI JOIN held AS n ON n.instance = h.instance AND n.holder = h.holder AND n.first_ts = h.next_ts
+        WHERE h.in_pod AND h.until < h.next_ts AND date_diff('microsecond', h.ts, h.next_ts) <= {bridge_us}"""
 
 
 def sums_sql(clock: Clock) -> str:
     """SQL: the table `sums`: what each name has in each hour, and gaps, which have no name."""
     return f"""
         WITH links AS (
-            SELECT name, sharers, last_utilisation, ts AS t0, t1 FROM held WHERE us <= max_us
+            SELECT name, sharers, last_utilisation, ts AS t0, until AS t1 FROM held WHERE until IS NOT NULL
         ), energies AS (
             SELECT name, s.kwh / s.us * slices / h.card_slices AS kwh_per_us, s.t0, s.t1
             FROM steps AS s JOIN held AS h USING (card, first_ts) WHERE observed AND s.kwh IS NOT NULL
         ), unseen AS MATERIALIZED (
             SELECT card, first_ts, t0, t1, kwh / us AS kwh_per_us FROM steps WHERE NOT observed AND kwh IS NOT NULL
+        ), taken AS (
+            SELECT b.name, s.card, s.first_ts, s.t0, s.t1, kwh_per_us * part AS kwh_per_us, part
+            FROM unseen AS s JOIN bridged AS b ON b.card = s.card AND b.first_ts = s.first_ts AND b.t1 = s.t1
+        ), left_over AS (
+            SELECT s.* REPLACE (kwh_per_us * (1 - COALESCE(part, 0)) AS kwh_per_us)
+            FROM unseen AS s LEFT JOIN (SELECT card, first_ts, SUM(part) AS part FROM taken GROUP BY ALL) USING (card, first_ts)
+            WHERE COALESCE(part, 0) < 1 - 1e-9
         ), gaps AS (
             SELECT s.t0, s.t1, kwh_per_us, card, MAX(gpu) AS gpu, MAX(node) AS node, MAX(gpu_model) AS gpu_model
-            FROM unseen AS s JOIN held USING (card, first_ts) JOIN names USING (name, card) GROUP BY card, s.t0, s.t1, kwh_per_us
+            FROM left_over AS s JOIN held USING (card, first_ts) JOIN names USING (name, card) GROUP BY card, s.t0, s.t1, kwh_per_us
         ), sums AS (
             SELECT hour, name, SUM(us) AS covered_us, SUM(CASE WHEN utilisation IS NOT NULL THEN us END) AS known_us,
                    SUM(utilisation * us) AS used_us, SUM(kwh) AS kwh
@@ -122,9 +142,14 @@ def sums_sql(clock: Clock) -> str:
                 SELECT hour, name, 0, NULL, kwh_per_us * part_us FROM ({by_hour("energies", "TRUE", clock)})
             ) GROUP BY hour, name
         )
-        SELECT *, 0.0 AS gap_kwh FROM sums
+        SELECT *, 0.0 AS gap_kwh, TRUE AS sampled FROM sums
         UNION ALL BY NAME
-        SELECT hour, card AS holding, gpu, node, gpu_model, 0 AS covered_us, 0.0 AS kwh, kwh_per_us * part_us AS gap_kwh
+        SELECT hour, name, SUM(us) AS covered_us, 0.0 AS kwh, SUM(kwh) AS gap_kwh, FALSE AS sampled FROM (
+            SELECT hour, name, part_us / sharers AS us, 0.0 AS kwh FROM ({by_hour("bridged", "TRUE", clock)})
+            UNION ALL SELECT hour, name, 0, kwh_per_us * part_us FROM ({by_hour("taken", "TRUE", clock)})
+        ) GROUP BY hour, name
+        UNION ALL BY NAME
+        SELECT hour, FALSE AS sampled, card AS holding, gpu, node, gpu_model, 0 AS covered_us, 0.0 AS kwh, kwh_per_us * part_us AS gap_kwh
         FROM ({by_hour("gaps", "TRUE", clock)})"""
 
 
@@ -142,16 +167,16 @@ def gpu_hourly_sql(week: datetime) -> str:
             SELECT s.* EXCLUDE (holding, gpu, node, gpu_model), n.* EXCLUDE (name) FROM week AS s JOIN names AS n USING (name)
             UNION ALL BY NAME SELECT * FROM week WHERE name IS NULL
         ), several AS (
-            SELECT hour, holding FROM hours GROUP BY hour, holding HAVING COUNT(*) > 1 OR COUNT(node) = 0
+            SELECT hour, holding, sampled FROM hours GROUP BY hour, holding, sampled HAVING COUNT(*) > 1 OR COUNT(node) = 0
         ), places AS (
             SELECT hour, gpu, MAX(node) AS place FROM hours
             WHERE (hour, gpu) IN (SELECT (hour, gpu) FROM hours WHERE node IS NULL) GROUP BY hour, gpu
         ), named AS (
-            SELECT hour, node, {texts}, covered_us, used_us, known_us, kwh, gap_kwh FROM hours ANTI JOIN several USING (hour, holding)
+            SELECT hour, node, sampled, {texts}, covered_us, used_us, known_us, kwh, gap_kwh FROM hours ANTI JOIN several USING (hour, holding, sampled)
             UNION ALL
-            SELECT hour, COALESCE(node, place), {merged}, SUM(covered_us), SUM(used_us), SUM(known_us), SUM(kwh), SUM(gap_kwh)
-            FROM hours SEMI JOIN several USING (hour, holding) LEFT JOIN places USING (hour, gpu)
-            GROUP BY hour, holding, COALESCE(node, place)
+            SELECT hour, COALESCE(node, place), sampled, {merged}, SUM(covered_us), SUM(used_us), SUM(known_us), SUM(kwh), SUM(gap_kwh)
+            FROM hours SEMI JOIN several USING (hour, holding, sampled) LEFT JOIN places USING (hour, gpu)
+            GROUP BY hour, holding, sampled, COALESCE(node, place)
         )
         SELECT * EXCLUDE (covered_us, used_us, known_us, kwh, gap_kwh), covered_us / {HOUR_US} AS observed_hours,
                used_us / known_us * covered_us / {HOUR_US} AS used_hours, kwh AS energy_kwh, gap_kwh AS energy_estimated_kwh

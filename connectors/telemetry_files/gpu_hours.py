@@ -24,6 +24,7 @@ from connectors.telemetry_files.gpu import (
     MERGED,
     READINGS,
     TOLD,
+    bridged_sql,
     cards_sql,
     gpu_hourly_sql,
     steps_sql,
@@ -77,10 +78,11 @@ def gpu_hours(
         ("readings", READINGS, "told"),
         ("names", NAMES),
         ("spans", SPANS),
-        ("cards", cards_sql(max_step_us)),
+        ("cards", cards_sql(interval_us, max_step_us)),
         ("held", HELD, "spans"),
+        ("bridged", bridged_sql(bridge_us)),
         ("steps", steps_sql(bridge_us), "cards"),
-        ("sums", sums_sql(clock), "held"),
+        ("sums", sums_sql(clock), "held", "bridged"),
     ):
         make(name, sql)
         for table in done:

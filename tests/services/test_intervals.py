@@ -79,9 +79,12 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pl.Data
 
 
 def test_each_card_has_its_own_interval(read: dict[str, pl.DataFrame]) -> None:
-    """24 hours and 14.4 kWh a day; of b 3 h 10 min are dark: 20.83 hours, 12.5 kWh, 1.9 kWh of the counter's estimated."""
+    """24 hours and 14.4 kWh a day; of b 3 h 10 min are dark: 20.83 hours, 12.5 kWh, 1.9 kWh of the counter's estimated.
+
+    No other pod is seen around these, so that they are its own.
+    """
     cards = read["telemetry.gpu_hourly"]
-    held = cards.filter("allocated").group_by("pod", "day").agg(
+    held = cards.filter("allocated", "sampled").group_by("pod", "day").agg(
         pl.col("observed_hours", "used_hours", "energy_kwh").sum()
     )  # fmt: skip
     found = {(pod, day): values for pod, day, *values in held.iter_rows()}
@@ -97,6 +100,8 @@ def test_each_card_has_its_own_interval(read: dict[str, pl.DataFrame]) -> None:
     assert len(found) == 2 * 18
     estimated = cards.filter(pl.col("energy_estimated_kwh") > 0)
     assert estimated["gpu"].unique().to_list() == ["b"]
+    assert estimated["pod"].unique().to_list() == ["pod-b"]
+    assert estimated["observed_hours"].sum() == pytest.approx(19 / 6)
     assert estimated["energy_estimated_kwh"].sum() == pytest.approx(19 / 6 * 0.6, rel=0.01)
 
 

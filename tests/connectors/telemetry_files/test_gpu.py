@@ -73,8 +73,39 @@ def test_counter_that_restarts_adds_what_it_shows(tmp_path: Path) -> None:
     assert table(load(tmp_path), GPU)["energy_kwh"].sum() == pytest.approx(2.5 * MINUTE_MJ / 3.6e9)
 
 
-def test_gap_is_estimated_from_the_counter_and_held_by_nobody(tmp_path: Path) -> None:
+def test_a_gap_is_held_by_the_pod_that_is_on_both_sides(tmp_path: Path) -> None:
+    """Silent from 10:31, the sample of 10:30 stands for a minute, to 13:30: 29, 60, 60 and 30 minutes; 0.1 kWh an hour."""
     rows = [r for n, r in enumerate(ramp("2026-09-01 09:00", 481)) if not 91 <= n < 270]
+    write(tmp_path, "gpu.parquet", rows)
+    day = table(load(tmp_path), GPU).sort("hour")
+    gap = day.filter(~pl.col("sampled"))
+    assert gap["hour"].dt.hour().to_list() == [10, 11, 12, 13]
+    assert gap["observed_hours"].to_list() == pytest.approx([29 / 60, 1, 1, 0.5])
+    assert gap["energy_estimated_kwh"].to_list() == pytest.approx([0.05, 0.1, 0.1, 0.05])
+    assert gap.select("pod", "team", "allocated", "used_hours", "energy_kwh").unique().rows() == [
+        ("chat-0", "assist", True, None, 0.0)
+    ]
+    assert day.filter("sampled")["observed_hours"].sum() == pytest.approx(5 + 1 / 60)
+
+
+def test_of_pods_that_share_a_card_the_one_that_comes_back_held_its_part_of_the_gap(tmp_path: Path) -> None:
+    """a and b until 09:30, a alone from 10:30: of 59 minutes and 0.1 kWh a had half, who had the rest is not known."""
+    both = [r | {"pod": p} for r in ramp("2026-09-01 09:00", 31) for p in ("a", "b")]
+    alone = [r | {"pod": "a"} for n, r in enumerate(ramp("2026-09-01 09:00", 121)) if n >= 90]
+    write(tmp_path, "gpu.parquet", [*both, *alone])
+    day = table(load(tmp_path), GPU)
+    gap = day.filter(pl.col("energy_estimated_kwh") > 0).group_by("pod", "allocated").agg(
+        pl.col("observed_hours", "energy_estimated_kwh").sum()
+    ).sort("pod", nulls_last=True)  # fmt: skip
+    assert gap.rows() == [
+        ("a", True, pytest.approx(59 / 120), pytest.approx(0.05)),
+        (None, None, 0.0, pytest.approx(0.05)),
+    ]
+
+
+def test_gap_between_pods_is_estimated_from_the_counter_and_held_by_nobody(tmp_path: Path) -> None:
+    rows = [r for n, r in enumerate(ramp("2026-09-01 09:00", 481)) if not 91 <= n < 270]
+    rows[91:] = [r | {"pod": "chat-1"} for r in rows[91:]]
     write(tmp_path, "gpu.parquet", rows)  # silent from 10:30 to 13:30
     day = table(load(tmp_path), GPU)
     gap = day.filter(pl.col("allocated").is_null()).sort("hour")
@@ -85,7 +116,7 @@ def test_gap_is_estimated_from_the_counter_and_held_by_nobody(tmp_path: Path) ->
     assert gap["used_hours"].to_list() == [None] * 4
     assert gap["team"].null_count() == 4
     seen = day.filter(pl.col("allocated"))
-    assert seen["observed_hours"].sum() == 5.0
+    assert seen["observed_hours"].sum() == pytest.approx(5 + 1 / 60)
     assert seen["energy_kwh"].sum() == pytest.approx(0.5)
 
 
@@ -113,7 +144,10 @@ def test_gauge_is_used_without_a_counter_and_never_over_a_gap(tmp_path: Path) ->
     day = table(load(tmp_path), GPU)
     assert day["energy_kwh"].sum() == pytest.approx((150 + 250) / 60 / 1000)
     assert day["energy_estimated_kwh"].sum() == 0
-    assert day["observed_hours"].sum() == pytest.approx(2 / 60)
+    assert day.group_by("sampled").agg(pl.col("observed_hours").sum()).sort("sampled").rows() == [
+        (False, pytest.approx(17 / 60)),
+        (True, pytest.approx(3 / 60)),
+    ]
 
 
 def test_energy_without_counter_or_gauge_is_unknown(tmp_path: Path) -> None:
@@ -239,4 +273,8 @@ def test_energy_of_all_hours_is_what_the_counter_counted(steps: list[tuple[int, 
         hours = table(load(Path(folder)), GPU)
     found = hours["energy_kwh"].sum() + hours["energy_estimated_kwh"].sum()
     assert found == pytest.approx(total / 3.6e9, rel=1e-9, abs=1e-6)
-    assert hours["observed_hours"].sum() == pytest.approx(sum(s for s, _, _ in steps if s <= 150) / 3600)
+    assert hours["observed_hours"].sum() == pytest.approx(sum(s for s, _, _ in steps) / 3600)
+    seen = (
+        sum(s if s <= 150 else 60 for s, _, _ in steps) / 3600
+    )  # or more: gaps that are equally long are an interval
+    assert hours.filter("sampled")["observed_hours"].sum() >= seen - 1e-6

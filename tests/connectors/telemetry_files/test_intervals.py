@@ -20,7 +20,7 @@ def cards(times: list[Any], **more: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("counter", [False, True])
 def test_a_card_that_is_read_every_five_minutes(tmp_path: Path, counter: bool) -> None:
-    """10:00 to 12:00 without the sample of 11:00: 110 minutes, of which 55 in each hour; 0.55 kWh.
+    """10:00 to 12:00 without the sample of 11:00: 115 minutes, that of 10:55 stands for five; 110 minutes of 0.55 kWh.
 
     Of ten minutes the counter tells 0.05 kWh, half in each hour.
     """
@@ -32,8 +32,8 @@ def test_a_card_that_is_read_every_five_minutes(tmp_path: Path, counter: bool) -
     write(tmp_path, "gpu.parquet", rows)
     hours = table(load(tmp_path), GPU)
     held = hours.filter("allocated").sort("hour")
-    assert held["observed_hours"].to_list() == pytest.approx([55 / 60, 55 / 60])
-    assert held["used_hours"].to_list() == pytest.approx([55 / 120, 55 / 120])
+    assert held["observed_hours"].to_list() == pytest.approx([1, 55 / 60])
+    assert held["used_hours"].to_list() == pytest.approx([0.5, 55 / 120])
     assert held["energy_kwh"].to_list() == pytest.approx([0.275, 0.275])
     assert hours["energy_estimated_kwh"].sum() == pytest.approx(0.05 if counter else 0)
 
@@ -53,14 +53,14 @@ def test_a_card_whose_interval_changes_and_cards_that_differ(tmp_path: Path) -> 
     "steps", [[200, 400, 200, 400, 200, 400], [300, 300], [3600] * 6, [60, 60, 60, 400, 60, 60]]
 )
 def test_gaps_are_no_interval(tmp_path: Path, steps: list[int]) -> None:
-    """Steps that are uneven, not three in a row, over half an hour, or alone; those of a minute alone are seen."""
+    """Steps that are uneven, not three in a row, over half an hour, or alone: of each a minute is seen, the sample's before it."""
     times = [utc("2026-09-01 10:00")]
     for step in steps:
         times.append(times[-1] + timedelta(seconds=step))
     write(tmp_path, "gpu.csv", cards(times))
     facts = [pl.read_parquet(path) for item in load(tmp_path) for path in item.facts.values()]
     seen = sum(frame["observed_hours"].sum() for frame in facts)
-    assert seen == pytest.approx(sum(s for s in steps if s == 60) / 3600)
+    assert seen == pytest.approx(len(steps) * 60 / 3600)
 
 
 @pytest.mark.parametrize("step", [60, 300, 900])
