@@ -27,11 +27,7 @@ def rows(count: int, **changes: str) -> list[dict[str, str]]:
 
 
 def flagged(loaded: Loaded, rule: str = "repeated_bill") -> list[dict[str, Any]]:
-    return (
-        loaded.issues.filter(rule=rule)
-        .select("value", "rows", "billed_cost", "currency")
-        .to_dicts()
-    )
+    return loaded.issues.filter(rule=rule).select("value", "rows", "billed_cost", "currency").to_dicts()
 
 
 def test_the_same_rows_in_another_order_form_and_packing(tmp_path: Path) -> None:
