@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from connectors.bills.amounts import amount
-from connectors.bills.tags import flat_pairs, has_odd_pairs
+from connectors.bills.tags import escaped, flat_pairs, has_breaks, has_odd_pairs
 from connectors.sql import identifier, literal
 from models import focus, tables
 
@@ -65,6 +65,7 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
         sure: The value needs no rule.
 
     Tags are one flat object, of an array of keys and values, too (`connectors/bills/tags.py`).
+    A raw line break or tab in a text of tags, which JSON forbids, is read as one that is escaped.
     DuckDB takes JSON with a comma after the last element, which no other reader does: it is taken off.
     """
     c = identifier(column.name)
@@ -84,7 +85,11 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
         types = "('OBJECT')" if column.name in TAGS else "('OBJECT', 'ARRAY')"
         strict = f"CASE WHEN regexp_matches({c}, ',\\s*[}}\\]]') THEN CAST(json_extract(TRY_CAST({c} AS JSON), '$') AS VARCHAR) ELSE {c} END"
         value = f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {strict} END"
-        return f"COALESCE({flat_pairs(c)}, {value})" if column.name in TAGS else value
+        if column.name not in TAGS:
+            return value
+        whole = f"CAST(json_extract(TRY_CAST({escaped(c)} AS JSON), '$') AS VARCHAR)"
+        broken = f"CASE WHEN {has_breaks(c)} AND ltrim({c}) LIKE '{{%' THEN {whole} END"
+        return f"COALESCE({flat_pairs(c)}, {value}, {broken})"
     if column.allowed:
         cases = " ".join(f"WHEN {literal(v.lower())} THEN {literal(v)}" for v in column.allowed)
         return f"CASE lower(trim({c})) {cases} END"
@@ -140,6 +145,9 @@ def _checks() -> list[Check]:
         elif column.type == "json":
             rule = "malformed_tags" if name == "Tags" else "malformed_json"
             result.append(Check("repaired", rule, name, f"{c} IS NOT NULL AND {_odd_json(name)}"))
+            if name in TAGS:
+                broken = f"{has_breaks(c)} AND {t(name)} IS NOT NULL AND TRY_CAST({c} AS JSON) IS NULL"
+                result.append(Check("repaired", "spelling", name, broken))
         elif column.type == "decimal" and name not in REJECTING:
             result.append(Check("repaired", "not_a_number", name, f"{c} IS NOT NULL AND {t(name)} IS NULL"))
         elif column.allowed:
