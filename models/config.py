@@ -328,6 +328,7 @@ class Gates(Frozen):
         untagged_max_share: Effective cost without an owner / all effective cost, of the worst currency.
         api_charged_twice_max: Providers and months of model APIs whose money both a gateway and a bill put into the ledger.
         accounts_billed_twice_max: Accounts and months that a legacy CUR and a CUR 2.0 both bill.
+        contradicted_totals_max: Files of bills whose total is not that of their rows.
         repeated_bill_max_rows: Charges of a source and month that are in two of its files and too many to be alike by chance.
         api_variance_max_share: Difference between gateway, provider's usage and bill by the latter, of the worst month
             that is over, model and kind of token; a warning.
@@ -342,6 +343,7 @@ class Gates(Frozen):
     untagged_max_share: Share | None = None
     api_charged_twice_max: Annotated[int, Field(ge=0)] = 0
     accounts_billed_twice_max: Annotated[int, Field(ge=0)] = 0
+    contradicted_totals_max: Annotated[int, Field(ge=0)] = 0
     repeated_bill_max_rows: Annotated[int, Field(ge=0)] = 0
     api_variance_max_share: Share | None = None
     not_ready_max_months: Annotated[int, Field(ge=0)] = 0

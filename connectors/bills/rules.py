@@ -82,18 +82,24 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
         )
         return f"CASE WHEN {moment} >= TIMESTAMP '2000-01-01' AND {moment} < TIMESTAMP '2100-01-01' THEN {moment} END"
     if column.type == "json":
-        types = "('OBJECT')" if column.name in TAGS else "('OBJECT', 'ARRAY')"
-        strict = f"CASE WHEN regexp_matches({c}, ',\\s*[}}\\]]') THEN CAST(json_extract(TRY_CAST({c} AS JSON), '$') AS VARCHAR) ELSE {c} END"
-        value = f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {strict} END"
-        if column.name not in TAGS:
-            return value
-        whole = f"CAST(json_extract(TRY_CAST({escaped(c)} AS JSON), '$') AS VARCHAR)"
-        broken = f"CASE WHEN {has_breaks(c)} AND ltrim({c}) LIKE '{{%' THEN {whole} END"
-        return f"COALESCE({flat_pairs(c)}, {value}, {broken})"
+        return _json(column.name)
     if column.allowed:
         cases = " ".join(f"WHEN {literal(v.lower())} THEN {literal(v)}" for v in column.allowed)
         return f"CASE lower(trim({c})) {cases} END"
     return f"CASE WHEN {_misplaced(c)} THEN NULL ELSE {c} END"
+
+
+def _json(name: str) -> str:
+    """JSON as every reader takes it, of the form that the column has; NULL where the text is none."""
+    c = identifier(name)
+    types = "('OBJECT')" if name in TAGS else "('OBJECT', 'ARRAY')"
+    strict = f"CASE WHEN regexp_matches({c}, ',\\s*[}}\\]]') THEN CAST(json_extract(TRY_CAST({c} AS JSON), '$') AS VARCHAR) ELSE {c} END"
+    value = f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {strict} END"
+    if name not in TAGS:
+        return value
+    whole = f"CAST(json_extract(TRY_CAST({escaped(c)} AS JSON), '$') AS VARCHAR)"
+    broken = f"CASE WHEN {has_breaks(c)} AND ltrim({c}) LIKE '{{%' THEN {whole} END"
+    return f"COALESCE({flat_pairs(c)}, {value}, {broken})"
 
 
 def _misplaced(zone: str) -> str:
@@ -110,6 +116,12 @@ def _odd_json(name: str) -> str:
     """No JSON of the form that the column has, or tags of which a part is none."""
     nothing = f"{t(name)} IS NULL"
     return f"COALESCE({has_odd_pairs(identifier(name))}, {nothing})" if name in TAGS else nothing
+
+
+def _is_broken(name: str) -> str:
+    """Tags were read although a raw line break stands in a text."""
+    c = identifier(name)
+    return f"{has_breaks(c)} AND {t(name)} IS NOT NULL AND TRY_CAST({c} AS JSON) IS NULL"
 
 
 def _checks() -> list[Check]:
@@ -145,9 +157,6 @@ def _checks() -> list[Check]:
         elif column.type == "json":
             rule = "malformed_tags" if name == "Tags" else "malformed_json"
             result.append(Check("repaired", rule, name, f"{c} IS NOT NULL AND {_odd_json(name)}"))
-            if name in TAGS:
-                broken = f"{has_breaks(c)} AND {t(name)} IS NOT NULL AND TRY_CAST({c} AS JSON) IS NULL"
-                result.append(Check("repaired", "spelling", name, broken))
         elif column.type == "decimal" and name not in REJECTING:
             result.append(Check("repaired", "not_a_number", name, f"{c} IS NOT NULL AND {t(name)} IS NULL"))
         elif column.allowed:
@@ -160,7 +169,7 @@ def _checks() -> list[Check]:
             result.append(Check("repaired", "spelling", name, f"{t(name)} IS NOT NULL AND {plain} IS NULL"))
         if column.required and name not in REJECTING and name not in PERIODS:
             result.append(Check("flagged", MISSING, name, f"{c} IS NULL"))
-    return result
+    return [*result, *(Check("repaired", "spelling", name, _is_broken(name)) for name in TAGS)]
 
 
 CHECKS: Sequence[Check] = tuple(_checks())

@@ -87,6 +87,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="every charge of them counts twice: keep one of the two reports for these months; if CUR 2.0 is filtered so that they share no charge, raise gates.accounts_billed_twice_max",
         ),
         Gate(
+            "contradicted_totals", "bills with a total below their rows that is not the rows' sum", maximum=bounds.contradicted_totals_max,
+            advice="rows may be missing: deliver the whole bill again; if the total is of something else, take it out of the file or raise gates.contradicted_totals_max",
+        ),
+        Gate(
             "freshness_days", "days since the last day with data, worst source", maximum=bounds.freshness_max_days,
             advice="see ops.sources.last_day: a delivery is late; mend it or raise gates.freshness_max_days",
         ),
@@ -299,6 +303,9 @@ def metrics_sql(
             (SELECT string_agg(name, ', ' ORDER BY name) FROM kept) || {literal(f"; {moved}" if moved else "")} AS kept_months_detail,
             CAST({len(removed)} AS DOUBLE) AS removed_sources,
             {literal("; ".join(removed[:3]))} AS removed_sources_detail,
+            CAST((SELECT count(*) FROM ops.quarantine WHERE rule = 'total_contradicts') AS DOUBLE) AS contradicted_totals,
+            (SELECT string_agg(text, '; ' ORDER BY text) FROM (SELECT location || ': ' || value AS text
+             FROM ops.quarantine WHERE rule = 'total_contradicts' ORDER BY text LIMIT 3)) AS contradicted_totals_detail,
             {_copies("repeated_rows")}, {_copies("repeated_bill")},
             CAST((SELECT count(*) FROM repeated) AS DOUBLE) AS repeated_files,
             (SELECT min(name || ' and ' || other) FROM repeated) AS repeated_files_detail,

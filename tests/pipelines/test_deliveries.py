@@ -128,12 +128,15 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
         small.write_bill(site / "twice", name, [small.NOVEMBER_ROWS[0], *others])
     later = site / "later" / "bills" / "2026-11.csv"
     later.with_name("later.csv").write_text(later.read_text() + "\n")
+    october = later.with_name("2026-10.csv")
+    october.write_text(october.read_text() + "Total,30.32\n")
     deliver(site / "old", "a1", {"gpu-1.csv.gz": [cur()]})
     export(site / "new", {"gpu-1.csv.gz": [row()]})
     refused = run(site)
     assert not (site / "data" / "warehouse.duckdb").exists()
 
     later.with_name("later.csv").unlink()
+    october.write_text(october.read_text().replace("30.32", "30.30"))
     export(site / "new", {"gpu-1.csv.gz": [row(line_item_usage_account_id="000111122225")]})
     first = run(site)
     assert first.code == 0, first.text
@@ -239,6 +242,13 @@ def test_a_month_so_far_beside_a_later_one_is_not_published(days: Days) -> None:
     assert days.refused.code == 1
     assert "repeated_bill is 2; allowed: at most 0" in days.refused.text
     assert "later.csv hold the same rows, 2 rows, USD 3.500000000000" in days.refused.text
+
+
+def test_a_total_that_its_rows_do_not_have_stops_the_publication(days: Days) -> None:
+    """10.10 + 20.20 + 0.000000000001 are 30.30 as the total is written, not 30.32."""
+    assert "contradicted_totals is 1; allowed: at most 0" in days.refused.text
+    assert "2026-10.csv: Total,30.32: the rows are USD 30.300000000001" in days.refused.text
+    assert "contradicted_totals" not in days.first.text
 
 
 def test_an_earlier_version_of_a_restated_month_can_be_asked_for(days: Days) -> None:

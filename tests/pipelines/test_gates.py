@@ -40,6 +40,7 @@ GOOD: dict[str, Any] = {
     "api_variance_share": 0.04,
     "repeated_rows": 0.0,
     "repeated_bill": 0.0,
+    "contradicted_totals": 0.0,
     "not_ready_months": 0.0,
     **dict.fromkeys(GATES, 0.0),
 }
@@ -68,6 +69,7 @@ BAD = [
     ("untagged_share", 0.26, "is 0.26; allowed: at most 0.25"),
     ("api_charged_twice", 1.0, "counts twice"),
     ("accounts_billed_twice", 1.0, "is 1; allowed: at most 0"),
+    ("contradicted_totals", 1.0, "is 1; allowed: at most 0"),
     ("repeated_bill", 20.0, "is 20; allowed: at most 0"),
     ("api_variance_share", 0.06, "is 0.06; allowed: at most 0.05"),
     ("freshness_days", 4.0, "is 4; allowed: at most 3"),
