@@ -111,7 +111,7 @@ class Price(Frozen):
 
     Attributes:
         provider: As the gateway or provider names it (compared without regard to case).
-        model: Model (compared without regard to case).
+        model: Model (compared without regard to case), or a pattern with `*`, `?` or `[0-9]` for models that no price names.
         kind: Kind of token; input is what is not cached.
         price_per_1m: Price of a million tokens.
         currency: Of the price.

@@ -144,6 +144,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="see ops.api_reconciliation: requests beside the gateway, a log that loses rows, or prices that are out of date",
         ),
         Gate(
+            "unpriced_requests", "requests of a gateway's log to model APIs that have no cost", maximum=0, blocking=False,
+            advice="unless the bill of their provider is a source, they are in no figure of cost: add a price for exactly these models to `prices`, or one for a pattern such as gpt-4o-20*",
+        ),
+        Gate(
             "repeated_rows", "rows that two files of one source and month both hold, few enough to be chance", maximum=0, blocking=False,
             advice="part of a bill may be there twice, and then counts twice: look at these rows, and remove one of the files if they are the same charges",
         ),
@@ -241,6 +245,10 @@ def metrics_sql(
         ), delivered AS (
             SELECT DISTINCT source, unnest(from_json(objects, '[{{"key": "VARCHAR", "version": "VARCHAR"}}]')) AS file
             FROM ops.ingests WHERE current
+        ), unpriced AS (
+            SELECT concat_ws(' ', provider, coalesce(model, '(no model)')) AS model, CAST(sum(requests_unpriced) AS BIGINT) AS requests,
+                   CAST(coalesce(sum(tokens_in + tokens_out) FILTER (currency IS NULL), 0) AS BIGINT) AS tokens
+            FROM telemetry.api_usage_daily WHERE side = 'gateway' AND requests_unpriced > 0 GROUP BY 1
         ), repeated AS (
             SELECT min(source || ': ' || file.key) AS name, max(source || ': ' || file.key) AS other
             FROM delivered GROUP BY file.version HAVING count(DISTINCT source) > 1
@@ -303,6 +311,9 @@ def metrics_sql(
             (SELECT string_agg(name, ', ' ORDER BY name) FROM kept) || {literal(f"; {moved}" if moved else "")} AS kept_months_detail,
             CAST({len(removed)} AS DOUBLE) AS removed_sources,
             {literal("; ".join(removed[:3]))} AS removed_sources_detail,
+            CAST((SELECT coalesce(sum(requests), 0) FROM unpriced) AS DOUBLE) AS unpriced_requests,
+            (SELECT string_agg(model || ': ' || requests || ' requests, ' || tokens || ' tokens', '; ' ORDER BY requests DESC, model)
+             FROM (FROM unpriced ORDER BY requests DESC, model LIMIT 5)) AS unpriced_requests_detail,
             CAST((SELECT count(*) FROM ops.quarantine WHERE rule = 'total_contradicts') AS DOUBLE) AS contradicted_totals,
             (SELECT string_agg(text, '; ' ORDER BY text) FROM (SELECT location || ': ' || value AS text
              FROM ops.quarantine WHERE rule = 'total_contradicts' ORDER BY text LIMIT 3)) AS contradicted_totals_detail,

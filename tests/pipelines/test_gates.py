@@ -41,6 +41,7 @@ GOOD: dict[str, Any] = {
     "repeated_rows": 0.0,
     "repeated_bill": 0.0,
     "contradicted_totals": 0.0,
+    "unpriced_requests": 0.0,
     "not_ready_months": 0.0,
     **dict.fromkeys(GATES, 0.0),
 }
@@ -104,10 +105,10 @@ def test_warnings_do_not_block(tmp_path: Path) -> None:
 def test_metrics_query_on_known_tables() -> None:
     """Two sources: 4 of 200 rows rejected in the worse; 30 of 100 EUR untagged; 5 days old; site covered 0.75."""
     with DuckDBEngine() as engine:
-        for schema in ("ops", "marts"):
+        for schema in ("ops", "marts", "telemetry"):
             engine.execute(f"CREATE SCHEMA {schema}")
         for table in tables.TABLES.values():
-            if table not in tables.FACTS:
+            if table not in tables.FACTS or table is tables.API_USAGE:
                 engine.execute(table.ddl())
         engine.execute(
             """INSERT INTO ops.ingests BY NAME
