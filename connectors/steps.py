@@ -96,7 +96,8 @@ def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
     """SQL: adds `step`, from each sample of a card or meter to its next (NULL beside spans), and the longest that is no gap, `max_us`.
 
     What is read more seldom than the configuration says has no gap between any two samples: of three steps in a row
-    that are equally long, up to `EVEN`, none is a gap, if it is of at most `SELDOM_S` seconds.
+    that are equally long, up to `EVEN`, none is a gap, if it is of at most `SELDOM_S` seconds. A card or meter that has a
+    sample in each half of a longest step has no longer one; its samples are not put in order, and its steps are NULL.
 
     Args:
         relation: With the key and ts; one row a key and ts.
@@ -114,13 +115,21 @@ def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
         f"({' + '.join(three)} IS NOT NULL AND GREATEST({', '.join(three)}) <= {EVEN} * LEAST({', '.join(three)}))"
         for three in threes
     )
+    slot = f"epoch_us(ts) // {max_step_us // 2}"
     return f"""
+        WITH unpaced AS MATERIALIZED (SELECT * FROM {relation}
+        ), gappy AS (
+            SELECT {key} FROM (SELECT {key}, {slot} AS slot FROM unpaced GROUP BY ALL)
+            GROUP BY {key} HAVING MAX(slot) - MIN(slot) >= COUNT(*)
+        )
+        SELECT *, CAST(NULL AS BIGINT) AS step, {max_step_us} AS max_us FROM unpaced ANTI JOIN gappy USING ({key})
+        UNION ALL BY NAME
         SELECT * EXCLUDE (next_alone),
                CASE WHEN step <= {SELDOM_S * 1_000_000} AND ({even}) THEN GREATEST(step, {max_step_us}) ELSE {max_step_us} END AS max_us
         FROM (
             SELECT *, LEAD({alone}) OVER w AS next_alone,
                    CASE WHEN {alone} AND next_alone THEN date_diff('microsecond', ts, LEAD(ts) OVER w) END AS step
-            FROM {relation} WINDOW w AS (PARTITION BY {key} ORDER BY ts)
+            FROM unpaced SEMI JOIN gappy USING ({key}) WINDOW w AS (PARTITION BY {key} ORDER BY ts)
         ) WINDOW s AS (PARTITION BY {key} ORDER BY ts)"""
 
 

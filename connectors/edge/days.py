@@ -54,7 +54,7 @@ def reports_sql(lines: str) -> str:
     """SQL: lines of JSON as reports.
 
     Args:
-        lines: Relation with file, number (of the line), line (text) and since (times before it are those of a clock that was
+        lines: Relation with file, number (of the line), line (text), whole (false for a last line without its end) and since (times before it are those of a clock that was
             not set; UTC).
 
     Returns:
@@ -72,18 +72,18 @@ def reports_sql(lines: str) -> str:
         for name in COUNTERS
     )
     return f"""
-        SELECT * EXCLUDE (v, missing, bad, line, since),
-               CASE WHEN v IS NULL THEN 'json_unreadable' WHEN missing IS NOT NULL THEN 'key_missing'
+        SELECT * EXCLUDE (v, missing, bad, line, whole, since),
+               CASE WHEN v IS NULL AND NOT whole AND line LIKE '{{%' THEN 'line_cut' WHEN v IS NULL THEN 'json_unreadable' WHEN missing IS NOT NULL THEN 'key_missing'
                     WHEN ts IS NULL THEN 'ts_unreadable' WHEN ts < since THEN 'clock_not_set' WHEN bad IS NOT NULL THEN 'number_unreadable' END AS wrong,
                CASE WHEN v IS NULL THEN 'line' WHEN missing IS NOT NULL THEN missing
                     WHEN ts IS NULL OR ts < since THEN 'ts' ELSE bad END AS wrong_key,
                CASE WHEN wrong IS NOT NULL THEN LEFT(line, 500) END AS line
         FROM (
             SELECT *, CASE {missing} END AS missing, CASE {bad} END AS bad FROM (
-                SELECT file, number, line, since, v, COALESCE({sql_timestamp(at["ts"])}, {sql_epoch_text(at["ts"])}) AS ts, {at["seq"]} AS seq, {texts}, {counters},
+                SELECT file, number, line, whole, since, v, COALESCE({sql_timestamp(at["ts"])}, {sql_epoch_text(at["ts"])}) AS ts, {at["seq"]} AS seq, {texts}, {counters},
                        TRY_CAST(CAST({at["latency_seconds_buckets"]} AS JSON) AS MAP(VARCHAR, DOUBLE)) AS buckets
                 FROM (
-                    SELECT file, number, line, since, CASE WHEN json_valid(line) THEN json_extract_string(line, [{paths}]) END AS v
+                    SELECT file, number, line, whole, since, CASE WHEN json_valid(line) THEN json_extract_string(line, [{paths}]) END AS v
                     FROM {lines}
                 )
             )

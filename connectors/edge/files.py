@@ -100,6 +100,9 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
     for times in seconds(texts).values():
         counts.update(dict((times // QUARTER_S).value_counts().iter_rows()))
     found = when_set(counts)
+    if not found and not lines["whole"].any() and lines["line"].str.starts_with("{").all():
+        msg = f"{uri} holds one line, which is cut off; deliver it again with more"
+        raise DamagedFileError(msg)
     if not found:
         msg = (
             f"{uri}: none of {lines.height} lines is a report with a readable `ts`, or of a log of tegrastats or jtop; the first is "

@@ -36,17 +36,24 @@ TOGETHER = 50_000
 """Lines of small files that go into one intermediate file, about."""
 
 REPORTS = pl.Schema(
-    {"file": pl.String(), "number": pl.UInt32(), "line": pl.String(), "since": pl.Datetime("us")}
+    {
+        "file": pl.String(),
+        "number": pl.UInt32(),
+        "line": pl.String(),
+        "whole": pl.Boolean(),
+        "since": pl.Datetime("us"),
+    }
 )
 LOGS = pl.Schema({"file": pl.String(), "device": pl.String(), "content": pl.UInt64(), **SAMPLES})
 ACTIONS = {
+    "line_cut": "flagged",
     "value_dropped": "repaired",
     "power_unknown": "flagged",
     "clock_not_set": "flagged",
     "clock_contradicts_sequence": "flagged",
 }
 """Rule of a line -> what is done; lines that break other rules are rejected. What a report with a wrong clock counted
-is in the next one, too."""
+is in the next one, too, and so is what one that is cut off counted: it comes again with the rest of its file, or is missing."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ def read_days(
     first_days = {f.object.key: day_of(f.start, steps.zone) for f in files}
     for row in wrong.iter_rows(named=True):
         day, action = first_days[row["file"]], ACTIONS.get(row["rule"], "rejected")
-        if action == "rejected" or row["rule"].startswith("clock_"):
+        if action == "rejected" or row["rule"].startswith(("clock_", "line_")):
             rows[day] += row["rows"]
         findings[day].append(
             {

@@ -24,7 +24,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from connectors.sql import literal
-from connectors.steps import HOUR_US, Clock, by_hour, energy_steps, paced
+from connectors.steps import HOUR_US, SELDOM_S, Clock, by_hour, energy_steps, paced
 from connectors.telemetry_files.columns import MAX_CARD_KW
 from connectors.telemetry_files.labels import HOLDING, NUMBERED, TEXTS
 
@@ -94,7 +94,7 @@ def steps_sql(bridge_us: int) -> str:
 
 
 HELD = """
-        SELECT *, CASE WHEN date_diff('microsecond', ts, t1) <= max_us THEN t1 WHEN t1 IS NOT NULL THEN ts + to_microseconds(tail_us) END AS until FROM (
+        SELECT *, CASE WHEN date_diff('microsecond', ts, t1) <= max_us THEN t1 WHEN t1 IS NOT NULL THEN LEAST(t1, ts + to_microseconds(tail_us)) END AS until FROM (
             SELECT name, card, instance, holder, in_pod, s.first_ts, s.ts, s.next_ts, s.utilisation, last_utilisation, s.kwh, sharers, slices, card_slices, max_us, tail_us,
                    CASE WHEN date_diff('microsecond', s.ts, s.next_ts) <= max_us THEN s.next_ts ELSE c.next_ts END AS t1
             FROM (SELECT *, LEAD(first_ts, sharers - nth + 1) OVER (PARTITION BY instance ORDER BY first_ts, nth) AS next_ts FROM spans) AS s
@@ -190,3 +190,17 @@ IMPLAUSIBLE = """
         SELECT card, last_ts AS ts, gpu, file FROM bundles JOIN labels USING (label)
         UNION ALL SELECT card, ts, gpu, file FROM samples JOIN labels USING (label)) USING (card, ts) GROUP BY card, ts, counted, us"""
 """SQL: file, ts and jump (in words) of counter steps that were not believed (see `connectors.steps.energy_steps`)."""
+
+
+SPARSE = f"""
+    WITH here AS (
+        SELECT card, first_ts AS ts, n, gpu, file FROM bundles JOIN labels USING (label) WHERE regular
+        UNION ALL SELECT card, ts, 1, gpu, file FROM samples JOIN labels USING (label) WHERE ts IS NOT NULL AND gpu IS NOT NULL
+    ), days AS (SELECT card, ts::DATE AS utc, MIN(ts) AS ts, SUM(n) AS samples, MAX(gpu) AS gpu, MIN(file) AS file FROM here GROUP BY ALL
+    ), gaps AS (
+        SELECT card, ts::DATE AS utc, COUNT(*) AS gaps, MEDIAN(us) AS us FROM steps
+        WHERE NOT observed AND us <= {SELDOM_S * 1_000_000} GROUP BY ALL
+    )
+    SELECT file, ts, gpu || ': ' || CAST(ROUND(us / 1e6) AS BIGINT) || ' s between samples' AS step
+    FROM days JOIN gaps USING (card, utc) WHERE gaps > 2 AND 2 * gaps > samples"""
+"""SQL: file, ts and step (in words) of cards and UTC days of which more than half of the samples are before a gap."""

@@ -27,12 +27,12 @@ from connectors.steps import UTC_CLOCK, Clock
 from connectors.telemetry import MAX_STEP, day_of, local_day
 from connectors.telemetry_files.columns import DATASETS
 from connectors.telemetry_files.files import Logs, log_rows, parse_layout
-from connectors.telemetry_files.gpu import IMPLAUSIBLE
+from connectors.telemetry_files.gpu import IMPLAUSIBLE, SPARSE
 from connectors.telemetry_files.gpu_hours import LEFT, gpu_hours
 from connectors.telemetry_files.inference import inference_hourly_sql, turns_sql
 from connectors.telemetry_files.labels import Layout
 from connectors.telemetry_files.power import power_hourly_sql
-from connectors.telemetry_files.replicas import chosen_sql, kept, others_sql, with_replicas
+from connectors.telemetry_files.replicas import chosen_sql, kept, others_sql, paces_sql, with_replicas
 from connectors.telemetry_files.rows import samples_sql, scan_sql
 from connectors.telemetry_index import Indexed
 from models.config import TrainingRun
@@ -121,7 +121,9 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
             if table is POWER_HOURLY and steps.runs:
                 frames[RUN_POWER_DAILY] = engine.query(run_power_sql("samples", steps.runs, steps.zone))
             engine.execute(
-                "; ".join(f"DROP TABLE IF EXISTS {name}" for name in ("samples", "chosen", "others", *LEFT))
+                "; ".join(
+                    f"DROP TABLE IF EXISTS {name}" for name in ("samples", "paces", "chosen", "others", *LEFT)
+                )
             )
         except Error as error:
             _find_damaged(store, places, engine)
@@ -170,6 +172,7 @@ def _hours(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engin
     interval_us = int(steps.interval_s * 1_000_000)
     pairs = with_replicas(dataset, layouts)
     if pairs:
+        make("paces", paces_sql(dataset, pairs, interval_us))
         make("chosen", chosen_sql(dataset, pairs, interval_us))
     make("others", others_sql(dataset, pairs, interval_us))
     layouts = [kept(dataset, layout, interval_us) for layout in layouts]
@@ -270,6 +273,7 @@ def _findings_sql(dataset: str, steps: Steps, clock: Clock) -> str:
         parts.append(
             count("flagged", "counter_implausible", "energy_mj", "jump", "TRUE", relation=f"({IMPLAUSIBLE})")
         )
+        parts.append(count("flagged", "interval_longer", "ts", "step", "TRUE", relation=f"({SPARSE})"))
     if dataset == "inference":
         parts.append(
             count(

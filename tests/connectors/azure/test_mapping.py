@@ -11,28 +11,34 @@ from typing import Any
 import polars as pl
 import pytest
 
+from connectors.base import Loaded
 from tests.connectors.azure.rows import renamed, row, with_bom
-from tests.connectors.bills.helpers import counted, facts, load, write
+from tests.connectors.bills.helpers import Rows, counted, facts, load, write
 
 KIND = "azure_export"
 SEPTEMBER = date(2026, 9, 1)
 at = datetime.fromisoformat
 
 
-def one(tmp: Path, native: dict[str, str], **options: str) -> dict[str, Any]:
-    """The FOCUS row of one row."""
-    write(tmp / "bills" / "a.csv", [native])
-    (loaded,) = load(KIND, tmp / "bills", tmp, **options).values()
-    assert loaded.rows_loaded == 1, loaded.issues
-    return facts(loaded).row(0, named=True)
+ROWS = Rows()
+Lines = list[dict[str, Any]]
 
 
-def each(tmp: Path, *rows: dict[str, str]) -> list[dict[str, Any]]:
-    """What each row of one file becomes."""
-    write(tmp / "bills" / "a.csv", rows)
-    (loaded,) = load(KIND, tmp / "bills", tmp).values()
-    assert loaded.rows_loaded == len(rows), loaded.issues
-    return facts(loaded).to_dicts()
+@pytest.fixture(scope="module")
+def bill(tmp_path_factory: pytest.TempPathFactory) -> list[Loaded]:
+    """One file of `ROWS`, each with its place as its part number; its months."""
+    folder = tmp_path_factory.mktemp("rows")
+    rows = [native | {"PartNumber": str(n)} for n, native in enumerate(ROWS.all)]
+    write(folder / "bills" / "a.csv", rows)
+    return [*load(KIND, folder / "bills", folder).values()]
+
+
+@pytest.fixture(scope="module")
+def lines(bill: list[Loaded]) -> Lines:
+    """What each of `ROWS` becomes."""
+    found = sorted((r for month in bill for r in facts(month).to_dicts()), key=lambda r: int(r["SkuPriceId"]))
+    assert len(found) == len(ROWS.all)
+    return found
 
 
 def test_usage(tmp_path: Path) -> None:
@@ -105,10 +111,12 @@ KINDS = [
 ]  # fmt: skip
 
 
-def test_each_kind_of_line(tmp_path: Path) -> None:
-    lines = each(tmp_path, *(row(**changes) for changes, *_ in KINDS))
+KIND_LINES = ROWS.add(*(row(**changes) for changes, *_ in KINDS))
+
+
+def test_each_kind_of_line(lines: Lines) -> None:
     for found, (changes, *amounts, category, frequency, pricing, status, type_, cost_kind) in zip(
-        lines, KINDS, strict=True
+        lines[KIND_LINES], KINDS, strict=True
     ):
         assert [found["BilledCost"], found["EffectiveCost"]] == [Decimal(a) for a in amounts], changes
         assert (found["ChargeCategory"], found["ChargeFrequency"]) == (category, frequency), changes
@@ -117,16 +125,17 @@ def test_each_kind_of_line(tmp_path: Path) -> None:
         assert (found["CommitmentDiscountId"] is None) == (type_ is None), changes
 
 
-def test_refund_of_an_earlier_invoice_is_a_correction(tmp_path: Path) -> None:
-    refund = {"ChargeType": "Refund", "Frequency": "OneTime"}
-    found = each(
-        tmp_path,
-        row(**refund, previousInvoiceId=""),
-        row(**refund, previousInvoiceId="", Date="08/30/2026"),
-        row(**refund, previousInvoiceId="E1"),
-        row(previousInvoiceId="", Date="08/30/2026"),
-    )
-    assert [f["ChargeClass"] for f in found] == [None, "Correction", "Correction", None]
+REFUND = {"ChargeType": "Refund", "Frequency": "OneTime"}
+REFUNDS = ROWS.add(
+    row(**REFUND, previousInvoiceId=""),
+    row(**REFUND, previousInvoiceId="", Date="08/30/2026"),
+    row(**REFUND, previousInvoiceId="E1"),
+    row(previousInvoiceId="", Date="08/30/2026"),
+)
+
+
+def test_refund_of_an_earlier_invoice_is_a_correction(lines: Lines) -> None:
+    assert [f["ChargeClass"] for f in lines[REFUNDS]] == [None, "Correction", "Correction", None]
 
 
 # (changes, list cost): stored values only; 0 stands for unknown
@@ -139,14 +148,19 @@ LISTS = [
 ]
 
 
-def test_list_cost_is_stored_or_unknown(tmp_path: Path) -> None:
-    nothing = {"paygCostInBillingCurrency": ""}
-    found = each(tmp_path, *(row(**nothing | changes) for changes, _ in LISTS))
-    assert [f["ListCost"] for f in found] == [Decimal(cost) if cost else None for _, cost in LISTS]
+LIST_LINES = ROWS.add(*(row(**changes) for changes, _ in LISTS))
 
 
-def test_contracted_cost_of_covered_usage_is_unknown_not_zero(tmp_path: Path) -> None:
-    covered, free = each(tmp_path, row(**RI), row(UnitPrice="0"))
+def test_list_cost_is_stored_or_unknown(lines: Lines) -> None:
+    found = [f["ListCost"] for f in lines[LIST_LINES]]
+    assert found == [Decimal(cost) if cost else None for _, cost in LISTS]
+
+
+COVERED = ROWS.add(row(**RI), row(UnitPrice="0"))
+
+
+def test_contracted_cost_of_covered_usage_is_unknown_not_zero(lines: Lines) -> None:
+    covered, free = lines[COVERED]
     assert (covered["ContractedCost"], covered["ContractedUnitPrice"]) == (None, Decimal(5))
     assert free["ContractedUnitPrice"] is None
 
@@ -167,15 +181,17 @@ TAGS: list[tuple[str, dict[str, str] | None]] = [
 ]
 
 
-def test_tags_with_and_without_braces(tmp_path: Path) -> None:
-    write(tmp_path / "bills" / "a.csv", [row(Tags=text) for text, _ in TAGS])
-    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
-    found = [json.loads(text) if text else None for text in facts(loaded)["Tags"]]
+TAGGED = ROWS.add(*(row(Tags=text) for text, _ in TAGS))
+
+
+def test_tags_with_and_without_braces(bill: list[Loaded], lines: Lines) -> None:
+    found = [json.loads(f["Tags"]) if f["Tags"] else None for f in lines[TAGGED]]
     assert found == [tags for _, tags in TAGS]
-    [repaired] = loaded.issues.filter(rule="malformed_tags").iter_rows(named=True)
+    issues = pl.concat([month.issues for month in bill])
+    [repaired] = issues.filter(rule="malformed_tags").iter_rows(named=True)
     assert (repaired["action"], repaired["column_name"], repaired["rows"]) == ("repaired", "Tags", 3)
     assert "team" in repaired["value"]
-    assert loaded.issues.filter(rule="spelling", column_name="Tags")["rows"].to_list() == [1]
+    assert issues.filter(rule="spelling", column_name="Tags")["rows"].to_list() == [1]
 
 
 INFO: list[tuple[str, object]] = [
@@ -186,8 +202,11 @@ INFO: list[tuple[str, object]] = [
 ]
 
 
-def test_additional_info_with_and_without_braces(tmp_path: Path) -> None:
-    found = [f["x_additional_info"] for f in each(tmp_path, *(row(AdditionalInfo=text) for text, _ in INFO))]
+INFORMED = ROWS.add(*(row(AdditionalInfo=text) for text, _ in INFO))
+
+
+def test_additional_info_with_and_without_braces(lines: Lines) -> None:
+    found = [f["x_additional_info"] for f in lines[INFORMED]]
     assert [json.loads(text) if text else None for text in found] == [info for _, info in INFO]
 
 
@@ -212,44 +231,71 @@ GERMAN = {
 CAMEL = {k: k[0].lower() + k[1:] for k in row()}
 
 
-@pytest.mark.parametrize("names", [MCA, OLD, GERMAN, CAMEL], ids=["MCA", "old", "German", "camelCase"])
-def test_headers_in_every_spelling_are_the_same_columns(names: dict[str, str], tmp_path: Path) -> None:
-    expected = one(tmp_path / "x", row())
-    assert one(tmp_path / "y", renamed(row(), **names)) == expected
+SPELLINGS = {"MCA": MCA, "old": OLD, "German": GERMAN, "camelCase": CAMEL}
 
 
-def test_dates_in_both_forms_and_periods_that_are_no_calendar_months(tmp_path: Path) -> None:
-    iso = {
-        "Date": "2026-09-04",
-        "BillingPeriodStartDate": "2026-09-01T00:00:00Z",
-        "BillingPeriodEndDate": "2026-09-30",
-    }
-    assert one(tmp_path, row(**iso)) == one(tmp_path, row())
-    exclusive = one(tmp_path, row(BillingPeriodEndDate="10/01/2026"))
+@pytest.fixture(scope="module")
+def spelled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """How the names of columns are spelled in a file -> what its only row becomes; the part number is the spelling."""
+    folder = tmp_path_factory.mktemp("spelled")
+    for spelling, names in {"usual": {}, **SPELLINGS}.items():
+        native = renamed(row(PartNumber=spelling), **names)
+        write(folder / "bills" / f"{spelling}.csv", [native])
+    found = facts(load(KIND, folder / "bills", folder)[SEPTEMBER]).to_dicts()
+    assert len(found) == len(SPELLINGS) + 1
+    return {line.pop("SkuPriceId"): line for line in found}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_headers_in_every_spelling_are_the_same_columns(
+    spelling: str, spelled: dict[str, dict[str, Any]]
+) -> None:
+    assert spelled[spelling] == spelled["usual"]
+
+
+DATED = ROWS.add(
+    row(),
+    row(Date="2026-09-04", BillingPeriodStartDate="2026-09-01T00:00:00Z", BillingPeriodEndDate="2026-09-30"),
+    row(BillingPeriodEndDate="10/01/2026"),
+    row(BillingPeriodStartDate="8/19/2026", BillingPeriodEndDate="9/18/2026"),
+)
+
+
+def test_dates_in_both_forms_and_periods_that_are_no_calendar_months(lines: Lines) -> None:
+    usual, iso, exclusive, odd = lines[DATED]
+    assert iso | {"SkuPriceId": ""} == usual | {"SkuPriceId": ""}
     assert exclusive["BillingPeriodEnd"] == at("2026-10-01")
-    odd = one(tmp_path, row(BillingPeriodStartDate="8/19/2026", BillingPeriodEndDate="9/18/2026"))
     assert (odd["BillingPeriodStart"], odd["BillingPeriodEnd"]) == (at("2026-08-19"), at("2026-09-19"))
     assert odd["x_billing_month"] == date(2026, 8, 1)
 
 
-@pytest.mark.parametrize("how", ["without columns", "empty"])
-def test_without_a_billing_period_the_month_of_the_date_counts(how: str, tmp_path: Path) -> None:
-    native = row(BillingPeriodStartDate="", BillingPeriodEndDate="")
-    if how == "without columns":
-        del native["BillingPeriodStartDate"], native["BillingPeriodEndDate"]
-    found = one(tmp_path, native)
+NO_PERIOD = ROWS.add(row(BillingPeriodStartDate="", BillingPeriodEndDate=""))
+
+
+def test_with_an_empty_billing_period_the_month_of_the_date_counts(lines: Lines) -> None:
+    [found] = lines[NO_PERIOD]
     assert (found["BillingPeriodStart"], found["BillingPeriodEnd"]) == (at("2026-09-01"), at("2026-10-01"))
 
 
-def test_marketplace_models_units_and_places(tmp_path: Path) -> None:
-    sold, model, machine, packed, nowhere = each(
-        tmp_path,
-        row(PublisherType="Marketplace", PublisherName="Red Hat"),
-        row(MeterCategory="Foundry Models", MeterName="gpt-5 Inp regnl Tokens", UnitOfMeasure="1K"),
-        row(MeterCategory="Azure Machine Learning", MeterName="NC A100"),
-        row(UnitOfMeasure="100 Hours"),
-        row(ResourceLocation="Unassigned"),
-    )
+def test_without_columns_of_the_billing_period_the_month_of_the_date_counts(tmp_path: Path) -> None:
+    native = row()
+    del native["BillingPeriodStartDate"], native["BillingPeriodEndDate"]
+    write(tmp_path / "bills" / "a.csv", [native])
+    [found] = facts(load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]).to_dicts()
+    assert (found["BillingPeriodStart"], found["BillingPeriodEnd"]) == (at("2026-09-01"), at("2026-10-01"))
+
+
+SOLD = ROWS.add(
+    row(PublisherType="Marketplace", PublisherName="Red Hat"),
+    row(MeterCategory="Foundry Models", MeterName="gpt-5 Inp regnl Tokens", UnitOfMeasure="1K"),
+    row(MeterCategory="Azure Machine Learning", MeterName="NC A100"),
+    row(UnitOfMeasure="100 Hours"),
+    row(ResourceLocation="Unassigned"),
+)
+
+
+def test_marketplace_models_units_and_places(lines: Lines) -> None:
+    sold, model, machine, packed, nowhere = lines[SOLD]
     assert (sold["ServiceProviderName"], sold["ProviderName"]) == ("Red Hat", "Microsoft")
     assert (model["x_tier"], model["ServiceCategory"]) == ("api", "AI and Machine Learning")
     assert (machine["x_tier"], machine["ServiceCategory"]) == ("cloud", "AI and Machine Learning")
@@ -273,37 +319,43 @@ def test_parquet_gives_the_same_rows(tmp_path: Path) -> None:
     assert as_parquet.totals == as_csv.totals == {"USD": Decimal("10.0999998")}
 
 
-def test_prices_are_those_of_usage_and_purchases_and_a_type_is_read_from_the_id(tmp_path: Path) -> None:
-    database = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Sql/servers/a/databases/b"
-    bought = row(ChargeType="Purchase", Frequency="Recurring", PayGPrice="0", ResourceId=database)
-    listed = row(ChargeType="Purchase", Frequency="Recurring", PayGPrice="7", ResourceId="odd")
-    refund = row(ChargeType="Refund", Frequency="OneTime", Cost="-4", ResourceId="")
-    write(tmp_path / "bills" / "a.csv", [bought, listed, refund])
-    (loaded,) = load(KIND, tmp_path / "bills", tmp_path).values()
+DATABASE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Sql/servers/a/databases/b"
+PRICED = ROWS.add(
+    row(ChargeType="Purchase", Frequency="Recurring", PayGPrice="0", ResourceId=DATABASE),
+    row(ChargeType="Purchase", Frequency="Recurring", PayGPrice="7", ResourceId="odd"),
+    row(**REFUND, Cost="-4", ResourceId=""),
+)
+
+
+def test_prices_are_those_of_usage_and_purchases_and_a_type_is_read_from_the_id(lines: Lines) -> None:
     columns = ("ListCost", "ListUnitPrice", "ContractedUnitPrice", "ResourceType")
-    assert facts(loaded).select(columns).rows() == [
+    assert [tuple(f[c] for c in columns) for f in lines[PRICED]] == [
         (Decimal(10), None, Decimal(5), "microsoft.sql/servers/databases"),  # no list price: what it cost
         (None, Decimal(7), Decimal(5), None),  # 7 x 2, which is not stored
         (Decimal(-4), None, None, None),  # 5 x 2 is not what is given back
     ]
 
 
-def test_prices_in_another_currency_than_the_bill(tmp_path: Path) -> None:
+EUROS = row(
+    BillingCurrency="EUR", PricingCurrency="USD", Cost="9", CostInPricingCurrency="10", ExchangeRatePricingToBilling="0.9",
+    paygCostInBillingCurrency="12.6",
+)  # fmt: skip
+CONVERTED = ROWS.add(
+    EUROS,
+    EUROS | {"ExchangeRatePricingToBilling": ""},
+    EUROS | RI | {"ChargeType": "Purchase", "Frequency": "OneTime"},
+    row(PricingCurrency="USD"),
+)
+
+
+def test_prices_in_another_currency_than_the_bill(lines: Lines) -> None:
     """Of a customer agreement: 2 hours at 5 dollars, at list 7, are 10 dollars; 0.9 euros a dollar make 9 euros."""
-    euros = row(
-        BillingCurrency="EUR", PricingCurrency="USD", Cost="9", CostInPricingCurrency="10", ExchangeRatePricingToBilling="0.9",
-        PayGCostInBillingCurrency="12.6",
-    )  # fmt: skip
-    unknown = {k: v for k, v in euros.items() if k != "ExchangeRatePricingToBilling"}
-    bought = euros | RI | {"ChargeType": "Purchase", "Frequency": "OneTime"}
-    write(tmp_path / "bills" / "a.csv", [euros, unknown, bought, row(PricingCurrency="USD")])
-    found = facts(load("azure_export", tmp_path / "bills", tmp_path)[SEPTEMBER])
-    prices = found.select(
+    columns = (
         "ListUnitPrice", "ContractedUnitPrice", "PricingCurrencyListUnitPrice", "PricingCurrencyContractedUnitPrice",
         "PricingCurrencyEffectiveCost", "EffectiveCost", "ListCost",
-    ).rows()  # fmt: skip
+    )  # fmt: skip
     d = Decimal
-    assert prices == [
+    assert [tuple(f[c] for c in columns) for f in lines[CONVERTED]] == [
         (d("6.3"), d("4.5"), d(7), d(5), d(10), d(9), d("12.6")),
         (None, None, d(7), d(5), d(10), d(9), d("12.6")),
         (d("6.3"), d("4.5"), d(7), d(5), d(0), d(0), d("12.6")),
@@ -311,7 +363,8 @@ def test_prices_in_another_currency_than_the_bill(tmp_path: Path) -> None:
     ]
 
 
-def test_a_charge_without_a_meter_is_named_by_its_product(tmp_path: Path) -> None:
-    write(tmp_path / "bills" / "a.csv", [row(MeterCategory="", ChargeType="RoundingAdjustment")])
-    found = facts(load("azure_export", tmp_path / "bills", tmp_path)[SEPTEMBER])
-    assert found["ServiceName"].to_list() == ["Virtual Machines ND - H100"]
+ROUNDED = ROWS.add(row(MeterCategory="", ChargeType="RoundingAdjustment"))
+
+
+def test_a_charge_without_a_meter_is_named_by_its_product(lines: Lines) -> None:
+    assert [f["ServiceName"] for f in lines[ROUNDED]] == ["Virtual Machines ND - H100"]

@@ -149,6 +149,21 @@ def facts(loaded: Loaded) -> pl.DataFrame:
         return engine.query(f"SELECT * FROM {loaded.rows}")
 
 
+class Rows:
+    """Rows of the tests of a file, read in one bill: to load a bill takes far longer than to read a row.
+
+    A test adds its rows beside itself, `PLANS = ROWS.add(...)`, and looks up what they became: `lines[PLANS]`.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Any] = []
+
+    def add(self, *rows: Any) -> slice:
+        """Adds rows; where they are."""
+        self.all += rows
+        return slice(len(self.all) - len(rows), len(self.all))
+
+
 def counted(loaded: Loaded) -> dict[tuple[str, str, str], int]:
     """(action, rule, column) -> rows."""
     grouped = loaded.issues.group_by("action", "rule", "column_name").agg(pl.col("rows").sum())

@@ -125,3 +125,32 @@ def test_energy_of_a_gap_that_no_device_can_use_is_nowhere(tmp_path: Path) -> No
     write(tmp_path, "a.jsonl", lines)
     day = rows(load(tmp_path))
     assert day.select("inferences", "energy_kwh", "energy_estimated_kwh").rows() == [(950, None, 0)]
+
+
+def test_a_last_line_that_is_cut_off_is_no_damage(tmp_path: Path) -> None:
+    """Half of report 3 is set aside; when the file has grown, 0 to 5 count 50. In the middle such a line is rejected."""
+    path = tmp_path / "in" / "a.jsonl"
+    write(tmp_path, "a.jsonl", [report(n) for n in range(3)])
+    half = json.dumps(report(3))[:-9]
+    path.write_text(path.read_text() + half)
+    (item,) = load(tmp_path)
+    assert item.issues.select("action", "rule", "rows", "raw").rows() == [("flagged", "line_cut", 1, half)]
+    assert item.issues["location"].item().endswith("a.jsonl:4")
+    assert item.rows_read == 4
+    assert rows([item])["inferences"].to_list() == [20]
+    path.write_text(path.read_text() + json.dumps(report(3))[-9:] + "\n")
+    path.write_text(path.read_text() + "".join(json.dumps(report(n)) + "\n" for n in (4, 5)))
+    (item,) = load(tmp_path)
+    assert item.issues.is_empty()
+    assert rows([item])["inferences"].to_list() == [50]
+    write(tmp_path, "a.jsonl", [*(report(n) for n in range(3)), half, report(4)])
+    (item,) = load(tmp_path)
+    assert item.issues.select("action", "rule").rows() == [("rejected", "json_unreadable")]
+
+
+def test_a_file_of_one_line_that_is_cut_off_is_not_there_yet(tmp_path: Path) -> None:
+    write(tmp_path, "a.jsonl", [report(0), report(1)])
+    (tmp_path / "in" / "b.jsonl").write_text(json.dumps(report(2))[:40])
+    (item,) = load(tmp_path)
+    assert item.issues["rule"].to_list() == ["file_damaged"]
+    assert rows([item])["inferences"].to_list() == [10]

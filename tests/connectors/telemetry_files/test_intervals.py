@@ -78,3 +78,35 @@ def test_a_meter_beside_cards_that_are_read_more_often(tmp_path: Path, step: int
         (pytest.approx(2.5), pytest.approx(0), pytest.approx(1))
     ]
     assert found.select("kw_q1", "kw_q2", "kw_q3", "kw_q4").row(0) == pytest.approx((2, 4, 2, 2))
+
+
+@pytest.mark.parametrize("off", [7, 150, 293])
+def test_replicas_that_are_read_more_seldom_than_is_said(tmp_path: Path, off: int) -> None:
+    """10:00 to 16:00 each five minutes, the second replica `off` seconds later: six hours, by the first alone."""
+    rows = [
+        row | {"prometheus_replica": replica}
+        for replica, late in (("a", 0), ("b", off))
+        for row in cards([ts + timedelta(seconds=late) for ts in minutes("2026-09-01 10:00", 73, 300)])
+    ]
+    write(tmp_path, "gpu.parquet", rows)
+    found = load(tmp_path, sample_interval_s=15)
+    assert table(found, GPU)["observed_hours"].sum() == pytest.approx(6)
+    assert table(found, GPU)["energy_kwh"].sum() == pytest.approx(1.8)
+    assert [i.issues.select("rule", "rows").rows() for i in found] == [[("other_replica", 73)]]
+
+
+def test_hours_that_uneven_intervals_lose_are_flagged(tmp_path: Path) -> None:
+    """Steps of 200 and 400 s, where 60 is said, of one card: of each of 20 a minute is seen. The other one is whole."""
+    times = [utc("2026-09-01 10:00")]
+    for n in range(20):
+        times.append(times[-1] + timedelta(seconds=200 + 200 * (n % 2)))
+    write(tmp_path, "gpu.csv", [*cards(times), *cards(minutes("2026-09-01 10:00", 61), gpu="g2")])
+    (item,) = load(tmp_path)
+    hours = table([item], GPU).group_by("gpu").agg(pl.col("observed_hours").sum()).sort("gpu")
+    assert hours["observed_hours"].to_list() == pytest.approx([20 / 60, 1])
+    assert item.issues.select("action", "rule", "value", "rows").rows() == [
+        ("flagged", "interval_longer", "g1: 300 s between samples", 1)
+    ]
+    (item,) = load(tmp_path, sample_interval_s=300)
+    assert table([item], GPU).filter(gpu="g1")["observed_hours"].sum() == pytest.approx(100 / 60)
+    assert item.issues.is_empty()
