@@ -20,6 +20,7 @@ KINDS: dict[str, str] = {
     "edge_files": "connectors.edge.reader:EdgeFilesReader",
     "edge_prometheus": "connectors.edge.series_reader:EdgePrometheusReader",
     "litellm": "connectors.llm.litellm:LiteLLMReader",
+    "anthropic": "connectors.llm.anthropic:AnthropicReader",
     "openai": "connectors.llm.openai:OpenAIReader",
 }
 

@@ -23,6 +23,7 @@ GRAIN: dict[str, Literal["month", "day"]] = {
     "edge_prometheus": "day",
     "cloudwatch": "day",
     "litellm": "day",
+    "anthropic": "day",
     "openai": "day",
 }
 

@@ -32,6 +32,7 @@ REJECTING = ("BilledCost", "EffectiveCost", "BillingCurrency", "ChargeCategory")
 PERIODS = ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd")
 
 TAGS = ("Tags", "AllocatedTags")
+ACCOUNTS = ("BillingAccountId", "SubAccountId")
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,12 @@ def _is_broken(name: str) -> str:
     return f"{has_breaks(c)} AND {t(name)} IS NOT NULL AND TRY_CAST({c} AS JSON) IS NULL"
 
 
+def _is_rounded(name: str) -> str:
+    """An id of digits that a spreadsheet wrote as `1.11122E+11`: several accounts may be one."""
+    c = identifier(name)
+    return f"contains({c}, 'E+') AND regexp_full_match({c}, '[0-9]([.,][0-9]+)?E[+][0-9]+')"
+
+
 def _checks() -> list[Check]:
     """Every check; of the rejecting ones, the first that holds names the row's rule."""
     result = []
@@ -169,7 +176,9 @@ def _checks() -> list[Check]:
             result.append(Check("repaired", "spelling", name, f"{t(name)} IS NOT NULL AND {plain} IS NULL"))
         if column.required and name not in REJECTING and name not in PERIODS:
             result.append(Check("flagged", MISSING, name, f"{c} IS NULL"))
-    return [*result, *(Check("repaired", "spelling", name, _is_broken(name)) for name in TAGS)]
+    broken = (Check("repaired", "spelling", name, _is_broken(name)) for name in TAGS)
+    rounded = (Check("flagged", "rounded_id", name, _is_rounded(name)) for name in ACCOUNTS)
+    return [*result, *broken, *rounded]
 
 
 CHECKS: Sequence[Check] = tuple(_checks())

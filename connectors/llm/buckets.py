@@ -1,6 +1,6 @@
-"""Buckets of OpenAI's organisation API as charges and hours of usage, with what was found wrong in them.
+"""Buckets of an organisation API as charges and hours of usage, with what was found wrong in them.
 
-Reading the pages belongs to `pages.py`, files and slices to `openai.py`.
+Reading the pages belongs to `pages.py`, files and slices to `organisation.py`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import polars as pl
 
 from connectors.base import SourceError
 from connectors.llm.charges import SCHEMA, tags
-from connectors.llm.pages import COSTS, USAGE, Bucket, count, currency, line_item, money, text
+from connectors.llm.pages import COSTS, MESSAGES, USAGE, Bucket, count, currency, line_item, money, text
 from connectors.objects import Store
 from connectors.telemetry import issues
+from models.api_names import TOKEN_METERS
 
-PROVIDER = "OpenAI"
 HOUR_S, DAY_S = 3600, 86400
-TOKEN_METERS = ("input", "cached input", "output")
 NO_CURRENCY = "XXX"
 """ISO 4217 code for no currency: of money whose currency cannot be read."""
 
@@ -38,12 +37,13 @@ GROUPS = (
     "api_key_id",
     "batch",
     "service_tier",
+    "description",
 )
 """What the API can group results by: together they name a result within its bucket."""
 
 COUNTS = ("num_model_requests", "input_tokens", "output_tokens", "input_cached_tokens")
-OPTIONAL = ("output_tokens", "input_cached_tokens")
-"""Embeddings have neither."""
+OPTIONAL = {MESSAGES: ("num_model_requests",)}
+"""Kind of a result -> counts that it may lack; of the others output and cached tokens, which embeddings have not."""
 
 USAGE_SCHEMA = pl.Schema(
     {
@@ -178,7 +178,9 @@ def totals(costs: Sequence[Bucket]) -> dict[str, Decimal]:
     return dict(found)
 
 
-def charges(costs: Sequence[Bucket], labels: Labels, account: str, findings: Findings) -> pl.DataFrame:
+def charges(
+    costs: Sequence[Bucket], labels: Labels, account: str, provider: str, findings: Findings
+) -> pl.DataFrame:
     """Cost results as charges.
 
     The workload of tokens that no label names is the model, as in the usage; other line items have none.
@@ -187,6 +189,7 @@ def charges(costs: Sequence[Bucket], labels: Labels, account: str, findings: Fin
         costs: Buckets of costs.
         labels: Of projects.
         account: Billing account where a result names no organisation.
+        provider: Name of the provider.
         findings: Gets rejected results.
 
     Returns:
@@ -204,7 +207,7 @@ def charges(costs: Sequence[Bucket], labels: Labels, account: str, findings: Fin
             elif code is None:
                 findings.add(bucket, "rejected", ("unknown_currency", "amount.currency"), given, cost)
             else:
-                row = _charge(bucket, result, labels, findings)
+                row = _charge(bucket, result, labels, provider, findings)
                 rows.append(
                     row
                     | {
@@ -216,18 +219,20 @@ def charges(costs: Sequence[Bucket], labels: Labels, account: str, findings: Fin
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
-def _charge(bucket: Bucket, result: Mapping[str, Any], labels: Labels, findings: Findings) -> dict[str, Any]:
+def _charge(
+    bucket: Bucket, result: Mapping[str, Any], labels: Labels, provider: str, findings: Findings
+) -> dict[str, Any]:
     service, meter = line_item(result.get("line_item"))
     project = text(result.get("project_id"))
     if service is None:
         findings.add(bucket, "flagged", ("not_grouped", "line_item"), None)
-    is_tokens = meter in TOKEN_METERS
+    is_tokens = meter is not None and (meter in TOKEN_METERS or meter.endswith("tokens"))
     team, workload = labels.get(project or "", (None, None))
     return {
-        "day": bucket.day, "start": _time(bucket.start), "end": _time(bucket.end), "provider": PROVIDER,
+        "day": bucket.day, "start": _time(bucket.start), "end": _time(bucket.end), "provider": provider,
         "sub_account": project, "sub_account_name": text(result.get("project_name")),
-        "service": service or "OpenAI API", "meter": meter,
-        "description": text(result.get("line_item")) or "OpenAI API, all line items",
+        "service": service or f"{provider} API", "meter": meter,
+        "description": text(result.get("description")) or text(result.get("line_item")) or f"{provider} API, all line items",
         "quantity": money(result.get("quantity")) if is_tokens else None,
         "tags": tags({"team": team, "workload": workload or (service if is_tokens else None)}),
     }  # fmt: skip
@@ -261,34 +266,39 @@ def hours(usage: Sequence[Bucket], labels: Labels, findings: Findings) -> pl.Dat
             start = _time(bucket.start - bucket.start % HOUR_S)
             names = {"hour": start, "day": bucket.day, "model": model, "team": team}
             rows.append(names | counts | {"workload": workload or model or "unknown"})
-    known = pl.col("tokens_cached").is_not_null().all()
     return (
         pl.DataFrame(rows, schema=USAGE_SCHEMA)
         .group_by("hour", "day", "workload", "model", "team")
         .agg(
-            pl.sum("inferences", "tokens_in", "tokens_out"),
-            tokens_cached=pl.when(known).then(pl.col("tokens_cached").sum()),
+            pl.sum("tokens_in", "tokens_out"),
+            inferences=_known_sum("inferences"),
+            tokens_cached=_known_sum("tokens_cached"),
         )
         .with_columns(tier=pl.lit("api"), coverage=pl.lit(1.0))
     )
 
 
-def counted(worked: pl.DataFrame) -> pl.DataFrame:
+def _known_sum(column: str) -> pl.Expr:
+    """The sum of counts, unless one of them is unknown."""
+    return pl.when(pl.col(column).is_not_null().all()).then(pl.col(column).sum())
+
+
+def counted(worked: pl.DataFrame, provider: str) -> pl.DataFrame:
     """The provider's own account of its work, by day and model: `telemetry.api_usage_daily` without source.
 
     Args:
         worked: Result of `hours`.
+        provider: Name of the provider.
     """
-    known = pl.col("tokens_cached").is_not_null().all()
-    requests = pl.col("inferences").sum()
+    requests = _known_sum("inferences")
     return worked.group_by("day", "model").agg(
         pl.sum("tokens_in", "tokens_out"),
-        tokens_cached=pl.when(known).then(pl.col("tokens_cached").sum()),
+        tokens_cached=_known_sum("tokens_cached"),
         requests=requests,
         requests_priced=pl.lit(0.0),
         requests_unpriced=requests,
         side=pl.lit("provider"),
-        provider=pl.lit(PROVIDER),
+        provider=pl.lit(provider),
     )
 
 
@@ -296,8 +306,9 @@ def _counts(result: Any) -> tuple[dict[str, int | None], str | None]:
     """The counts of a result, or the key of the first that cannot be right."""
     given = result if isinstance(result, dict) else {}
     values = {k: count(given.get(k)) for k in COUNTS}
+    optional = OPTIONAL.get(str(given.get("object")), ("output_tokens", "input_cached_tokens"))
     for key in COUNTS:
-        if values[key] is None and not (key in OPTIONAL and given.get(key) is None):
+        if values[key] is None and not (key in optional and given.get(key) is None):
             return {}, key
     read, cached = values["input_tokens"] or 0, values["input_cached_tokens"]
     if cached is not None and cached > read:

@@ -2,202 +2,55 @@
 
 Files of `/v1/organization/costs` (group by project_id and line_item) are a bill; files of
 `/v1/organization/usage/completions` and `embeddings` (group by project_id and model, bucket_width 1h) are usage; CSV
-files that the dashboard exports of either are the same. A slice is a UTC day. A bucket that several files hold counts
-once: as the last file, in order of key, has it, which must have all that the earlier ones have. A page that says that
-another one follows, which is not there, is flagged on its last day: what the API goes on to say is in no figure.
+files that the dashboard exports of either are the same.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import ClassVar, cast
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from typing import ClassVar
 
-import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field
 
-from connectors.base import Context, Engine, Loaded, Object, Slice, SourceError, SourceOptions, Window
-from connectors.llm.buckets import Findings, charges, counted, hours, once, totals
-from connectors.llm.charges import to_focus, write_charges
-from connectors.llm.openai_api import OpenAIStore
-from connectors.llm.pages import COSTS, USAGE, Bucket, read_buckets
-from connectors.objects import LocationOptions, Store, open_store
-from connectors.telemetry import QUARTER_S, fingerprint, write_days
-from connectors.telemetry_index import UTC_ZONE, Indexed, data_files, days, index, settings, utc_days
-from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY, Table
+from connectors.base import SourceOptions
+from connectors.llm.organisation import Labels, OrganisationOptions, OrganisationReader
+from connectors.llm.organisation_api import Api
 
-VERSION = "openai-5"
-"""Changes whenever the same files would give other facts."""
-
-SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")
-
-
-class Project(BaseModel):
-    """Labels of a project of OpenAI, which knows no tags."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    team: str | None = None
-    workload: str | None = None
+OPENAI = Api(
+    provider="OpenAI",
+    url="https://api.openai.com/v1",
+    root="organization",
+    endpoints={
+        "costs": {"bucket_width": "1d", "group_by": ["project_id", "line_item"], "limit": 180},
+        "usage/completions": {"bucket_width": "1h", "group_by": ["project_id", "model"], "limit": 168},
+        "usage/embeddings": {"bucket_width": "1h", "group_by": ["project_id", "model"], "limit": 168},
+    },
+    since="start_time",
+    moment=lambda moment: int(moment.timestamp()),
+    signed=lambda key: {"Authorization": f"Bearer {key}"},
+)
+"""Its limits are the largest that it allows."""
 
 
-class Options(LocationOptions):
+class Options(OrganisationOptions):
     """Options of the kind.
 
     Attributes:
-        usage: Usage files are telemetry; false where a gateway's log already reports the same requests. They are held
-            against log and bill all the same.
         projects: Project id -> its labels. Without a workload it is the model's name.
-        url: The API (`https://api.openai.com/v1`), instead of a location.
-        admin_key: With `url`: `${OPENAI_ADMIN_KEY}`.
-        since: With `url`: first day (UTC) to ask for.
     """
 
-    location: str = ""
-    usage: bool = True
-    projects: Mapping[str, Project] = Field(default_factory=dict)
-    url: str | None = None
-    admin_key: SecretStr | None = None
-    since: date | None = None
+    api: ClassVar[Api] = OPENAI
+    projects: Mapping[str, Labels] = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _one_place(self) -> Options:
-        if bool(self.location) == bool(self.url):
-            msg = "give location (saved pages), or url with admin_key and since (the API itself)"
-            raise ValueError(msg)
-        live = [
-            self.admin_key is not None and bool(self.admin_key.get_secret_value()),
-            self.since is not None,
-        ]
-        if any(live) if self.url is None else not all(live):
-            msg = "url, admin_key and since go together; write admin_key: ${OPENAI_ADMIN_KEY} and the first day as since"
-            raise ValueError(msg)
-        parts = urlsplit(self.url or "https://none")
-        if not parts.hostname or (parts.scheme != "https" and (parts.scheme, parts.hostname) not in _PLAIN):
-            msg = f"url {self.url!r}: the key is sent over https only; write https://api.openai.com/v1"
-            raise ValueError(msg)
-        return self
+    @property
+    def labels(self) -> Mapping[str, Labels]:
+        """Those of the projects."""
+        return self.projects
 
 
-_PLAIN = (("http", "127.0.0.1"), ("http", "localhost"))
-"""Where an unencrypted connection does not leave the machine."""
-
-
-class OpenAIReader:
-    """Saved answers of the organisation API."""
+class OpenAIReader(OrganisationReader):
+    """Answers of OpenAI's organisation API."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-
-    def __init__(self, options: SourceOptions, context: Context) -> None:
-        self.options = cast("Options", options)
-        self.context = context
-        self.store = self._store()
-
-    def _store(self) -> Store:
-        options, context = self.options, self.context
-        if options.url and options.admin_key and options.since:
-            key = options.admin_key.get_secret_value()
-            return OpenAIStore(options.url, key, options.since, context.cache)
-        return open_store(options, context.base, context.cache)
-
-    def check(self) -> str:
-        """Says what is there.
-
-        Raises:
-            SourceError: The location cannot be read or holds nothing usable.
-        """
-        files = self._files()
-        found = days(files, UTC_ZONE)
-        if not found:
-            empty = (
-                "save pages of the costs or usage API there" if self.options.location else "is since right?"
-            )
-            msg = f"{self.store.uri('')} holds no buckets; {empty}"
-            raise SourceError(msg)
-        return f"{len(files)} files of pages, {found[0]} to {found[-1]} (UTC)"
-
-    def _files(self) -> list[Indexed]:
-        objects = data_files(self.store, SUFFIXES, "saved page")
-        name = f"{VERSION}/{self.context.name}/{self.options.location or self.options.url}"
-        return index(objects, self._scan, self.context.cache, name)
-
-    def _buckets(self, item: Object) -> list[Bucket]:
-        return read_buckets(self.store.fetch([item])[0], item.key, self.store.uri(item.key))
-
-    def _scan(self, item: Object) -> tuple[set[int], str]:
-        """Quarter hours, and as the layout the kind, and start and end of buckets after which another page follows."""
-        buckets = self._buckets(item)
-        last = sorted((b.start, b.end) for b in buckets if b.more)
-        return {b.start // QUARTER_S for b in buckets}, json.dumps([buckets[0].kind if buckets else "", last])
-
-    def slices(self, window: Window) -> Sequence[Slice]:
-        """The UTC days with buckets. Files not seen before are read, others not.
-
-        Raises:
-            SourceError: The location cannot be read, or a file is damaged.
-        """
-        files = self._files()
-        options = settings(self.options.model_dump(exclude={"url", "admin_key", "since"}))
-        lacking = _lacking(files)
-        found = []
-        for day, objects in utc_days(files, window.day):
-            ends = {str(end): key for of, end, key in lacking if of == day}
-            print_ = fingerprint(VERSION, options | ({"lacking": ends} if ends else {}), objects)
-            found.append(Slice(day, "day", print_, objects, ends))
-        return found
-
-    def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
-        """Reads the pages; they are small, since the API adds requests up.
-
-        Raises:
-            SourceError: A file cannot be read, or buckets overlap without being the same.
-        """
-        del engine
-        read = {
-            o: self._buckets(o) for o in sorted({o for s in slices for o in s.objects}, key=lambda o: o.key)
-        }
-        for piece in slices:
-            mine = [b for o in piece.objects for b in read[o] if b.day == piece.period]
-            yield self._loaded(piece, mine, work)
-
-    def _loaded(self, piece: Slice, buckets: Sequence[Bucket], work: Path) -> Loaded:
-        findings = Findings(self.store)
-        kept = once(buckets, findings)
-        for bucket in buckets:
-            if bucket.more and piece.detail.get(str(bucket.end)) == bucket.file:
-                findings.add(bucket, "flagged", ("page_missing", "has_more"), None)
-        costs = [b for b in kept if b.kind == COSTS]
-        usage = [b for b in kept if b.kind in USAGE]
-        labels = {k: (v.team, v.workload) for k, v in self.options.projects.items()}
-        charged = to_focus(charges(costs, labels, self.context.name, findings), self.context)
-        worked = hours(usage, labels, findings).with_columns(source=pl.lit(self.context.name))
-        written = write_charges(charged, [piece.period], work)
-        own = counted(worked).with_columns(source=pl.lit(self.context.name))
-        telemetry: dict[Table, pl.DataFrame] = {API_USAGE: own}
-        if self.options.usage:
-            telemetry[INFERENCE_HOURLY] = worked
-        _, facts, rows = next(write_days(telemetry, [piece.period], work))
-        if piece.period in written:
-            facts[FOCUS.name], more = written[piece.period]
-            rows += more
-        read = sum(len(b.results) for b in buckets)
-        return Loaded(piece, facts, read, rows, totals(costs), findings.frame())
-
-
-def _lacking(files: Sequence[Indexed]) -> list[tuple[date, int, str]]:
-    """Day, end and file of the last bucket of pages that another follows, where no file of the kind goes on there."""
-    known = [(f, *json.loads(f.layout)) for f in files]
-    return [
-        (datetime.fromtimestamp(start, UTC).date(), end, file.object.key)
-        for file, kind, last in known
-        for start, end in last
-        if not any(
-            other in (kind, "") and f.touches(end // QUARTER_S, end // QUARTER_S) for f, other, _ in known
-        )
-    ]
-
-
-__all__ = ["OpenAIReader", "Options"]
+    version = "openai-6"
+    suffixes = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")

@@ -1,6 +1,7 @@
-"""Saved answers of OpenAI's organisation API: pages of buckets, and what is wrong with their results.
+"""Saved answers of an organisation API: pages of buckets, and what is wrong with their results.
 
-Files of the dashboard belong to `dashboard.py`, FOCUS and slices to `charges.py` and `openai.py` beside it.
+Files of the dashboard belong to `dashboard.py`, FOCUS and slices to `charges.py` and `organisation.py` beside it. Buckets
+have OpenAI's form here; what other providers call these things is translated before.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
@@ -21,7 +22,9 @@ from connectors.base import SourceError
 from connectors.llm import dashboard
 
 COSTS = "organization.costs.result"
-USAGE = ("organization.usage.completions.result", "organization.usage.embeddings.result")
+MESSAGES = "usage_report.messages.result"
+"""Usage of Anthropic, which does not count requests."""
+USAGE = ("organization.usage.completions.result", "organization.usage.embeddings.result", MESSAGES)
 """Kinds of results that are read; others are counted and left alone."""
 
 FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC).timestamp(), datetime(2100, 1, 1, tzinfo=UTC).timestamp()
@@ -60,16 +63,22 @@ class Bucket:
         return datetime.fromtimestamp(self.start, UTC).date()
 
 
-def read_buckets(path: Path, key: str, uri: str) -> list[Bucket]:
+def read_buckets(path: Path, key: str, uri: str, plain: Callable[[Any], Any]) -> list[Bucket]:
     """The buckets of a file: one page, a list of pages, or a page a line; or a CSV of the dashboard.
+
+    Args:
+        path: The file.
+        key: Its name below the location.
+        uri: Its name for a person.
+        plain: What makes a bucket one of OpenAI's form.
 
     Raises:
         SourceError: It is empty, damaged, not JSON, not a page, or a bucket has no time.
     """
     text = _text(path, uri)
-    found = dashboard.pages(text, uri, COSTS, USAGE) if is_table(key) else _pages(text, uri)
+    found = dashboard.pages(text, uri, COSTS, USAGE[:2]) if is_table(key) else _pages(text, uri)
     buckets = [
-        _bucket(bucket, key, place, uri)
+        _bucket(plain(bucket), key, place, uri)
         for place, bucket in enumerate((b for page in found for b in page), start=1)
     ]
     kind = _kind((b.kind for b in buckets), uri)
@@ -141,8 +150,9 @@ def _bucket(bucket: Any, key: str, place: int, uri: str) -> Bucket:
         and isinstance(results, list)
     ):
         msg = (
-            f"{uri}: bucket {place} is not one: start_time={start!r}, end_time={end!r}, results of type {type(results).__name__}; "
-            "a bucket has both times as seconds since 1970 (start before end, at most 31 days) and a list `results`"
+            f"{uri}: bucket {place} is not one: it starts at {start!r} and ends at {end!r}, with results of type {type(results).__name__}; "
+            "a bucket has both times (OpenAI: seconds since 1970, Anthropic: RFC 3339 with a zone), start before end, at most "
+            "31 days, and a list `results`"
         )
         raise SourceError(msg)
     objects = {r.get("object") for r in results if isinstance(r, dict)}

@@ -24,6 +24,7 @@ SNAPSHOT = {
     "gcp_billing_export": "month",
     "litellm": "day",
     "oci_cost_report": "month",
+    "anthropic": "day",
     "openai": "day",
     "prometheus": "day",
     "telemetry_files": "day",

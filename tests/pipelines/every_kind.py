@@ -18,6 +18,7 @@ from tests.connectors.aws import exports as cur2
 from tests.connectors.azure import rows as azure
 from tests.connectors.bills.helpers import cur, deliver, focus, write
 from tests.connectors.gcp import rows as gcp
+from tests.connectors.llm import anthropic_pages as claude
 from tests.connectors.llm import helpers as llm
 from tests.connectors.oci import rows as oci
 from tests.services import nise
@@ -325,6 +326,17 @@ def openai(folder: Path) -> None:
     llm.write_lines(folder / "costs.json", [llm.page(llm.bucket(start, start + 86400, *results))])  # type: ignore[list-item]
 
 
+def anthropic(folder: Path) -> None:
+    """A day of costs in cents."""
+    search = {"cost_type": "web_search", "token_type": None, "model": None, "description": "Web Search Usage"}
+    results = [
+        claude.cost("123.78912"),
+        claude.cost("50", "output_tokens", service_tier="batch"),
+        claude.cost("1000", workspace_id=None, **search),
+    ]
+    llm.write_lines(folder / "costs.json", [claude.page(claude.day(1, *results))])
+
+
 WRITERS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "aws_cur": ("aws_cur", aws_cur),
     "aws_cur_parquet": ("aws_cur", aws_cur_parquet),
@@ -339,6 +351,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "oci": ("oci_cost_report", oci_cost_report),
     "litellm": ("litellm", litellm),
     "openai": ("openai", openai),
+    "anthropic": ("anthropic", anthropic),
 }
 """Name of a source -> what the baseline calls its kind, and what writes it."""
 

@@ -105,7 +105,7 @@ def test_sums_of_every_source_and_month_are_those_of_the_ledger(site: Path) -> N
         if total is not None
     }
     kinds = {kind for kind, _ in every_kind.WRITERS.values()}
-    assert len(wanted) > len(kinds) == 9
+    assert len(wanted) > len(kinds) == 10
     for version in ("1.2", "1.4"):
         sums: Counter[tuple[str, str]] = Counter()
         for source, months in files(site, version, "parquet").items():

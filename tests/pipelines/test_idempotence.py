@@ -154,7 +154,7 @@ def test_a_half_written_month_holds_back_neither_the_others_nor_its_earlier_figu
 ) -> None:
     """September 1.25, then October half-written: September stands. October 3, then half again: 3 stands."""
     form = FORMATS[name]
-    if form.kind in ("litellm", "openai"):
+    if form.kind in ("litellm", "openai", "anthropic"):
         pytest.skip("logs of a gateway are read by day; a damaged file fails the source")
     site = Site(tmp_path, form)
     form.deliver(site.bills, "2026-09", ["1.25"], 1)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tests.connectors.aws import exports as cur2
 from tests.connectors.azure import rows as azure
 from tests.connectors.bills.helpers import csv_bytes, cur, focus
 from tests.connectors.gcp import rows as gcp
+from tests.connectors.llm import anthropic_pages as claude
 from tests.connectors.llm import helpers as llm
 from tests.connectors.oci.test_reader import row as oci_row
 
@@ -248,6 +251,17 @@ def buckets(month: str, costs: Sequence[str]) -> list[Row]:
     return [llm.bucket(start, start + 86400, *found)]
 
 
+def cents(cost: str) -> str:
+    """100 times an amount; what is none as it is."""
+    return str(100 * Decimal(cost)) if re.fullmatch(r"-?[0-9.]+", cost) else cost
+
+
+def claude_buckets(month: str, costs: Sequence[str]) -> list[Row]:
+    start, end = (f"{month}-{day}T00:00:00Z" for day in ("01", "02"))
+    found = [claude.cost(cents(c), f"kind_{n}_tokens") for n, c in enumerate(costs)]
+    return [{"starting_at": start, "ending_at": end, "results": found}]
+
+
 def page_bytes(rows: Sequence[Row]) -> bytes:
     return json.dumps(llm.page(*rows)).encode()
 
@@ -269,4 +283,5 @@ FORMATS = {
     "oci": Format("oci_cost_report", *plain(oci_rows, _csv, ".csv.gz")),
     "litellm": Format("litellm", *plain(requests, lines, ".jsonl.gz"), options={"bill": True}),
     "openai": Format("openai", *plain(buckets, page_bytes, ".json.gz")),
+    "anthropic": Format("anthropic", *plain(claude_buckets, page_bytes, ".json.gz")),
 }

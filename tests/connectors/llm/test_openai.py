@@ -247,7 +247,7 @@ BAD_FILES = {
     "a bucket that ends first": ("a.json", json.dumps(page(bucket(START, START))).encode(), "bucket 1 is not one"),
     "a bucket without results": (
         "a.json", json.dumps(page({"start_time": START, "end_time": START + 3600})).encode(),
-        rf"start_time={START}, end_time={START + 3600}, results of type NoneType",
+        rf"starts at {START} and ends at {START + 3600}, with results of type NoneType",
     ),
     "milliseconds": ("a.json", json.dumps(page(bucket(START * 1000, START * 1000 + 1))).encode(), "seconds since"),
     "costs and usage": ("a.json", json.dumps(costs(cost(1, "m"), usage(1, 0, 1, 1))).encode(), "mixes"),

@@ -3,92 +3,30 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from connectors.base import Context, Loaded, SourceError
 from connectors.llm.openai import OpenAIReader, Options
 from tests.connectors.bills.helpers import WINDOW, facts
+from tests.connectors.llm.api_server import KEY, Api, serving
 from tests.connectors.llm.helpers import bucket, cost, everything, hours, usage
 from tests.engine import Session
 
-KEY = "sk-admin-SECRET-0123456789"
 FULL, HOUR = 86400, 3600
 FIRST = int(datetime(2026, 9, 1, tzinfo=UTC).timestamp())
 
 
-class Api(ThreadingHTTPServer):
-    """Holds buckets by endpoint, gives `per_page` of them at a time, and first the failures it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.data: dict[str, list[dict[str, Any]]] = {}
-        self.per_page = 2
-        self.failures: list[str] = []
-        self.asked: list[tuple[str, dict[str, list[str]]]] = []
-        self.key = KEY
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Api
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-    def answer(self, status: int, body: str, *, cut: int = 0, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: len(body) - cut].encode())
-        self.close_connection = True
-
-    def do_GET(self) -> None:
-        api, parts = self.server, urlsplit(self.path)
-        asked = parse_qs(parts.query)
-        endpoint = parts.path.removeprefix("/v1/organization/")
-        api.asked.append((endpoint, asked))
-        if self.headers["Authorization"] != f"Bearer {api.key}":
-            self.answer(401, json.dumps({"error": {"message": f"Incorrect API key provided: {KEY}"}}))
-            return
-        failure = api.failures.pop(0) if api.failures else ""
-        if failure == "429":
-            self.answer(429, json.dumps({"error": {"message": "slow down"}}), Retry_After="0")
-            return
-        if failure == "400":
-            self.answer(400, json.dumps({"error": {"message": f"wrong; you sent {KEY}"}}))
-            return
-        start = int(asked["start_time"][0])
-        buckets = [b for b in api.data.get(endpoint, []) if b["start_time"] >= start]
-        at = int(asked.get("page", ["page_0"])[0].removeprefix("page_"))
-        more = at + api.per_page < len(buckets)
-        page = {
-            "object": "page",
-            "data": buckets[at : at + api.per_page],
-            "has_more": more,
-            "next_page": f"page_{at + api.per_page}" if more and failure != "lost" else None,
-        }
-        self.answer(200, json.dumps(page), cut=40 if failure == "half" else 0)
-
-
 @pytest.fixture
 def api() -> Iterator[Api]:
-    with Api() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    signed = {"Authorization": f"Bearer {KEY}"}
+    with serving(Api("organization", ("start_time", "start_time"), signed)) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def source(api: Api, tmp: Path, **changes: Any) -> OpenAIReader:
@@ -161,7 +99,7 @@ def test_slow_down_and_half_a_page_are_asked_for_again(api: Api, tmp_path: Path)
 def test_what_never_comes_whole_changes_nothing(
     api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connectors.llm.openai_api.ATTEMPTS", 2)
+    monkeypatch.setattr("connectors.llm.organisation_api.ATTEMPTS", 2)
     api.data = {"costs": days(1, 2, 3)}
     assert len(source(api, tmp_path).slices(WINDOW)) == 3
     api.data = {"costs": days(5, 6, 7)}
@@ -179,10 +117,10 @@ def test_what_never_comes_whole_changes_nothing(
 
 
 def test_a_refused_key_is_said_and_never_shown(api: Api, tmp_path: Path) -> None:
-    api.key = "another"
+    api.signed = {"Authorization": "Bearer another"}
     with pytest.raises(SourceError, match=r"refuses admin_key \(HTTP 401\)") as refused:
         source(api, tmp_path).check()
-    api.key, api.failures = KEY, ["400"]
+    api.signed, api.failures = {}, ["400"]
     with pytest.raises(SourceError, match=r"HTTP 400.*you sent") as wrong:
         source(api, tmp_path).check()
     assert KEY not in f"{refused.value}{wrong.value}{source(api, tmp_path).options!r}"

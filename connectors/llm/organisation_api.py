@@ -1,6 +1,7 @@
-"""OpenAI's organisation API as a store of files: a day of one endpoint is a saved page, kept in the cache.
+"""A provider's organisation API as a store of files: a day of one endpoint is a saved page, kept in the cache.
 
-Asks for costs and usage over HTTP, page by page. What the pages mean belongs to `pages.py` beside it.
+Asks for costs and usage over HTTP, page by page. What the pages mean belongs to `pages.py` beside it, what differs from
+provider to provider to `openai.py` and `anthropic.py`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -20,12 +22,31 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from connectors.base import Object, SourceError
 from connectors.objects import write_json
 
-ENDPOINTS = {
-    "costs": {"bucket_width": "1d", "group_by": ["project_id", "line_item"], "limit": 180},
-    "usage/completions": {"bucket_width": "1h", "group_by": ["project_id", "model"], "limit": 168},
-    "usage/embeddings": {"bucket_width": "1h", "group_by": ["project_id", "model"], "limit": 168},
-}
-"""Path below `/organization` -> what is asked for; the limits are the largest that the API allows."""
+
+@dataclass(frozen=True)
+class Api:
+    """An organisation API.
+
+    Attributes:
+        provider: Name of the provider, as its charges have it.
+        url: Where it is, for a person.
+        root: Path between url and endpoints.
+        endpoints: Path of an endpoint -> what is asked for.
+        since: Name of the parameter with the first moment that is asked for.
+        moment: A moment (UTC) as that parameter has it.
+        signed: The headers that prove who asks, from the admin key.
+        plain: A bucket in the form of OpenAI's, which `pages.py` reads.
+    """
+
+    provider: str
+    url: str
+    root: str
+    endpoints: Mapping[str, Mapping[str, Any]]
+    since: str
+    moment: Callable[[datetime], Any]
+    signed: Callable[[str], Mapping[str, str]]
+    plain: Callable[[Any], Any] = lambda bucket: bucket
+
 
 RESTATED = timedelta(days=7)
 """Days before the newest known one that are asked for again: costs of a day go on coming for a while."""
@@ -50,22 +71,24 @@ def _wait(state: RetryCallState) -> float:
     )
 
 
-class OpenAIStore:
+class OrganisationStore:
     """Days of costs and usage. Days older than `RESTATED` before the newest are asked for once.
 
     Args:
-        url: As far as `/organization` excluded.
+        api: What is asked.
+        url: As far as the API's root excluded.
         key: Admin key. No message quotes it, nor what the server says of it.
         since: First day (UTC).
         cache: Folder for the pages; where they are lost, all days are asked for again.
     """
 
-    def __init__(self, url: str, key: str, since: date, cache: Path) -> None:
+    def __init__(self, api: Api, url: str, key: str, since: date, cache: Path) -> None:
+        self.api = api
         self.url = url.rstrip("/")
         self.since = since
         self._key = key
         name = hashlib.sha256(f"{self.url} {since}".encode()).hexdigest()[:16]
-        self.folder = cache / f"openai-{name}"
+        self.folder = cache / f"{api.provider.lower()}-{name}"
 
     def list(self, prefix: str = "") -> Sequence[Object]:
         """Asks for what may have changed, and lists all days.
@@ -73,7 +96,7 @@ class OpenAIStore:
         Raises:
             SourceError: The server refuses, or cannot be reached. The days known before stay as they are.
         """
-        for endpoint in ENDPOINTS:
+        for endpoint in self.api.endpoints:
             self._renew(endpoint)
         found = []
         for path in sorted(self.folder.rglob("*.json")):
@@ -92,7 +115,7 @@ class OpenAIStore:
 
     def uri(self, key: str) -> str:
         """The endpoint, and the day."""
-        return f"{self.url}/organization/{key.removesuffix('.json')}"
+        return f"{self.url}/{self.api.root}/{key.removesuffix('.json')}"
 
     def _renew(self, endpoint: str) -> None:
         folder = self.folder / endpoint
@@ -100,16 +123,16 @@ class OpenAIStore:
         start = max(self.since, known[-1] - RESTATED) if known else self.since
         days: dict[date, list[Any]] = defaultdict(list)
         for bucket in self._buckets(endpoint, start):
-            days[datetime.fromtimestamp(bucket["start_time"], UTC).date()].append(bucket)
+            days[datetime.fromtimestamp(self.api.plain(bucket)["start_time"], UTC).date()].append(bucket)
         for day, buckets in days.items():
             if day in known or any(b["results"] for b in buckets):
                 write_json(folder / f"{day}.json", {"object": "page", "data": buckets})
 
     def _buckets(self, endpoint: str, start: date) -> Iterator[Any]:
-        first = int(datetime.combine(start, time(), UTC).timestamp())
-        asked: dict[str, Any] = {"start_time": first, **ENDPOINTS[endpoint]}
+        first = self.api.moment(datetime.combine(start, time(), UTC))
+        asked: dict[str, Any] = {self.api.since: first, **self.api.endpoints[endpoint]}
         seen: set[str] = set()
-        uri = f"{self.url}/organization/{endpoint}"
+        uri = f"{self.url}/{self.api.root}/{endpoint}"
         with requests.Session() as session:
             while True:
                 page = self._page(session, uri, asked)
@@ -152,20 +175,22 @@ class OpenAIStore:
             raise SourceError(msg)
         if answer.status_code != HTTPStatus.OK:
             said = answer.text[:200].replace(self._key, "***")
-            msg = f"{uri} answers HTTP {answer.status_code}: {said}. Is url the API's, such as https://api.openai.com/v1?"
+            msg = (
+                f"{uri} answers HTTP {answer.status_code}: {said}. Is url the API's, such as {self.api.url}?"
+            )
             raise SourceError(msg)
         try:
             page = json.loads(answer.content, parse_float=str, parse_constant=str)
         except ValueError as error:
             raise _AskAgainError("the answer is no JSON") from error
         data = page.get("data") if isinstance(page, dict) else None
-        if not isinstance(data, list) or not all(_is_bucket(b) for b in data):
-            msg = f"{uri} gave no page of buckets (a list `data`, each with start_time and results); is url the API's?"
+        if not isinstance(data, list) or not all(_is_bucket(self.api.plain(b)) for b in data):
+            msg = f"{uri} gave no page of buckets (a list `data`, each with its times and results); is url the API's?"
             raise SourceError(msg)
         return {**page, "data": data}
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._key}"
+        request.headers.update(self.api.signed(self._key))
         return request
 
 
