@@ -159,7 +159,20 @@ def energy_steps(
     """
     since = f"date_diff('microsecond', LAG(ts) OVER before, {first}ts)"
     earlier, later = "LAG(energy_kwh_total) OVER before", f"LEAD({first}energy_kwh_total) OVER before"
+    ahead = {
+        "t1": f"LEAD({first}ts)",
+        "next_total": f"LEAD({first}energy_kwh_total)",
+        "next_power_w": f"LEAD({first}power_w)",
+    }
     return f"""
+        WITH judged AS MATERIALIZED (
+            SELECT *, {since} AS us, {first}energy_kwh_total - {earlier} AS fell,
+                   COALESCE(fell < 0 AND {later} >= {earlier} AND {first}ts = ts
+                            AND {first}energy_kwh_total > {max_kw} * us / {HOUR_US}, FALSE) AS stale,
+                   {", ".join(f"{sql} OVER before AS {name}" for name, sql in ahead.items())}
+            FROM {relation} WHERE energy_kwh_total IS NOT NULL OR power_w IS NOT NULL
+            WINDOW before AS (PARTITION BY {key} ORDER BY ts)
+        ), doubtful AS (SELECT DISTINCT {key} FROM judged WHERE stale)
         SELECT *, ts AS t0, NOT stale AND us <= {max_step_us} AS observed,
                stale OR (counted IS NOT NULL AND NOT believable) AS implausible,
                CASE WHEN stale THEN NULL WHEN believable THEN counted
@@ -171,16 +184,10 @@ def energy_steps(
                             WHEN next_total >= energy_kwh_total THEN next_total - energy_kwh_total
                             WHEN energy_kwh_total IS NOT NULL THEN next_total END AS counted
                 FROM (
-                    SELECT *, LEAD({first}ts) OVER w AS t1, LEAD({first}energy_kwh_total) OVER w AS next_total,
-                           LEAD({first}power_w) OVER w AS next_power_w
-                    FROM (
-                        SELECT *, {since} AS us, {first}energy_kwh_total - {earlier} AS fell,
-                               COALESCE(fell < 0 AND {later} >= {earlier} AND {first}ts = ts
-                                        AND {first}energy_kwh_total > {max_kw} * us / {HOUR_US}, FALSE) AS stale
-                        FROM {relation} WHERE energy_kwh_total IS NOT NULL OR power_w IS NOT NULL
-                        WINDOW before AS (PARTITION BY {key} ORDER BY ts)
-                    )
-                    WINDOW w AS (PARTITION BY {key}, stale ORDER BY ts)
+                    FROM judged ANTI JOIN doubtful USING ({key})
+                    UNION ALL
+                    SELECT * REPLACE ({", ".join(f"{sql} OVER w AS {name}" for name, sql in ahead.items())})
+                    FROM judged SEMI JOIN doubtful USING ({key}) WINDOW w AS (PARTITION BY {key}, stale ORDER BY ts)
                 )
             ) WHERE stale OR us <= {bridge_us}
         )"""

@@ -13,7 +13,7 @@ trapezoid, which for even steps is the mean step times the sum of all powers les
 Bundles of one instance must not share an interval; those of several instances of a card must agree on time and energy.
 
 Where two collectors wrote the same, or one wrote it twice, bundles of a holder share all their intervals. Of such bundles
-the samples are hashed, and if they are the same ones, once or twice in each bundle, one bundle counts for all.
+the samples are hashed, and if they are the same ones, all equally often in a bundle, one bundle counts for all.
 
 What this cannot see is a counter that falls within a stretch by less than it rises there: energy is then what the
 counter shows at its ends. A restart always falls by more.
@@ -135,16 +135,15 @@ CANDIDATES = """
         SELECT card, stretch, instance, holder FROM added JOIN labels USING (label)
         SEMI JOIN (SELECT label, stretch FROM bundles WHERE NOT regular) USING (label, stretch)
         GROUP BY card, stretch, instance, holder
-        HAVING SUM(n) > bit_count(MAX(slots)) AND MIN(slots) = MAX(slots) AND BOOL_AND(n IN (bit_count(slots), 2 * bit_count(slots)))
+        HAVING SUM(n) > bit_count(MAX(slots)) AND MIN(slots) = MAX(slots) AND BOOL_AND(n % bit_count(slots) = 0)
     ) USING (card, stretch, instance, holder)"""
-"""SQL: the table `candidates`: bundles in which each interval has a sample or two, as it has in others of the same holder."""
+"""SQL: the table `candidates`: bundles in which each interval may have equally many samples, as it has in others of the same holder."""
 
 
 def twins_sql(layouts: Sequence[Layout], clock: Clock, interval_us: int) -> str:
     """SQL: the table `twins`: those of the `candidates` that hold the same samples.
 
-    Samples that are twice in a bundle cancel each other in the XOR of their hashes; bundles of the same samples have one
-    sum of them.
+    All samples of a bundle are in it equally often; bundles of the same samples have one sum of their hashes.
 
     Returns:
         label, stretch, copies of each sample, `spare` (another one counts for it), `repeats` (rows that are not the first
@@ -152,20 +151,20 @@ def twins_sql(layouts: Sequence[Layout], clock: Clock, interval_us: int) -> str:
     """
     hashes = " UNION ALL ".join(
         f"""
-            SELECT label, stretch, bit_xor(h) AS even, SUM(h) AS total FROM (
-                SELECT label, stretch, hash(ts, {", ".join(c.name for c in _NUMBERS)}) AS h
-                FROM ({_placed(scan, types, clock, interval_us)}) WHERE label IN (SELECT label FROM candidates)
+            SELECT label, stretch, MIN(times) AS least, MAX(times) AS most, SUM(h) AS total FROM (
+                SELECT label, stretch, hash(ts, {", ".join(c.name for c in _NUMBERS)}) AS h, COUNT(*) AS times
+                FROM ({_placed(scan, types, clock, interval_us)}) WHERE label IN (SELECT label FROM candidates) GROUP BY ALL
             ) GROUP BY label, stretch"""
         for scan, types in layouts
     )
     return f"""
         WITH hashed AS (
-            SELECT label, stretch, copies, even, total, card, instance, holder, name, file, same
+            SELECT label, stretch, copies, least, most, total, card, instance, holder, name, file, same
             FROM candidates JOIN ({hashes}) USING (label, stretch) JOIN labels USING (label)
         ), agreed AS (
             SELECT card, stretch, instance, holder, CASE WHEN MIN(name) < MAX(name) THEN SUM(name) END AS several
             FROM hashed GROUP BY ALL
-            HAVING MIN(total // copies) = MAX(total // copies) AND BOOL_AND(copies = 1 OR (even = 0 AND total % 2 = 0))
+            HAVING MIN(total) = MAX(total) AND BOOL_AND(least = copies AND most = copies)
         )
         SELECT label, stretch, copies, several, row_number() OVER (PARTITION BY card, stretch, instance, holder ORDER BY label) > 1 AS spare,
                copies - CASE WHEN row_number() OVER (PARTITION BY card, stretch, instance, holder, same ORDER BY file, label) = 1 THEN 1 ELSE 0 END AS repeats

@@ -9,7 +9,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -20,11 +20,20 @@ from connectors.base import DamagedFileError, Object, SourceError
 from connectors.epochs import seconds
 from connectors.objects import Store
 from connectors.telemetry import QUARTER_S
+from connectors.telemetry_files import logs as gpu_logs
+from connectors.telemetry_files import meter_logs
 from connectors.telemetry_files.columns import DATASETS, require, time_column
-from connectors.telemetry_files.logs import NoStartError, format_of, place_of, rows
+from connectors.telemetry_files.logs import NoStartError, Place, place_of
 from connectors.telemetry_index import quarters_of, quarters_of_utc
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".log", ".log.gz")
+
+
+LOGS: Mapping[str, tuple[Callable[[str], str | None], Callable[[str, Place], pl.DataFrame]]] = {
+    "gpu": (gpu_logs.format_of, gpu_logs.rows),
+    "power": (meter_logs.format_of, meter_logs.rows),
+}
+"""Kind of samples -> which log a text begins, and the samples of a log."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
     Args:
         store: Where it lies.
         item: The file.
-        logs: How to read it if it is a log of `nvidia-smi` or `dcgmi`.
+        logs: How to read it if it is a log.
 
     Returns:
         The quarter hours with samples, and the layout: JSON of dataset, format, columns and their types. Files of
@@ -80,7 +89,7 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
     if item.key.lower().endswith(".gz") and not _packed(path):
         msg = f"{uri} is damaged: it is called .gz and is no gzip. Deliver it again"
         raise DamagedFileError(msg)
-    if not parquet and dataset == "gpu" and is_log(path):
+    if not parquet and is_log(path, dataset):
         samples = log_rows(path, item.key, uri, logs)
         if samples.is_empty():
             msg = f"{uri} is a log without a row; deliver it again, or remove it"
@@ -165,25 +174,27 @@ def _packed(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def is_log(path: Path) -> bool:
-    """The file is a log of `nvidia-smi` or `dcgmi`, whatever its name ends with."""
+def is_log(path: Path, dataset: str) -> bool:
+    """The file is a log of cards or of a meter, whatever its name ends with."""
+    if dataset not in LOGS:
+        return False
     try:
         with gzip.open(path) if _packed(path) else path.open("rb") as file:
             head = _decoded(file.read(4000))
     except (OSError, EOFError, zlib.error):
         return False
-    return format_of(head) is not None
+    return LOGS[dataset][0](head) is not None
 
 
 def log_rows(path: Path, key: str, uri: str, logs: Logs) -> pl.DataFrame:
-    """The samples of a log in the columns of `logs.COLUMNS`.
+    """The samples of a log in the columns of `logs.COLUMNS`, or of `meter_logs.COLUMNS`.
 
     Raises:
         DamagedFileError: It cannot be read.
         SourceError: Its rows have no time.
     """
     try:
-        return rows(_text(path), place_of(key, logs.zone, logs.interval_s))
+        return LOGS[dataset_of(key, uri)][1](_text(path), place_of(key, logs.zone, logs.interval_s))
     except (OSError, EOFError, zlib.error, ValueError) as error:
         msg = f"{uri} is damaged or cannot be read ({error}); deliver it again"
         raise DamagedFileError(msg) from error

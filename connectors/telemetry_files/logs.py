@@ -74,13 +74,13 @@ class Place:
 def place_of(key: str, zone: ZoneInfo, interval_s: float) -> Place:
     """Host and start of a log by its name: `gpu/NODE.log`, `gpu/NODE/....log`, `gpu/NODE-20260901T100000Z.log`.
 
-    A day at the end of the name is none of the host's, and where there is no folder, neither is `gpu-` before it.
+    A day at the end of the name is none of the host's, and where there is no folder, neither is `gpu-` or `power-` before it.
     """
     parts = key.split("/")
     stem = re.sub(r"\.(log|txt|csv)(\.gz)?$", "", parts[-1], flags=re.I)
     name, started = named_start(stem)
     name = re.sub(r"[-_.]?\d{4}-?\d{2}-?\d{2}$", "", name) or name
-    node = parts[-2] if len(parts) > 2 else name if len(parts) > 1 else re.sub(r"^gpu[-_]", "", name)
+    node = parts[-2] if len(parts) > 2 else name if len(parts) > 1 else re.sub(r"^(gpu|power)[-_]", "", name)
     return Place(node or name, zone, interval_s, started)
 
 
@@ -136,15 +136,18 @@ def _local(naive: datetime, place: Place, previous: datetime | None) -> datetime
     return first
 
 
-class _Times:
+class Times:
     """Turns local times of one log into instants, in order of its rows."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self.previous: datetime | None = None
 
-    def iso(self, naive: datetime) -> str:
-        instant = _local(naive, self.place, self.previous).astimezone(UTC)
+    def iso(self, naive: datetime, *, utc: bool = False) -> str:
+        """The instant of a local time, or of one in UTC, ISO 8601."""
+        instant = _local(naive.replace(tzinfo=UTC) if utc else naive, self.place, self.previous).astimezone(
+            UTC
+        )
         self.previous = instant
         return instant.isoformat()
 
@@ -161,7 +164,8 @@ def _card(row: Mapping[str, str | None], place: Place) -> dict[str, str | None]:
     return named
 
 
-def _time(text: str | None, form: str) -> datetime | None:
+def time_of(text: str | None, form: str) -> datetime | None:
+    """The local time that a text says in a form; None where it does not."""
     try:
         return datetime.strptime(text or "", form)  # noqa: DTZ007 - local time
     except ValueError:
@@ -169,7 +173,7 @@ def _time(text: str | None, form: str) -> datetime | None:
 
 
 def _smi(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]]:
-    times = _Times(place)
+    times = Times(place)
     names: list[str] = []
     for fields in csv.reader(lines, skipinitialspace=True):
         plain = [re.sub(r"\s*\[.*\]$", "", f.strip()).lower() for f in fields]
@@ -186,7 +190,7 @@ def _smi(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]]:
         row: dict[str, str | None] = {}
         for name, column in SMI.items():
             row[column] = row.get(column) or values.get(name)
-        at = next((t for form in TIMES if (t := _time(row["ts"], form)) is not None), None)
+        at = next((t for form in TIMES if (t := time_of(row["ts"], form)) is not None), None)
         if at is None:
             yield {"ts": line, "node": place.node}
             continue
@@ -194,7 +198,7 @@ def _smi(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]]:
 
 
 def _dmon(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]]:
-    times = _Times(place)
+    times = Times(place)
     names: list[str] = []
     clock = _Rows(place)
     for line in lines:

@@ -161,6 +161,8 @@ TWICE: dict[str, Callable[[dict[str, Any]], list[tuple[str, dict[str, Any]]]]] =
     "one file": lambda row: [("1", row), ("1", row)],
     "two labels": lambda row: [("1", row), ("1", row | {"project": "q"})],
     "twice in one file and once in another": lambda row: [("1", row), ("1", row), ("2", row)],
+    "three times in one file": lambda row: [("1", row)] * 3,
+    "five times in one file and three times in another": lambda row: [("1", row)] * 5 + [("2", row)] * 3,
 }
 
 
