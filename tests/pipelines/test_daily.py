@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from connectors.focus.reader import FocusReader
@@ -84,6 +86,13 @@ def test_failed_gates_keep_everything_published(site: Path) -> None:
     assert "freshness_days is 16; allowed: at most 3 (bills)" in text  # the last charge is of 4 November
     assert "stand unchanged" in text
     assert small.fingerprint(site) == before
+    staged = re.search(r"open (\S+/stage/warehouse.duckdb) read-only", text)
+    assert staged
+    with duckdb.connect(staged[1], read_only=True) as refused:
+        failed = refused.sql(
+            "SELECT gate FROM ops.quality WHERE NOT passed AND severity = 'error' ORDER BY gate"
+        ).fetchall()
+    assert failed == [("freshness_days",), ("quarantine_share",)]
 
 
 def test_wrong_configuration_is_exit_code_2(site: Path) -> None:

@@ -23,7 +23,7 @@ BAD_ROWS = {
     "half a token": ({"completion_tokens": "1.5"}, ("rejected", "bad_tokens", "completion_tokens")),
     "huge tokens": ({"prompt_tokens": "1e18"}, ("rejected", "bad_tokens", "prompt_tokens")),
     "tokens missing": ({"prompt_tokens": ""}, ("rejected", "missing_value", "prompt_tokens")),
-    "more cached than read": ({"cache_read_input_tokens": "101"}, ("rejected", "bad_tokens", "cache_read_input_tokens")),
+    "cached beside the prompt": ({"cache_read_input_tokens": "101"}, ("repaired", "cached_tokens_beside", "prompt_tokens")),
     "NaN spend": ({"spend": "NaN"}, ("rejected", "not_a_number", "spend")),
     "infinite spend": ({"spend": "inf"}, ("rejected", "not_a_number", "spend")),
     "huge spend": ({"spend": "1e30"}, ("rejected", "not_a_number", "spend")),
