@@ -147,8 +147,8 @@ def bucket_and_prefix(location: str, scheme: str, names: str) -> tuple[str, str]
 
 
 def hidden(key: str) -> bool:
-    """The object is hidden: its name, or a folder above it, starts with a dot."""
-    return any(part.startswith(".") for part in key.split("/"))
+    """The object is hidden: its name, or a folder above it, starts with a dot, or with `~$` as what Excel writes beside an open file."""
+    return any(part.startswith((".", "~$")) for part in key.split("/"))
 
 
 def write_json(path: Path, content: object) -> None:

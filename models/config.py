@@ -111,7 +111,7 @@ class Price(Frozen):
 
     Attributes:
         provider: As the gateway or provider names it (compared without regard to case).
-        model: Model (compared without regard to case).
+        model: Model (compared without regard to case), or a pattern with `*`, `?` or `[0-9]` for models that no price names.
         kind: Kind of token; input is what is not cached.
         price_per_1m: Price of a million tokens.
         currency: Of the price.
@@ -328,7 +328,8 @@ class Gates(Frozen):
         untagged_max_share: Effective cost without an owner / all effective cost, of the worst currency.
         api_charged_twice_max: Providers and months of model APIs whose money both a gateway and a bill put into the ledger.
         accounts_billed_twice_max: Accounts and months that a legacy CUR and a CUR 2.0 both bill.
-        repeated_bill_max_rows: Charges of a source and month that are in two of its files, which agree in half of their rows or more.
+        contradicted_totals_max: Files of bills whose total is not that of their rows.
+        repeated_bill_max_rows: Charges of a source and month that are in two of its files and too many to be alike by chance.
         api_variance_max_share: Difference between gateway, provider's usage and bill by the latter, of the worst month
             that is over, model and kind of token; a warning.
         not_ready_max_months: Months of required sources whose delivery cannot be read yet.
@@ -342,6 +343,7 @@ class Gates(Frozen):
     untagged_max_share: Share | None = None
     api_charged_twice_max: Annotated[int, Field(ge=0)] = 0
     accounts_billed_twice_max: Annotated[int, Field(ge=0)] = 0
+    contradicted_totals_max: Annotated[int, Field(ge=0)] = 0
     repeated_bill_max_rows: Annotated[int, Field(ge=0)] = 0
     api_variance_max_share: Share | None = None
     not_ready_max_months: Annotated[int, Field(ge=0)] = 0

@@ -7,6 +7,7 @@ Gateway logs, provider usage and invoices are read by `connectors/`; holding the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 import polars as pl
 
@@ -94,7 +95,8 @@ def price_kinds(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
 def price_requests(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
     """Prices usage that carries no cost: sum of tokens of each kind x price_per_1m / 10^6.
 
-    The price of a row is that of its provider and model (compared without regard to case) on its day. Every kind
+    The price of a row is that of its provider and model (compared without regard to case) on its day; a model with a
+    `*`, `?` or `[...]` is a pattern, for the models that the list does not name themselves. Every kind
     with tokens must have a price. Where cached tokens are not known, the row has a cost only if cached and other
     input tokens have the same price. Digits beyond the twelfth decimal are rounded half to even, once a row.
 
@@ -116,7 +118,10 @@ def price_requests(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
         __provider=_folded("provider"), __model=_folded("model")
     )
     on = {"__provider": "__provider", "__model": "__model"}
-    listed = prices.with_columns(__provider=_folded("provider"), __model=_folded("model"))
+    listed = _named(
+        prices.with_columns(__provider=_folded("provider"), __model=_folded("model")),
+        keyed.select(*on).unique(),
+    )
     found = (
         keyed.select("__row", "day", *on)
         .join(listed, on=list(on))
@@ -173,6 +178,19 @@ def unpriced(priced: pl.DataFrame) -> pl.DataFrame:
 
 def _folded(column: str) -> pl.Expr:
     return pl.col(column).cast(pl.String).str.strip_chars().str.to_lowercase()
+
+
+def _named(listed: pl.DataFrame, used: pl.DataFrame) -> pl.DataFrame:
+    """The prices, those of a pattern once for each model used that it fits and that its provider's list does not name."""
+    is_pattern = pl.col("__model").str.contains(r"[*?\[]")
+    exact, patterns = listed.filter(~is_pattern.fill_null(value=False)), listed.filter(is_pattern)
+    if patterns.is_empty():
+        return listed
+    rest = used.join(exact, on=["__provider", "__model"], how="anti").rename({"__model": "__used"})
+    pairs = patterns.join(rest, on="__provider")
+    fits = [fnmatchcase(model, pattern) for pattern, model in pairs.select("__model", "__used").iter_rows()]
+    fitting = pairs.filter(pl.Series(fits, dtype=pl.Boolean)).with_columns(__model=pl.col("__used"))
+    return pl.concat([exact, fitting.select(exact.columns)])
 
 
 def _check_usage(usage: pl.DataFrame) -> None:

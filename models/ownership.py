@@ -6,6 +6,7 @@ has one spelling on every tier. Adding up what owners owe belongs to `models/cha
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +23,8 @@ NOBODY: Mapping[str, str] = dict.fromkeys(DIMENSIONS, UNTAGGED) | {"workload_typ
 
 
 def fold(name: str) -> str:
-    """The text by which two spellings of one name are equal: no outer blanks, lower case."""
-    return name.strip().lower()
+    """The text by which two spellings of one name are equal: no outer blanks, lower case, letters with marks as one character."""
+    return unicodedata.normalize("NFC", name).strip().lower()
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def label(telemetry: pl.DataFrame, rules: Ownership) -> pl.DataFrame:
 
 
 def _folded(text: pl.Expr) -> pl.Expr:
-    value = text.cast(pl.String).str.strip_chars().str.to_lowercase()
+    value = text.cast(pl.String).str.normalize("NFC").str.strip_chars().str.to_lowercase()
     return pl.when(value != "").then(value)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from models.config import DIMENSIONS
+from models.ownership import fold
 
 
 def tag_values(tags: str | None, keys: Mapping[str, Sequence[str]]) -> dict[str, str | None]:
@@ -28,9 +29,9 @@ def tag_values(tags: str | None, keys: Mapping[str, Sequence[str]]) -> dict[str,
     found: dict[str, str] = {}
     for key, value in _parsed(tags).items() if tags else ():
         if isinstance(value, str) and value.strip():
-            found.setdefault(key.strip().lower(), value.strip())
+            found.setdefault(fold(key), value.strip())
     return {
-        dimension: next((found[k.lower()] for k in keys.get(dimension, ()) if k.lower() in found), None)
+        dimension: next((found[k] for k in map(fold, keys.get(dimension, ())) if k in found), None)
         for dimension in DIMENSIONS
     }
 

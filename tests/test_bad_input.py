@@ -308,8 +308,8 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Odd:
         small.write_site(site / name)
         for file in (site / name / "bills").iterdir():
             file.write_text(file.read_text().replace("acct-1", f"acct-{name}"))
-    for name, cost in (("2026-1[01].csv", "1000"), ("2026-1?.csv", "200"), ("*.csv", "30")):
-        rows = [small.row(cost, small.OCTOBER, 5), small.row("1", small.NOVEMBER, 5)]
+    for day, name, cost in ((5, "2026-1[01].csv", "1000"), (6, "2026-1?.csv", "200"), (7, "*.csv", "30")):
+        rows = [small.row(cost, small.OCTOBER, day), small.row("1", small.NOVEMBER, day)]
         (site / "patterns" / "bills" / name).write_text("\n".join([small.HEADER, *rows]) + "\n")
     small.write_bill(site / "tags", "2026-11", [small.row("5", small.NOVEMBER, 3, t) for t in HOSTILE_TAGS])
     config = site / "tierwise.yaml"

@@ -167,9 +167,10 @@ class Fields:
         return f"CAST({amount} AS {'DECIMAL(38,12)' if self.own else 'VARCHAR'})"
 
     def account(self, name: str) -> str:
-        """An account's id: 12 digits, of which a Parquet file that holds it as a number has lost the leading zeros."""
+        """An account's id: 12 digits, of which a file that holds it as a number, or a spreadsheet, has lost the leading zeros."""
         if not self._types.get(_key(name), "").startswith(NUMERIC):
-            return self[name]
+            text = self[name]
+            return f"CASE WHEN length({text}) < 12 AND regexp_full_match({text}, '[0-9]+') THEN lpad({text}, 12, '0') ELSE {text} END"
         return f"lpad(CAST(TRY_CAST({self[name]} AS DECIMAL(12,0)) AS VARCHAR), 12, '0')"
 
     def first(self, *names: str) -> str:

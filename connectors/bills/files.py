@@ -43,6 +43,13 @@ ZIP = b"PK\x03\x04"
 """How archives start, and workbooks of spreadsheets."""
 
 
+OTHERS = {
+    ZIP: "a ZIP archive", b"ORC": "an ORC file", b"Obj\x01": "an Avro file", b"\xd0\xcf\x11\xe0": "an old workbook of Excel",
+    b"%PDF": "a PDF document", b"BZh": "a bzip2 archive", b"\x28\xb5\x2f\xfd": "packed with zstd", b"7z\xbc\xaf": "a 7z archive",
+}  # fmt: skip
+"""How files start that are no bill as they are."""
+
+
 def is_bill(key: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
     """The name is that of a bill file."""
     return key.lower().endswith(suffixes)
@@ -107,8 +114,9 @@ def open_bill(
         if not magic:
             msg = f"{uri} is empty (0 bytes); an export has at least a header: have it delivered again"
             raise SourceError(msg)
-        if magic == ZIP:
-            msg = f"{uri} is a ZIP archive; deliver it unpacked, as gzip or as Parquet"
+        other = next((words for start, words in OTHERS.items() if magic.startswith(start)), "")
+        if other:
+            msg = f"{uri} is {other}; deliver it as Parquet, or as CSV in UTF-8, plain or as gzip"
             raise SourceError(msg)
         form, separator = _form(path, magic), ","
         if form == "parquet":
@@ -204,7 +212,8 @@ def _csv_columns(path: Path, form: str, *, private: bool) -> tuple[list[str], st
             raise csv.Error(msg)
         columns = next(csv.reader(chain([first], file), delimiter=found[0]), [])
         "".join(columns).encode()  # not those of a file in another encoding
-        return [c.strip() for c in columns], found[0]
+        names = [c.strip() or f"(column {n})" for n, c in enumerate(columns, 1)]
+        return names, found[0]
 
 
 def _ends_alike(path: Path, form: str) -> bool:

@@ -23,6 +23,9 @@ TAIL = 1 << 16
 NOTHING = " \t\r\n\x1a\ufeff\u00a0"
 """Blanks, and the sign with which old programs end a file."""
 
+ENDS = NOTHING.replace("\t", "").replace(" ", "")
+"""The same without what may stand between columns."""
+
 WORDS = (
     "(grand[ -]?|sub[ -]?)?totals?( (cost|costs|amount|charges|usage|due))?", "sum", "summe", "gesamt",
     "gesamt(summe|betrag|kosten)", "insgesamt", "zwischensumme", "totale?", "total g[ée]n[ée]ral", "sous-total", "somme",
@@ -31,6 +34,9 @@ WORDS = (
 )  # fmt: skip
 TOTAL = re.compile(rf"({'|'.join(WORDS)})( ?\(?[a-z]{{3}}\)?)?\s*:?", re.IGNORECASE)
 """The first filled field of a line with totals."""
+
+SUBTOTAL = re.compile(r"\s*(sub|zwischen|sous)", re.IGNORECASE)
+"""A total of some of the rows."""
 
 COUNT = re.compile(
     r"\(?\d+ (rows?|records?|zeilen?|lignes?|filas?)( (affected|selected|returned|in set))?\)?\.?",
@@ -60,20 +66,18 @@ def lines_after(lines: Sequence[str], sign: str) -> int:
 def _is_footer(line: str, sign: str, above: Sequence[str]) -> bool:
     if line.count('"') % 2:
         return False  # it goes on from the line before, or was cut off
-    filled = _filled(line, sign)
+    filled = fields(line, sign)
     if not filled or COUNT.fullmatch(line.strip(NOTHING + "".join(SEPARATORS))):
         return True
     if not _is_total(filled):
         return False
-    rows = (row for text in above if not _is_total(row := _filled(text, sign)))
+    rows = (row for text in above if not _is_total(row := fields(text, sign)))
     return not any(filled[0] in row for row in rows)  # else it is the name of something, in a row cut off
 
 
-def _filled(line: str, sign: str) -> list[tuple[int, str]]:
+def fields(line: str, sign: str) -> list[tuple[int, str]]:
     """Position and text of the fields that have one."""
-    return [
-        (at, field) for at, field in enumerate(columns(line.strip(NOTHING), sign)) if field.strip(NOTHING)
-    ]
+    return [(at, field) for at, field in enumerate(columns(line.strip(ENDS), sign)) if field.strip(NOTHING)]
 
 
 def _is_total(filled: Sequence[tuple[int, str]]) -> bool:
@@ -95,7 +99,7 @@ def split(tail: bytes, sign: str) -> tuple[bytes, list[str]]:
     texts = [line.decode("utf-8", "replace") for line in lines]
     after = lines_after(texts, sign)
     kept = len(lines) - after
-    said = [t for line in texts[kept:] if (t := line.strip(NOTHING + "".join(SEPARATORS)))]
+    said = [t.strip(ENDS) for t in texts[kept:] if t.strip(NOTHING + "".join(SEPARATORS))]
     return b"".join(lines[:kept]), said
 
 

@@ -148,7 +148,7 @@ def footers(stage: Stage, month: date) -> Iterator[dict[str, Any]]:
         yield {
             "action": "flagged",
             "rule": "footer",
-            "value": "; ".join(bill.after)[:RAW_LENGTH],
+            "value": "; ".join(line.strip(" ,;\t|") for line in bill.after)[:RAW_LENGTH],
             "rows": len(bill.after),
             "location": bill.uri,
         }

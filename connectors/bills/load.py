@@ -34,6 +34,7 @@ from connectors.bills.issues import (
 from connectors.bills.rules import NOT_STATED
 from connectors.bills.shapes import shapes
 from connectors.bills.stage import Bill, Stage, native_sql, row_hash, stage_sql
+from connectors.bills.totals import contradictions
 from connectors.sql import identifier, literals
 from models import tables
 
@@ -199,6 +200,7 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
     issues = [*rejected(stage, month.where, engine)] if any(d["rejected"] for d in days) else []
     issues += gathered(days)
     issues += footers(month.everything, item.period)
+    issues += contradictions(month.everything, item.period, engine)
     if any(i["rule"] == NOT_STATED for i in issues):
         columns["EffectiveCost"] = f"CAST({effective_cost(stage, where)} AS DECIMAL(38,12))"
         remembered = {}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from connectors.bills.amounts import amount
-from connectors.bills.tags import flat_pairs, has_odd_pairs
+from connectors.bills.tags import escaped, flat_pairs, has_breaks, has_odd_pairs
 from connectors.sql import identifier, literal
 from models import focus, tables
 
@@ -32,6 +32,7 @@ REJECTING = ("BilledCost", "EffectiveCost", "BillingCurrency", "ChargeCategory")
 PERIODS = ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd")
 
 TAGS = ("Tags", "AllocatedTags")
+ACCOUNTS = ("BillingAccountId", "SubAccountId")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
         sure: The value needs no rule.
 
     Tags are one flat object, of an array of keys and values, too (`connectors/bills/tags.py`).
+    A raw line break or tab in a text of tags, which JSON forbids, is read as one that is escaped.
     DuckDB takes JSON with a comma after the last element, which no other reader does: it is taken off.
     """
     c = identifier(column.name)
@@ -81,14 +83,24 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
         )
         return f"CASE WHEN {moment} >= TIMESTAMP '2000-01-01' AND {moment} < TIMESTAMP '2100-01-01' THEN {moment} END"
     if column.type == "json":
-        types = "('OBJECT')" if column.name in TAGS else "('OBJECT', 'ARRAY')"
-        strict = f"CASE WHEN regexp_matches({c}, ',\\s*[}}\\]]') THEN CAST(json_extract(TRY_CAST({c} AS JSON), '$') AS VARCHAR) ELSE {c} END"
-        value = f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {strict} END"
-        return f"COALESCE({flat_pairs(c)}, {value})" if column.name in TAGS else value
+        return _json(column.name)
     if column.allowed:
         cases = " ".join(f"WHEN {literal(v.lower())} THEN {literal(v)}" for v in column.allowed)
         return f"CASE lower(trim({c})) {cases} END"
     return f"CASE WHEN {_misplaced(c)} THEN NULL ELSE {c} END"
+
+
+def _json(name: str) -> str:
+    """JSON as every reader takes it, of the form that the column has; NULL where the text is none."""
+    c = identifier(name)
+    types = "('OBJECT')" if name in TAGS else "('OBJECT', 'ARRAY')"
+    strict = f"CASE WHEN regexp_matches({c}, ',\\s*[}}\\]]') THEN CAST(json_extract(TRY_CAST({c} AS JSON), '$') AS VARCHAR) ELSE {c} END"
+    value = f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {strict} END"
+    if name not in TAGS:
+        return value
+    whole = f"CAST(json_extract(TRY_CAST({escaped(c)} AS JSON), '$') AS VARCHAR)"
+    broken = f"CASE WHEN {has_breaks(c)} AND ltrim({c}) LIKE '{{%' THEN {whole} END"
+    return f"COALESCE({flat_pairs(c)}, {value}, {broken})"
 
 
 def _misplaced(zone: str) -> str:
@@ -105,6 +117,18 @@ def _odd_json(name: str) -> str:
     """No JSON of the form that the column has, or tags of which a part is none."""
     nothing = f"{t(name)} IS NULL"
     return f"COALESCE({has_odd_pairs(identifier(name))}, {nothing})" if name in TAGS else nothing
+
+
+def _is_broken(name: str) -> str:
+    """Tags were read although a raw line break stands in a text."""
+    c = identifier(name)
+    return f"{has_breaks(c)} AND {t(name)} IS NOT NULL AND TRY_CAST({c} AS JSON) IS NULL"
+
+
+def _is_rounded(name: str) -> str:
+    """An id of digits that a spreadsheet wrote as `1.11122E+11`: several accounts may be one."""
+    c = identifier(name)
+    return f"contains({c}, 'E+') AND regexp_full_match({c}, '[0-9]([.,][0-9]+)?E[+][0-9]+')"
 
 
 def _checks() -> list[Check]:
@@ -152,7 +176,9 @@ def _checks() -> list[Check]:
             result.append(Check("repaired", "spelling", name, f"{t(name)} IS NOT NULL AND {plain} IS NULL"))
         if column.required and name not in REJECTING and name not in PERIODS:
             result.append(Check("flagged", MISSING, name, f"{c} IS NULL"))
-    return result
+    broken = (Check("repaired", "spelling", name, _is_broken(name)) for name in TAGS)
+    rounded = (Check("flagged", "rounded_id", name, _is_rounded(name)) for name in ACCOUNTS)
+    return [*result, *broken, *rounded]
 
 
 CHECKS: Sequence[Check] = tuple(_checks())

@@ -71,6 +71,22 @@ def has_odd_pairs(text: str) -> str:
     return f"len(list_filter({_pairs(text)}, lambda p: NOT {HAS_KEY})) > 0"
 
 
+BREAKS = (("chr(10)", "\\n"), ("chr(13)", "\\r"), ("chr(9)", "\\t"))
+"""What may not stand in a text of JSON as it is -> how it is escaped there."""
+
+
+def has_breaks(text: str) -> str:
+    """SQL: there is a line break or a tab in it."""
+    return f"({' OR '.join(f'contains({text}, {c})' for c, _ in BREAKS)})"
+
+
+def escaped(text: str) -> str:
+    """SQL: the text with its line breaks and tabs escaped."""
+    for c, escape in BREAKS:
+        text = f"replace({text}, {c}, {literal(escape)})"
+    return text
+
+
 HAS_KEY = "(json_type(p[1]) IS NOT DISTINCT FROM 'VARCHAR' AND CAST(p[1] AS VARCHAR) <> '\"\"')"
 
 

@@ -4,6 +4,9 @@ Rules:
 - A request belongs to the hour and UTC day in which it started.
 - A request id counts once a day: the copy that ended last, of those the one in the last file.
 - A request without a status counts as answered, and how many failed in its hour is not known.
+- LiteLLM counts cached tokens within the prompt's. Some versions, and calls that pass Anthropic's own count through,
+  write them beside it. That is certain where they are more than the prompt's, or the total is the sum of all three:
+  they are added then.
 - What the gateway answered from its own cache (`cache_hit`) counts as cached prompt tokens.
 - A request without spend, or with spend 0 for tokens of the provider, has no cost yet: the price list may know it.
 - Tokens that are no whole number from 0 to 10^9 reject the row; so does a start that cannot be read. Spend that cannot
@@ -50,7 +53,7 @@ def requests_sql(rows: str, billed: str) -> str:
 
     Returns:
         file, row, day (NULL where the start cannot be read), ts, workload, team, team_id, organisation, provider,
-        model, prompt, output, cached, total, cost (NULL where it cannot be read), spend, ms, hit, failed, status,
+        model, prompt, output, cached, beside (cached tokens were added to prompt), total, cost (NULL where it cannot be read), spend, ms, hit, failed, status,
         billed, costless (an answer of the provider that carries no spend), tags_bad, reject (rule:column, NULL for good rows), `value` (what is rejected) and copy (1 counts).
     """
     is_list = "json_type(TRY_CAST(request_tags AS JSON)) = 'ARRAY'"
@@ -70,8 +73,7 @@ def requests_sql(rows: str, billed: str) -> str:
         "missing_value:completion_tokens": ("completion_tokens IS NULL", "NULL"),
         "bad_tokens:completion_tokens": (_bad("completion_tokens"), "completion_tokens"),
         "bad_tokens:cache_read_input_tokens": (
-            f"cache_read_input_tokens IS NOT NULL AND ({_bad('cache_read_input_tokens')} "
-            "OR TRY_CAST(cache_read_input_tokens AS DOUBLE) > TRY_CAST(prompt_tokens AS DOUBLE))",
+            f"cache_read_input_tokens IS NOT NULL AND {_bad('cache_read_input_tokens')}",
             "cache_read_input_tokens",
         ),
     }
@@ -97,6 +99,9 @@ def requests_sql(rows: str, billed: str) -> str:
                    COALESCE(lower(status) IN ({failed}), FALSE) AS failed, {billed} AS billed,
                    request_tags IS NOT NULL AND {tag_list} IS NULL AS tags_bad
             FROM judged
+        ), counted AS (
+            SELECT * REPLACE (CASE WHEN beside THEN prompt + cached ELSE prompt END AS prompt)
+            FROM (SELECT *, COALESCE(NOT hit AND (cached > prompt OR (cached > 0 AND total = prompt + output + cached)), FALSE) AS beside FROM typed)
         )
         SELECT * EXCLUDE (tagged, model_group, ms), COALESCE({COSTLESS}, FALSE) AS costless, COALESCE(tagged, model_group, model, '{UNKNOWN}') AS workload,
                CASE WHEN ms >= 0 AND ms < 1e9 THEN ms END AS ms, ms IS NOT NULL AND NOT COALESCE(ms >= 0 AND ms < 1e9, FALSE) AS ms_bad,
@@ -105,7 +110,7 @@ def requests_sql(rows: str, billed: str) -> str:
                ) END AS copy,
                MIN(hash(spend, prompt, output)) OVER (PARTITION BY day, request_id, reject IS NULL)
                    <> MAX(hash(spend, prompt, output)) OVER (PARTITION BY day, request_id, reject IS NULL) AS conflicting
-        FROM typed"""
+        FROM counted"""
 
 
 def hours_sql(requests: str) -> str:
@@ -172,6 +177,7 @@ def findings_sql(requests: str) -> str:
     """
     kept = "reject IS NULL AND copy = 1"
     statuses = ", ".join(map(literal, KNOWN_STATUS))
+    alike = f"(provider, model) IN (SELECT (provider, model) FROM {requests} WHERE {kept} AND beside)"
     unread = f"{kept} AND cost IS NULL AND NOT costless"
     unread_rule = "CASE WHEN spend IS NULL THEN 'missing_value' ELSE 'not_a_number' END"
     parts = [
@@ -184,7 +190,9 @@ def findings_sql(requests: str) -> str:
         Finding("flagged", "'missing_value'", "'request_id'", "NULL", f"{kept} AND request_id IS NULL"),
         Finding("flagged", "'missing_value'", "'model'", "NULL", f"{kept} AND model IS NULL"),
         Finding("flagged", "'unknown_value'", "'status'", "status", f"{kept} AND status IS NOT NULL AND lower(status) NOT IN ({statuses})"),
-        Finding("flagged", "'total_differs'", "'total_tokens'", "total", f"{kept} AND total IS NOT NULL AND total <> prompt + output"),
+        Finding("flagged", "'total_differs'", "'total_tokens'", "total", f"{kept} AND total IS NOT NULL AND total <> prompt + output AND NOT (beside AND total = prompt + output - cached)"),
+        Finding("repaired", "'cached_tokens_beside'", "'prompt_tokens'", "cached", f"{kept} AND beside"),
+        Finding("flagged", "'cached_tokens_ambiguous'", "'prompt_tokens'", "cached", f"{kept} AND NOT beside AND NOT hit AND cached > 0 AND {alike}"),
         Finding("repaired", "'malformed_tags'", "'request_tags'", "NULL", f"{kept} AND tags_bad"),
         Finding("repaired", "'value_dropped'", "'request_duration_ms'", "NULL", f"{kept} AND ms_bad"),
         Finding("rejected", unread_rule, "'spend'", "spend", f"{unread} AND billed"),

@@ -87,6 +87,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="every charge of them counts twice: keep one of the two reports for these months; if CUR 2.0 is filtered so that they share no charge, raise gates.accounts_billed_twice_max",
         ),
         Gate(
+            "contradicted_totals", "bills with a total below their rows that is not the rows' sum", maximum=bounds.contradicted_totals_max,
+            advice="rows may be missing: deliver the whole bill again; if the total is of something else, take it out of the file or raise gates.contradicted_totals_max",
+        ),
+        Gate(
             "freshness_days", "days since the last day with data, worst source", maximum=bounds.freshness_max_days,
             advice="see ops.sources.last_day: a delivery is late; mend it or raise gates.freshness_max_days",
         ),
@@ -140,12 +144,16 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="see ops.api_reconciliation: requests beside the gateway, a log that loses rows, or prices that are out of date",
         ),
         Gate(
-            "repeated_rows", "rows that two files of one source and month both hold", maximum=0, blocking=False,
-            advice="the same bill may be there twice, in another order or form: remove one of the files, or it counts twice",
+            "unpriced_requests", "requests of a gateway's log to model APIs that have no cost", maximum=0, blocking=False,
+            advice="unless the bill of their provider is a source, they are in no figure of cost: add a price for exactly these models to `prices`, or one for a pattern such as gpt-4o-20*",
         ),
         Gate(
-            "repeated_bill", "rows of files of one source and month of which one repeats half of another or more", maximum=bounds.repeated_bill_max_rows,
-            advice="the bill is there twice, in another order or form or as a later state of the month, and counts twice: keep the newest file; if these are different charges, raise gates.repeated_bill_max_rows",
+            "repeated_rows", "rows that two files of one source and month both hold, few enough to be chance", maximum=0, blocking=False,
+            advice="part of a bill may be there twice, and then counts twice: look at these rows, and remove one of the files if they are the same charges",
+        ),
+        Gate(
+            "repeated_bill", "rows that two files of one source and month both hold, too many to be chance", maximum=bounds.repeated_bill_max_rows,
+            advice="the bill is there twice, in another order or form, as a later state of the month or with days that overlap, and counts twice: keep the newest file, or export days once; if these are different charges, raise gates.repeated_bill_max_rows",
         ),
         *_focus_gates(bounds),
     )  # fmt: skip
@@ -237,6 +245,10 @@ def metrics_sql(
         ), delivered AS (
             SELECT DISTINCT source, unnest(from_json(objects, '[{{"key": "VARCHAR", "version": "VARCHAR"}}]')) AS file
             FROM ops.ingests WHERE current
+        ), unpriced AS (
+            SELECT concat_ws(' ', provider, coalesce(model, '(no model)')) AS model, CAST(sum(requests_unpriced) AS BIGINT) AS requests,
+                   CAST(coalesce(sum(tokens_in + tokens_out) FILTER (currency IS NULL), 0) AS BIGINT) AS tokens
+            FROM telemetry.api_usage_daily WHERE side = 'gateway' AND requests_unpriced > 0 GROUP BY 1
         ), repeated AS (
             SELECT min(source || ': ' || file.key) AS name, max(source || ': ' || file.key) AS other
             FROM delivered GROUP BY file.version HAVING count(DISTINCT source) > 1
@@ -299,6 +311,12 @@ def metrics_sql(
             (SELECT string_agg(name, ', ' ORDER BY name) FROM kept) || {literal(f"; {moved}" if moved else "")} AS kept_months_detail,
             CAST({len(removed)} AS DOUBLE) AS removed_sources,
             {literal("; ".join(removed[:3]))} AS removed_sources_detail,
+            CAST((SELECT coalesce(sum(requests), 0) FROM unpriced) AS DOUBLE) AS unpriced_requests,
+            (SELECT string_agg(model || ': ' || requests || ' requests, ' || tokens || ' tokens', '; ' ORDER BY requests DESC, model)
+             FROM (FROM unpriced ORDER BY requests DESC, model LIMIT 5)) AS unpriced_requests_detail,
+            CAST((SELECT count(*) FROM ops.quarantine WHERE rule = 'total_contradicts') AS DOUBLE) AS contradicted_totals,
+            (SELECT string_agg(text, '; ' ORDER BY text) FROM (SELECT location || ': ' || value AS text
+             FROM ops.quarantine WHERE rule = 'total_contradicts' ORDER BY text LIMIT 3)) AS contradicted_totals_detail,
             {_copies("repeated_rows")}, {_copies("repeated_bill")},
             CAST((SELECT count(*) FROM repeated) AS DOUBLE) AS repeated_files,
             (SELECT min(name || ' and ' || other) FROM repeated) AS repeated_files_detail,

@@ -63,6 +63,29 @@ def test_what_has_no_price_is_unknown_and_counted() -> None:
     assert sum(r[3] for r in counted) == 5
 
 
+def test_a_pattern_prices_the_models_that_no_price_names() -> None:
+    """1 million input tokens each: 2.5, 2.5, 3; a pattern of another provider, or that does not fit, prices nothing."""
+    prices = [
+        price("input", "2.5", "gpt-4o-20*"),
+        price("input", "3", "gpt-4o-2024-11-20"),
+        price("input", "9", "*", provider="azure"),
+    ]
+    models = (
+        "gpt-4o-2024-08-06",
+        "GPT-4o-2024-05-13",
+        "gpt-4o-2024-11-20",
+        "gpt-4o-mini-2024-07-18",
+        "gpt-4o",
+        "",
+    )
+    rows = usage(*(("openai", model, 1_000_000, 0, 0) for model in models))
+    got = llm.price_requests(rows, llm.price_frame(prices))
+    assert got["cost"].to_list() == [Decimal("2.5"), Decimal("2.5"), Decimal(3), None, None, None]
+    twice = llm.price_frame([*prices, price("input", "4", "gpt-4o-2024-08*")])
+    with pytest.raises(ValueError, match="several prices for one day"):
+        llm.price_requests(rows, twice)
+
+
 def test_a_kind_without_price_leaves_the_cost_unknown_if_it_was_used() -> None:
     prices = llm.price_frame([price("input", "2.5"), price("output", "10")])
     got = llm.price_requests(usage(("openai", "gpt-4o", 10, 0, 1), ("openai", "gpt-4o", 10, 1, 1)), prices)

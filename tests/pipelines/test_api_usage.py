@@ -86,6 +86,11 @@ def test_requests_without_a_cost_are_priced_and_three_accounts_are_held_against_
 ) -> None:
     done = run(site)
     assert done.returncode == 0, done.stdout + done.stderr
+    text = " ".join((done.stdout + done.stderr).split())
+    assert (
+        "unpriced_requests is 1; allowed: at most 0 (bedrock_converse eu.amazon.nova-pro-v1:0: 1 requests, 120 tokens)"
+        in text
+    )
     # money: 0.5031 of OpenAI's bill, 10.000144 of AWS's, 0.00675 of Anthropic from the price list; nothing of the log's
     # own estimates for OpenAI and Bedrock, whose bills are there
     assert query(site, "SELECT x_source, sum(BilledCost) FROM focus.cost_and_usage GROUP BY 1 ORDER BY 1") == [

@@ -70,7 +70,7 @@ def test_graph_by_layer(site: Path) -> None:
         "energy_unknown_share", "unregistered_hardware", "stale_sources", "damaged_files", "parent_missing", "contradicting_telemetry", "kept_months",
         "removed_sources",
         "not_ready_months", "repeated_files", "repeated_rows", "repeated_bill", "api_charged_twice",
-        "api_variance_share", "accounts_billed_twice", "focus_period_rows", "focus_billing_month_rows", "focus_duplicate_rows",
+        "api_variance_share", "accounts_billed_twice", "contradicted_totals", "unpriced_requests", "focus_period_rows", "focus_billing_month_rows", "focus_duplicate_rows",
         "focus_price_rows", "focus_category_rows", "focus_region_rows",
     }  # fmt: skip
 

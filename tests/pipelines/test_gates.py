@@ -40,6 +40,8 @@ GOOD: dict[str, Any] = {
     "api_variance_share": 0.04,
     "repeated_rows": 0.0,
     "repeated_bill": 0.0,
+    "contradicted_totals": 0.0,
+    "unpriced_requests": 0.0,
     "not_ready_months": 0.0,
     **dict.fromkeys(GATES, 0.0),
 }
@@ -68,6 +70,7 @@ BAD = [
     ("untagged_share", 0.26, "is 0.26; allowed: at most 0.25"),
     ("api_charged_twice", 1.0, "counts twice"),
     ("accounts_billed_twice", 1.0, "is 1; allowed: at most 0"),
+    ("contradicted_totals", 1.0, "is 1; allowed: at most 0"),
     ("repeated_bill", 20.0, "is 20; allowed: at most 0"),
     ("api_variance_share", 0.06, "is 0.06; allowed: at most 0.05"),
     ("freshness_days", 4.0, "is 4; allowed: at most 3"),
@@ -102,10 +105,10 @@ def test_warnings_do_not_block(tmp_path: Path) -> None:
 def test_metrics_query_on_known_tables() -> None:
     """Two sources: 4 of 200 rows rejected in the worse; 30 of 100 EUR untagged; 5 days old; site covered 0.75."""
     with DuckDBEngine() as engine:
-        for schema in ("ops", "marts"):
+        for schema in ("ops", "marts", "telemetry"):
             engine.execute(f"CREATE SCHEMA {schema}")
         for table in tables.TABLES.values():
-            if table not in tables.FACTS:
+            if table not in tables.FACTS or table is tables.API_USAGE:
                 engine.execute(table.ddl())
         engine.execute(
             """INSERT INTO ops.ingests BY NAME

@@ -175,6 +175,9 @@ TAGS: list[tuple[str, dict[str, str] | None]] = [
     ("", None),
     ("team=a", None),
     ('[{"name":"team","value":"a"},{"value":"b"}]', {"team": "a"}),
+    ('"note": "a\r\nb\tc","team": "x"', {"note": "a\r\nb\tc", "team": "x"}),
+    ('{\n "team": "x"\n}', {"team": "x"}),
+    ('{\n "note": "a\nb"\n}', None),
 ]
 
 
@@ -186,8 +189,9 @@ def test_tags_with_and_without_braces(bill: list[Loaded], lines: Lines) -> None:
     assert found == [tags for _, tags in TAGS]
     issues = pl.concat([month.issues for month in bill])
     [repaired] = issues.filter(rule="malformed_tags").iter_rows(named=True)
-    assert (repaired["action"], repaired["column_name"], repaired["rows"]) == ("repaired", "Tags", 2)
+    assert (repaired["action"], repaired["column_name"], repaired["rows"]) == ("repaired", "Tags", 3)
     assert "team" in repaired["value"]
+    assert issues.filter(rule="spelling", column_name="Tags")["rows"].to_list() == [1]
 
 
 INFO: list[tuple[str, object]] = [

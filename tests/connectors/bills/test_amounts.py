@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.base import SourceError
+from connectors.base import Loaded, SourceError
 from tests.connectors.bills.forms import separated
 from tests.connectors.bills.helpers import counted, facts, focus, load
 
@@ -49,18 +49,38 @@ WRITTEN = [
 ]
 
 
-@pytest.mark.parametrize(("currency", "written", "amount"), WRITTEN)
-def test_an_amount(currency: str, written: str, amount: str | None, tmp_path: Path) -> None:
-    (tmp_path / "bills").mkdir()
-    rows = [focus(BilledCost=written, BillingCurrency=currency), focus(BilledCost="2", BillingCurrency="EUR")]
-    (tmp_path / "bills" / "a.csv").write_bytes(separated(",", rows))
-    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
-    kept = facts(loaded).filter(BillingCurrency=currency.upper())["BilledCost"].to_list()
-    rejected = loaded.issues.filter(action="rejected")["value"].to_list()
-    assert (kept, rejected) == (([], [written]) if amount is None else ([Decimal(amount)], []))
-    if amount is not None:
-        assert loaded.totals == {"EUR": Decimal(2), currency.upper(): Decimal(amount)}
-        assert counted(loaded)["repaired", "spelling", "BilledCost"] == 1
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Loaded]:
+    """A file of `WRITTEN`, each described by its place, and what became of it."""
+    folder = tmp_path_factory.mktemp("written")
+    rows = [
+        focus(BilledCost=amount, BillingCurrency=currency, ChargeDescription=str(n))
+        for n, (currency, amount, _) in enumerate(WRITTEN)
+    ]
+    path = folder / "bills" / "a.csv"
+    path.parent.mkdir()
+    path.write_bytes(separated(",", rows))
+    (loaded,) = load("focus", path.parent, folder).values()
+    return path, loaded
+
+
+@pytest.mark.parametrize("place", range(len(WRITTEN)), ids=[f"{c} as {w}" for c, w, _ in WRITTEN])
+def test_an_amount(place: int, written: tuple[Path, Loaded]) -> None:
+    path, loaded = written
+    currency, text, amount = WRITTEN[place]
+    kept = facts(loaded).filter(ChargeDescription=str(place)).select("BillingCurrency", "BilledCost").rows()
+    rejected = loaded.issues.filter(action="rejected", location=f"{path}:{place + 2}")["value"].to_list()
+    expected = ([], [text]) if amount is None else ([(currency.upper(), Decimal(amount))], [])
+    assert (kept, rejected) == expected
+
+
+def test_amounts_are_added_by_currency_and_those_with_signs_are_counted(
+    written: tuple[Path, Loaded],
+) -> None:
+    known = [(currency.upper(), Decimal(amount)) for currency, _, amount in WRITTEN if amount is not None]
+    totals = {c: sum((a for of, a in known if of == c), Decimal(0)) for c, _ in known}
+    assert written[1].totals == totals
+    assert counted(written[1])["repaired", "spelling", "BilledCost"] == len(known)
 
 
 def test_codes_with_a_decimal_comma(tmp_path: Path) -> None:

@@ -26,12 +26,8 @@ def rows(count: int, **changes: str) -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-def flagged(loaded: Loaded) -> list[dict[str, Any]]:
-    return (
-        loaded.issues.filter(rule="repeated_rows")
-        .select("value", "rows", "billed_cost", "currency")
-        .to_dicts()
-    )
+def flagged(loaded: Loaded, rule: str = "repeated_bill") -> list[dict[str, Any]]:
+    return loaded.issues.filter(rule=rule).select("value", "rows", "billed_cost", "currency").to_dicts()
 
 
 def test_the_same_rows_in_another_order_form_and_packing(tmp_path: Path) -> None:
@@ -66,23 +62,61 @@ def test_one_byte_less_and_one_row_corrected_are_still_the_same_bill(tmp_path: P
     assert (found["rows"], found["billed_cost"]) == (3, Decimal(7))
 
 
-def test_currencies_are_told_apart_and_a_row_alike_by_chance_is_none(tmp_path: Path) -> None:
+def test_currencies_are_told_apart_and_a_row_alike_may_be_chance(tmp_path: Path) -> None:
     bills = tmp_path / "bills"
     write(bills / "a.csv", [*rows(4), *rows(3, BillingCurrency="EUR")])
     write(bills / "b.csv", [*rows(1), *rows(3, SubAccountId="008")])  # 1 of 4 rows is alike
     write(bills / "c.csv", rows(3, BillingCurrency="EUR"))
-    found = flagged(load("focus", bills, tmp_path)[SEPTEMBER])
+    loaded = load("focus", bills, tmp_path)[SEPTEMBER]
+    found = flagged(loaded)
     assert [(f["rows"], f["billed_cost"], f["currency"]) for f in found] == [(3, Decimal(6), "EUR")]
+    found = flagged(loaded, "repeated_rows")
+    assert [(f["rows"], f["billed_cost"], f["currency"]) for f in found] == [(1, Decimal(1), "USD")]
 
 
 def test_a_later_state_of_the_month_beside_an_earlier_one_is_no_chance(tmp_path: Path) -> None:
-    """1 + ... + 20 = 210 USD of the first twenty days are in both files; with one charge less it could be chance."""
+    """1 + 2 + 3 = 6 USD of the first three days are in both files: all of one of them, and 3 of 6 rows are half."""
     bills = tmp_path / "bills"
-    write(bills / "2026-09-20.csv", rows(20))
+    write(bills / "2026-09-03.csv", rows(3))
     write(bills / "2026-09-25.csv", rows(25))
-    loaded = load("focus", bills, tmp_path)[SEPTEMBER]
-    (found,) = loaded.issues.filter(rule="repeated_bill").to_dicts()
-    assert (found["rows"], found["billed_cost"], flagged(loaded)) == (20, Decimal(210), [])
-    write(bills / "2026-09-20.csv", rows(19))
     (found,) = flagged(load("focus", bills, tmp_path)[SEPTEMBER])
-    assert (found["rows"], found["billed_cost"]) == (19, Decimal(190))
+    assert (found["rows"], found["billed_cost"]) == (3, Decimal(6))
+    write(bills / "2026-09-03.csv", [*rows(3), *rows(3, SubAccountId="008")])
+    (found,) = flagged(load("focus", bills, tmp_path)[SEPTEMBER])
+    assert (found["rows"], found["billed_cost"]) == (3, Decimal(6))
+
+
+def test_deliveries_that_overlap_in_some_of_their_days(tmp_path: Path) -> None:
+    """1 to 24 and 5 to 28 September, of three accounts: 20 of 68 charges are alike, 5 + ... + 24 = 290 USD.
+
+    With 19 charges (5 to 23: 266) it may be chance, and so it may where 10 rows of a file are there twice within it,
+    which is 20 rows that have a twin: a bill whose rows do not name what they are for.
+    """
+    bills = tmp_path / "bills"
+    others = [*rows(24, SubAccountId="008"), *rows(20, SubAccountId="009")]
+    last = [*rows(28)[4:], *rows(22, SubAccountId="010"), *rows(22, SubAccountId="011")]
+    write(bills / "b.csv", last)
+    for first, rule, figures in (
+        (rows(24), "repeated_bill", (20, Decimal(290))),
+        (rows(23), "repeated_rows", (19, Decimal(266))),
+        ([*rows(24), *rows(10, SubAccountId="012") * 2], "repeated_rows", (20, Decimal(290))),
+    ):
+        write(bills / "a.csv", [*first, *others])
+        loaded = load("focus", bills, tmp_path)[SEPTEMBER]
+        (found,) = [f for r in ("repeated_bill", "repeated_rows") for f in flagged(loaded, r)]
+        assert flagged(loaded, rule) == [found]
+        assert (found["rows"], found["billed_cost"]) == figures
+
+
+def test_lines_without_money_do_not_hide_a_copy_and_are_none(tmp_path: Path) -> None:
+    """Billed 0 and 1.25 in effect, as what a savings plan covers: 2 rows of 0 / 2.5 are there twice beside 8 of nothing."""
+    bills = tmp_path / "bills"
+    nothing = [focus(BilledCost="0", EffectiveCost="0", SubAccountId=str(n)) for n in range(8)]
+    covered = [r | {"BilledCost": "0", "ServiceName": "GPUs"} for r in rows(2)]
+    write(bills / "a.csv", [*covered, *nothing])
+    write(bills / "b.csv", [*nothing, *covered, *rows(1, SubAccountId="008")])
+    (found,) = flagged(load("focus", bills, tmp_path)[SEPTEMBER])
+    assert (found["rows"], found["billed_cost"]) == (2, Decimal(0))
+    write(bills / "a.csv", nothing)
+    loaded = load("focus", bills, tmp_path)[SEPTEMBER]
+    assert [*flagged(loaded), *flagged(loaded, "repeated_rows")] == []

@@ -183,7 +183,7 @@ def test_rows_that_two_files_repeat_are_found_on_days_that_are_not_read_again(
 
     def repeats(facts: SliceFacts) -> list[tuple[int, Decimal]]:
         issues = site.store.issues(facts)
-        return [] if issues is None else issues.filter(rule="repeated_rows")["rows", "billed_cost"].rows()
+        return [] if issues is None else issues.filter(rule="repeated_bill")["rows", "billed_cost"].rows()
 
     site = Site(tmp_path, "focus")
     deliver("10", copied=True)

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from connectors.base import SourceError
+from connectors.base import Loaded, SourceError
 from tests.connectors.edge.test_logs import NANO, ORIN_NX, days, log, text
 from tests.connectors.edge.test_reader import load, reader, report, rows, write
 
@@ -27,9 +27,12 @@ def jtop(mw: Any, count: int = 61, start: int = 0, gpu: Any = 25.0) -> list[str]
 HEAD = "time,jetson_clocks,GPU,Power TOT"
 
 
-def rules(folder: Path, **options: Any) -> dict[str, int]:
-    found = pl.concat([item.issues for item in load(folder, log_interval_s=60, **options)])
-    return dict(found.group_by("rule").agg(pl.col("rows").sum()).iter_rows())
+def read(folder: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Days of devices, and how many lines broke each rule."""
+    loaded = load(folder, log_interval_s=60)
+    issues = pl.concat([item.issues for item in loaded])
+    rules = dict(issues.group_by("rule").agg(pl.col("rows").sum()).iter_rows())
+    return list(rows(loaded).iter_rows(named=True)), rules
 
 
 def test_a_row_that_is_cut_in_its_last_number_is_not_read(tmp_path: Path) -> None:
@@ -38,9 +41,9 @@ def test_a_row_that_is_cut_in_its_last_number_is_not_read(tmp_path: Path) -> Non
     text(tmp_path, "cam.csv", [HEAD, *jtop(6000)])
     path = tmp_path / "in" / "cam.csv"
     path.write_text(path.read_text() + cut)
-    (day,) = days(tmp_path)
+    [day], rules = read(tmp_path)
     assert (day["messages"], day["energy_kwh"]) == (61, pytest.approx(0.006))
-    assert rules(tmp_path) == {"line_unreadable": 1}
+    assert rules == {"line_unreadable": 1}
 
 
 def test_a_run_with_other_columns_is_appended(tmp_path: Path) -> None:
@@ -50,21 +53,38 @@ def test_a_run_with_other_columns_is_appended(tmp_path: Path) -> None:
         for row in jtop(3000, 31, 30, gpu=50.0)
     ]
     text(tmp_path, "cam.csv", [HEAD, *jtop(6000, 30), "Power TOT,GPU,time,jetson_clocks", *second])
-    (day,) = days(tmp_path)
+    [day], rules = read(tmp_path)
     # from 10:29 to 10:30 the mean of both
     assert day["energy_kwh"] == pytest.approx((29 * 6 + 4.5 + 30 * 3) / 60 / 1000)
-    assert rules(tmp_path) == {}
+    assert rules == {}
 
 
-@pytest.mark.parametrize("mw", ["nan", "NaN", "inf", "1e999", "-5", "0", "5.4", "five", "9" * 400, "2000000"])
-def test_power_that_no_board_draws_is_dropped(tmp_path: Path, mw: str) -> None:
-    """Five rows of 61 in nonsense, or in W where mW are due: 10:20 to 10:26 is a gap of six minutes."""
-    lines = [*jtop(6000, 21), *jtop(mw, 5, 21), *jtop(6000, 35, 26)]
-    text(tmp_path, "cam.csv", [HEAD, *lines])
-    (day,) = days(tmp_path)
+NONSENSE = ["nan", "NaN", "inf", "1e999", "-5", "0", "5.4", "five", "9" * 400, "2000000"]
+"""Power of five rows, or in W where mW are due."""
+
+
+@pytest.fixture(scope="module")
+def nonsense(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], list[Loaded]]:
+    """A device for each of `NONSENSE`: five rows of its 61 show it. Their days, and what was read."""
+    folder = tmp_path_factory.mktemp("nonsense")
+    for n, mw in enumerate(NONSENSE):
+        text(folder, f"cam-{n}.csv", [HEAD, *jtop(6000, 21), *jtop(mw, 5, 21), *jtop(6000, 35, 26)])
+    loaded = load(folder, log_interval_s=60)
+    return list(rows(loaded).iter_rows(named=True)), loaded
+
+
+@pytest.mark.parametrize("n", range(len(NONSENSE)), ids=[mw[:9] for mw in NONSENSE])
+def test_power_that_no_board_draws_is_dropped(
+    nonsense: tuple[list[dict[str, Any]], list[Loaded]], n: int
+) -> None:
+    """10:20 to 10:26 is a gap of six minutes."""
+    of_devices, loaded = nonsense
+    [day] = [day for day in of_devices if day["device"] == f"cam-{n}"]
     assert day["energy_kwh"] == pytest.approx(54 * 6 / 60 / 1000)
     assert day["gpu_utilisation"] == pytest.approx(0.25)
-    assert rules(tmp_path) == {"value_dropped": 5}
+    issues = pl.concat([item.issues for item in loaded])
+    [issue] = issues.filter(pl.col("location").str.contains(f"/cam-{n}.csv:")).iter_rows(named=True)
+    assert (issue["rule"], issue["rows"]) == ("value_dropped", 5)
 
 
 def test_hostile_lines_of_json_and_csv_are_unreadable_alone(tmp_path: Path) -> None:
@@ -79,10 +99,10 @@ def test_hostile_lines_of_json_and_csv_are_unreadable_alone(tmp_path: Path) -> N
         [line(0), *bad, line(1, **{"Power TOT": 10**400}), *(line(n) for n in range(2, 61))],
     )
     text(tmp_path, "b.csv", [HEAD, *jtop(6000, 30), '"' + "x" * 200_000, "\0\0\0,", *jtop(6000, 31, 30)])
-    one, two = days(tmp_path)
+    [one, two], rules = read(tmp_path)
     assert (one["messages"], two["messages"]) == (61, 61)
     assert [one["energy_kwh"], two["energy_kwh"]] == pytest.approx([0.006, 0.006])
-    assert rules(tmp_path) == {"line_unreadable": 7, "value_dropped": 1}
+    assert rules == {"line_unreadable": 7, "value_dropped": 1}
 
 
 def test_both_tools_in_one_folder_count_the_board_once(tmp_path: Path) -> None:
@@ -96,15 +116,20 @@ def test_both_tools_in_one_folder_count_the_board_once(tmp_path: Path) -> None:
     assert (day["messages"], day["duplicates"]) == (122, 61)
 
 
-@pytest.mark.parametrize("year", ["1970", "2000", "2018"])
-def test_a_board_that_starts_at_the_time_of_its_image(tmp_path: Path, year: str) -> None:
+def test_boards_that_start_at_the_time_of_their_image(tmp_path: Path) -> None:
     """No battery: the first lines of the boot are of 1970, or of 28 January 2018, until the time server answers."""
     lines = log(tmp_path, "a.log", ORIN_NX, "2026-09-01T10:00", [(6000, "10%")] * 61)
-    early = log(tmp_path, "a.log", ORIN_NX, f"{year}-01-28T02:00", [(6000, "10%")] * 5)
-    text(tmp_path, "a.log", early + lines)
-    (day,) = days(tmp_path)
-    assert (day["day"], day["messages"], day["energy_kwh"]) == (date(2026, 9, 1), 61, pytest.approx(0.006))
-    assert rules(tmp_path) == {"clock_not_set": 5}
+    for year in ("1970", "2000", "2018"):
+        early = log(tmp_path, "a.log", ORIN_NX, f"{year}-01-28T02:00", [(6000, "10%")] * 5)
+        text(tmp_path, f"{year}.log", early + lines)
+    (tmp_path / "in" / "a.log").unlink()
+    loaded = load(tmp_path, log_interval_s=60)
+    for year, day in zip(("1970", "2000", "2018"), rows(loaded).iter_rows(named=True), strict=True):
+        assert (day["device"], day["day"], day["messages"]) == (year, date(2026, 9, 1), 61)
+        assert day["energy_kwh"] == pytest.approx(0.006)
+        issues = pl.concat([item.issues for item in loaded])
+        [issue] = issues.filter(pl.col("location").str.contains(f"/{year}.log:")).iter_rows(named=True)
+        assert (issue["rule"], issue["rows"]) == ("clock_not_set", 5)
 
 
 def test_a_device_that_reports_first_at_the_time_of_its_image(tmp_path: Path) -> None:
@@ -138,9 +163,9 @@ def test_a_log_without_dates_after_a_run_with_them(tmp_path: Path) -> None:
     """Two firmwares in one file: of the lines without a date nobody knows when they were."""
     dated = log(tmp_path, "a.log", ORIN_NX, "2026-09-01T10:00", [(6000, "10%")] * 61)
     text(tmp_path, "a.log", [*dated, *[NANO.format(mw=9000, gpu="5%")] * 20])
-    (day,) = days(tmp_path)
+    [day], rules = read(tmp_path)
     assert (day["messages"], day["energy_kwh"]) == (61, pytest.approx(0.006))
-    assert rules(tmp_path) == {"ts_unreadable": 20}
+    assert rules == {"ts_unreadable": 20}
 
 
 @pytest.mark.parametrize("keep", [30, 200])

@@ -19,7 +19,7 @@ SECRET = "SECRET-prompt"
 PRIVATE = ("messages", "response", "proxy_server_request", "metadata", "api_key", "user", "end_user")
 
 
-def request(n: int, **changes: Any) -> dict[str, Any]:
+def request(n: int | str, **changes: Any) -> dict[str, Any]:
     """A request as LiteLLM_SpendLogs has it: 100 prompt and 20 completion tokens at 2026-09-01 10:00 UTC, 0.4 s."""
     row = {
         "request_id": f"chatcmpl-{n}", "call_type": "acompletion", "api_key": f"{SECRET} key", "spend": "0.0005",
@@ -91,3 +91,16 @@ def one(tmp: Path, *rows: dict[str, Any], **options: Any) -> Loaded:
     loaded = load("litellm", tmp / "logs", tmp, **options)
     assert list(loaded) == [DAY]
     return loaded[DAY]
+
+
+def by_day(tmp: Path, *days: Sequence[Mapping[str, Any]], **options: Any) -> list[Loaded]:
+    """Requests of one log, each list of them on a day of its own, and what became of each day."""
+    dates = [date(2026, 9, n) for n in range(1, len(days) + 1)]
+    rows = [
+        {k: v.replace(str(DAY), str(day)) if k in ("startTime", "endTime") else v for k, v in r.items()}
+        for day, requests in zip(dates, days, strict=True)
+        for r in requests
+    ]
+    write(tmp / "logs" / "a.csv", rows)
+    loaded = load("litellm", tmp / "logs", tmp, **options)
+    return [loaded[day] for day in dates]

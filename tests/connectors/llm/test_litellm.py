@@ -199,6 +199,30 @@ def test_cached_tokens(tmp_path: Path) -> None:
     assert hours(got).sort("hour")["tokens_cached"].to_list() == [130, None]
 
 
+def test_cached_tokens_beside_the_prompt(tmp_path: Path) -> None:
+    """More than the prompt's 100, or 20 + 100 + 30 = 150 in total, are beside it; else within, as LiteLLM documents it.
+
+    gpt-4o: prompt (100 + 2000) + (100 + 30) + 100 + 100 = 2430, of these cached 2000 + 30 + 40 = 2070.
+    """
+    got = one(
+        tmp_path,
+        request(1, cache_read_input_tokens="2000"),
+        request(2, cache_read_input_tokens="30", total_tokens="150"),
+        request(3, cache_read_input_tokens="40"),
+        request(4, cache_read_input_tokens="50", model="openai/gpt-5"),
+        request(5, cache_read_input_tokens="0"),
+    )
+    found = hours(got).sort("model")
+    assert found.select("model", "tokens_in", "tokens_cached", "tokens_out").rows() == [
+        ("gpt-4o", 2430, 2070, 80),
+        ("gpt-5", 100, 50, 20),
+    ]
+    assert counted(got) == {
+        ("repaired", "cached_tokens_beside", "prompt_tokens"): 2,
+        ("flagged", "cached_tokens_ambiguous", "prompt_tokens"): 1,
+    }
+
+
 def test_spend_zero_for_tokens_is_flagged(tmp_path: Path) -> None:
     got = one(tmp_path, request(1, spend="0"), request(2, spend="0", cache_hit="True"), bill=True)
     assert counted(got) == {("flagged", "spend_without_price", "spend"): 1}

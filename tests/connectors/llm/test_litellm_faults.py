@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from connectors.base import SourceError
+from connectors.base import Loaded, SourceError
 from tests.connectors.bills.helpers import WINDOW, counted, csv_bytes, facts, load, reader, write
-from tests.connectors.llm.helpers import DAY, SECRET, everything, hours, one, request, write_lines
+from tests.connectors.llm.helpers import DAY, SECRET, by_day, everything, hours, one, request, write_lines
 
 BAD_ROWS = {
     "startTime missing": ({"startTime": ""}, ("rejected", "missing_value", "startTime")),
@@ -23,7 +23,7 @@ BAD_ROWS = {
     "half a token": ({"completion_tokens": "1.5"}, ("rejected", "bad_tokens", "completion_tokens")),
     "huge tokens": ({"prompt_tokens": "1e18"}, ("rejected", "bad_tokens", "prompt_tokens")),
     "tokens missing": ({"prompt_tokens": ""}, ("rejected", "missing_value", "prompt_tokens")),
-    "more cached than read": ({"cache_read_input_tokens": "101"}, ("rejected", "bad_tokens", "cache_read_input_tokens")),
+    "cached beside the prompt": ({"cache_read_input_tokens": "101"}, ("repaired", "cached_tokens_beside", "prompt_tokens")),
     "NaN spend": ({"spend": "NaN"}, ("rejected", "not_a_number", "spend")),
     "infinite spend": ({"spend": "inf"}, ("rejected", "not_a_number", "spend")),
     "huge spend": ({"spend": "1e30"}, ("rejected", "not_a_number", "spend")),
@@ -39,16 +39,29 @@ BAD_ROWS = {
 }  # fmt: skip
 
 
+def cases(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A request without a fault and one with it."""
+    return request(f"{name} 1"), request(f"{name} 2") | BAD_ROWS[name][0]
+
+
+@pytest.fixture(scope="module")
+def bad_rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
+    """Each case of `BAD_ROWS` on a day of its own; those without a time, in logs of their own."""
+    timed = [name for name, (changes, _) in BAD_ROWS.items() if "startTime" not in changes]
+    days = by_day(tmp_path_factory.mktemp("timed"), *map(cases, timed), bill=True)
+    others = {
+        name: one(tmp_path_factory.mktemp("other"), *cases(name), bill=True)
+        for name in {*BAD_ROWS} - {*timed}
+    }
+    return others | dict(zip(timed, days, strict=True))
+
+
 @pytest.mark.parametrize("name", BAD_ROWS)
-def test_bad_rows_are_counted_and_no_money_is_lost(tmp_path: Path, name: str) -> None:
-    changes, expected = BAD_ROWS[name]
-    got = one(tmp_path, request(1), request(2, **changes), bill=True)
+def test_bad_rows_are_counted_and_no_money_is_lost(bad_rows: dict[str, Loaded], name: str) -> None:
+    got, expected = bad_rows[name], BAD_ROWS[name][1]
     assert counted(got) == {expected: 1}
     assert got.rows_read == 2
-    native = sum(
-        (Decimal(r["spend"]) for r in (request(1), request(2, **changes)) if r["spend"] in ("0.0005", "-1")),
-        Decimal(0),
-    )
+    native = sum((Decimal(r["spend"]) for r in cases(name) if r["spend"] in ("0.0005", "-1")), Decimal(0))
     aside = Decimal(str(got.issues["billed_cost"].drop_nulls().sum()))
     assert got.totals["USD"] == native
     assert facts(got)["BilledCost"].sum() == native - aside

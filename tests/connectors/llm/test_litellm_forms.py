@@ -15,7 +15,7 @@ import pytest
 
 from models.config import Price
 from tests.connectors.bills.helpers import WINDOW, counted, facts, load, reader, write
-from tests.connectors.llm.helpers import DAY, SECRET, everything, hours, one, request, write_lines
+from tests.connectors.llm.helpers import DAY, SECRET, by_day, everything, hours, one, request, write_lines
 from tests.engine import Session
 
 
@@ -99,24 +99,29 @@ WRITTEN_TAGS = {
 }
 
 
-@pytest.mark.parametrize("text", WRITTEN_TAGS)
-def test_tags_as_text_and_as_lists_of_databases(tmp_path: Path, text: str) -> None:
-    got = one(tmp_path, request(1, request_tags=text))
-    assert hours(got)["workload"].to_list() == [WRITTEN_TAGS[text]]
-    repaired = {("repaired", "malformed_tags", "request_tags"): 1}
-    assert counted(got) == (repaired if text.startswith('{"workload"') else {})
+def test_tags_as_text_and_as_lists_of_databases(tmp_path: Path) -> None:
+    days = by_day(tmp_path, *([request(n, request_tags=text)] for n, text in enumerate(WRITTEN_TAGS)))
+    for got, (text, workload) in zip(days, WRITTEN_TAGS.items(), strict=True):
+        assert hours(got)["workload"].to_list() == [workload], text
+        repaired = {("repaired", "malformed_tags", "request_tags"): 1}
+        assert counted(got) == (repaired if text.startswith('{"workload"') else {}), text
 
 
-@pytest.mark.parametrize("word", ["None", "null", "NULL", "\\N"])
-def test_words_for_no_value_are_no_owners(tmp_path: Path, word: str) -> None:
-    nothing = dict.fromkeys(
-        ("team_alias", "organization_id", "request_tags", "status", "model_group", "cache_hit"), word
-    )
-    got = one(tmp_path, request(1, **nothing), request(2, **nothing, team_id=word, spend=word), bill=True)
-    rows = hours(got).sort("team", nulls_last=True)
-    assert rows.select("workload", "team").rows() == [("gpt-4o", "t-1"), ("gpt-4o", None)]
-    assert facts(got).select("BilledCost", "BillingAccountId").rows() == [(Decimal("0.0005"), "bills")]
-    assert counted(got) == {("rejected", "missing_value", "spend"): 1}
+def test_words_for_no_value_are_no_owners(tmp_path: Path) -> None:
+    columns = ("team_alias", "organization_id", "request_tags", "status", "model_group", "cache_hit")
+    words = ("None", "null", "NULL", "\\N")
+    of_words = [
+        [
+            request(f"{word} 1", **dict.fromkeys(columns, word)),
+            request(f"{word} 2", **dict.fromkeys((*columns, "team_id", "spend"), word)),
+        ]
+        for word in words
+    ]
+    for got, word in zip(by_day(tmp_path, *of_words, bill=True), words, strict=True):
+        rows = hours(got).sort("team", nulls_last=True)
+        assert rows.select("workload", "team").rows() == [("gpt-4o", "t-1"), ("gpt-4o", None)], word
+        assert facts(got).select("BilledCost", "BillingAccountId").rows() == [(Decimal("0.0005"), "bills")]
+        assert counted(got) == {("rejected", "missing_value", "spend"): 1}, word
 
 
 def test_a_price_that_the_unknown_number_of_cached_tokens_leaves_open_says_so(tmp_path: Path) -> None:
