@@ -28,6 +28,7 @@ from dashboards.format import (
     unit_price,
 )
 from dashboards.store import Store
+from models.unit_cost import NO_CURRENCY
 
 WORK = ("workload", "project", "environment", "workload_type", "tier")
 
@@ -47,10 +48,12 @@ class Frames:
     stale: Mapping[str, datetime | None]
 
     def of(self, currency: str) -> Frames:
-        """The rows in one currency."""
+        """The rows in one currency; work without a known cost, which has none, stands with the first of them."""
+        shown = self.currencies
+        mine = [currency, *({NO_CURRENCY} - {*shown} if currency == shown[0] else ())]
 
         def own(frame: pl.DataFrame) -> pl.DataFrame:
-            return frame.filter(pl.col("currency") == currency)
+            return frame.filter(pl.col("currency").is_in(mine))
 
         return replace(
             self,
@@ -66,9 +69,14 @@ class Frames:
 
     @property
     def currencies(self) -> list[str]:
-        """Currencies with charges in the month or with measured costs, the one with most charges first."""
+        """Currencies with charges in the month or with measured costs, the one with most charges first.
+
+        Work without a known cost makes none of its own, unless there is nothing else.
+        """
         rows = dict(self.now.group_by("currency").len().iter_rows())
-        names = {*rows, *self.gpu["currency"].to_list(), *self.unit["currency"].to_list()}
+        priced = {*rows, *self.gpu["currency"].to_list()}
+        measured = {*self.unit["currency"].to_list()}
+        names = priced | (measured - {NO_CURRENCY} if priced | measured != {NO_CURRENCY} else measured)
         return sorted(names, key=lambda c: (-rows.get(c, 0), c))
 
 

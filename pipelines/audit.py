@@ -9,7 +9,6 @@ from models.restatement import billed_twice, moved
 from pipelines.checks.metrics import Gate, Verdict, gates, metrics_sql
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.focus_checks import gate_counts
-from pipelines.publication import STAGE
 from pipelines.reduce import focus_counts
 from pipelines.run import Run
 from pipelines.warehouse import WAREHOUSE, read_only
@@ -24,7 +23,7 @@ def check(run: Run) -> list[Verdict]:
 
     run.report("checking the gates")
     owned = run.read_json("owned")
-    file = run.folder / STAGE / WAREHOUSE
+    file = run.stage / WAREHOUSE
     connection = read_only(file, run.config.data_dir)
     try:
         row = (

@@ -150,6 +150,11 @@ def _run(config: Config, tags: dict[str, str]) -> None:
             else "nothing is published yet"
         )
         errors.print(f"Nothing was published; {state}.", highlight=False)
+        if outcome.staged:
+            staged = escape(str(outcome.staged))
+            errors.print(
+                f"To look at what was refused, open {staged} read-only.", highlight=False, soft_wrap=True
+            )
         raise typer.Exit(1)
     print_summary(console, config, outcome)
 

@@ -31,7 +31,7 @@ from pipelines.jobs import DAILY
 from pipelines.resources import Tierwise
 from pipelines.settings import Config
 from pipelines.terminal import escape
-from pipelines.warehouse import Warehouse
+from pipelines.warehouse import WAREHOUSE, Warehouse
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -47,6 +47,7 @@ class Outcome:
         unchanged: Nothing differed from what is published.
         slices_read: Slices that were read, because they were new or had changed.
         warnings: What went wrong without touching what is published.
+        staged: The warehouse that a failed run had built.
     """
 
     success: bool
@@ -55,6 +56,7 @@ class Outcome:
     unchanged: bool = False
     slices_read: int = 0
     warnings: tuple[str, ...] = ()
+    staged: Path | None = None
 
 
 def run_daily(
@@ -92,7 +94,8 @@ def run_daily(
         return Outcome(False, (msg,), before)
     if not result.success:
         failures = (_explained(config.hide(f), config.data_dir) for f in _failures(result))
-        return Outcome(False, tuple(failures), before)
+        staged = Tierwise(config).run(result.run_id, tags).stage / WAREHOUSE
+        return Outcome(False, tuple(failures), before, staged=staged if staged.is_file() else None)
     told = {
         e.asset_key: {k: v.value for k, v in e.materialization.metadata.items()}
         for e in result.get_asset_materialization_events()

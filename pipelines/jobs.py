@@ -31,13 +31,14 @@ def daily_job(
 
 
 def daily_schedule(config: Config, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
-    """The schedule of the configuration; each run is for the day before it.
+    """The schedule of the configuration; each run is for the day before it. It is on where the file has `schedule`.
 
     Raises:
         ConfigError: `schedule.cron` is not cron.
     """
     schedule = config.settings.schedule
     zone = schedule.time_zone or config.settings.time_zone
+    asked = "schedule" in config.settings.model_fields_set
 
     def tags(context: dg.ScheduleEvaluationContext) -> dict[str, str]:
         day = context.scheduled_execution_time.astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
@@ -45,7 +46,12 @@ def daily_schedule(config: Config, job: UnresolvedAssetJobDefinition) -> dg.Sche
 
     try:
         return dg.ScheduleDefinition(
-            name="daily_schedule", job=job, cron_schedule=schedule.cron, execution_timezone=zone, tags_fn=tags
+            name="daily_schedule",
+            job=job,
+            cron_schedule=schedule.cron,
+            execution_timezone=zone,
+            tags_fn=tags,
+            default_status=dg.DefaultScheduleStatus.RUNNING if asked else dg.DefaultScheduleStatus.STOPPED,
         )
     except dg.DagsterInvalidDefinitionError as error:
         problem = Problem(

@@ -23,7 +23,6 @@ from pipelines.reduce import daily_costs
 from pipelines.run import Run
 from pipelines.warehouse import STATEMENTS, WAREHOUSE, build
 
-STAGE = "stage"
 KEPT_RUNS = 4
 KEPT = ("kept", "stale", "not_ready")
 """States of slices whose earlier figures stand although their source did not offer them to this run."""
@@ -134,7 +133,7 @@ def stage(run: Run) -> Metadata:
     frames[tables.INGESTS.name] = _ingests(run)
     frames[tables.SOURCES.name] = _source_frame(run)
     frames[tables.PUBLICATIONS.name] = _publications(run, frames)
-    folder = run.folder / STAGE
+    folder = run.stage
     build(folder / WAREHOUSE, frames, slices)
     (folder / "slices.json").write_text(json.dumps([s.to_json() for s in slices], indent=1))
     return {
@@ -234,8 +233,8 @@ def statements(run: Run) -> Metadata:
     from dashboards.store import Store
 
     run.report("writing statements")
-    with Store(run.folder / STAGE / WAREHOUSE, facts=run.config.data_dir / "facts") as store:
-        files = render_all(store, run.folder / STAGE / STATEMENTS, run.config.data_dir / "cache" / "charts")
+    with Store(run.stage / WAREHOUSE, facts=run.config.data_dir / "facts") as store:
+        files = render_all(store, run.stage / STATEMENTS, run.config.data_dir / "cache" / "charts")
     return {"files": len(files)}
 
 
@@ -265,7 +264,7 @@ def publish(run: Run) -> Metadata:
         msg = f"run {run.id}: nothing was published; " + "; ".join(stored["failed"])
         raise GateError(msg)
     run.report("publishing")
-    staged = run.folder / STAGE
+    staged = run.stage
     information = {
         "run_id": run.id,
         "as_of": as_of(run).isoformat(),

@@ -36,6 +36,14 @@ def _published(config: Config, run_id: str | None = None) -> Path:
     return warehouse.path if run_id is None else kept[run_id]
 
 
+def _outside(config: Config, error: duckdb.PermissionException) -> QueryError:
+    """A file elsewhere was to be read."""
+    return QueryError(
+        f"{error}. Only what is published below {config.data_dir} is read; if that folder has been moved, `tierwise run` "
+        "publishes it anew from where it is now"
+    )
+
+
 def run_query(config: Config, query: str, run_id: str | None = None) -> pl.DataFrame:
     """The result of a query on the published warehouse, or on an earlier publication that is kept.
 
@@ -52,11 +60,7 @@ def run_query(config: Config, query: str, run_id: str | None = None) -> pl.DataF
         frame: pl.DataFrame = connection.sql(query).pl()
         return frame
     except duckdb.PermissionException as error:
-        msg = (
-            f"{error}. A query reads what is published below {config.data_dir} and nothing else; if that folder has been "
-            "moved, `tierwise run` publishes it anew from where it is now"
-        )
-        raise QueryError(msg) from error
+        raise _outside(config, error) from error
     except duckdb.Error as error:
         raise QueryError(str(error)) from error
     except pl.exceptions.PolarsError as error:
@@ -131,5 +135,7 @@ def write_report(
         try:
             first = date.fromisoformat(f"{month}-01") if month else None
             return export(store, team, first, format_, to)
+        except duckdb.PermissionException as error:
+            raise _outside(config, error) from error
         except (ValueError, RuntimeError, OSError) as error:
             raise QueryError(str(error)) from error

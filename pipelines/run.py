@@ -45,6 +45,11 @@ class Run:
         return self.config.data_dir / "runs" / self.id
 
     @property
+    def stage(self) -> Path:
+        """What is published if every gate passes: warehouse and statements."""
+        return self.folder / "stage"
+
+    @property
     def facts(self) -> FactStore:
         """The immutable facts."""
         return FactStore(self.config.data_dir / "facts")

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from dashboards import usage
+from dashboards.sections import Frames
 from models import tables
 from tests.dashboards.conftest import GPUS, OPTIONS, UNITS, gpu
 
@@ -69,6 +70,24 @@ def test_unit_costs_are_over_days_with_known_units() -> None:
     assert chat.per_inferences == {"full": Decimal(400), "marginal": Decimal(80)}
     assert (chat.days_known, chat.days) == (2, 3)
     assert words.per_inferences == {"full": Decimal(9000), "marginal": None}
+
+
+def frames(now: list[str], unit: list[str]) -> Frames:
+    """Rows of these currencies."""
+    shown, measured = (pl.DataFrame({"currency": c}, schema={"currency": pl.String}) for c in (now, unit))
+    none = shown.clear()
+    return Frames(shown, None, none, none, None, measured, None, none, {})
+
+
+def test_work_without_a_cost_stands_with_the_first_currency() -> None:
+    both = frames(["EUR", "USD", "USD"], ["USD", "XXX", "EUR", "XXX"])
+    assert both.currencies == ["USD", "EUR"]
+    assert both.of("USD").unit["currency"].to_list() == ["USD", "XXX", "XXX"]
+    assert both.of("EUR").unit["currency"].to_list() == ["EUR"]
+    only = frames([], ["XXX"])
+    assert (only.currencies, only.of("XXX").unit.height) == (["XXX"], 1)
+    charged = frames(["USD", "XXX"], ["XXX"])  # money whose currency nobody knows
+    assert (charged.currencies, charged.of("USD").unit.height) == (["USD", "XXX"], 0)
 
 
 def test_options_are_cheapest_first_and_infeasible_ones_are_not_drawn() -> None:

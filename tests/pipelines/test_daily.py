@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from connectors.focus.reader import FocusReader
@@ -89,6 +91,13 @@ def test_freshness_gate_names_source_and_bound(site: Path) -> None:
     assert code == 1
     assert "freshness_days is 16; allowed: at most 3 (bills)" in text  # the last charge is of 4 November
     assert "stand unchanged" in text
+    staged = re.search(r"open (\S+/stage/warehouse.duckdb) read-only", text)
+    assert staged
+    with duckdb.connect(staged[1], read_only=True) as refused:
+        failed = refused.sql(
+            "SELECT gate FROM ops.quality WHERE NOT passed AND severity = 'error'"
+        ).fetchall()
+    assert failed == [("freshness_days",)]
 
 
 def test_wrong_configuration_is_exit_code_2(site: Path) -> None:

@@ -83,6 +83,7 @@ def test_schedule_partitions_and_job(site: Path) -> None:
         "Europe/Athens",
         "daily",
     )
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
     graph = defs.resolve_asset_graph()
     months = graph.get(dg.AssetKey(["bills", "bills"])).partitions_def
     days = graph.get(dg.AssetKey(["telemetry", "line_cameras"])).partitions_def

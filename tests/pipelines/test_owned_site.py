@@ -6,6 +6,7 @@ Six servers, each 3,000 over the 30 days of September: 100 a day. Energy at 0.10
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -190,3 +191,12 @@ def test_a_card_without_asset_is_told(published: Path) -> None:
     assert [r[1:] for r in rows] == [
         (SECOND, "flagged", "no_asset", "12.0 kWh without a price", 24, "dc1/n4/g6")
     ]
+
+
+def test_a_report_of_a_copy_says_that_its_files_lie_elsewhere(published: Path, tmp_path: Path) -> None:
+    """Views name files by absolute path: in the copy they are those of the original."""
+    shutil.copytree(published, tmp_path / "copy", symlinks=True)
+    done = small.tierwise("report", "--config", tmp_path / "copy" / "tierwise.yaml", "--to", tmp_path / "to")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error ")
+    assert "`tierwise run` publishes it anew" in done.stderr
