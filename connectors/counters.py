@@ -40,6 +40,11 @@ UNUSUAL = 10
 """So many times the usual is more than one step can count after a restart, which it does at 2.5 times."""
 
 
+WRAP = 1 << 32
+NEARLY = 1 << 20
+"""A counter of 32 bits that falls from so close below its end to so close above 0 has run over."""
+
+
 def counter_segments(
     relation: str,
     series: Sequence[str],
@@ -55,7 +60,8 @@ def counter_segments(
     """SQL: samples cut into segments in which no counter falls.
 
     A counter that falls means that its process restarted, and all counters of the series with it, but for those that
-    still show more than half in an ordinary step: what the others show was counted since. The first sample of a series,
+    still show more than half in an ordinary step: what the others show was counted since. One of 32 bits that is full goes
+    on from 0. The first sample of a series,
     or the first after more than `bridge_us`, has no base: it counts nothing.
 
     Args:
@@ -100,7 +106,7 @@ def counter_segments(
     turns = {c: _turns(c, least[c], (most or {}).get(c, "NULL")) for c in counters}
     of_first = f"GREATEST({_back(first, least[first])}, {turns[first]}, {_around(first)}, {_sticky(first, least[first], bridge_us, period)})"
     found = {
-        f"base_{c}": f"CASE WHEN NOT restart THEN {c} WHEN kept_{c} THEN before_{c} ELSE 0 END"
+        f"base_{c}": f"CASE WHEN NOT restart THEN {c} WHEN kept_{c} THEN before_{c} WHEN same_life AND {_wrapped(c)} THEN before_{c} - {WRAP} ELSE 0 END"
         for c in counters
     }
     found |= {
@@ -126,6 +132,11 @@ def counter_segments(
 
 def _named(columns: Mapping[str, str]) -> str:
     return ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
+
+
+def _wrapped(c: str) -> str:
+    """SQL: a counter of 32 bits was all but full, and is all but empty."""
+    return f"before_{c} < {WRAP} AND before_{c} > {WRAP} - {NEARLY} AND {c} < {NEARLY}"
 
 
 def _weight(value: str, least: str) -> str:

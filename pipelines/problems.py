@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +40,16 @@ class ConfigError(Exception):
         super().__init__(f"{file}: {len(problems)} {noun}\n" + "\n".join(f"  - {p}" for p in problems))
 
 
-def problems_of(error: ValidationError, prefix: str = "") -> list[Problem]:
-    """One problem for each error of a model, paths below `prefix`; values that may be secret are not shown."""
+def problems_of(error: ValidationError, prefix: str = "", keys: Iterable[str] = ()) -> list[Problem]:
+    """One problem for each error of a model, paths below `prefix`; values that may be secret are not shown.
+
+    Args:
+        error: What is wrong.
+        prefix: Path of the model.
+        keys: Its keys, to be named beside one that it has not.
+    """
     found = []
+    allowed = f"; the keys are {', '.join(keys)}" if keys else ""
     for item in error.errors(include_url=False):
         loc = list(item["loc"])
         if len(loc) > 1 and loc[0] in FILE_OR_LIST and isinstance(loc[1], str):
@@ -58,7 +66,8 @@ def problems_of(error: ValidationError, prefix: str = "") -> list[Problem]:
             shown = "(hidden)"
         shown = _LOGIN.sub("://(hidden)@", shown)
         text = {
-            "extra_forbidden": "unknown key; remove it or correct its spelling",
+            "extra_forbidden": "unknown key; remove it or correct its spelling"
+            + (allowed if len(loc) == 1 else ""),
             "missing": "required, but absent",
             "string_type": "must be a CSV file, or a list" if path in FILE_OR_LIST else "must be text",
             "timezone_aware": "must have its offset from UTC, such as 2026-09-01T10:00:00+03:00",

@@ -219,7 +219,7 @@ def _validate_settings(raw: dict[str, Any], problems: list[Problem]) -> Settings
     try:
         return Settings.model_validate(raw)
     except ValidationError as error:
-        problems.extend(problems_of(error))
+        problems.extend(problems_of(error, keys=Settings.model_fields))
         return None
 
 
@@ -249,7 +249,7 @@ def _sources(
         try:
             valid = reader.Options.model_validate(options)
         except ValidationError as error:
-            problems.extend(problems_of(error, path))
+            problems.extend(problems_of(error, path, reader.Options.model_fields))
             continue
         site = getattr(valid, "site", None)
         if sites is None:

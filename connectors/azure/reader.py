@@ -37,7 +37,7 @@ from connectors.bills.shapes import shapes
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 
-VERSION = "azure-export-10"
+VERSION = "azure-export-11"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import polars as pl
-
 from connectors.base import Engine
 from connectors.bills.issues import KEPT
 from connectors.bills.stage import Stage
@@ -53,49 +51,48 @@ def repeated(stage: Stage, month: str, counted: str, engine: Engine) -> list[dic
     if len(uris) < 2:
         return []
     parts = counted or f"(SELECT {GROUPS}, {COUNTS} FROM {stage.rows} WHERE {month} GROUP BY ALL)"
-    group = ", ".join(map(identifier, ("file", *GROUP)))
-    counts = engine.query(
-        f"SELECT {group}, CAST(SUM(kept) AS BIGINT) AS rows, CAST(SUM(billed) AS DECIMAL(38,12)) AS billed, "
-        f"CAST(SUM(effective) AS DECIMAL(38,12)) AS effective FROM {parts} WHERE kept > 0 GROUP BY ALL "
-        "HAVING SUM(billed) <> 0 OR SUM(effective) <> 0"
+    group = ", ".join(map(identifier, GROUP))
+    suspects = engine.rows(
+        f"SELECT DISTINCT file FROM (SELECT file, {group}, SUM(kept) AS rows, SUM(billed) AS billed, SUM(effective) AS effective "
+        f"FROM {parts} WHERE kept > 0 GROUP BY ALL HAVING SUM(billed) <> 0 OR SUM(effective) <> 0) "
+        f"QUALIFY count(*) OVER (PARTITION BY {group}, rows, billed, effective) > 1"
     )
-    suspects = _shared(counts, ["rows", "billed", "effective"])
-    if suspects.is_empty():
+    if not suspects:
         return []
-    files = sorted({*suspects["file"], *suspects["file_other"]})
+    files = literals(sorted(row["file"] for row in suspects))
     whole = ", ".join(identifier(c.name) for c in tables.FOCUS.columns)
-    contents = engine.query(
-        f"SELECT {GROUPS}, count(*) AS rows, count(DISTINCT __whole) AS single, SUM(BilledCost) AS billed, SUM(CAST(__whole AS HUGEINT)) AS content "
-        f"FROM (SELECT *, hash({whole}) AS __whole FROM {stage.rows} WHERE {month} AND {KEPT} AND list_contains({literals(files)}, __file)) "
-        "GROUP BY ALL HAVING SUM(BilledCost) <> 0 OR SUM(EffectiveCost) <> 0"
+    alike = " AND ".join(
+        f"a.{name} IS NOT DISTINCT FROM b.{name}"
+        for name in (*map(identifier, GROUP), "rows", "billed", "content")
     )
-    sizes = contents.group_by("file").agg(pl.col("rows", "single").sum())
-    size = dict(sizes.select("file", "rows").iter_rows())
-    twins = dict(sizes.select("file", 2 * (pl.col("rows") - pl.col("single"))).iter_rows())
-    pairs = _shared(contents, ["rows", "billed", "content"])
-    found = pairs.group_by("file", "file_other", "BillingCurrency").agg(pl.col("rows", "billed").sum())
-    of_pair = found.with_columns(total=pl.col("rows").sum().over("file", "file_other"))
+    found = engine.rows(f"""
+        WITH contents AS MATERIALIZED (
+            SELECT {GROUPS}, count(*) AS rows, count(DISTINCT __whole) AS single, SUM(BilledCost) AS billed,
+                   SUM(CAST(__whole AS HUGEINT)) AS content
+            FROM (SELECT *, hash({whole}) AS __whole FROM {stage.rows} WHERE {month} AND {KEPT} AND list_contains({files}, __file))
+            GROUP BY ALL HAVING SUM(BilledCost) <> 0 OR SUM(EffectiveCost) <> 0
+        ), sizes AS (
+            SELECT file, SUM(rows) AS size, 2 * SUM(rows - single) AS twins FROM contents GROUP BY file
+        ), pairs AS (
+            SELECT a.file AS one, b.file AS other, a."BillingCurrency" AS currency, CAST(SUM(a.rows) AS BIGINT) AS rows,
+                   CAST(SUM(a.billed) AS DECIMAL(38,12)) AS billed
+            FROM contents AS a JOIN contents AS b ON a.file < b.file AND {alike} GROUP BY ALL
+        )
+        SELECT pairs.*, SUM(rows) OVER (PARTITION BY one, other) AS shared, least(x.size, y.size) AS smaller, x.twins + y.twins AS twins
+        FROM pairs JOIN sizes AS x ON x.file = one JOIN sizes AS y ON y.file = other ORDER BY one, other, currency""")
     issues = [
         {
             "action": "flagged",
             "rule": CERTAIN_RULE
-            if total >= LEAST_SHARE * min(size[one], size[other])
-            or total >= max(CERTAIN, twins[one] + twins[other] + 1)
+            if row["shared"] >= LEAST_SHARE * float(row["smaller"])
+            or row["shared"] >= max(CERTAIN, row["twins"] + 1)
             else RULE,
             "column_name": "BilledCost",
-            "value": f"{uris[one]} and {uris[other]} hold the same rows",
-            "rows": rows,
-            "billed_cost": billed,
-            "currency": currency,
+            "value": f"{uris[row['one']]} and {uris[row['other']]} hold the same rows",
+            "rows": row["rows"],
+            "billed_cost": row["billed"],
+            "currency": row["currency"],
         }
-        for one, other, currency, rows, billed, total in of_pair.sort(
-            "file", "file_other", "BillingCurrency"
-        ).iter_rows()
+        for row in found
     ]
     return sorted(issues, key=lambda i: (i["rule"] == RULE, -i["rows"]))[:SHOWN]
-
-
-def _shared(groups: pl.DataFrame, same: list[str]) -> pl.DataFrame:
-    """The groups that two files have alike, once a pair."""
-    both = groups.join(groups, on=[*GROUP, *same], suffix="_other", nulls_equal=True)
-    return both.filter(pl.col("file") < pl.col("file_other"))

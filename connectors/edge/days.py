@@ -128,7 +128,7 @@ def edge_daily_sql(
     Returns:
         The columns of `telemetry.edge_daily` without source, site and coverage, with `bounds` and `counts` (the
         histogram) in place of latency_buckets; `turned` (counters that are unknown), `lost` (bounds that are not in all
-        of a day's histograms).
+        of a day's histograms), `mixed` (texts of which a day has several; the last one counts).
     """
     series = ("device_id",)
     carried = ("device_model", "model", "team", "project", "environment", "workload", "workload_type")
@@ -138,6 +138,8 @@ def edge_daily_sql(
     )
     counters = (*COUNTERS, "bucket_count")
     unknown = ", ".join(f"CASE WHEN SUM(turns_{c}) >= {SEVERAL} THEN '{c}' END" for c in COUNTERS)
+    differ = ", ".join(f"CASE WHEN COUNT(DISTINCT {c}) > 1 THEN '{c}' END" for c in carried)
+    mixed = f"list_filter([{differ}], lambda c: c IS NOT NULL) AS mixed"
     turned = f"list_filter([{unknown}], lambda c: c IS NOT NULL) AS turned"
     return f"""
         WITH placed AS (
@@ -156,7 +158,7 @@ def edge_daily_sql(
             FROM placed AS p JOIN centres USING (file) LEFT JOIN horizons USING (file) GROUP BY ALL
         ), messages AS (
             SELECT device_id, day, SUM(messages) AS messages, SUM(lines - messages) AS duplicates, SUM(late_messages) AS late_messages,
-                   {", ".join(f"arg_max({c}, ts) AS {c}" for c in carried)}
+                   {", ".join(f"arg_max({c}, ts) AS {c}" for c in carried)}, {mixed}
             FROM kinds GROUP BY device_id, day
         ), points AS (
             SELECT device_id, boot_id, ts, {", ".join(COUNTERS)}, buckets['+Inf'] AS bucket_count, buckets, day FROM placed WHERE NOT again
@@ -184,7 +186,7 @@ def edge_daily_sql(
         SELECT m.day, m.device_id AS device, {", ".join(carried)}, inferences, failed,
                COALESCE(online_hours, 0) AS online_hours, kwh - COALESCE(gap_kwh, 0) AS energy_kwh,
                CASE WHEN kwh IS NOT NULL THEN COALESCE(gap_kwh, 0) ELSE 0 END AS energy_estimated_kwh, messages, duplicates, late_messages, bounds, counts,
-               turned, lost
+               turned, lost, mixed
         FROM messages AS m LEFT JOIN sums AS s ON s.device_id = m.device_id AND s.day = m.day
         LEFT JOIN gaps AS g ON g.device_id = m.device_id AND g.day = m.day
         LEFT JOIN online AS o ON o.device_id = m.device_id AND o.day = m.day

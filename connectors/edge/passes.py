@@ -47,6 +47,7 @@ REPORTS = pl.Schema(
 LOGS = pl.Schema({"file": pl.String(), "device": pl.String(), "content": pl.UInt64(), **SAMPLES})
 ACTIONS = {
     "line_cut": "flagged",
+    "report_contradicts": "flagged",
     "value_dropped": "repaired",
     "power_unknown": "flagged",
     "clock_not_set": "flagged",
@@ -54,6 +55,13 @@ ACTIONS = {
 }
 """Rule of a line -> what is done; lines that break other rules are rejected. What a report with a wrong clock counted
 is in the next one, too, and so is what one that is cut off counted: it comes again with the rest of its file, or is missing."""
+
+
+CONTRADICTIONS = """
+    UPDATE reports SET wrong = 'report_contradicts', wrong_key = 'inferences_total' WHERE wrong IS NULL AND (device_id, boot_id, seq, ts) IN (
+        SELECT (device_id, boot_id, seq, ts) FROM reports WHERE wrong IS NULL
+        GROUP BY device_id, boot_id, seq, ts HAVING MIN(inferences_total) < MAX(inferences_total))"""
+"""SQL: sets aside reports of one device, boot, sequence and time that count differently: which is right nobody knows, and the next tells."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,7 @@ def read_days(
         f"CREATE OR REPLACE TEMP TABLE reports AS {reports_sql(f'read_parquet({literals(reports)})')}"
     )
     engine.execute(f"CREATE OR REPLACE TEMP TABLE logs AS SELECT * FROM read_parquet({literals(logs)})")
+    engine.execute(CONTRADICTIONS)
     set_aside("reports", work, engine)
     reported = _planned_once(
         edge_daily_sql(
@@ -134,7 +143,7 @@ def read_days(
     first_days = {f.object.key: day_of(f.start, steps.zone) for f in files}
     for row in wrong.iter_rows(named=True):
         day, action = first_days[row["file"]], ACTIONS.get(row["rule"], "rejected")
-        if action == "rejected" or row["rule"].startswith(("clock_", "line_")):
+        if action == "rejected" or row["rule"].startswith(("clock_", "line_", "report_")):
             rows[day] += row["rows"]
         findings[day].append(
             {
@@ -198,7 +207,7 @@ def finish(frame: pl.DataFrame, bounds: Mapping[date, tuple[datetime, datetime]]
         None if names is None else json.dumps(dict(zip(names, counts, strict=True)))
         for names, counts in frame.select("bounds", "counts").iter_rows()
     ]
-    return frame.drop("bounds", "counts", "turned", "lost", "dropped", strict=False).with_columns(
+    return frame.drop("bounds", "counts", "turned", "lost", "dropped", "mixed", strict=False).with_columns(
         latency_buckets=pl.Series(texts, dtype=pl.String),
         coverage=pl.col("online_hours") / pl.col("day").replace_strict(hours, return_dtype=pl.Float64),
     )
@@ -209,11 +218,15 @@ def unknown_counts(frame: pl.DataFrame) -> Iterator[tuple[date, Mapping[str, Any
 
     Args:
         frame: day, device, `turned` (counters that take turns), `lost` (bounds of histograms that differ within the day), and
-            where there are any `dropped` (readings of power that no device draws).
+            where there are any `dropped` (readings of power that no device draws) and `mixed` (texts of which a day has several).
     """
     turned = frame.filter(pl.col("turned").list.len() > 0).select("day", "device", what=pl.col("turned"))
     lost = frame.filter(pl.col("lost") > 0).select("day", "device", what=pl.lit(["latency_buckets"]))
-    for rule, rows in (("counter_alternates", turned), ("histogram_bounds_differ", lost)):
+    found_wrong = {"counter_alternates": turned, "histogram_bounds_differ": lost}
+    if "mixed" in frame.columns:
+        mixed = frame.filter(pl.col("mixed").list.len() > 0)
+        found_wrong["several_in_a_day"] = mixed.select("day", "device", what=pl.col("mixed"))
+    for rule, rows in found_wrong.items():
         devices = rows.group_by("day", "device").agg(pl.col("what").explode().unique().sort())
         for (day,), found in devices.sort("device").group_by("day", maintain_order=True):
             yield day, {

@@ -48,7 +48,7 @@ class EdgeFilesReader(DayFilesReader):
     """Report files of the devices of one site."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    VERSION = "edge_files-11"
+    VERSION = "edge_files-12"
     SUFFIXES = SUFFIXES
     WHAT = ("file of reports or log", "reports and logs")
     EXAMPLE = "2026-09-01.jsonl.gz or DEVICE.log"

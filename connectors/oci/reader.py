@@ -7,7 +7,7 @@ from connectors.bills.plain import PlainFiles
 from connectors.bills.reader import PlainReader
 from connectors.oci.mapping import is_header, period_column, to_focus
 
-VERSION = "oci-cost-report-4"
+VERSION = "oci-cost-report-5"
 """Changes whenever the same file would give other facts."""
 
 OTHER_REPORTS = ("usage-csv/", "FOCUS Reports/")

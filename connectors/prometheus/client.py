@@ -115,7 +115,8 @@ class Client:
             SourceError: There is no answer.
         """
         result = self._instant(query, time)
-        return _frame([(s["metric"], [s["value"]]) for s in result], labels, HOUR).drop("hour")
+        found = _frame([(s["metric"], [s["value"]]) for s in result], labels, HOUR)
+        return found.filter(pl.col("value").is_finite()).drop("hour")
 
     def samples(self, selector: str, time: datetime, labels: Sequence[str]) -> pl.DataFrame:
         """Samples themselves.
@@ -126,7 +127,7 @@ class Client:
             labels: Labels wanted.
 
         Returns:
-            The labels, at (UTC without a zone, whole seconds) and value.
+            The labels, at (UTC without a zone, whole seconds) and value, which may be NaN.
 
         Raises:
             SourceError: There is no answer.
@@ -168,7 +169,7 @@ class Client:
             step: Length of a step.
 
         Returns:
-            The labels, hour (start of the step, UTC without a zone) and value.
+            The labels, hour (start of the step, UTC without a zone) and value, which may be NaN.
 
         Raises:
             SourceError: There is no answer.
@@ -281,14 +282,13 @@ def _frame(
         values += [float(p[1]) for p in points]
         for name, column in columns.items():
             column.extend([metric.get(name, "")] * len(points))
-    frame = pl.DataFrame(columns, schema=dict.fromkeys(labels, pl.String)).with_columns(
+    return pl.DataFrame(columns, schema=dict.fromkeys(labels, pl.String)).with_columns(
         hour=pl.from_epoch(pl.Series(times, dtype=pl.Float64).cast(pl.Int64), time_unit="s").cast(
             pl.Datetime("us")
         )
         - step,
         value=pl.Series(values, dtype=pl.Float64),
     )
-    return frame.filter(pl.col("value").is_finite())
 
 
 def describe(warnings: set[str]) -> str:

@@ -7,7 +7,8 @@ Rules:
   MIG instances by compute slices besides (slices/7 for a fully partitioned H100); in an hour in which the card is cut
   anew, sample by sample (`recut.py`).
 - Utilisation: mean of GR_ENGINE_ACTIVE, else, of whole cards, of GPU_UTIL / 100, over the samples of the hour.
-- A sample stands for the time until the next one. Those who share a card at the same moment share its hour evenly.
+- A sample stands for the time until the next one. Those who share a card at the same moment share its hour evenly. Of a
+  card that two exporters see, samples that name no holder count only for the time that none with a holder covers.
 - Blanks of DCGM (near 2^31 and 2^63) and what no card can do are dropped and counted; the rest of the hour stands.
 """
 
@@ -19,6 +20,7 @@ from datetime import datetime
 
 import polars as pl
 
+from connectors.prometheus.at_once import UUIDS, at_once, part
 from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.holder_energy import KEYS, shared
 from connectors.prometheus.holders import PODS, holders
@@ -45,7 +47,6 @@ SENTINEL = 9e18
 MAX_CARD_KW = 10.0
 """No GPU draws more; what says so is dropped."""
 
-UUIDS = ("UUID", "uuid", "gpu_uuid")
 HOSTS = ("node", "hostname", "Hostname", "exported_node", "kubernetes_node")
 CARD = (*UUIDS, "GPU_I_ID", "GPU_I_PROFILE", "modelName", "instance", *HOSTS)
 LABELS = (*CARD, *PODS)
@@ -117,16 +118,18 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     instance = ["gpu", "mig_id"]
     hours = question.hours()
     merged = merged.join(hours.drop("index"), on="hour")
-    at_once = _at_once(question, merged)
-    merged = merged.join(at_once, on=[*instance, "hour"], how="left", nulls_equal=True)
+    at_same_time = at_once(question, merged, exporter_pods, (*ENERGY, *POWER, *ACTIVE, *UTIL))
+    merged = merged.join(at_same_time, on=[*instance, "hour"], how="left", nulls_equal=True)
     # holders that share a card have samples at the same times, which count once
     times = merged.group_by(*instance, "hour").agg(
         count=pl.coalesce(pl.col("instants").max(), pl.col("count").sum())
     )
     scrapes = pace(times, instance, interval_s)
     expected = scrapes.expected
-    rows = scrapes.even(merged, "count", "instants").with_columns(
-        observed_hours=observed(expected, instance, pl.col("length"), pl.col("instants")),
+    rows = scrapes.even(merged, "count", "instants", "held").with_columns(
+        observed_hours=pl.when(pl.col("instants").is_null())
+        .then(observed(expected, instance, pl.col("length")))
+        .otherwise(part(expected, instance)),
         present_hours=pl.min_horizontal(pl.col("count") / expected, "length"),
         slices=pl.col("mig_profile")
         .str.extract(r"(\d+)g")
@@ -136,7 +139,8 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     )
     energy, blanks = _card_energy(question, rows, Grid(hours, expected, bridge_h), scrapes)
     dropped.append(blanks)
-    seen = rows.filter(pl.col("count") > 0)
+    beside = pl.col("pod").is_null() & (pl.col("observed_hours") <= 0)
+    seen = rows.filter((pl.col("count") > 0) & ~beside)
     cut = cut_hours(seen, expected)
     rows = shared(seen, energy, parts(question, cut, seen, _drawn(exporter_pods), expected)).with_columns(
         allocated=pl.col("pod").is_not_null(),
@@ -148,30 +152,6 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
         expected,
         pl.concat(dropped),
     )
-
-
-def _at_once(question: Question, merged: pl.DataFrame) -> pl.DataFrame:
-    """Of cards and slices with several holders in an hour: gpu, mig_id, hour, instants (samples at different times).
-
-    Pods that follow each other have samples one after the other, pods that share a card at the same times.
-    """
-    key = ["gpu", "mig_id", "hour"]
-    several = merged.group_by(*key, "length").len().filter(pl.col("len") > 1)
-    parts = [several.select(key).clear().with_columns(instants=pl.lit(None, dtype=pl.Float64))]
-    for part in several.sort("hour").partition_by("hour"):
-        hour, length, left = part["hour"][0], part["length"][0], part
-        for metric in (*ENERGY, *POWER, *ACTIVE, *UTIL):
-            found = question.samples_of(question.gauge(metric), hour, length, (*UUIDS, "GPU_I_ID"))
-            times = (
-                found.group_by("ha", gpu=first_of(UUIDS), mig_id=blank("GPU_I_ID"))
-                .agg(instants=pl.col("at").n_unique().cast(pl.Float64))
-                .group_by("gpu", "mig_id").agg(pl.col("instants").max())
-            )  # fmt: skip
-            parts.append(left.select(key).join(times, on=["gpu", "mig_id"], nulls_equal=True))
-            left = left.join(times, on=["gpu", "mig_id"], how="anti", nulls_equal=True)
-            if left.is_empty():
-                break
-    return pl.concat(parts)
 
 
 def _questions(question: Question) -> dict[str, tuple[str, str]]:
@@ -215,7 +195,7 @@ COLUMNS = {"own": "energy_kwh", "kw": "power_kw", "utilisation": "utilisation"}
 
 def _believed(question: Question, query: str, clean: str, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The answer; where it shows what no card can do, that of the believable samples, and where that was."""
-    values = question.ask(query, LABELS)
+    values = question.ask(query, LABELS, finite=False)
     good = pl.col("value").is_between(*GOOD[name])
     wrong = values.filter(~good)
     if wrong.is_empty():
@@ -239,7 +219,7 @@ def _counted(
 ) -> pl.DataFrame:
     rows = []
     for hour, length in hours.select("hour", "length").iter_rows():
-        parts = [question.samples_of(r, hour, length, UUIDS) for r in ranges]
+        parts = [question.samples_of(r, hour, length, UUIDS, finite=False) for r in ranges]
         found = pl.concat(parts).filter(bad).unique([*UUIDS, "ha", "at"])
         if found.height:
             worst = found["value"].to_list()

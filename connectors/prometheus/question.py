@@ -115,7 +115,9 @@ class Question:
         """The samples of an hour, that on its last instant included, that on its first not, in all Prometheus."""
         return f"{self.select(metric, *more)}[$h]"
 
-    def ask(self, inner: str, labels: Sequence[str], function: str = "max") -> pl.DataFrame:
+    def ask(
+        self, inner: str, labels: Sequence[str], function: str = "max", *, finite: bool = True
+    ) -> pl.DataFrame:
         """Asks for the maximum (or another aggregate) of an expression by labels, hour by hour.
 
         The maximum is over series that tell the same of the same thing: scrapes by two jobs, sharers of a card.
@@ -125,6 +127,7 @@ class Question:
             inner: PromQL; `$w` stands for the length of an hour, `$h` for that less a second, `$w+90` for 90 seconds more.
             labels: Labels wanted.
             function: Aggregate.
+            finite: Without answers that are NaN or infinite.
 
         Returns:
             The labels, ha (the replica), hour and value.
@@ -135,20 +138,24 @@ class Question:
             self.client.steps(_in_hours(query, s.step), s.first, s.last, names, s.step) for s in self.spans
         ]
         replica = pl.col(self.replica_label) if self.replica_label else pl.lit("")
-        return pl.concat(parts).select(*labels, replica.alias("ha"), "hour", "value")
+        found = pl.concat(parts).select(*labels, replica.alias("ha"), "hour", "value")
+        return found.filter(pl.col("value").is_finite()) if finite else found
 
     def ask_at(self, inner: str, hour: datetime, length: float, labels: Sequence[str]) -> pl.DataFrame:
         """The answer for one hour (UTC without a zone) of `length` hours: labels and value."""
         end = hour.replace(tzinfo=UTC) + length * HOUR
         return self.client.at(_in_hours(inner, length * HOUR), end, labels)
 
-    def samples_of(self, ranged: str, hour: datetime, length: float, labels: Sequence[str]) -> pl.DataFrame:
+    def samples_of(
+        self, ranged: str, hour: datetime, length: float, labels: Sequence[str], *, finite: bool = True
+    ) -> pl.DataFrame:
         """The samples of a range (`gauge`, `values`) in one hour (UTC without a zone): labels, ha, at and value."""
         names = [*labels, self.replica_label] if self.replica_label else list(labels)
         end = hour.replace(tzinfo=UTC) + length * HOUR
         found = self.client.samples(_in_hours(ranged, length * HOUR), end, names)
         replica = pl.col(self.replica_label) if self.replica_label else pl.lit("")
-        return found.select(*labels, replica.alias("ha"), "at", "value")
+        found = found.select(*labels, replica.alias("ha"), "at", "value")
+        return found.filter(pl.col("value").is_finite()) if finite else found
 
 
 def _in_hours(query: str, step: timedelta) -> str:
@@ -199,23 +206,16 @@ def expected_samples(frame: pl.DataFrame, thing: Sequence[str], interval_s: floa
     return float(common["count"][0])
 
 
-def observed(
-    expected: float, thing: Sequence[str], length: pl.Expr | None = None, instants: pl.Expr | None = None
-) -> pl.Expr:
+def observed(expected: float, thing: Sequence[str], length: pl.Expr | None = None) -> pl.Expr:
     """Hours a row's samples cover: count / expected, or its part of all samples where there are more than expected.
 
     Args:
         expected: Samples of a full hour.
         thing: Columns that name what has one sample at a time.
         length: Hours of the row's hour; 1 where absent.
-        instants: Times at which the thing has samples, where several rows may have one at the same time; else NULL.
     """
     length = length if length is not None else pl.lit(1.0)
     total, full = pl.col("count").sum().over(*thing, "hour"), pl.lit(expected) * length
     first, last = (pl.col("hour").min().over(thing), pl.col("hour").max().over(thing))
     whole = (first < pl.col("hour")) & (pl.col("hour") < last) & (full - total <= LOST_SAMPLES)
-    alone = pl.col("count") * length / pl.when(whole).then(total).otherwise(pl.max_horizontal(total, full))
-    if instants is None:
-        return alone
-    shared = pl.col("count") / total * pl.min_horizontal(instants / expected, length)
-    return pl.when(instants.is_not_null()).then(shared).otherwise(alone)
+    return pl.col("count") * length / pl.when(whole).then(total).otherwise(pl.max_horizontal(total, full))

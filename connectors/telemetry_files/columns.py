@@ -51,8 +51,12 @@ class Column:
     blanks: Sequence[float] = ()
 
     def plausible(self, low: str, high: str) -> str:
-        """SQL: all values from `low` to `high`, which may be one and the same, are plausible."""
-        ends = [self.condition.format(v=v) for v in dict.fromkeys((low, high))]
+        """SQL: all values from `low` to `high`, which may be one and the same, are plausible.
+
+        NaN is asked for by itself: DuckDB takes comparisons as met where the statistics of a Parquet file, which leave NaN
+        out, say so.
+        """
+        ends = [f"isfinite({v}) AND {self.condition.format(v=v)}" for v in dict.fromkeys((low, high))]
         return " AND ".join((*ends, *(f"NOT ({low} <= {b!r}e0 AND {high} >= {b!r}e0)" for b in self.blanks)))
 
 

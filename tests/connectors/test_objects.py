@@ -26,6 +26,7 @@ def test_lists_in_order_with_versions_and_without_hidden_files(tmp_path: Path) -
     (root / ".git").mkdir()
     (root / ".git" / "x.csv").write_text("x")
     (root / ".hidden.csv").write_text("x")
+    (root / "~$open.csv").write_text("x")
     (root / "b" / "1.csv").write_bytes(b"abc")
     (root / "a.csv").write_bytes(b"")
     # sha256 of nothing and of `abc` are published test vectors

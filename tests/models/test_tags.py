@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from models.config import Ownership
+from models.ownership import names
 from models.tags import tag_values, with_tag_columns
 
 KEYS = {"team": ("team", "owner"), "environment": ("env",)}
@@ -12,6 +14,18 @@ KEYS = {"team": ("team", "owner"), "environment": ("env",)}
 def test_first_key_with_a_value_wins_whatever_its_case() -> None:
     assert tag_values('{"Owner": "b", "TEAM": " "}', KEYS)["team"] == "b"
     assert tag_values('{"Owner": "b", "Team": "a"}', KEYS)["team"] == "a"
+
+
+def test_a_letter_with_its_mark_apart_is_the_same_letter() -> None:
+    """Keys and names from macOS have `u` and two dots for `ü`."""
+    apart, one = "M\u0075\u0308ller", "M\u00fcller"
+    keys = {"team": [f"team-{one}"]}
+    assert tag_values(f'{{"TEAM-{apart}": "{apart}"}}', keys)["team"] == apart
+    frame = pl.DataFrame({"team": [apart, one]})
+    assert (
+        frame.select(names(Ownership())["team"].of(pl.col("team"))).to_series().to_list()
+        == ["m\u00fcller"] * 2
+    )
 
 
 def test_no_tag_no_owner() -> None:

@@ -52,13 +52,16 @@ sites:
 gates: {untagged_max_share: 25}
 """,
     )
-    assert "unknown key" in found["currncy"]
+    assert (
+        "unknown key; remove it or correct its spelling; the keys are data_dir, currency, "
+        in found["currncy"]
+    )
     assert "Mars/Olympus" in found["time_zone"]
     assert "IANA" in found["time_zone"]
     assert "floppy" in found["sources.a.kind"]
     assert "aws_cur" in found["sources.a.kind"]
     assert "required" in found["sources.b.location"]
-    assert "unknown key" in found["sources.b.locaton"]
+    assert "; the keys are kind, required, location, " in found["sources.b.locaton"]
     assert "NOT_SET_ANYWHERE must be set" in found["sources.c.location"]
     assert "0.5" in found["sites.dc1.pue"]
     assert "less than or equal to 1" in found["gates.untagged_max_share"]

@@ -2,11 +2,13 @@
 
 Two local days in Berlin of five cards that are scraped each minute, each at half use and 600 W. `lost` lacks a sample
 an hour, `gap` 20 minutes within an hour, `night` the hours from 22:30 to 01:30, `turn` changes its pod within a gap of
-40 minutes, `free` is held by nobody and lacks 22:30 to 01:30. There is no kube-state-metrics.
+40 minutes, `free` is held by nobody and lacks 22:30 to 01:30. `two` is seen by two exporters, of which
+one knows no pods; of `nan` five samples show a use of NaN. There is no kube-state-metrics.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -33,7 +35,7 @@ T0 = int(datetime(2026, 5, 4, tzinfo=ZoneInfo("Europe/Berlin")).timestamp())
 END = 49 * 60
 NIGHT = range(22 * 60 + 30, 25 * 60 + 30)
 SILENT: dict[str, Sequence[int]] = {
-    "lost": range(77, END, 60), "gap": range(620, 640), "night": NIGHT, "turn": range(730, 770), "free": NIGHT,
+    "lost": range(77, END, 60), "gap": range(620, 640), "night": NIGHT, "turn": range(730, 770), "free": NIGHT, "two": (), "nan": (),
 }  # fmt: skip
 CARD_HOURS = {
     # sampled and not: a sample stands for a minute, a lost one between two others is none
@@ -45,6 +47,8 @@ CARD_HOURS = {
     ("turn", "a", True): (730 / 60, 0),
     ("turn", "b", True): (24 - 770 / 60, 24),
     ("free", None, True): (22.5, 22.5),
+    ("two", "pod-two", True): (24, 24),
+    ("nan", "pod-nan", True): (24, 24),
 }
 
 
@@ -55,6 +59,12 @@ def _samples() -> Iterator[tuple[str, str, int]]:
             if minute not in dark:
                 pod = {"turn": "a" if minute < 750 else "b", "free": ""}.get(gpu, f"pod-{gpu}")
                 yield gpu, pod, minute
+                if gpu == "two":
+                    yield gpu, "", minute
+
+
+def _use(gpu: str, minute: int) -> float:
+    return math.nan if gpu == "nan" and 700 <= minute < 705 else 0.5
 
 
 def _as_series(path: Path) -> None:
@@ -67,7 +77,7 @@ def _as_series(path: Path) -> None:
         labels |= {"namespace": "ml", "pod": pod} if pod else {}
         times = [(T0 + 60 * m, m) for m in minutes]
         text.add("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", labels, ((t, 1e12 + 3.6e7 * m) for t, m in times))
-        text.add("DCGM_FI_PROF_GR_ENGINE_ACTIVE", labels, ((t, 0.5) for t, _ in times))
+        text.add("DCGM_FI_PROF_GR_ENGINE_ACTIVE", labels, ((t, _use(gpu, m)) for t, m in times))
     text.write(path)
 
 
@@ -75,7 +85,7 @@ def _as_files(folder: Path) -> None:
     rows = [
         {
             "ts": datetime.fromtimestamp(T0 + 60 * m, UTC), "node": "n1", "gpu": gpu, "namespace": "ml" if pod else None,
-            "pod": pod or None, "utilisation": 0.5, "energy_mj": 1e12 + 3.6e7 * m,
+            "pod": pod or None, "utilisation": _use(gpu, m), "energy_mj": 1e12 + 3.6e7 * m,
         }
         for gpu, pod, m in _samples()
     ]  # fmt: skip
@@ -114,6 +124,12 @@ def test_hours_of_cards_and_pods(hours: pl.DataFrame) -> None:
         for day, value in zip((FIRST, SECOND), of, strict=True)
     }
     assert found == pytest.approx({key: value for key, value in wanted.items() if value}, abs=1e-6)
+
+
+def test_use_of_cards(hours: pl.DataFrame) -> None:
+    """Half of what samples show, also where some of an hour are NaN."""
+    seen = hours.filter(pl.col("sampled") & (pl.col("observed_hours") > 0))
+    assert (seen["used_hours"] / seen["observed_hours"]).to_list() == pytest.approx([0.5] * seen.height)
 
 
 def test_energy_of_cards(hours: pl.DataFrame) -> None:

@@ -173,6 +173,16 @@ def test_unknown_kind_of_line_is_rejected_with_its_name(tmp_path: Path) -> None:
     assert loaded.issues.select("rule", "value").rows() == [("unknown_charge_category", "Surprise")]
 
 
+def test_accounts_of_a_report_that_a_spreadsheet_saved(tmp_path: Path) -> None:
+    """It drops leading zeros, which 12 digits tell; `1.11122E+11` may be any of a million accounts and is named."""
+    ids = ("000111122224", "111122224", "1.11122E+11", "")
+    write(tmp_path / "bills" / "a.csv", [cur(lineItem__UsageAccountId=i) for i in ids])
+    (loaded,) = load("aws_cur", tmp_path / "bills", tmp_path).values()
+    assert sorted(facts(loaded)["SubAccountId"].drop_nulls()) == [*["000111122224"] * 2, "1.11122E+11"]
+    [named] = loaded.issues.filter(rule="rounded_id").iter_rows(named=True)
+    assert (named["column_name"], named["value"], named["rows"]) == ("SubAccountId", "1.11122E+11", 1)
+
+
 def test_split_lines_of_containers_are_left_out_because_their_parent_has_the_cost(tmp_path: Path) -> None:
     write(
         tmp_path / "bills" / "a.csv",

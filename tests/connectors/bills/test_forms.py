@@ -190,6 +190,27 @@ def test_what_has_no_header_says_what_is_missing(before: bytes, tmp_path: Path) 
         load("focus", tmp_path / "bills", tmp_path)
 
 
+OTHERS = {"ORC\x08": "an ORC file", "Obj\x01": "an Avro file", "%PDF-1.7": "a PDF document"}
+
+
+@pytest.mark.parametrize("start", OTHERS)
+def test_what_is_no_bill_whatever_its_name_says_what_it_is(start: str, tmp_path: Path) -> None:
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.parquet").write_bytes(start.encode() + b"\0\0\n")
+    with pytest.raises(SourceError, match=rf"a\.parquet is {OTHERS[start]}; deliver it as Parquet"):
+        load("focus", tmp_path / "bills", tmp_path)
+
+
+def test_columns_without_a_name_are_not_used(tmp_path: Path) -> None:
+    """A table saved by a program that numbers its rows, and by a spreadsheet with two empty columns beside it."""
+    header, row = csv_bytes([focus()]).splitlines()
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.csv").write_bytes(b"," + header + b",,\n0," + row + b",,\n")
+    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+    assert (loaded.rows_loaded, loaded.totals) == (1, {"USD": Decimal("1.5")})
+    assert "(column 1)" in loaded.note
+
+
 def test_a_damaged_archive_leaves_the_other_months(tmp_path: Path) -> None:
     (tmp_path / "bills").mkdir()
     whole = archive(("a.csv", csv_bytes([focus()])))

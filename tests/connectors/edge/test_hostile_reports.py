@@ -154,3 +154,39 @@ def test_a_file_of_one_line_that_is_cut_off_is_not_there_yet(tmp_path: Path) -> 
     (item,) = load(tmp_path)
     assert item.issues["rule"].to_list() == ["file_damaged"]
     assert rows([item])["inferences"].to_list() == [10]
+
+
+def test_a_report_that_comes_again_with_another_count_is_none(tmp_path: Path) -> None:
+    """Report 30 says 1300 and 1303: both are set aside, from 0 to 95 it is 950. Report 40 is the same twice."""
+    again = [report(30, inferences_total=1303), report(40)]
+    write(tmp_path, "a.jsonl", [*(report(n) for n in range(96)), *again])
+    loaded = load(tmp_path)
+    assert rows(loaded).select("inferences", "messages", "duplicates").rows() == [(950, 95, 1)]
+    assert rows(loaded)["energy_kwh"].to_list() == pytest.approx([0.475])
+    assert rules(loaded) == {"report_contradicts": 2}
+
+
+@pytest.mark.parametrize("counter", ["inferences_total", "energy_wh_total"])
+def test_counters_of_32_bits_that_run_over_lose_nothing(tmp_path: Path, counter: str) -> None:
+    """At report 50 from 2^32 - 7 to 3: 950 inferences and 0.475 kWh, as without."""
+    step = 10 if counter == "inferences_total" else 5
+    write(
+        tmp_path,
+        "a.jsonl",
+        [report(n, **{counter: (2**32 + 3 + step * (n - 50)) % 2**32}) for n in range(96)],
+    )
+    loaded = load(tmp_path)
+    assert rows(loaded)["inferences"].to_list() == [950]
+    assert rows(loaded)["energy_kwh"].to_list() == pytest.approx([0.475])
+    assert rules(loaded) == {}
+
+
+def test_several_models_of_a_device_in_a_day_are_named(tmp_path: Path) -> None:
+    """The day is that of the last one, which is said; the next day has one."""
+    write(tmp_path, "a.jsonl", [report(n, model="v1" if n < 40 else "v2") for n in range(192)])
+    first, second = load(tmp_path)
+    assert rows([first]).select("model", "inferences").rows() == [("v2", 950)]
+    assert first.issues.select("action", "rule", "column_name", "value", "rows").rows() == [
+        ("flagged", "several_in_a_day", "model", "cam-1", 1)
+    ]
+    assert second.issues.is_empty()

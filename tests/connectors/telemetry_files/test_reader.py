@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -279,3 +280,20 @@ def test_utilisation_that_means_nothing_of_a_slice_is_unknown(tmp_path: Path, su
     hours = table(loaded, GPU).filter(pl.col("hour").dt.hour() == 10).sort("gpu")
     assert hours["used_hours"].to_list() == [None, pytest.approx(0.25)]
     assert all(item.issues.is_empty() for item in loaded)
+
+
+@pytest.mark.parametrize("column", ["utilisation", "power_w", "energy_mj"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_no_number_in_parquet_is_dropped(tmp_path: Path, column: str, value: float) -> None:
+    """Five of 61 samples at half use and 100 W; statistics of Parquet say nothing of NaN."""
+    rows = [
+        card(ts, 1e12 + n * 6_000_000, power_w=100.0) for n, ts in enumerate(minutes("2026-09-01 10:00", 61))
+    ]
+    for row in rows[20:25]:
+        row[column] = value
+    write(tmp_path, "gpu.parquet", rows)
+    (item,) = load(tmp_path)
+    hour = table([item], GPU)
+    assert hour["used_hours"].sum() == pytest.approx(0.5)
+    assert (hour["energy_kwh"] + hour["energy_estimated_kwh"]).sum() == pytest.approx(0.1)
+    assert item.issues.select("action", "rule", "rows").rows() == [("repaired", "value_dropped", 5)]
