@@ -6,16 +6,19 @@ from functools import cache
 from typing import Any
 
 
-def session(credentials: Any = None) -> Any:
+def session(credentials: Any = None, profile: str | None = None) -> Any:
     """A session of boto3.
 
     Args:
         credentials: Botocore's resolver of credentials; absent: boto3 finds them, in the environment or the profile.
+        profile: Name of a profile in AWS's own files; absent: the one that the environment names.
     """
     from boto3.session import Session
     from botocore.session import get_session
 
     found = get_session()
+    if profile is not None:
+        found.set_config_variable("profile", profile)
     found.register_component("data_loader", _known(found.get_config_variable("data_path")))
     if credentials is not None:
         found.register_component("credential_provider", credentials)

@@ -30,7 +30,8 @@ class LocationOptions(SourceOptions):
         endpoint_url: For stores that speak S3, or an emulator of GCS; the provider's own where absent.
         anonymous: Read a public bucket without credentials.
         region: S3: AWS region of the bucket.
-        role_arn: S3: role to assume for reading, with the credentials of the environment.
+        profile: S3: profile in AWS's own files whose credentials are used, instead of the environment's.
+        role_arn: S3: role to assume for reading, with the credentials of the environment or profile.
         external_id: S3: what the role's trust policy asks for, where it does.
         requester_pays: S3: the reader's account pays for requests and transfer.
     """
@@ -39,6 +40,7 @@ class LocationOptions(SourceOptions):
     endpoint_url: str | None = None
     anonymous: bool = False
     region: str | None = None
+    profile: str | None = Field(default=None, min_length=1)
     role_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")
     external_id: str | None = Field(default=None, min_length=2, max_length=1224)
     requester_pays: bool = False
@@ -55,8 +57,8 @@ class LocationOptions(SourceOptions):
         if self.external_id and not self.role_arn:
             msg = "external_id goes with role_arn; write the role that asks for it, or remove external_id"
             raise ValueError(msg)
-        if self.anonymous and (self.role_arn or self.requester_pays):
-            msg = "anonymous reading has no role and nobody who pays; remove anonymous, or the others"
+        if self.anonymous and (self.role_arn or self.requester_pays or self.profile):
+            msg = "anonymous reading has no profile, no role and nobody who pays; remove anonymous, or the others"
             raise ValueError(msg)
         return self
 
@@ -65,6 +67,7 @@ _ONLY = {
     "endpoint_url": ("s3", "gs", "bigquery"),
     "anonymous": ("s3", "gs", "bigquery"),
     "region": ("s3",),
+    "profile": ("s3",),
     "role_arn": ("s3",),
     "external_id": ("s3",),
     "requester_pays": ("s3",),

@@ -76,7 +76,7 @@ class S3Store:
         from botocore.config import Config
 
         options = self._options
-        own = _assumed(options) if options.role_arn else session()
+        own = _assumed(options) if options.role_arn else session(profile=options.profile)
         return own.client(
             "s3",
             endpoint_url=options.endpoint_url,
@@ -103,6 +103,10 @@ class S3Store:
                 f"{what}: no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, "
                 "or run where a role gives them (anonymous: true for a public bucket)"
             )
+            raise SourceError(msg) from error
+        except boto.ProfileNotFound as error:
+            name = self._options.profile
+            msg = f"{what}: AWS's own files have no profile {name!r}; add it (`aws configure --profile NAME`), or correct `profile`"
             raise SourceError(msg) from error
         except boto.ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
@@ -204,7 +208,7 @@ def _assumed(options: LocationOptions) -> Any:
         create_assume_role_refresher,
     )
 
-    own = session()
+    own = session(profile=options.profile)
     sts = own.client("sts", region_name=options.region or own.region_name or "us-east-1")
     asked = {"RoleArn": options.role_arn, "RoleSessionName": "tierwise"}
     if options.external_id:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connectors.base import SourceOptions
+from connectors.bills.reader import BillReader
 from connectors.objects import LocationOptions
 from connectors.registry import KINDS, reader_class
 from pipelines.partitions import GRAIN
+from tests.connectors.bills.deliveries import FORMATS
+from tests.pipelines.every_kind import WRITERS
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOT = {
@@ -29,6 +34,13 @@ SNAPSHOT = {
     "prometheus": "day",
     "telemetry_files": "day",
 }
+
+
+BILLS: tuple[tuple[dict[str, Any], Callable[[Any], str]], ...] = (
+    (WRITERS, lambda written: str(written[0])),
+    (FORMATS, lambda form: str(form.kind)),
+)
+"""What tests of all kinds of bills take them from, and how it names the kind."""
 
 
 def lacks(kind: str) -> list[str]:
@@ -52,6 +64,10 @@ def lacks(kind: str) -> list[str]:
         f"tests in tests/connectors/{folder}": any(tests.glob("test_*.py")),
         "a line in docs/sources.md": f"`{kind}`" in page,
     }
+    if issubclass(reader, BillReader):
+        written, delivered = ({of(form) for form in forms.values()} for forms, of in BILLS)
+        wanted["a small bill in tests/pipelines/every_kind.py"] = kind in written
+        wanted["its deliveries in tests/connectors/bills/deliveries.py"] = kind in delivered
     wanted |= {f"its key `{key}` in docs/sources.md": f"`{key}`" in page for key in own if key != "kind"}
     return [what for what, there in wanted.items() if not there]
 

@@ -280,6 +280,23 @@ def test_public_bucket_needs_no_credentials(
         assert proxy.requests(b"Authorization") == []
 
 
+def test_two_sources_have_profiles_of_their_own(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(bucket, "export/a.csv", b"one")
+    lines = (f"[{n}]\naws_access_key_id = AKIA{n.upper()}\naws_secret_access_key = x" for n in ("one", "two"))
+    (tmp_path / "credentials").write_text("\n".join(lines))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    with wire(bucket) as proxy:
+        for name in ("one", "two"):
+            assert len(remote(proxy.url, tmp_path, profile=name).list()) == 1
+            (asked,) = proxy.requests(b"Authorization")
+            assert f"Credential=AKIA{name.upper()}/".encode() in asked
+            proxy.sent.clear()
+    with pytest.raises(SourceError, match="AWS's own files have no profile 'three'; add it"):
+        remote(bucket, tmp_path, profile="three").list()
+
+
 def allow(action: str, resource: str) -> str:
     statement = {"Effect": "Allow", "Action": action, "Resource": resource}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
