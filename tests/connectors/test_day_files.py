@@ -61,24 +61,26 @@ def found(loaded: Sequence[Loaded]) -> list[tuple[date, str, str]]:
     ]
 
 
-@pytest.mark.parametrize("how", sorted(damage(PACKED)))
-def test_a_damaged_sample_file_is_left_out_alone_and_read_when_it_comes_whole(
-    tmp_path: Path, how: str
-) -> None:
+def test_damaged_sample_files_are_left_out_alone_and_read_when_they_come_whole(tmp_path: Path) -> None:
     cards(tmp_path, 1)
     cards(tmp_path, 2)
-    put(tmp_path, "gpu/bad.csv.gz", damage(PACKED)[how])
+    ways = damage(PACKED)
+    for how, data in ways.items():
+        put(tmp_path, f"gpu/{how}.csv.gz", data)
     loaded = samples.load(tmp_path)
     assert energy(loaded) == {FIRST: 5.0, SECOND: 5.0}
-    ((day, name, why),) = found(loaded)
-    assert (day, name) == (SECOND, "bad.csv.gz")
-    assert "bad.csv.gz is" in why
-    assert "1 of them damaged, first: " in samples.reader(tmp_path).check()
+    assert sorted((day, name) for day, name, _ in found(loaded)) == [
+        (SECOND, f"{how}.csv.gz") for how in sorted(ways)
+    ]
+    assert all(f"{name} is" in why for _, name, why in found(loaded))
+    assert f"{len(ways)} of them damaged, first: " in samples.reader(tmp_path).check()
 
     moments = samples.minutes("2026-09-01 08:00", 61)
-    samples.write(tmp_path, "gpu/bad.csv.gz", [samples.card(ts, 3e9 + 60e6 * n, gpu="GPU-2") for n, ts in enumerate(moments)])  # fmt: skip
+    for how in ways:
+        rows = [samples.card(ts, 3e9 + 60e6 * n, gpu=f"GPU-{how}") for n, ts in enumerate(moments)]
+        samples.write(tmp_path, f"gpu/{how}.csv.gz", rows)
     again = samples.load(tmp_path)
-    assert energy(again) == {FIRST: 6.0, SECOND: 5.0}  # 60 steps of 60 kJ: 1 kWh
+    assert energy(again) == {FIRST: 11.0, SECOND: 5.0}  # 60 steps of 60 kJ of each of six cards: 6 kWh
     assert found(again) == []
 
 
@@ -96,21 +98,22 @@ def test_other_kinds_of_damaged_sample_files(tmp_path: Path, name: str) -> None:
     assert [(day, "in/" + file) for day, file, _ in found(loaded)] == [(FIRST, name.replace("gpu", "in"))]
 
 
-@pytest.mark.parametrize("how", sorted(damage(REPORTS)))
-def test_a_damaged_file_of_reports_is_left_out_alone(tmp_path: Path, how: str) -> None:
-    """A report every quarter of an hour, 10 inferences each. What the lost file holds, the next report counts."""
+def test_damaged_files_of_reports_are_left_out_alone(tmp_path: Path) -> None:
+    """A report every quarter of an hour, 10 inferences each. What the lost files hold, the next report counts."""
     edge.write(tmp_path, "1.jsonl.gz", [edge.report(n) for n in range(96)])
     edge.write(tmp_path, "3.jsonl.gz", [edge.report(n) for n in range(140, 192)])
-    put(tmp_path, "2.jsonl.gz", damage(REPORTS)[how])
+    ways = damage(REPORTS)
+    for how, data in ways.items():
+        put(tmp_path, f"2 {how}.jsonl.gz", data)
     loaded = edge.load(tmp_path)
     days = edge.rows(loaded)
     assert days["inferences"].to_list() == [950, 960]
     # 95 reports of the first day cover a quarter of an hour each. On the second, 51 do, and the first one after the gap
     # the 2.5 intervals back that a report covers at most: 0.625 h.
     assert days["online_hours"].to_list() == [23.75, 12.75 + 0.625]
-    assert [(day, name) for day, name, _ in found(loaded)] == [(SECOND, "2.jsonl.gz")]
-    if how == "no gzip":
-        assert "Not a gzipped file" in found(loaded)[0][2]
+    why = {(day, name): text for day, name, text in found(loaded)}
+    assert {*why} == {(SECOND, f"2 {how}.jsonl.gz") for how in ways}
+    assert "Not a gzipped file" in why[SECOND, "2 no gzip.jsonl.gz"]
 
 
 def test_days_that_an_earlier_version_gave_stand_until_the_file_is_whole(tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
-"""CUR 2.0 from Data Exports: current deliveries, maps, the same rules as the legacy report, and bad input."""
+"""CUR 2.0 from Data Exports: maps, the same rules as the legacy report, and bad input; `test_cur2_deliveries.py` has the rest."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,12 +11,10 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from connectors.base import Loaded, SourceError, require_ready
+from connectors.base import Loaded, SourceError
 from tests.connectors.aws.exports import BASE, csv, export, parquet, row
-from tests.connectors.bills.helpers import WINDOW, counted, cur, facts, load, reader, write
+from tests.connectors.bills.helpers import Rows, counted, cur, facts, load, write
 
 SEPTEMBER = date(2026, 9, 1)
 PLAN = "arn:aws:savingsplans::1:savingsplan/x"
@@ -41,15 +38,32 @@ KINDS: list[tuple[str, dict[str, Any], str, str, str, str]] = [
 ]  # fmt: skip
 
 
+ROWS = Rows()
+Bills = dict[str, tuple[Loaded, list[dict[str, Any]]]]
+
+
+@pytest.fixture(scope="module")
+def bills(tmp_path_factory: pytest.TempPathFactory) -> Bills:
+    """Form -> a delivery of `ROWS`, each with its place as its resource, and what each becomes."""
+    found: Bills = {}
+    for form in FORMS:
+        folder = tmp_path_factory.mktemp("rows")
+        rows = [r | {"line_item_resource_id": str(n)} for n, r in enumerate(ROWS.all)]
+        export(folder / "bucket", {form: rows})
+        loaded = load("aws_cur2", folder / "bucket", folder)[SEPTEMBER]
+        found[form] = loaded, sorted(facts(loaded).to_dicts(), key=lambda line: int(line["ResourceId"]))
+        assert len(found[form][1]) == len(rows)
+    return found
+
+
+KIND_ROWS = ROWS.add(*(row(line_item_line_item_type=kind, **more) for kind, more, *_ in KINDS))
+
+
 @pytest.mark.parametrize("form", FORMS)
-def test_each_kind_of_line_costs_what_it_does_in_the_legacy_report(form: str, tmp_path: Path) -> None:
-    rows = [row(line_item_line_item_type=kind, **more) for kind, more, *_ in KINDS]
-    export(tmp_path / "bucket", {form: rows})
-    loaded = load("aws_cur2", tmp_path / "bucket", tmp_path)[SEPTEMBER]
-    found = facts(loaded).select("BilledCost", "EffectiveCost", "ListCost", "ChargeCategory").rows()
+def test_each_kind_of_line_costs_what_it_does_in_the_legacy_report(form: str, bills: Bills) -> None:
+    names = ("BilledCost", "EffectiveCost", "ListCost", "ChargeCategory")
+    found = [tuple(line[name] for name in names) for line in bills[form][1][KIND_ROWS]]
     assert found == [(Decimal(b), Decimal(e), Decimal(lc), category) for _, _, b, e, lc, category in KINDS]
-    assert loaded.totals == {"USD": sum((Decimal(k[2]) for k in KINDS), Decimal(0))}
-    assert loaded.issues.is_empty()
 
 
 def test_parquet_csv_and_legacy_give_the_same_facts(tmp_path: Path) -> None:
@@ -64,52 +78,69 @@ def test_parquet_csv_and_legacy_give_the_same_facts(tmp_path: Path) -> None:
     assert two[0]["SubAccountId"].to_list() == ["000111122224"]
 
 
+TAGGED = ROWS.add(
+    row(resource_tags={"user_team": 'a "b",\n c\\', "user:Project": 'x,"user_', "aws_createdBy": "root", "user_aws_zone": "z"}),
+    row(resource_tags={"user_team": "", "user_it's": ',{"user_x":""}'}),
+    row(resource_tags={"user_team": ""}),
+    row(resource_tags={}),
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("form", FORMS)
-def test_tags_of_the_map_whatever_they_contain(form: str, tmp_path: Path) -> None:
-    tags: list[Any] = [
-        {
-            "user_team": 'a "b",\n c\\',
-            "user:Project": 'x,"user_',
-            "aws_createdBy": "root",
-            "user_aws_zone": "z",
-        },
-        {"user_team": "", "user_it's": ',{"user_x":""}'},
-        {"user_team": ""},
-        {},
-    ]
-    export(tmp_path / "bucket", {form: [row(resource_tags=t) for t in tags]})
-    loaded = load("aws_cur2", tmp_path / "bucket", tmp_path)[SEPTEMBER]
-    first, second, *others = facts(loaded)["Tags"]
+def test_tags_of_the_map_whatever_they_contain(form: str, bills: Bills) -> None:
+    first, second, *others = [line["Tags"] for line in bills[form][1][TAGGED]]
     assert json.loads(first) == {
         "team": 'a "b",\n c\\', "Project": 'x,"user_', "aws:createdBy": "root", "aws_zone": "z",
     }  # fmt: skip
     assert json.loads(second) == {"it's": ',{"user_x":""}'}
     assert others == [None, None]
-    assert loaded.issues.is_empty()
 
 
-def test_maps_are_read_and_only_tags_become_tags(tmp_path: Path) -> None:
-    maps: dict[str, Any] = {
-        "product": {"product_name": "Amazon EC2", "region": "eu-west-1", "capacitystatus": "UnusedCapacityReservation"},
-        "cost_category": {"team": "other"}, "discount": {"edp": "0.1"}, "resource_tags": {"user_team": "vision"},
-    }  # fmt: skip
-    for form in FORMS:
-        export(tmp_path / form / "bucket", {form: [row(product_region_code=None, **maps)]})
-        (loaded,) = load("aws_cur2", tmp_path / form / "bucket", tmp_path / form).values()
-        found = facts(loaded).row(0, named=True)
-        assert (found["ServiceName"], found["RegionId"], found["x_cost_kind"]) == (
-            "Amazon EC2",
-            "eu-west-1",
-            "idle",
-        )
-        assert (found["Tags"], found["BilledCost"]) == ('{"team":"vision"}', Decimal(10))
+MAPS: dict[str, Any] = {
+    "product": {"product_name": "Amazon EC2", "region": "eu-west-1", "capacitystatus": "UnusedCapacityReservation"},
+    "cost_category": {"team": "other"}, "discount": {"edp": "0.1"}, "resource_tags": {"user_team": "vision"},
+}  # fmt: skip
+MAPPED = ROWS.add(row(product_region_code=None, **MAPS))
 
 
-def test_marketplace_is_sold_by_the_seller_and_invoiced_by_aws(tmp_path: Path) -> None:
-    sold = row(bill_billing_entity="AWS Marketplace", line_item_legal_entity="Red Hat")
-    export(tmp_path / "bucket", {FORMS[0]: [sold]})
-    found = facts(load("aws_cur2", tmp_path / "bucket", tmp_path)[SEPTEMBER]).row(0, named=True)
+@pytest.mark.parametrize("form", FORMS)
+def test_maps_are_read_and_only_tags_become_tags(form: str, bills: Bills) -> None:
+    [found] = bills[form][1][MAPPED]
+    of_product = (found["ServiceName"], found["RegionId"], found["x_cost_kind"])
+    assert of_product == ("Amazon EC2", "eu-west-1", "idle")
+    assert (found["Tags"], found["BilledCost"]) == ('{"team":"vision"}', Decimal(10))
+
+
+SOLD = ROWS.add(row(bill_billing_entity="AWS Marketplace", line_item_legal_entity="Red Hat"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_marketplace_is_sold_by_the_seller_and_invoiced_by_aws(form: str, bills: Bills) -> None:
+    [found] = bills[form][1][SOLD]
     assert (found["ServiceProviderName"], found["InvoiceIssuerName"]) == ("Red Hat", "AWS Marketplace")
+
+
+COSTS = [0.1, 1e-12, 2.5e-12, 1.25e-11, 0.1 + 0.2, 999.999999999999, 1000.1, 12345678.9, 1646.4954, -0.0, 1e15 / 7]  # fmt: skip
+DECIMALS = [Decimal(repr(c)).quantize(Decimal("1e-12"), "ROUND_HALF_UP") for c in COSTS]
+DOUBLES = ROWS.add(*(row(line_item_unblended_cost=c) for c in COSTS))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_doubles_are_the_decimals_they_are_written_as(form: str, bills: Bills) -> None:
+    assert [line["BilledCost"] for line in bills[form][1][DOUBLES]] == DECIMALS
+
+
+YUAN = ROWS.add(row(line_item_currency_code="CNY"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_currencies_are_never_added_and_nothing_is_wrong_with_these_rows(form: str, bills: Bills) -> None:
+    """In USD the kinds of line, the doubles, and 4 + 1 + 1 rows of 10 of tags, maps and the marketplace."""
+    loaded, lines = bills[form]
+    usd = sum((Decimal(k[2]) for k in KINDS), Decimal(60)) + sum(DECIMALS, Decimal(0))
+    assert loaded.totals == {"USD": usd, "CNY": Decimal(10)}
+    assert [line["BillingCurrency"] for line in lines[YUAN]] == ["CNY"]
+    assert loaded.issues.is_empty()
 
 
 def test_split_lines_of_containers_are_left_out_because_their_parent_has_the_cost(tmp_path: Path) -> None:
@@ -134,46 +165,6 @@ def test_columns_not_selected_are_null(tmp_path: Path) -> None:
     assert counted(loaded)["flagged", "missing_mandatory", "ListCost"] == 1
 
 
-def test_doubles_are_the_decimals_they_are_written_as(tmp_path: Path) -> None:
-    costs = [
-        0.1,
-        1e-12,
-        2.5e-12,
-        1.25e-11,
-        0.1 + 0.2,
-        999.999999999999,
-        1000.1,
-        12345678.9,
-        1646.4954,
-        -0.0,
-        1e15 / 7,
-    ]
-    export(tmp_path / "bucket", {FORMS[0]: [row(line_item_unblended_cost=c) for c in costs]})
-    loaded = load("aws_cur2", tmp_path / "bucket", tmp_path)[SEPTEMBER]
-    expected = [Decimal(repr(c)).quantize(Decimal("1e-12"), "ROUND_HALF_UP") for c in costs]
-    assert facts(loaded)["BilledCost"].to_list() == expected
-    assert loaded.totals == {"USD": sum(expected, Decimal(0))}
-
-
-def test_create_new_delivery_counts_the_current_execution_only(tmp_path: Path) -> None:
-    root = tmp_path / "bucket"
-    export(root, {FORMS[0]: [row()]}, execution="20260902T000000Z-e1")
-    export(root, {FORMS[0]: [row(), row()]}, execution="20260903T000000Z-e2")
-    (item,) = reader("aws_cur2", root, tmp_path).slices(WINDOW)
-    assert [o.key.split("/")[-2] for o in item.objects] == ["20260903T000000Z-e2"]
-    (root / "cur2/gpu/metadata/BILLING_PERIOD=2026-09/gpu-Manifest.json").unlink()
-    assert reader("aws_cur2", root, tmp_path).slices(WINDOW) == [
-        item.__class__(**{**item.__dict__, "detail": {"manifests": "cur2/gpu/metadata/BILLING_PERIOD=2026-09/20260903T000000Z-e2/gpu-Manifest.json"}})
-    ]  # fmt: skip
-
-
-def test_overwritten_delivery_leaves_out_what_the_manifest_does_not_name(tmp_path: Path) -> None:
-    root = tmp_path / "bucket"
-    export(root, {FORMS[0]: [row()], "gpu-00002.snappy.parquet": [row()]})
-    export(root, {FORMS[0]: [row(line_item_unblended_cost=3.0)]})  # smaller now; the second file is left over
-    assert load("aws_cur2", root, tmp_path)[SEPTEMBER].totals == {"USD": Decimal(3)}
-
-
 def test_a_final_month_says_so_and_names_its_payer(tmp_path: Path) -> None:
     export(tmp_path / "a", {FORMS[0]: [row(bill_invoice_id="7")]})
     export(tmp_path / "b", {FORMS[0]: [row(bill_invoice_id="7"), row()]})
@@ -181,14 +172,6 @@ def test_a_final_month_says_so_and_names_its_payer(tmp_path: Path) -> None:
     assert final == "final: every row has an invoice; payer accounts: 000111122223"
     open_ = load("aws_cur2", tmp_path / "b", tmp_path / "y")[SEPTEMBER].note
     assert open_.startswith("not final: 1 of 2 rows have no invoice yet")
-
-
-def test_two_exports_of_one_account_and_month_would_count_twice(tmp_path: Path) -> None:
-    export(tmp_path / "bucket", {FORMS[0]: [row()]}, name="one")
-    export(tmp_path / "bucket", {FORMS[0]: [row()]}, name="two")
-    with pytest.raises(SourceError, match=r"count twice; set `export` to one of 'one' and 'two'"):
-        reader("aws_cur2", tmp_path / "bucket", tmp_path).slices(WINDOW)
-    assert load("aws_cur2", tmp_path / "bucket", tmp_path, export="two")[SEPTEMBER].rows_read == 1
 
 
 BAD_ROWS: list[tuple[dict[str, Any], str, str]] = [
@@ -276,73 +259,20 @@ def test_retyped_columns_are_read_as_what_they_say(tmp_path: Path) -> None:
     assert (found["BilledCost"], found["PricingUnit"]) == (Decimal("10.1"), "5")
 
 
-@pytest.mark.parametrize("type_", ["BIGINT", "DOUBLE", "DECIMAL(18,0)"])
-def test_accounts_that_became_numbers_get_their_zeros_back(type_: str, tmp_path: Path) -> None:
-    path = parquet(tmp_path / "text.parquet", [row()])
-    target = tmp_path / "bills" / "a.parquet"
-    target.parent.mkdir()
-    accounts = ", ".join(f"CAST({c} AS {type_}) AS {c}" for c in BASE if c.endswith("_account_id"))
-    duckdb.execute(f"COPY (SELECT * REPLACE ({accounts}) FROM '{path}') TO '{target}' (FORMAT parquet)")
-    found = facts(load("aws_cur2", target.parent, tmp_path)[SEPTEMBER]).row(0, named=True)
-    assert (found["BillingAccountId"], found["SubAccountId"]) == ("000111122223", "000111122224")
-
-
-def test_currencies_are_never_added(tmp_path: Path) -> None:
-    export(tmp_path / "bucket", {FORMS[0]: [row(), row(line_item_currency_code="CNY")]})
-    loaded = load("aws_cur2", tmp_path / "bucket", tmp_path)[SEPTEMBER]
-    assert loaded.totals == {"USD": Decimal(10), "CNY": Decimal(10)}
-
-
-def test_not_ready_and_damaged_manifests(tmp_path: Path) -> None:
-    root = tmp_path / "bucket"
-    export(root, {FORMS[0]: [row()]})
-    path = root / "cur2/gpu/metadata/BILLING_PERIOD=2026-09/gpu-Manifest.json"
-    whole = json.loads(path.read_text())
-    other = [f.replace("2026-09", "2026-08") for f in whole["dataFiles"]]
-    cases = {
-        "is damaged": "{",
-        "no list `dataFiles`": json.dumps({"reportKeys": []}),
-        "names no file": json.dumps(whole | {"dataFiles": []}),
-        "not ready.*gpu-9": json.dumps(whole | {"dataFiles": [*whole["dataFiles"], "s3://b/cur2/gpu/data/BILLING_PERIOD=2026-09/gpu-9.parquet"]}),
-        "of another month": json.dumps(whole | {"dataFiles": other}),
-        "a file twice": json.dumps(whole | {"dataFiles": whole["dataFiles"] * 2}),
-        "holds no export of this kind": json.dumps(whole | {"columns": [{"name": "BilledCost"}]}),
-    }  # fmt: skip
-    for words, content in cases.items():
-        path.write_text(content)
-        with pytest.raises(SourceError, match=words):
-            require_ready(reader("aws_cur2", root, tmp_path).slices(WINDOW))
-
-
-def test_files_without_manifest_count_unless_they_are_of_two_executions(tmp_path: Path) -> None:
-    data = tmp_path / "bucket" / "data" / "BILLING_PERIOD=2026-09"
-    parquet(data / "20260902T000000Z-e1" / "a.parquet", [row()])
-    assert load("aws_cur2", tmp_path / "bucket", tmp_path)[SEPTEMBER].totals == {"USD": Decimal(10)}
-    parquet(data / "20260903T000000Z-e2" / "a.parquet", [row(), row()])
-    with pytest.raises(SourceError, match="different runs of one export"):
-        reader("aws_cur2", tmp_path / "bucket", tmp_path).slices(WINDOW)
-
-
-STATES = [[row(line_item_unblended_cost=float(n))] * n for n in (1, 2, 3)]
-
-
-@pytest.mark.long
-@settings(
-    max_examples=settings.default.max_examples // 4,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(st.lists(st.integers(0, 2), min_size=1, max_size=4), st.booleans())
-def test_any_sequence_of_deliveries_ends_as_if_only_the_last_had_come(
-    tmp_path: Path, order: list[int], new_folders: bool
-) -> None:
-    shutil.rmtree(tmp_path / "bucket", ignore_errors=True)
-    for turn, state in enumerate(order):
-        execution = f"2026090{turn + 1}T000000Z-e" if new_folders else ""
-        export(tmp_path / "bucket", {FORMS[0]: STATES[state]}, execution=execution)
-    loaded = load("aws_cur2", tmp_path / "bucket", tmp_path)[SEPTEMBER]
-    n = order[-1] + 1
-    assert facts(loaded)["BilledCost"].to_list() == [Decimal(n)] * n
-    assert loaded.totals == {"USD": Decimal(n * n)}
+def test_accounts_that_became_numbers_get_their_zeros_back(tmp_path: Path) -> None:
+    target = tmp_path / "bills"
+    target.mkdir()
+    types = ("BIGINT", "DOUBLE", "DECIMAL(18,0)")
+    for n, type_ in enumerate(types):
+        path = parquet(tmp_path / f"{n}.parquet", [row(line_item_resource_id=type_)])
+        accounts = ", ".join(f"CAST({c} AS {type_}) AS {c}" for c in BASE if c.endswith("_account_id"))
+        duckdb.execute(
+            f"COPY (SELECT * REPLACE ({accounts}) FROM '{path}') TO '{target / path.name}' (FORMAT parquet)"
+        )
+    found = facts(load("aws_cur2", target, tmp_path)[SEPTEMBER])
+    assert set(found.select("ResourceId", "BillingAccountId", "SubAccountId").rows()) == {
+        (type_, "000111122223", "000111122224") for type_ in types
+    }
 
 
 def test_parquet_files_of_different_columns_are_united_by_name(tmp_path: Path) -> None:

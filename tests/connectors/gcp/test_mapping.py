@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.connectors.bills.helpers import counted, facts, load, write
+from connectors.base import Loaded
+from tests.connectors.bills.helpers import Rows, counted, facts, load, write
 from tests.connectors.gcp.rows import flat, row, write_lines
 
 KIND = "gcp_billing_export"
@@ -19,14 +20,40 @@ SEPTEMBER = date(2026, 9, 1)
 at = datetime.fromisoformat
 
 
-def rows_of(tmp: Path, *rows: dict[str, Any]) -> list[dict[str, Any]]:
-    """The FOCUS rows of some rows of September."""
-    write_lines(tmp / "bills" / "a.jsonl", rows)
-    return facts(load(KIND, tmp / "bills", tmp)[SEPTEMBER]).to_dicts()
+Found = list[list[dict[str, Any]]]
+ROWS, MIXED = Rows(), Rows()
+"""Rows whose columns are of one type each, and rows whose credits and labels are of any."""
 
 
-def test_usage(tmp_path: Path) -> None:
-    (found,) = rows_of(tmp_path, row(cost_at_list=12, resource={"name": "vm-1", "global_name": "//vm/1"}))
+def read(tmp: Path, rows: Rows) -> tuple[Loaded, Found]:
+    """A bill of rows, each with its place as the id of its SKU, and the lines that each becomes, its own cost first."""
+    write_lines(
+        tmp / "bills" / "a.jsonl", [r | {"sku": r["sku"] | {"id": str(n)}} for n, r in enumerate(rows.all)]
+    )
+    loaded = load(KIND, tmp / "bills", tmp)[SEPTEMBER]
+    lines: Found = [[] for _ in rows.all]
+    for line in facts(loaded).sort("BilledCost", descending=True).to_dicts():
+        lines[int(line["SkuId"])].append(line)
+    return loaded, lines
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Loaded, Found]:
+    """What became of `ROWS`."""
+    return read(tmp_path_factory.mktemp("typed"), ROWS)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Loaded, Found]:
+    """What became of `MIXED`."""
+    return read(tmp_path_factory.mktemp("mixed"), MIXED)
+
+
+USED = ROWS.add(row(cost_at_list=12, resource={"name": "vm-1", "global_name": "//vm/1"}))
+
+
+def test_usage(typed: tuple[Loaded, Found]) -> None:
+    [[found]] = typed[1][USED]
     tags = json.loads(found.pop("Tags"))
     assert tags == {
         "team": "vision",
@@ -63,7 +90,7 @@ def test_usage(tmp_path: Path) -> None:
         "ServiceCategory": "Compute",
         "ServiceName": "Compute Engine",
         "ServiceProviderName": "Google Cloud",
-        "SkuId": "A1",
+        "SkuId": str(USED.start),
         "SkuMeter": "A3 GPU hour",
         "SubAccountId": "p-1",
         "SubAccountName": "Vision",
@@ -84,13 +111,13 @@ CUD = {
 FREE = {"id": "free", "name": "Free Trial", "full_name": "", "type": "PROMOTION", "amount": -0.25}
 
 
-def test_each_credit_is_a_row_of_its_own_and_the_usage_stays_one(tmp_path: Path) -> None:
-    write_lines(tmp_path / "bills" / "a.jsonl", [row(credits=[CUD, FREE])])
-    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
-    by_cost = {r["BilledCost"]: r for r in facts(loaded).to_dicts()}
-    usage, cud, free = by_cost[Decimal("10.5")], by_cost[Decimal(-3)], by_cost[Decimal("-0.25")]
-    assert (loaded.rows_read, loaded.rows_loaded) == (1, 3)
-    assert loaded.totals == {"USD": Decimal("7.25")}  # 10.5 - 3 - 0.25
+CREDITED = ROWS.add(row(credits=[CUD, FREE]))
+
+
+def test_each_credit_is_a_row_of_its_own_and_the_usage_stays_one(typed: tuple[Loaded, Found]) -> None:
+    [[usage, free, cud]] = typed[1][CREDITED]
+    costs = [Decimal(c) for c in ("10.5", "-0.25", "-3")]
+    assert [line["BilledCost"] for line in (usage, free, cud)] == costs
     assert (usage["ChargeCategory"], usage["ConsumedQuantity"]) == ("Usage", Decimal(3600))
     for credit in (cud, free):
         assert (credit["ChargeCategory"], credit["ConsumedQuantity"], credit["PricingQuantity"]) == (
@@ -117,17 +144,23 @@ FORMS = [
 """An object, an array, one with nothing in it, text, and text as Python writes it."""
 
 
-def test_credits_in_every_form(tmp_path: Path) -> None:
-    found = rows_of(tmp_path, *(row(credits=c, cost=100 + n) for n, c in enumerate(FORMS)))
-    costs = [Decimal(-3)] * len(FORMS) + [Decimal(100 + n) for n in range(len(FORMS))]
-    assert sorted(r["BilledCost"] for r in found) == costs
+FORM_ROWS = MIXED.add(*(row(credits=form) for form in FORMS))
 
 
-def test_no_credit(tmp_path: Path) -> None:
-    nothing: list[Any] = [{}, [], None, {"name": "", "amount": 0, "id": ""}, "None", "NULL", "null", ""]
-    write_lines(tmp_path / "bills" / "a.jsonl", [row() | {"credits": c} for c in nothing])
-    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
-    assert facts(loaded)["BilledCost"].to_list() == [Decimal("10.5")] * len(nothing)
+def test_credits_in_every_form(mixed: tuple[Loaded, Found]) -> None:
+    found = [[line["BilledCost"] for line in lines] for lines in mixed[1][FORM_ROWS]]
+    assert found == [[Decimal("10.5"), Decimal(-3)]] * len(FORMS)
+
+
+NOTHING: list[Any] = [{}, [], None, {"name": "", "amount": 0, "id": ""}, "None", "NULL", "null", ""]
+WITHOUT = MIXED.add(*(row() | {"credits": nothing} for nothing in NOTHING))
+
+
+def test_no_credit(mixed: tuple[Loaded, Found]) -> None:
+    loaded, lines = mixed
+    assert [[line["BilledCost"] for line in of] for of in lines[WITHOUT]] == [[Decimal("10.5")]] * len(
+        NOTHING
+    )
     assert loaded.issues.filter(action="rejected").is_empty()
 
 
@@ -143,26 +176,40 @@ KINDS = [
 ]  # fmt: skip
 
 
-def test_each_kind_of_line(tmp_path: Path) -> None:
-    found = rows_of(tmp_path, *(row(**changes) for changes, *_ in KINDS))
-    assert len(found) == len(KINDS)
-    for line, (changes, category, class_, frequency, list_cost) in zip(found, KINDS, strict=True):
+KIND_ROWS = ROWS.add(*(row(**changes) for changes, *_ in KINDS))
+
+
+def test_each_kind_of_line(typed: tuple[Loaded, Found]) -> None:
+    for [line], (changes, category, class_, frequency, list_cost) in zip(
+        typed[1][KIND_ROWS], KINDS, strict=True
+    ):
         kind = (line["ChargeCategory"], line["ChargeClass"], line["ChargeFrequency"])
         assert kind == (category, class_, frequency), changes
         assert line["ListCost"] == (Decimal(list_cost) if list_cost else None), changes
         assert (line["ConsumedQuantity"] is None) == (category != "Usage"), changes
 
 
-def test_models_spot_and_marketplace(tmp_path: Path) -> None:
-    model = row(service__description="Vertex AI", sku__description="Gemini 2.5 Pro Text Input - Predictions")
-    machine = row(service__description="Vertex AI", sku__description="Training/Pipelines on A100")
-    spot = row(sku__description="Spot Preemptible A100 GPU")
-    sold = row(transaction_type="THIRD_PARTY_RESELLER", seller_name="Acme")
-    found = rows_of(tmp_path, model, machine, spot, sold)
+SOLD = ROWS.add(
+    row(service__description="Vertex AI", sku__description="Gemini 2.5 Pro Text Input - Predictions"),
+    row(service__description="Vertex AI", sku__description="Training/Pipelines on A100"),
+    row(sku__description="Spot Preemptible A100 GPU"),
+    row(transaction_type="THIRD_PARTY_RESELLER", seller_name="Acme"),
+)
+
+
+def test_models_spot_and_marketplace(typed: tuple[Loaded, Found]) -> None:
+    found = [line for [line] in typed[1][SOLD]]
     assert [r["x_tier"] for r in found] == ["api", "cloud", "cloud", "cloud"]
     assert [r["ServiceCategory"] for r in found[:2]] == ["AI and Machine Learning"] * 2
     assert [r["PricingCategory"] for r in found] == ["Standard", "Standard", "Dynamic", "Standard"]
     assert found[3]["ServiceProviderName"] == "Acme"
+
+
+def test_credits_are_in_the_totals_and_make_no_rows_of_the_file(typed: tuple[Loaded, Found]) -> None:
+    """13 rows of 10.5 each, of which one has credits of 3 and 0.25: 136.5 - 3.25."""
+    loaded, _ = typed
+    assert (loaded.rows_read, loaded.rows_loaded) == (13, 15)
+    assert loaded.totals == {"USD": Decimal("133.25")}
 
 
 @pytest.mark.long
@@ -233,15 +280,19 @@ def test_ancestry_of_the_project_and_adjustments_stay_beside_focus(form: str, tm
     assert not [name for name in ("adjustment", "ancest") if name in loaded.note]  # columns not used
 
 
-def test_labels_that_are_no_labels_are_counted(tmp_path: Path) -> None:
-    keyed = {"key": "team", "value": "a"}
-    rows = [
+KEYED = {"key": "team", "value": "a"}
+LABELLED = MIXED.add(
+    *(
         row(labels=x, system_labels=[], project={"id": "p"})
-        for x in ("nonsense", [{"key": None, "value": "x"}], {"team": "a"}, [1, "x"], [keyed, {"value": "x"}])
-    ] + [row(labels="nonsense", system_labels=[], project={"id": "p", "labels": [keyed]})]
-    write_lines(tmp_path / "bills" / "a.jsonl", rows)
-    loaded = load(KIND, tmp_path / "bills", tmp_path)[SEPTEMBER]
-    assert facts(loaded)["Tags"].to_list() == [
+        for x in ("nonsense", [{"key": None, "value": "x"}], {"team": "a"}, [1, "x"], [KEYED, {"value": "x"}])
+    ),
+    row(labels="nonsense", system_labels=[], project={"id": "p", "labels": [KEYED]}),
+)
+
+
+def test_labels_that_are_no_labels_are_counted(mixed: tuple[Loaded, Found]) -> None:
+    loaded, lines = mixed
+    assert [line["Tags"] for [line] in lines[LABELLED]] == [
         None, None, '{"team":"a"}', None, '{"team":"a"}', '{"gcp:project.team":"a"}',
     ]  # fmt: skip
     assert counted(loaded)["repaired", "malformed_tags", "Tags"] == 5  # all but the object

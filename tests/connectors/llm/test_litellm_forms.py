@@ -7,49 +7,53 @@ import json
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 
+from connectors.base import Loaded
 from models.config import Price
 from tests.connectors.bills.helpers import WINDOW, counted, facts, load, reader, write
 from tests.connectors.llm.helpers import DAY, SECRET, by_day, everything, hours, one, request, write_lines
 from tests.engine import Session
 
+# 2026-09-01 is day 20697 of the epoch: 20697 x 86400 + 22 x 3600 + 59 x 60 + 59 = 1788303599
+TIMES: list[tuple[float, float]] = [
+    (1788303599, 1788303601),
+    (1788303599.25, 1788303601.25),
+    (1788303599250, 1788303601250),
+    (1788303599250.0, 1788303601250.0),
+    (1788303599250000, 1788303601250000),
+]
 
-def _at(start: Any, end: Any) -> dict[str, Any]:
-    return request(1, startTime=start, endTime=end, request_duration_ms="")
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """A log of one request for each of `TIMES` and each form; the workload says which."""
+    folder = tmp_path_factory.mktemp("timed")
+    (folder / "logs").mkdir()
+    for (n, (start, end)), form in product(enumerate(TIMES), ("csv", "jsonl", "parquet")):
+        native = request(f"{form} {n}", startTime=start, endTime=end, request_duration_ms="")
+        native["request_tags"] = f'["workload:{form} {n}"]'
+        path = folder / "logs" / f"{n}.{form}"
+        if form == "parquet":
+            pl.DataFrame([native]).write_parquet(path)
+        elif form == "jsonl":
+            write_lines(path, [native])
+        else:
+            write(path, [native | {"startTime": str(start), "endTime": str(end)}])
+    (loaded,) = load("litellm", folder / "logs", folder).values()
+    return loaded
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
-@pytest.mark.parametrize(
-    ("start", "end"),
-    [
-        (1788303599, 1788303601),
-        (1788303599.25, 1788303601.25),
-        (1788303599250, 1788303601250),
-        (1788303599250.0, 1788303601250.0),
-        (1788303599250000, 1788303601250000),
-    ],
-)
-def test_times_as_numbers_are_read_in_the_unit_that_their_size_says(
-    tmp_path: Path, form: str, start: float, end: float
-) -> None:
-    # 2026-09-01 is day 20697 of the epoch: 20697 x 86400 + 22 x 3600 + 59 x 60 + 59 = 1788303599
-    path = tmp_path / "logs" / f"a.{form}"
-    if form == "parquet":
-        path.parent.mkdir()
-        pl.DataFrame([_at(start, end)]).write_parquet(path)
-    elif form == "jsonl":
-        write_lines(path, [_at(start, end)])
-    else:
-        write(path, [_at(str(start), str(end))])
-    loaded = load("litellm", tmp_path / "logs", tmp_path)
-    assert list(loaded) == [DAY]
-    assert loaded[DAY].issues.is_empty()
-    (row,) = hours(loaded[DAY]).to_dicts()
+@pytest.mark.parametrize("n", range(len(TIMES)), ids=map(str, TIMES))
+def test_times_as_numbers_are_read_in_the_unit_that_their_size_says(timed: Loaded, form: str, n: int) -> None:
+    assert timed.slice.period == DAY
+    assert timed.issues.is_empty()
+    (row,) = hours(timed).filter(workload=f"{form} {n}").to_dicts()
     assert row["hour"] == datetime.fromisoformat("2026-09-01 22:00")
     buckets = json.loads(row["latency_buckets"])
     assert [buckets[b] for b in ("1.5", "2")] == [0, 1]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from connectors.base import SourceError
+from connectors.base import Loaded, SourceError
 from tests.connectors.telemetry_files.samples import GPU, INFERENCE, POWER, card, load, table, utc, write
 
 TEN = 1_788_256_800
@@ -29,28 +30,42 @@ FORMS: dict[str, Callable[[int], Any]] = {
 }
 
 
-def samples(form: Callable[[int], Any]) -> list[dict[str, Any]]:
+def samples(form: Callable[[int], Any], gpu: str = "GPU-1") -> list[dict[str, Any]]:
     """10:00 to 11:00, a sample a minute at 360 W: 0.36 kWh, of which 30 minutes at 100 %."""
     return [
-        card(utc("2026-09-01"), 1e12 + n * 360_000 * 60, utilisation=float(n < 30))
+        card(utc("2026-09-01"), 1e12 + n * 360_000 * 60, utilisation=float(n < 30), gpu=gpu)
         | {"ts": form(TEN + 60 * n)}
         for n in range(61)
     ]
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+SUFFIXES = ("csv", "parquet")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """A file in each of `FORMS` and `SUFFIXES`, each of a card of its own."""
+    folder = tmp_path_factory.mktemp("written")
+    for form, suffix in product(FORMS, SUFFIXES):
+        write(folder, f"gpu/{form}.{suffix}", samples(FORMS[form], f"{form} {suffix}"))
+    (item,) = load(folder)
+    return item
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("form", FORMS)
-def test_the_number_says_its_unit(tmp_path: Path, form: str, suffix: str) -> None:
-    write(tmp_path, f"gpu/a.{suffix}", samples(FORMS[form]))
-    (item,) = load(tmp_path)
-    assert item.slice.period == date(2026, 9, 1)
-    hours = table([item], GPU)
+def test_the_number_says_its_unit(written: Loaded, form: str, suffix: str) -> None:
+    hours = table([written], GPU).filter(gpu=f"{form} {suffix}")
     assert hours["hour"].min() == utc("2026-09-01 10:00").replace(tzinfo=None)
     assert hours["observed_hours"].sum() == pytest.approx(1)
     assert hours["used_hours"].sum() == pytest.approx(0.5)
     assert hours["energy_kwh"].sum() == pytest.approx(0.36)
-    assert item.issues.is_empty()
-    assert item.rows_read == 61
+
+
+def test_all_rows_of_all_units_are_read(written: Loaded) -> None:
+    assert written.slice.period == date(2026, 9, 1)
+    assert written.issues.is_empty()
+    assert written.rows_read == 61 * len(FORMS) * len(SUFFIXES)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
