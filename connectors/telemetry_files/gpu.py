@@ -52,21 +52,34 @@ MERGED = f"""
         SELECT several, {_MOST} FROM members JOIN labels USING (label) GROUP BY several, gpu, mig_id, namespace, pod)"""
 """SQL: the table `merged`: of names that are told of one holder, the name with the most of each text."""
 
-READINGS = """
-    WITH crowded AS (
+
+def readings_sql(interval_us: int) -> str:
+    """SQL: the table `readings`: of the samples one by one, what each holder of an instance has at a moment.
+
+    Samples without a holder do not count between two with one that are no farther apart than samples are: they are of an
+    exporter that knows no pods.
+    """
+    return f"""
+    WITH mixed AS (SELECT instance FROM told GROUP BY instance HAVING BOOL_OR(allocated) AND NOT BOOL_AND(allocated)
+    ), eclipsed AS (
+        SELECT instance, ts FROM (
+            SELECT instance, ts, allocated, MAX(ts) FILTER (allocated) OVER (w ROWS UNBOUNDED PRECEDING) AS before,
+                   MIN(ts) FILTER (allocated) OVER (w ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS after
+            FROM told SEMI JOIN mixed USING (instance) WINDOW w AS (PARTITION BY instance ORDER BY ts)
+        ) WHERE NOT allocated AND date_diff('microsecond', before, after) BETWEEN 1 AND {interval_us * 3 // 2}
+    ), crowded AS (
         SELECT instance, ts, BOOL_OR(allocated) AS held, COUNT(*) AS told, COUNT(*) FILTER (allocated) AS holders
         FROM told GROUP BY instance, ts HAVING COUNT(*) > 1
     ), readings AS (
         SELECT COALESCE(m.name, t.name) AS name, ts, utilisation, power_w, energy_kwh_total, instance, t.holder,
                CASE WHEN held THEN holders ELSE COALESCE(told, 1) END AS sharers
         FROM told AS t LEFT JOIN crowded USING (instance, ts)
-        LEFT JOIN merged AS m USING (several) WHERE t.allocated OR held IS NOT TRUE
+        LEFT JOIN merged AS m USING (several) WHERE t.allocated OR (held IS NOT TRUE AND (instance, ts) NOT IN (FROM eclipsed))
     )
     SELECT * EXCLUDE (instance, holder), 1 AS nth FROM readings WHERE sharers = 1
     UNION ALL
     SELECT * EXCLUDE (instance, holder), row_number() OVER (PARTITION BY instance, ts ORDER BY holder)
     FROM readings WHERE sharers > 1"""
-"""SQL: the table `readings`: of the samples one by one, what each holder of an instance has at a moment."""
 
 
 def cards_sql(interval_us: int, max_step_us: int) -> str:

@@ -22,11 +22,11 @@ from connectors.telemetry_files.columns import has
 from connectors.telemetry_files.gpu import (
     HELD,
     MERGED,
-    READINGS,
     TOLD,
     bridged_sql,
     cards_sql,
     gpu_hourly_sql,
+    readings_sql,
     steps_sql,
     sums_sql,
 )
@@ -75,7 +75,7 @@ def gpu_hours(
         ("samples", singles_sql(layouts, clock, interval_us), "added", "candidates"),
         ("told", TOLD),
         ("merged", MERGED),
-        ("readings", READINGS, "told"),
+        ("readings", readings_sql(interval_us), "told"),
         ("names", NAMES),
         ("spans", SPANS),
         ("cards", cards_sql(interval_us, max_step_us)),

@@ -151,7 +151,7 @@ FILES: dict[str, tuple[str, bytes, str]] = {
     "a late line of text": ("a.jsonl", MANY + b"Total: 10.5\n", r"a\.jsonl"),
     "latin-1": ("a.jsonl", lines([row()]).replace(b"Vision", b"Visi\xf3n"), r"a\.jsonl"),
     "utf-16 without mark": ("a.jsonl", lines([row()]).decode().encode("utf-16-le"), r"a\.jsonl"),
-    "bomb in a line": ("a.jsonl.gz", gzip.compress(lines([row()]) + b'{"cost": "' + b"0" * (64 << 20)), r"a\.jsonl\.gz"),
+    "bomb in a line": ("a.jsonl.gz", gzip.compress(lines([row()]) + b'{"cost": "' + b"0" * (64 << 20), 1), r"a\.jsonl\.gz"),
     "cost missing": ("a.jsonl", without("cost"), r"a\.jsonl: mandatory column 'cost' is missing; it has"),
     "currency missing": ("a.jsonl", without("currency"), r"a\.jsonl: mandatory column 'currency' is missing"),
     "month missing": ("a.jsonl", without("invoice"), r"a\.jsonl: mandatory column 'invoice\.month' is missing"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import timedelta
 from math import isclose
 from pathlib import Path
 from random import Random
@@ -176,3 +177,21 @@ def test_the_exporter_holds_no_card(tmp_path: Path) -> None:
     write(tmp_path, "gpu/a.parquet", rows)
     found = table(load(tmp_path), GPU)
     assert found.select("pod", "allocated", "observed_hours").rows() == [(None, False, 1.0)]
+
+
+@pytest.mark.parametrize("late", [0, 20, 59])
+def test_an_exporter_that_knows_no_pods_takes_nothing_from_one_that_does(tmp_path: Path, late: int) -> None:
+    """A pod from 10:00 to 10:30 and nobody until 11:00 by one exporter; nobody at all by the other, some seconds later."""
+    rows = [card(ts, 1e12 + n * 6e6) for n, ts in enumerate(minutes("2026-09-01 10:00", 61))]
+    nobody = {"pod": None, "team": None, "workload": None}
+    rows[30:] = [r | nobody for r in rows[30:]]
+    other = [
+        r | nobody | {"ts": r["ts"] + timedelta(seconds=late), "energy_mj": r["energy_mj"] + 1e5 * late}
+        for r in rows
+    ]
+    write(tmp_path, "gpu.parquet", [*rows, *other])
+    hours = table(load(tmp_path), GPU).group_by("pod").agg(pl.col("observed_hours").sum())
+    found = dict(hours.iter_rows())
+    # the pod's last sample stands until the first one of the other exporter that none of the pod follows
+    assert found["chat-0"] == pytest.approx(0.5 if late == 0 else (29 * 60 + late) / 3600)
+    assert sum(found.values()) == pytest.approx((3600 + late) / 3600)
