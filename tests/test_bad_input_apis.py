@@ -108,7 +108,7 @@ LOGS: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "huge cost": ("a.csv", rows(ask(3, spend="1e30")), ("not_a_number", "1e30")),
     "cost in words": ("a.csv", rows(ask(3, spend="3 euros")), ("not_a_number", "(7 characters, not shown)")),
     "negative tokens": ("a.csv", rows(ask(3, completion_tokens="-1")), ("bad_tokens", "completion_tokens", "-1")),
-    "more cached than read": ("a.csv", rows(ask(3) | {"cache_read_input_tokens": "999"}), ("bad_tokens", "999")),
+    "negative cached tokens": ("a.csv", rows(ask(3) | {"cache_read_input_tokens": "-9"}), ("bad_tokens", "cache_read_input_tokens", "-9")),
     "row too short": ("a.csv", rows() + b'"x","y"\n', ("a.csv", "cannot be read")),
     "bomb in a row": ("a.csv.gz", gzip.compress(rows() + b'"' + b"a" * BOMB), ("a.csv.gz", "longer than")),
     "bomb in a line": ("a.jsonl.gz", gzip.compress(LINES + b"a" * BOMB), ("a.jsonl.gz: row 3 is longer than",)),
