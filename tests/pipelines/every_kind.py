@@ -1,4 +1,4 @@
-"""A source of every kind of bill, hand-typed, with the kinds of line that each has, and what the two generators give.
+"""A source of every kind of bill, hand-typed, with the kinds of line that each has.
 
 What the lines become is tested beside each connector; here they are there to be exported. Amounts are those of real
 bills: a cost is its price x quantity.
@@ -6,7 +6,6 @@ bills: a cost is its price x quantity.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,6 @@ from tests.connectors.gcp import rows as gcp
 from tests.connectors.llm import anthropic_pages as claude
 from tests.connectors.llm import helpers as llm
 from tests.connectors.oci import rows as oci
-from tests.services import nise
 
 COSTS = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")
 PLAN = {"savingsPlan__SavingsPlanARN": "arn:aws:savingsplans::1:savingsplan/x"}
@@ -355,16 +353,6 @@ WRITERS: dict[str, tuple[str, Callable[[Path], None]]] = {
 }
 """Name of a source -> what the baseline calls its kind, and what writes it."""
 
-GENERATED = (
-    ("aws", "1.2"),
-    ("azure", "1.2"),
-    ("gcp", "1.2"),
-    ("aws", "1.3"),
-    ("azure", "1.3"),
-    ("gcp", "1.3"),
-)
-"""Provider and version of FOCUS of what `focus-toolkit generate` writes."""
-
 
 def hand_typed(folder: Path) -> list[str]:
     """Writes the hand-typed bills below a folder; lines for `sources:`."""
@@ -375,47 +363,3 @@ def hand_typed(folder: Path) -> list[str]:
         read_as = "focus" if kind == "lacking" else kind
         lines.append(f"  {name}: {{kind: {read_as}, location: {folder / name}{more}}}")
     return lines
-
-
-def of_toolkit(folder: Path, environment: Path, rows: int = 40) -> list[str]:
-    """Writes what `focus-toolkit generate` gives for every provider and version; lines for `sources:`."""
-    lines = []
-    for provider, version in GENERATED:
-        name = f"toolkit_{provider}_{version.replace('.', '_')}"
-        done = subprocess.run(
-            [
-                environment / "bin" / "focus-toolkit", "generate", "--provider", provider, "--focus-version", version,
-                "--rows", str(rows), "--seed", "7", "--out", folder / name,
-            ],
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        lines.append(f"  {name}: {{kind: focus, location: {folder / name}}}")
-    return lines
-
-
-def of_nise(folder: Path, seed: int) -> list[str]:
-    """Writes random bills of koku-nise; lines for `sources:`.
-
-    Its Azure bill is of machines alone: the others lack the unit of measure, which real exports always have.
-    """
-    lines = []
-    for kind, write_bill in nise.BILLS.items():
-        write_bill(seed, folder / "nise" / kind) if kind != "azure_export" else _azure_machines(
-            folder / "nise" / kind
-        )
-        lines.append(f"  nise_{kind}: {{kind: {kind}, location: {folder / 'nise' / kind / 'bucket'}}}")
-    return lines
-
-
-def _azure_machines(folder: Path) -> None:
-    (folder / "bucket").mkdir(parents=True)
-    days = {"start_date": "2026-09-01", "end_date": "2026-09-02"}
-    spec = {
-        "generators": [
-            {"VMGenerator": days | {"usage_quantity": q, "resource_rate": 0.25}} for q in (3, 7.5)
-        ],
-        "accounts": {"payer": "0AB1-sub", "user": ["x"], "currency_code": "EUR"},
-    }
-    place = ["--azure-container-name", folder / "bucket", "--azure-report-name", "cost"]
-    nise.report("azure", "1", folder / "work", spec, *place)

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from examples.generate import write
-from tests.pipelines import every_kind, small
+from tests.pipelines import every_kind, generated_bills, small
 from tests.services.focus_validators import baseline, failed_rules, focus_toolkit, focus_validator, violations
 
 __all__ = ["focus_toolkit", "focus_validator"]
@@ -45,8 +45,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, focus_toolkit: Path) -> Path:
     folder = tmp_path_factory.mktemp("every-kind")
     write(folder, END, days=4)
     more = every_kind.hand_typed(folder / "more")
-    more += every_kind.of_toolkit(folder / "more", focus_toolkit)
-    more += every_kind.of_nise(folder / "more", seed=3)
+    more += generated_bills.of_toolkit(folder / "more", focus_toolkit)
+    more += generated_bills.of_nise(folder / "more", seed=3)
     more += _real(folder / "more")
     config = folder / "tierwise.yaml"
     text = config.read_text().replace("sources:\n", "sources:\n" + "\n".join(more) + "\n", 1)
