@@ -7,10 +7,11 @@ belongs to `connectors/bills/stage.py`, the rules to `rules.py`, what native col
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -18,7 +19,7 @@ import polars as pl
 from connectors.base import ISSUES_SCHEMA, Engine, Loaded, Slice, SourceError
 from connectors.bills.copies import COUNTS, GROUPS, repeated
 from connectors.bills.days import EVERYTHING, SURVEY, SURVEYS, Plan, Survey, mapping_key, memory, plan, survey
-from connectors.bills.direct import own_types, view
+from connectors.bills.direct import Part, own_types, view
 from connectors.bills.files import BillFile, verify
 from connectors.bills.issues import (
     KEPT,
@@ -64,50 +65,60 @@ def load_bill(
     work.mkdir(parents=True, exist_ok=True)
     try:
         groups = tuple(shapes(files, engine))
-        natives = tuple(bill.to_focus(shape) for shape in groups)
-        text = Stage("", bill, groups, natives)
+        text = Stage("", bill, groups, tuple(bill.to_focus(shape) for shape in groups))
         text = replace(text, rows=f"({_statement(text)})")
-        parts = [
-            own_types(bill, shape, native, engine) for shape, native in zip(groups, natives, strict=True)
-        ]
-        direct = [part for part in parts if part is not None]
-        stages = {s.period: text for s in slices}
-        if len(direct) == len(groups):
-            stages = {s.period: view(bill, s.period, direct, engine) for s in slices}
+        direct = _direct(text, engine)
         key = mapping_key(text, engine)
-        with ThreadPoolExecutor(1) as threads:
+        with TemporaryDirectory(dir=work) as scratch, ThreadPoolExecutor(1) as threads:
             intact = threads.submit(verify, files)
-            months = [_month(s, stages[s.period], key, _groups(s, files, work), engine) for s in slices]
-            path = work / f"stage-{slices[0].period}-{slices[-1].period}.parquet"
-            try:
-                if len(direct) < len(groups):
-                    # a file, since reading CSV and text again for each question would cost more
-                    days = months[0].plan.days if len(months) == 1 else ()
-                    wanted = " OR ".join(m.where for m in months)
-                    sql = f"SELECT * FROM ({_statement(text, days)}) WHERE {wanted}"
-                    engine.copy(sql, path, ordered=False)
-                    stages = {s.period: replace(text, rows=_parquet(path)) for s in slices}
+            months = [
+                _month(
+                    s,
+                    view(bill, s.period, direct, engine) if direct else text,
+                    key,
+                    _groups(s, files, Path(scratch)),
+                    engine,
+                )
+                for s in slices
+            ]
+            stages = _stages(months, text, direct, Path(scratch), engine)
+            intact.result()
+            for month, stage in zip(months, stages, strict=True):
+                loaded = _loaded(month, stage, key, work, engine)
+                if loaded is None:
+                    afresh = [replace(month.item, earlier=None)]
+                    yield from load_bill(bill, afresh, files, work / "afresh", engine)
                 else:
-                    stages |= {
-                        m.item.period: view(bill, m.item.period, direct, engine, m.plan.days)
-                        for m in months
-                        if m.plan.days
-                    }
-                intact.result()
-                for month in months:
-                    loaded = _loaded(month, stages[month.item.period], key, work, engine)
-                    if loaded is None:
-                        afresh = [replace(month.item, earlier=None)]
-                        yield from load_bill(bill, afresh, files, work / "afresh", engine)
-                    else:
-                        yield loaded
-            finally:
-                path.unlink(missing_ok=True)
-                for month in months:
-                    if month.groups:
-                        month.groups.unlink(missing_ok=True)
+                    yield loaded
     except Error as error:
         raise SourceError(_explain(error, files)) from error
+
+
+def _direct(text: Stage, engine: Engine) -> list[Part]:
+    """How to read each shape in its own types; empty if one has to be read as text."""
+    parts = [
+        own_types(text.bill, shape, native, engine)
+        for shape, native in zip(text.shapes, text.natives, strict=True)
+    ]
+    found = [part for part in parts if part is not None]
+    return found if len(found) == len(parts) else []
+
+
+def _stages(
+    months: Sequence[_Month], text: Stage, direct: Sequence[Part], scratch: Path, engine: Engine
+) -> list[Stage]:
+    """What the rows to read of each month are taken from."""
+    if direct:
+        return [
+            view(text.bill, m.item.period, direct, engine, m.plan.days) if m.plan.days else m.everything
+            for m in months
+        ]
+    # a file, since reading CSV and text again for each question would cost more
+    path = scratch / "stage.parquet"
+    days = months[0].plan.days if len(months) == 1 else ()
+    wanted = " OR ".join(m.where for m in months)
+    engine.copy(f"SELECT * FROM ({_statement(text, days)}) WHERE {wanted}", path, ordered=False)
+    return [replace(text, rows=_parquet(path))] * len(months)
 
 
 def _statement(stage: Stage, days: Sequence[str] = ()) -> str:
@@ -193,50 +204,57 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
     if chosen.kept and any(rule == NOT_STATED for d in read.values() for _, rule, *_ in d["noted"]):
         return None
     found = month.found or looked
-    where = f"{month.where} AND {KEPT}"
-    columns = {name: identifier(name) for name in stage.written}
     remembered = memory(key, found, chosen, read)
     days = remembered["days"].values()
-    issues = [*rejected(stage, month.where, engine)] if any(d["rejected"] for d in days) else []
-    issues += gathered(days)
-    issues += footers(month.everything, item.period)
-    issues += contradictions(month.everything, item.period, engine)
-    if any(i["rule"] == NOT_STATED for i in issues):
-        columns["EffectiveCost"] = f"CAST({effective_cost(stage, where)} AS DECIMAL(38,12))"
-        remembered = {}
-    selected = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in columns.items())
-    facts = work / f"cost-and-usage-{item.period}.parquet"
-    new = {}
-    if chosen.fresh is None or chosen.fresh:
-        engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {where}", facts, ordered=False)
-        new = {tables.FOCUS.name: facts}
-    everything = stage if chosen is EVERYTHING else month.everything
-    if "manifests" not in item.detail:
-        issues += repeated(everything, month.whole, _parquet(month.groups) if month.groups else "", engine)
-    skipped = sum(d.skipped for d in found.days.values())
-    if skipped:
-        issues.append(
-            {
-                "action": "flagged",
-                "rule": next(n.skip_rule for n in stage.natives if n.skip != "FALSE"),
-                "column_name": "BilledCost",
-                "rows": skipped,
-            }
-        )
-        issues += orphans(everything, month.whole, engine)
+    issues = _issues(month, stage, found, days, engine)
+    stated = all(i["rule"] != NOT_STATED for i in issues)
     ignored = sorted({c for n in stage.natives for c in n.ignored})
     notes = [item.detail.get("note", ""), f"columns not used: {', '.join(ignored)}" if ignored else ""]
     return Loaded(
         slice=item,
-        facts=new,
+        facts=_facts(month, stage, work, engine, stated=stated),
         rows_read=sum(d.read for d in found.days.values()),
         rows_loaded=sum(d["loaded"] for d in days),
         totals=found.totals,
         issues=pl.DataFrame(issues, schema=ISSUES_SCHEMA, orient="row"),
         note="; ".join(n for n in notes if n),
         kept=chosen.parts,
-        memory=remembered if stage.bill.by_row else {},
+        memory=remembered if stated and stage.bill.by_row else {},
     )
+
+
+def _issues(
+    month: _Month, stage: Stage, found: Survey, days: Collection[Mapping[str, Any]], engine: Engine
+) -> list[dict[str, Any]]:
+    """What was wrong with rows, read now or kept, and with the files together."""
+    item, everything = month.item, stage if month.plan is EVERYTHING else month.everything
+    issues = [*rejected(stage, month.where, engine)] if any(d["rejected"] for d in days) else []
+    issues += gathered(days)
+    issues += footers(month.everything, item.period)
+    issues += contradictions(month.everything, item.period, engine)
+    if "manifests" not in item.detail:
+        groups = _parquet(month.groups) if month.groups else ""
+        issues += repeated(everything, month.whole, groups, engine)
+    skipped = sum(d.skipped for d in found.days.values())
+    if skipped:
+        rule = next(n.skip_rule for n in stage.natives if n.skip != "FALSE")
+        issues.append({"action": "flagged", "rule": rule, "column_name": "BilledCost", "rows": skipped})
+        issues += orphans(everything, month.whole, engine)
+    return issues
+
+
+def _facts(month: _Month, stage: Stage, work: Path, engine: Engine, *, stated: bool) -> dict[str, Path]:
+    """Table -> file with the rows to read, none where all days are kept; `stated`: the bill says all effective costs."""
+    if month.plan.fresh == ():
+        return {}
+    where = f"{month.where} AND {KEPT}"
+    columns = {name: identifier(name) for name in stage.written}
+    if not stated:
+        columns["EffectiveCost"] = f"CAST({effective_cost(stage, where)} AS DECIMAL(38,12))"
+    selected = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in columns.items())
+    path = work / f"cost-and-usage-{month.item.period}.parquet"
+    engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {where}", path, ordered=False)
+    return {tables.FOCUS.name: path}
 
 
 def _read(month: _Month, stage: Stage, engine: Engine) -> tuple[Survey, Mapping[str, Mapping[str, Any]]]:
