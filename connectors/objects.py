@@ -182,6 +182,7 @@ class LocalStore:
     def __init__(self, root: Path, cache: Path) -> None:
         self.root = root
         self._hashes = cache / f"hashes-{hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:16]}.json"
+        self._listed: dict[str, list[str]] = {}
 
     def list(self, prefix: str = "") -> Sequence[Object]:
         """All files below the prefix, in order of key; hidden ones are left out.
@@ -207,8 +208,9 @@ class LocalStore:
                 fresh[key] = [*stamp, version]
             objects.append(Object(key, (self.root / key).stat().st_size, version))
         kept = {key: entry for key, entry in known.items() if not key.startswith(prefix)}
-        if kept | fresh != known:
-            write_json(self._hashes, kept | fresh)
+        self._listed = kept | fresh
+        if self._listed != known:
+            write_json(self._hashes, self._listed)
         return objects
 
     def _keys(self) -> Iterator[str]:
@@ -257,7 +259,7 @@ class LocalStore:
         Raises:
             SourceError: A file is gone, or is no longer what was listed.
         """
-        known = read_json(self._hashes)
+        known = self._listed or read_json(self._hashes)
         for wanted in objects:
             version, _ = self._version(wanted.key, known.get(wanted.key))
             if version != wanted.version:
