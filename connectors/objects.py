@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -147,6 +148,15 @@ def bucket_and_prefix(location: str, scheme: str, names: str) -> tuple[str, str]
         raise ValueError(msg)
     prefix = (match["prefix"] or "").strip("/")
     return match["bucket"], f"{prefix}/" if prefix else ""
+
+
+def fetch_ahead(store: Store, objects: Sequence[Object]) -> None:
+    """Fetches objects that are then read one by one: a store far away sends several at once.
+
+    What cannot be fetched is told where it is read.
+    """
+    with suppress(SourceError):
+        store.fetch(objects)
 
 
 def hidden(key: str) -> bool:
