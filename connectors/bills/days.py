@@ -25,17 +25,20 @@ MOST_PARTS = 6
 
 SURVEY = (
     f"COALESCE(CAST(__day AS VARCHAR), '') AS day, {CURRENCY} AS currency, count(*) AS rows, "
-    "count(*) FILTER (NOT __is_part) AS read, count(*) FILTER (__skip) AS skipped, "
+    "count(*) FILTER (NOT __is_part AND NOT __header) AS read, count(*) FILTER (__skip AND NOT __header) AS skipped, "
+    "count(*) FILTER (__header AND NOT __is_part) AS headers, "
     f"CAST(sum(__hash) AS VARCHAR) AS hash, CAST(sum(__cost) FILTER (NOT __skip) AS DECIMAL(38,12)) AS total"
 )
 """SQL: what a day and currency of a stage hold."""
 
 SURVEYS = (
     "day, currency, CAST(sum(rows) AS BIGINT) AS rows, CAST(sum(read) AS BIGINT) AS read, "
-    "CAST(sum(skipped) AS BIGINT) AS skipped, CAST(sum(CAST(hash AS HUGEINT)) AS VARCHAR) AS hash, "
+    "CAST(sum(skipped) AS BIGINT) AS skipped, CAST(sum(headers) AS BIGINT) AS headers, CAST(sum(CAST(hash AS HUGEINT)) AS VARCHAR) AS hash, "
     "CAST(sum(total) AS DECIMAL(38,12)) AS total"
 )
 """SQL: the same from several groups of a day and currency, of each of which `SURVEY` was asked."""
+
+COUNTED = ("rows", "read", "skipped", "headers")
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,14 @@ class Day:
         rows: Rows, the parts of rows that stand for several charges included.
         read: Native rows.
         skipped: Rows that repeat the cost of others.
+        headers: Rows that repeat the header.
     """
 
     content: str
     rows: int
     read: int
     skipped: int
+    headers: int
 
 
 @dataclass(frozen=True)
@@ -71,13 +76,11 @@ class Survey:
 def survey(rows: Sequence[Mapping[str, Any]]) -> Survey:
     """A month from the result of a query that selects `SURVEY`, grouped by day and currency."""
     contents: dict[str, list[str]] = defaultdict(list)
-    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    sums: dict[str, list[int]] = defaultdict(lambda: [0] * len(COUNTED))
     totals: dict[str, Decimal] = {}
     for row in sorted(rows, key=lambda r: (r["day"], r["currency"])):
         contents[row["day"]].append(" ".join(str(row[c]) for c in ("currency", "rows", "hash", "total")))
-        sums[row["day"]] = [
-            n + row[c] for n, c in zip(sums[row["day"]], ("rows", "read", "skipped"), strict=True)
-        ]
+        sums[row["day"]] = [n + row[c] for n, c in zip(sums[row["day"]], COUNTED, strict=True)]
         if row["total"] is not None:
             totals[row["currency"]] = totals.get(row["currency"], Decimal(0)) + row["total"]
     days = {day: Day("; ".join(contents[day]), *sums[day]) for day in contents}

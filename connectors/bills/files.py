@@ -10,6 +10,7 @@ import csv
 import gzip
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,10 @@ OTHERS = {
     b"%PDF": "a PDF document", b"BZh": "a bzip2 archive", b"\x28\xb5\x2f\xfd": "packed with zstd", b"7z\xbc\xaf": "a 7z archive",
 }  # fmt: skip
 """How files start that are no bill as they are."""
+
+
+NAMELESS, UNNAMED = "(column {})", re.compile(r"\(column \d+\)")
+"""Name of a column of a CSV without one."""
 
 
 def is_bill(key: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
@@ -212,7 +217,7 @@ def _csv_columns(path: Path, form: str, *, private: bool) -> tuple[list[str], st
             raise csv.Error(msg)
         columns = next(csv.reader(chain([first], file), delimiter=found[0]), [])
         "".join(columns).encode()  # not those of a file in another encoding
-        names = [c.strip() or f"(column {n})" for n, c in enumerate(columns, 1)]
+        names = [c.strip() or NAMELESS.format(n) for n, c in enumerate(columns, 1)]
         return names, found[0]
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from connectors.base import Engine
+from connectors.base import Engine, SourceError
 from connectors.bills.files import BillFile
 from connectors.bills.rules import (
     CHECKS,
@@ -154,16 +154,42 @@ def footers(stage: Stage, month: date) -> Iterator[dict[str, Any]]:
         }
 
 
+def headers(stage: Stage, month: str, engine: Engine) -> Iterator[dict[str, Any]]:
+    """The files with rows that repeat the header, as where files were appended to each other. They count as nothing."""
+    uris = {str(f.path): f.uri for s in stage.shapes for f in s.files}
+    for row in engine.rows(
+        f"SELECT __file AS file, count(*) AS rows FROM {stage.rows} "
+        f"WHERE {month} AND __header AND NOT __is_part GROUP BY 1 ORDER BY 1"
+    ):
+        yield {
+            "action": "flagged",
+            "rule": "repeated_header",
+            "rows": row["rows"],
+            "location": uris[row["file"]],
+        }
+
+
 def rejected(stage: Stage, mine: str, engine: Engine) -> Iterator[dict[str, Any]]:
-    """The rejected rows: the first ones each, the others by rule and currency."""
+    """The rejected rows: the first ones each, the others by rule and currency.
+
+    Raises:
+        SourceError: One is the header of another file.
+    """
     rows: list[dict[str, Any]] = []
     of_file = engine.rows(
-        f"SELECT __file AS file, count(*) AS n FROM {stage.rows} "
+        f"SELECT __file AS file, count(*) AS n, bool_or(__other_header) AS mixed FROM {stage.rows} "
         f"WHERE {mine} AND {REJECTED} GROUP BY 1 ORDER BY 1"
     )
     by_path = {
         str(f.path): (f, s, n) for s, n in zip(stage.shapes, stage.natives, strict=True) for f in s.files
     }
+    mixed = [by_path[row["file"]][0].uri for row in of_file if row["mixed"]]
+    if mixed:
+        msg = (
+            f"{mixed[0]}: between its rows stands the header of another file with other columns, so what follows would be "
+            "read under wrong names; deliver the files one by one"
+        )
+        raise SourceError(msg)
     for path in (row["file"] for row in of_file):
         limit = DETAILED_ROWS - len(rows)
         if limit:

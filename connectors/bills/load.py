@@ -29,6 +29,7 @@ from connectors.bills.issues import (
     examples,
     footers,
     gathered,
+    headers,
     orphans,
     rejected,
 )
@@ -235,6 +236,8 @@ def _issues(
     if "manifests" not in item.detail:
         groups = _parquet(month.groups) if month.groups else ""
         issues += repeated(everything, month.whole, groups, engine)
+    if any(d.headers for d in found.days.values()):
+        issues += headers(everything, month.whole, engine)
     skipped = sum(d.skipped for d in found.days.values())
     if skipped:
         rule = next(n.skip_rule for n in stage.natives if n.skip != "FALSE")

@@ -212,6 +212,7 @@ def _scan(bill: BillFile, column: str | Sequence[str], parse: Parse) -> list[dat
         reason = str(error).strip().split("\n", maxsplit=1)[0]
         msg = f"{bill.uri} is damaged or not a complete CSV, JSON lines or Parquet file ({reason}); have it delivered again"
         raise SourceError(msg) from error
+    texts = [text for text in texts if (text or "").strip() not in columns]  # the header, repeated
     months = sorted({month for month in (parse(iso(text, bill.dates)) for text in texts) if month})
     if texts and not months:
         msg = (

@@ -9,12 +9,15 @@ from typing import Literal
 
 from connectors import sql
 from connectors.base import Engine
-from connectors.bills.files import JSON_FORMS, BillFile
+from connectors.bills.files import JSON_FORMS, UNNAMED, BillFile
 from connectors.sql import identifier, literal
 
 NESTED = ("MAP(", "STRUCT(")
 NUMERIC = ("DOUBLE", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT")
 """How DuckDB's types of nested columns and of numbers start."""
+
+AROUND = '\ufeff \t"'
+"""What may stand around a name in a header that is not the first line: a byte order mark, blanks, and quotes after it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,34 @@ class Shape:
     own: bool = False
     dates: str = ""
     decimal: Literal["", ".", ","] = ""
+
+    @property
+    def is_header(self) -> str:
+        """SQL condition: the row repeats the header, as where CSV files were appended to each other."""
+        if self.files[0].form in (*JSON_FORMS, "parquet"):
+            return "FALSE"
+        return " AND ".join(f"{_bare(text)} = {literal(name)}" for name, text in self._named())
+
+    def is_other_header(self, column: str) -> str:
+        """SQL condition: the row is a header, of other columns than those of the file.
+
+        Args:
+            column: SQL text of a column that never holds the name of one.
+        """
+        if self.is_header == "FALSE":
+            return "FALSE"
+        names = ", ".join(literal(name) for name, _ in self._named())
+        return f"{_bare(column)} IN ({names}) AND NOT ({self.is_header})"
+
+    def _named(self) -> list[tuple[str, str]]:
+        """The columns that have a name in the header, and their texts."""
+        return [(c.strip(AROUND), t) for c, t in self.text.items() if not UNNAMED.fullmatch(c)]
+
+
+def _bare(text: str) -> str:
+    """SQL: what stands in a field of a header, without what may be around it."""
+    around = " || ".join(f"chr({ord(sign)})" for sign in AROUND)
+    return f"trim(COALESCE({text}, ''), {around})"
 
 
 def shapes(files: Sequence[BillFile], engine: Engine) -> list[Shape]:

@@ -211,13 +211,16 @@ def native_sql(
     scan = f"(SELECT *, row_number() OVER () AS __row FROM {shape.scan})" if numbered else shape.scan
     if days:
         scan = f"(SELECT * FROM {scan} WHERE {_starts_on(days, shape, native)})"
+    header = f"({shape.is_header})"
     if native.parts:
         parts = f"list_concat([CAST(NULL AS VARCHAR)], {native.parts})"
         scan = f"(SELECT *, unnest({parts}) AS __part FROM {scan})"
     columns += [
         f"{native.cost} AS __cost",
         f"{native.currency} AS __currency",
-        f"{native.skip} AS __skip",
+        f"({native.skip}) OR {header} AS __skip",
+        f"{header} AS __header",
+        f"{shape.is_other_header(native.cost)} AS __other_header",
         f"{native.parent} AS __parent",
         f"{native.zoned} AS __zoned",
         f"{native.cost_kind} AS __cost_kind",
@@ -271,7 +274,8 @@ def stage_sql(
     Returns:
         SQL whose extra columns are `__month` (the slice), `__day` (of the charge, UTC), `__reject` (number of the first rejecting check that
         holds), `__mark_N` (check N holds, of the others), `__null_X` (column X had a text for null), `__value_N`
-        (the text that check N found), `__cost` (the native amount), `__currency` (its native text), `__skip`, `__parent`, `__file`, `__row` and `__hash`.
+        (the text that check N found), `__cost` (the native amount), `__currency` (its native text), `__skip`,
+        `__header`, `__other_header`, `__parent`, `__file`, `__row` and `__hash`.
     """
     own = types or {}
     texts = texts_for_null(present, sure, own)
@@ -304,7 +308,7 @@ def stage_sql(
     return (
         f"SELECT {', '.join(_output(source, tier))}, __month, CAST({t('ChargePeriodStart')} AS DATE) AS __day, CASE {rejects} END AS __reject, "
         f"{', '.join([*marks, *map(null_name, texts), *values])}, "
-        f"{amount('__cost', '__currency')} AS __cost, __currency, __skip, __parent, __is_part, __file, __row, __hash FROM {rows}"
+        f"{amount('__cost', '__currency')} AS __cost, __currency, __skip, __header, __other_header, __parent, __is_part, __file, __row, __hash FROM {rows}"
     )
 
 

@@ -204,6 +204,11 @@ def whole(kind: Kind) -> bytes:
     return gzip.compress(csv_bytes(rows), mtime=0)
 
 
+def appended(kind: Kind) -> bytes:
+    """Two files of the same columns in another order, one after the other."""
+    return csv_bytes([dict(kind.row)]) + csv_bytes([dict(reversed(kind.row.items()))])
+
+
 # name of the file -> what is in it, and words of the refusal
 FILES: dict[str, tuple[str, Callable[[Kind], bytes], str]] = {
     "empty": ("a.csv", lambda _: b"", r"a\.csv is empty"),
@@ -215,6 +220,7 @@ FILES: dict[str, tuple[str, Callable[[Kind], bytes], str]] = {
     "column_renamed": ("a.csv", renamed, r"a\.csv: mandatory column .* is missing.*Kosten"),
     "column_twice": ("a.csv", twice, r"a\.csv: columns .* more than once"),
     "ragged": ("a.csv", lambda k: csv_bytes([dict(k.row)]) + b"1,2,3\n", r"a\.csv cannot be read as a bill"),
+    "other_header_within": ("a.csv", appended, r"a\.csv: between its rows stands the header of another file"),
     "open_quote": ("a.csv", lambda k: csv_bytes([dict(k.row)]) + b'"x\n', r"a\.csv"),
     "latin_1": ("a.csv", lambda k: csv_bytes([dict(k.row)]).replace(b"GPU", b"\xe9PU"), r"a\.csv"),
     "utf_16_without_mark": ("a.csv", lambda k: csv_bytes([dict(k.row)]).decode().encode("utf-16-le"), r"a\.csv.*UTF-16"),
@@ -270,6 +276,26 @@ def test_further_columns_and_currencies_and_repeated_rows_lose_nothing(name: str
     (loaded,) = load(name, tmp_path / "b", tmp_path).values()
     assert loaded.totals == {"USD": 2 * Decimal(kind.row[kind.cost]), "EUR": Decimal(7)}
     assert loaded.rows_loaded == 3
+
+
+@NAMES
+def test_the_header_between_rows_of_files_appended_to_each_other_is_no_charge(
+    name: str, tmp_path: Path
+) -> None:
+    kind = KINDS[name]
+    one, other = (csv_bytes([dict(kind.row) | {kind.cost: cost}]) for cost in ("2", "3"))
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "a.csv").write_bytes(one + b"\xef\xbb\xbf" + other)
+    (tmp_path / "b" / "b.csv.gz").write_bytes(gzip.compress(one + one) + gzip.compress(other))
+    (loaded,) = load(name, tmp_path / "b", tmp_path).values()
+    assert loaded.totals == {"USD": Decimal(2 + 3 + 2 + 2 + 3)}
+    assert (loaded.rows_read, loaded.rows_loaded) == (5, 5)
+    headers = loaded.issues.filter(rule="repeated_header")
+    assert headers.select("action", "location", "rows").rows() == [
+        ("flagged", str(tmp_path / "b" / "a.csv"), 1),
+        ("flagged", str(tmp_path / "b" / "b.csv.gz"), 2),
+    ]
+    assert loaded.issues.filter(action="rejected").is_empty()
 
 
 HOSTILE = ["'; DROP TABLE x; --", "<script>", "=cmd()", "\u202e", "a" * 5000, '"', "\\", "{", "é\n,"]
