@@ -130,7 +130,7 @@ class DayFilesReader(ABC):
 
     def _files(self) -> list[Indexed]:
         objects = data_files(self.store, self.SUFFIXES, self.WHAT[0])
-        files = index(objects, self._scan, self.context.cache, self._index_name())
+        files = index(self.store, objects, self._scan, self.context.cache, self._index_name())
         if files and all(f.never_read for f in files):
             raise SourceError(files[0].damaged)
         return files

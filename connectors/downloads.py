@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from filelock import FileLock
@@ -21,6 +22,9 @@ CHUNK = 1 << 18
 
 ATTEMPTS = 5
 """Connections made for one object before giving up; the next run continues from there."""
+
+AT_ONCE = 8
+"""Objects downloaded at the same time: of small ones each takes little more than the way there and back."""
 
 GRACE_S = 86_400
 """A superseded copy is kept this long after its last use, since another process may still be reading it."""
@@ -85,6 +89,15 @@ class Downloads:
         """Where the copy of an object lies, or would lie."""
         return self.folder / _digest(wanted.key, wanted.version)
 
+    def get_all(self, wanted: Sequence[Object], get: Callable[[Object], Path]) -> list[Path]:
+        """The copies of several objects, in their order; `get` calls the method of this name for one.
+
+        Raises:
+            SourceError: One cannot be read; the first of them, in their order.
+        """
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            return [*threads.map(get, wanted)]
+
     def get(self, wanted: Object, uri: str, content: Content, md5: str | None = None) -> Path:
         """The copy of an object, downloaded if it is not there.
 
@@ -102,7 +115,7 @@ class Downloads:
         try:
             if not _whole(path, wanted):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                with FileLock(self.folder / ".lock"):
+                with FileLock(self.folder / f".lock-{path.name[:2]}"):
                     if not _whole(path, wanted):
                         self._download(wanted, uri, path, content, md5)
             os.utime(path)

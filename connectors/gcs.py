@@ -61,7 +61,6 @@ class GCSStore:
         self._anonymous = options.anonymous
         self._endpoint = (options.endpoint_url or ENDPOINT).rstrip("/")
         self._downloads = Downloads(cache / "gcs", f"{self._endpoint} {self.uri('')}")
-        self._listed: Sequence[Object] | None = None
         self._generations: dict[tuple[str, str], str] = {}
 
     @cached_property
@@ -157,7 +156,7 @@ class GCSStore:
             query["pageToken"] = page["nextPageToken"]
         objects.sort(key=lambda o: o.key)
         if not prefix:
-            self._listed = objects
+            self._downloads.prune(objects)
         return objects
 
     def read(self, key: str) -> bytes:
@@ -177,23 +176,15 @@ class GCSStore:
         return read_whole(what, content)
 
     def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
-        """Local copies, downloaded once a version; a broken download is continued, superseded copies are pruned.
+        """Local copies, downloaded once a version, several at a time; a broken download is continued.
 
         Raises:
             SourceError: An object cannot be read, or is no longer what was listed.
         """
-        paths = [
-            self._downloads.get(
-                wanted,
-                self.uri(wanted.key),
-                partial(self._content, wanted),
-                md5=_md5(wanted),
-            )
-            for wanted in objects
-        ]
-        if self._listed is not None:
-            self._downloads.prune((*self._listed, *objects))
-        return paths
+        return self._downloads.get_all(
+            objects,
+            lambda o: self._downloads.get(o, self.uri(o.key), partial(self._content, o), md5=_md5(o)),
+        )
 
     def _content(self, wanted: Object, start: int) -> tuple[int, Iterator[bytes]]:
         what, known = self.uri(wanted.key), (wanted.key, wanted.version)

@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -149,6 +150,15 @@ def bucket_and_prefix(location: str, scheme: str, names: str) -> tuple[str, str]
     return match["bucket"], f"{prefix}/" if prefix else ""
 
 
+def fetch_ahead(store: Store, objects: Sequence[Object]) -> None:
+    """Fetches objects that are then read one by one: a store far away sends several at once.
+
+    What cannot be fetched is told where it is read.
+    """
+    with suppress(SourceError):
+        store.fetch(objects)
+
+
 def hidden(key: str) -> bool:
     """The object is hidden: its name, or a folder above it, starts with a dot, or with `~$` as what Excel writes beside an open file."""
     return any(part.startswith((".", "~$")) for part in key.split("/"))
@@ -182,6 +192,7 @@ class LocalStore:
     def __init__(self, root: Path, cache: Path) -> None:
         self.root = root
         self._hashes = cache / f"hashes-{hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:16]}.json"
+        self._listed: dict[str, list[str]] = {}
 
     def list(self, prefix: str = "") -> Sequence[Object]:
         """All files below the prefix, in order of key; hidden ones are left out.
@@ -207,8 +218,9 @@ class LocalStore:
                 fresh[key] = [*stamp, version]
             objects.append(Object(key, (self.root / key).stat().st_size, version))
         kept = {key: entry for key, entry in known.items() if not key.startswith(prefix)}
-        if kept | fresh != known:
-            write_json(self._hashes, kept | fresh)
+        self._listed = kept | fresh
+        if self._listed != known:
+            write_json(self._hashes, self._listed)
         return objects
 
     def _keys(self) -> Iterator[str]:
@@ -257,7 +269,7 @@ class LocalStore:
         Raises:
             SourceError: A file is gone, or is no longer what was listed.
         """
-        known = read_json(self._hashes)
+        known = self._listed or read_json(self._hashes)
         for wanted in objects:
             version, _ = self._version(wanted.key, known.get(wanted.key))
             if version != wanted.version:

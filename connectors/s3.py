@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from connectors.aws_session import session
@@ -52,6 +53,10 @@ NAMES = r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]"
 """Names that a bucket may have."""
 
 
+MAKING = Lock()
+"""boto3 makes clients for one thread at a time only; who has one may use it in several."""
+
+
 class S3Store:
     """Objects below a prefix of a bucket. The version of an object is its etag and size.
 
@@ -68,7 +73,6 @@ class S3Store:
         self._options = options
         self._payer = {"RequestPayer": "requester"} if options.requester_pays else {}
         self._downloads = Downloads(cache / "s3", self.uri(""))
-        self._listed: Sequence[Object] | None = None
 
     @cached_property
     def _client(self) -> Any:
@@ -76,19 +80,18 @@ class S3Store:
         from botocore.config import Config
 
         options = self._options
-        own = _assumed(options) if options.role_arn else session(profile=options.profile)
-        return own.client(
-            "s3",
-            endpoint_url=options.endpoint_url,
-            region_name=options.region,
-            config=Config(
-                retries={"mode": "standard", "max_attempts": 4},
-                connect_timeout=10,
-                read_timeout=60,
-                s3={"addressing_style": "path"} if options.endpoint_url else None,
-                signature_version=UNSIGNED if options.anonymous else None,
-            ),
+        config = Config(
+            retries={"mode": "standard", "max_attempts": 4},
+            connect_timeout=10,
+            read_timeout=60,
+            s3={"addressing_style": "path"} if options.endpoint_url else None,
+            signature_version=UNSIGNED if options.anonymous else None,
         )
+        with MAKING:
+            own = _assumed(options) if options.role_arn else session(profile=options.profile)
+            return own.client(
+                "s3", endpoint_url=options.endpoint_url, region_name=options.region, config=config
+            )
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
@@ -149,7 +152,7 @@ class S3Store:
                         objects.append(Object(key, entry["Size"], version))
         objects.sort(key=lambda o: o.key)
         if not prefix:
-            self._listed = objects
+            self._downloads.prune(objects)
         return objects
 
     def read(self, key: str) -> bytes:
@@ -168,18 +171,14 @@ class S3Store:
         return read_whole(uri, content)
 
     def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
-        """Local copies, downloaded once a version; a broken download is continued, superseded copies are pruned.
+        """Local copies, downloaded once a version, several at a time; a broken download is continued.
 
         Raises:
             SourceError: An object cannot be read, or is no longer what was listed.
         """
-        paths = [
-            self._downloads.get(wanted, self.uri(wanted.key), partial(self._content, wanted))
-            for wanted in objects
-        ]
-        if self._listed is not None:
-            self._downloads.prune((*self._listed, *objects))
-        return paths
+        return self._downloads.get_all(
+            objects, lambda o: self._downloads.get(o, self.uri(o.key), partial(self._content, o))
+        )
 
     def _content(self, wanted: Object, start: int) -> tuple[int, Iterator[bytes]]:
         uri = self.uri(wanted.key)

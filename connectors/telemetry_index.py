@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.base import DamagedFileError, Object, SourceError
-from connectors.objects import Store, write_json
+from connectors.objects import Store, fetch_ahead, write_json
 from connectors.telemetry import QUARTER_S, TIMESTAMP, day_of
 
 INDEX_VERSION = "2"
@@ -91,11 +91,16 @@ def data_files(store: Store, suffixes: tuple[str, ...], what: str) -> list[Objec
 
 
 def index(
-    objects: Sequence[Object], scan: Callable[[Object], tuple[Iterable[int], str]], cache: Path, name: str
+    store: Store,
+    objects: Sequence[Object],
+    scan: Callable[[Object], tuple[Iterable[int], str]],
+    cache: Path,
+    name: str,
 ) -> list[Indexed]:
     """The index of the files; new and changed ones are scanned.
 
     Args:
+        store: Where the files lie.
         objects: Files as they are now.
         scan: Quarter hours and layout of a file; a `DamagedFileError` is noted with the file, another error is raised.
         cache: Folder of caches.
@@ -104,9 +109,11 @@ def index(
     file = _file(cache, name)
     known = _read(file)
     found: dict[str, Any] = {}
+    new = {o.key for o in objects if known.get(o.key, {}).get("version") != o.version}
+    fetch_ahead(store, [o for o in objects if o.key in new])
     for item in objects:
         entry = known.get(item.key)
-        if entry is None or entry["version"] != item.version:
+        if item.key in new:
             try:
                 quarters, layout = scan(item)
                 entry = {"runs": _runs(quarters), "layout": layout, "damaged": ""}

@@ -76,15 +76,16 @@ def stacked_days(frame: pl.DataFrame, days: Sequence[date], name: str, order: Se
 
 
 @kept
-def stacked_months(frame: pl.DataFrame, name: str) -> str:
+def stacked_months(frame: pl.DataFrame, name: str, order: Sequence[str] = ()) -> str:
     """Values per month, stacked by series.
 
     Args:
         frame: label (the month, in order of time), series, value.
         name: Unique on its page.
+        order: Series to stack first, in this order.
     """
     labels = frame["label"].unique(maintain_order=True).to_list()
-    small = _summed(frame, "label")
+    small = _summed(frame, "label", order)
     chart = (
         alt.Chart(_rows(small))
         .mark_bar(size=20)

@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboards import charts, format, usage
-from dashboards.chart_style import kept_charts
+from dashboards.chart_style import kept_charts, ordered
 from dashboards.conversion import conversion
 from dashboards.economics import KINDS as KINDS_OF_WASTE
 from dashboards.economics import economics
@@ -227,7 +227,10 @@ def _trends(store: Store, month: date, months: int = 12) -> Mapping[str, Markup]
                 pl.col("month").map_elements(format.month_name, return_dtype=pl.String).alias("label")
             )
         )
-        svg = charts.stacked_months(summed.drop("month"), f"t-{currency.lower()}")
+        now = ordered(summed.filter(pl.col("month") == month)).sort("rank")["series"].to_list()
+        svg = charts.stacked_months(
+            summed.drop("month"), f"t-{currency.lower()}", now
+        )  # colours as of the days
         result[currency] = Markup(svg if last.len() > 1 else "")  # noqa: S704 - SVG of vl-convert
     return result
 

@@ -20,6 +20,8 @@ from pipelines.terminal import escape
 app = typer.Typer(
     name="tierwise",
     help="One cost ledger for AI on cloud, owned GPUs, managed APIs and edge devices.",
+    epilog="Exit codes: 0 done, 1 the run, a gate or a source failed, 2 wrong usage or configuration. "
+    "`tierwise COMMAND --help` has an example.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -163,9 +165,14 @@ def _run(config: Config, tags: dict[str, str]) -> None:
 def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Validates the configuration and reaches every source and price list: one line each, ok or what to do."""
     from connectors.base import SourceError
+    from pipelines.definitions import build_defs
     from pipelines.list_prices import reach
 
     settings = _config(config)
+    try:
+        build_defs(settings)  # the schedule is understood by Dagster alone
+    except ConfigError as error:
+        raise _fail(str(error), 2) from error
     console.print(
         f"[green]ok[/]    {escape(str(settings.file))}: {len(settings.sources)} sources, {len(settings.assets)} assets",
         highlight=False,

@@ -14,7 +14,6 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import dagster as dg
-from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,7 +27,7 @@ from rich.progress import (
 from pipelines.assets.marts import PLAN, PUBLISHED
 from pipelines.definitions import build_defs
 from pipelines.jobs import DAILY
-from pipelines.resources import Tierwise
+from pipelines.resources import InUseError, Tierwise, alone
 from pipelines.settings import Config
 from pipelines.terminal import escape
 from pipelines.warehouse import WAREHOUSE, Warehouse
@@ -77,7 +76,7 @@ def run_daily(
     try:
         _writable(config.data_dir)
         with (
-            FileLock(config.data_dir / ".lock", timeout=0),
+            alone(config.data_dir),
             _progress(console, len(config.sources)) as (report, step),
         ):
             defs = build_defs(config, {"tierwise": Tierwise(config, report), **(overrides or {})})
@@ -87,11 +86,8 @@ def run_daily(
                     instance=instance, tags=tags, run_config=_QUIET, raise_on_error=False
                 )
                 step()
-    except _UnwritableError as error:
+    except (_UnwritableError, InUseError) as error:
         return Outcome(False, (str(error),), before)
-    except Timeout:
-        msg = f"another run is using {config.data_dir}; wait for it to end, or give this one its own data_dir"
-        return Outcome(False, (msg,), before)
     if not result.success:
         failures = (_explained(config.hide(f), config.data_dir) for f in _failures(result))
         staged = Tierwise(config).run(result.run_id, tags).stage / WAREHOUSE

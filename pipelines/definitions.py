@@ -18,7 +18,7 @@ from pipelines.assets.gates import gate_checks
 from pipelines.assets.marts import mart_assets
 from pipelines.assets.sources import source_assets, source_key
 from pipelines.jobs import daily_job, daily_schedule
-from pipelines.resources import Tierwise
+from pipelines.resources import held
 from pipelines.settings import Config, load_config
 
 CONFIG_VARIABLE = "TIERWISE_CONFIG"
@@ -56,7 +56,7 @@ def build_defs(config: Config | None = None, overrides: Mapping[str, Any] | None
         asset_checks=[gates],
         jobs=[job],
         schedules=[daily_schedule(config, job)],
-        resources={"tierwise": Tierwise(config), **(overrides or {})},
+        resources={"tierwise": held(config), **(overrides or {})},
         executor=dg.in_process_executor,
     )
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 _SECRET = re.compile(r"pass|secret|token(?!s\b|_weights)|key|auth|header|bearer|cred", re.IGNORECASE)
 _LOGIN = re.compile(r"://[^/@\s]+@")
+
+_DAY = "must be a day that exists, written as 2026-10-31"
 
 FILE_OR_LIST = ("assets", "prices", "rates", "revenue", "training_runs")
 """Keys of the configuration that name a file, or hold its content as a list."""
@@ -40,16 +45,55 @@ class ConfigError(Exception):
         super().__init__(f"{file}: {len(problems)} {noun}\n" + "\n".join(f"  - {p}" for p in problems))
 
 
-def problems_of(error: ValidationError, prefix: str = "", keys: Iterable[str] = ()) -> list[Problem]:
+def _forms(type_: Any) -> Iterator[Any]:
+    """The alternatives of a type, without what annotates them."""
+    if get_origin(type_) is Annotated:
+        yield from _forms(get_args(type_)[0])
+    elif get_origin(type_) in (Union, UnionType):
+        for one in get_args(type_):
+            yield from _forms(one)
+    else:
+        yield type_
+
+
+def _is_model(form: Any) -> bool:
+    return isinstance(form, type) and issubclass(form, BaseModel)
+
+
+def _inside(form: Any, part: int | str) -> Iterator[Any]:
+    """What a type holds at a key or index, as far as that has keys or indexes itself."""
+    if _is_model(form):
+        if part in form.model_fields:
+            held = _forms(form.model_fields[str(part)].annotation)
+            yield from (inner for inner in held if _is_model(inner) or get_args(inner))
+    elif get_origin(form) is dict:
+        yield from _forms(get_args(form)[1])
+    elif get_origin(form) in (tuple, list) and isinstance(part, int):
+        yield from _forms(get_args(form)[0])
+
+
+def _unknown_key(model: type[BaseModel], loc: Sequence[int | str]) -> str:
+    """What to write in place of a key that is not there, at whatever depth of a model."""
+    forms: list[Any] = [model]
+    for part in loc[:-1]:
+        held = [inner for form in forms for inner in _inside(form, part)]
+        named = [form for form in forms if getattr(form, "__name__", None) == part]
+        forms = held or named or forms  # a part that is no key names the alternative that was tried
+    keys = dict.fromkeys(key for form in forms if _is_model(form) for key in form.model_fields)
+    near = get_close_matches(str(loc[-1]), keys, n=1)
+    hint = f", perhaps to {near[0]}" if near else ""
+    return f"unknown key; remove it or correct its spelling{hint}; the keys are {', '.join(keys)}"
+
+
+def problems_of(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[Problem]:
     """One problem for each error of a model, paths below `prefix`; values that may be secret are not shown.
 
     Args:
         error: What is wrong.
+        model: What was to be read.
         prefix: Path of the model.
-        keys: Its keys, to be named beside one that it has not.
     """
     found = []
-    allowed = f"; the keys are {', '.join(keys)}" if keys else ""
     for item in error.errors(include_url=False):
         loc = list(item["loc"])
         if len(loc) > 1 and loc[0] in FILE_OR_LIST and isinstance(loc[1], str):
@@ -66,14 +110,17 @@ def problems_of(error: ValidationError, prefix: str = "", keys: Iterable[str] = 
             shown = "(hidden)"
         shown = _LOGIN.sub("://(hidden)@", shown)
         text = {
-            "extra_forbidden": "unknown key; remove it or correct its spelling"
-            + (allowed if len(loc) == 1 else ""),
+            "extra_forbidden": _unknown_key(model, item["loc"]),
             "missing": "required, but absent",
             "string_type": "must be a CSV file, or a list" if path in FILE_OR_LIST else "must be text",
             "timezone_aware": "must have its offset from UTC, such as 2026-09-01T10:00:00+03:00",
             "tuple_type": "must be a list",
             "dict_type": "must be a map",
             "decimal_type": "must be a number",
+            "date_from_datetime_parsing": _DAY,
+            "date_from_datetime_inexact": _DAY,
+            "date_type": _DAY,
         }.get(item["type"], item["msg"].removeprefix("Value error, "))
+        text = re.sub("^(Input|String) should ", "must ", text)
         found.append(Problem(path, shown[:200], text))
     return found

@@ -179,7 +179,7 @@ def _rows(file: Path, model: type[Row], key: str, problems: list[Problem]) -> tu
             given = {name: value.strip() for name, value in row.items()}
             rows.append(model.model_validate({name: value for name, value in given.items() if value}))
         except ValidationError as error:
-            problems.extend(problems_of(error, f"{file.name} line {line}"))
+            problems.extend(problems_of(error, model, f"{file.name} line {line}"))
     return tuple(rows), text
 
 

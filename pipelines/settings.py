@@ -149,7 +149,17 @@ def load_config(file: Path) -> Config:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is in one mapping twice: the later one would silently replace the earlier."""
+    """Refuses a key that is in one mapping twice: the later one would silently replace the earlier.
+
+    It also gives the place of a value such as 2026-02-30, which has the form of a date and is none.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            msg = f"{node.value!r}: {error}; correct it, or quote what is meant as text"
+            raise yaml.MarkedYAMLError(problem=msg, problem_mark=node.start_mark) from error
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
@@ -219,7 +229,7 @@ def _validate_settings(raw: dict[str, Any], problems: list[Problem]) -> Settings
     try:
         return Settings.model_validate(raw)
     except ValidationError as error:
-        problems.extend(problems_of(error, keys=Settings.model_fields))
+        problems.extend(problems_of(error, Settings))
         return None
 
 
@@ -249,7 +259,7 @@ def _sources(
         try:
             valid = reader.Options.model_validate(options)
         except ValidationError as error:
-            problems.extend(problems_of(error, path, reader.Options.model_fields))
+            problems.extend(problems_of(error, reader.Options, path))
             continue
         site = getattr(valid, "site", None)
         if sites is None:

@@ -233,6 +233,7 @@ def test_a_wrong_configuration_is_named_and_leaves_what_is_published(site: Path,
     put_back(site)
     case[0](site)
     stderr = run(site, 2)
+    assert small.tierwise("check", "--config", site / "tierwise.yaml").stderr == stderr
     for text in case[1]:
         assert text in stderr
 

@@ -20,7 +20,7 @@ from connectors.base import Object, SourceError
 from connectors.bills.dates import is_written, iso
 from connectors.bills.files import JSON_FORMS, BillFile, json_lines, lazy, open_bill
 from connectors.bills.texts import UnpackError
-from connectors.objects import Store, read_json, write_json
+from connectors.objects import Store, fetch_ahead, read_json, write_json
 
 Column = Callable[[BillFile], str | Sequence[str]]
 """The native column with the start of the billing period, or several of which the first with a value counts.
@@ -142,6 +142,7 @@ class MonthIndex:
         known = read_json(self._cache)
         entries = {} if forget else dict(known)
         damaged = {}
+        fetch_ahead(self._store, [o for o in objects if self._name(o) not in known])
         for item in objects:
             name = self._name(item)
             if name in known:

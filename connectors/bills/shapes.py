@@ -10,7 +10,7 @@ from typing import Literal
 from connectors import sql
 from connectors.base import Engine
 from connectors.bills.files import JSON_FORMS, UNNAMED, BillFile
-from connectors.sql import identifier, literal
+from connectors.sql import identifier, literal, literals
 
 NESTED = ("MAP(", "STRUCT(")
 NUMERIC = ("DOUBLE", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT")
@@ -48,31 +48,39 @@ class Shape:
 
     @property
     def is_header(self) -> str:
-        """SQL condition: the row repeats the header, as where CSV files were appended to each other."""
-        if self.files[0].form in (*JSON_FORMS, "parquet"):
-            return "FALSE"
-        return " AND ".join(f"{_bare(text)} = {literal(name)}" for name, text in self._named())
+        """SQL condition: the row repeats the header, as where CSV files were appended to each other.
 
-    def is_other_header(self, column: str) -> str:
-        """SQL condition: the row is a header, of other columns than those of the file.
+        Only rows that have the name of the first column in it are looked at further: to trim every text would cost more
+        than all else that is done with a row.
+        """
+        if not self._named:
+            return "FALSE"
+        (first, text), *others = self._named
+        there = f"[{', '.join(text for _, text in others)}]"
+        same = f"list_transform({there}, lambda x: {_bare('x')}) = {literals(name for name, _ in others)}"
+        return f"CASE WHEN {_bare(text)} = {literal(first)} THEN {same if others else 'TRUE'} ELSE FALSE END"
+
+    def is_name(self, column: str) -> str:
+        """SQL condition: the row has the name of a column in this one, which never holds such a text but in a header.
 
         Args:
-            column: SQL text of a column that never holds the name of one.
+            column: SQL text of the column.
         """
-        if self.is_header == "FALSE":
-            return "FALSE"
-        names = ", ".join(literal(name) for name, _ in self._named())
-        return f"{_bare(column)} IN ({names}) AND NOT ({self.is_header})"
+        names = [name for name, _ in self._named if name]
+        lines = "\n".join(["", *names, ""])
+        return f"contains({literal(lines)}, chr(10) || {_bare(column)} || chr(10))" if names else "FALSE"
 
+    @property
     def _named(self) -> list[tuple[str, str]]:
-        """The columns that have a name in the header, and their texts."""
+        """The columns of a CSV that have a name in the header, and their texts."""
+        if self.files[0].form in (*JSON_FORMS, "parquet"):
+            return []
         return [(c.strip(AROUND), t) for c, t in self.text.items() if not UNNAMED.fullmatch(c)]
 
 
 def _bare(text: str) -> str:
     """SQL: what stands in a field of a header, without what may be around it."""
-    around = " || ".join(f"chr({ord(sign)})" for sign in AROUND)
-    return f"trim(COALESCE({text}, ''), {around})"
+    return f"trim(COALESCE({text}, ''), {literal(AROUND)})"
 
 
 def shapes(files: Sequence[BillFile], engine: Engine) -> list[Shape]:

@@ -211,16 +211,15 @@ def native_sql(
     scan = f"(SELECT *, row_number() OVER () AS __row FROM {shape.scan})" if numbered else shape.scan
     if days:
         scan = f"(SELECT * FROM {scan} WHERE {_starts_on(days, shape, native)})"
-    header = f"({shape.is_header})"
     if native.parts:
         parts = f"list_concat([CAST(NULL AS VARCHAR)], {native.parts})"
         scan = f"(SELECT *, unnest({parts}) AS __part FROM {scan})"
     columns += [
         f"{native.cost} AS __cost",
         f"{native.currency} AS __currency",
-        f"({native.skip}) OR {header} AS __skip",
-        f"{header} AS __header",
-        f"{shape.is_other_header(native.cost)} AS __other_header",
+        f"{shape.is_header} AS __header",
+        f"({native.skip}) OR __header AS __skip",
+        f"{shape.is_name(native.cost)} AND NOT __header AS __other_header",
         f"{native.parent} AS __parent",
         f"{native.zoned} AS __zoned",
         f"{native.cost_kind} AS __cost_kind",

@@ -17,7 +17,7 @@ from connectors.base import Object, SourceError
 from connectors.bills.files import SUFFIXES, is_bill, open_bill
 from connectors.bills.plain import NOTHING_TOLD, Told
 from connectors.focus.mapping import is_foreign, other_dataset
-from connectors.objects import Store, read_json, write_json
+from connectors.objects import Store, fetch_ahead, read_json, write_json
 
 AZURE = {"focuscost": "focus"}
 
@@ -88,6 +88,7 @@ class Datasets:
         """
         known = read_json(self._cache)
         found = {}
+        fetch_ahead(self._store, [o for o in objects if f"{o.key}:{o.version}" not in known])
         for item in objects:
             name = f"{item.key}:{item.version}"
             if name not in known:

@@ -85,7 +85,7 @@ class LiteLLMReader:
         objects = data_files(self.store, SUFFIXES, "spend log")
         bill = bool(self.options.bill)
         name = f"{VERSION}/{self.context.name}/{self.options.location}/{bill}"
-        return index(objects, lambda i: scan(self.store, i, spend=bill), self.context.cache, name)
+        return index(self.store, objects, lambda i: scan(self.store, i, spend=bill), self.context.cache, name)
 
     def _prices(self, day: date) -> list[Price]:
         """The prices that hold on a day: another price for another day changes nothing here."""

@@ -126,7 +126,7 @@ class OrganisationReader:
     def _files(self) -> list[Indexed]:
         objects = data_files(self.store, self.suffixes, "saved page")
         name = f"{self.version}/{self.context.name}/{self.options.location or self.options.url}"
-        return index(objects, self._scan, self.context.cache, name)
+        return index(self.store, objects, self._scan, self.context.cache, name)
 
     def _buckets(self, item: Object) -> list[Bucket]:
         return read_buckets(self.store.fetch([item])[0], item.key, self.store.uri(item.key), self.api.plain)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,17 @@ def test_part_that_is_too_long_begins_again(bucket: str, tmp_path: Path) -> None
     path.write_bytes(b"hel")  # as after a power cut
     assert store.fetch(store.list()) == [path]
     assert path.read_bytes() == b"hello"
+
+
+def test_several_objects_are_asked_for_at_once(bucket: str, tmp_path: Path) -> None:
+    for n in range(4):
+        put(bucket, f"export/{n}.csv", b"%d" % n)
+    with wire(bucket) as proxy:
+        store = remote(proxy.url, tmp_path)
+        proxy.marker, proxy.together = b"GET /bills/export/", threading.Barrier(4, timeout=5)
+        found = [path.read_bytes() for path in store.fetch(store.list())]
+        assert not proxy.together.broken
+    assert found == [b"0", b"1", b"2", b"3"]
 
 
 def test_superseded_copies_are_pruned_a_day_after_their_last_use(bucket: str, tmp_path: Path) -> None:

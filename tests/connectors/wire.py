@@ -17,7 +17,8 @@ class Wire:
         sent: What clients sent, one entry a piece.
         cut: Bytes of an answer (its head included) to let through before the connection is cut, one entry for
             each next request that contains `marker`.
-        marker: Which requests are cut.
+        marker: Which requests are cut, or wait for each other.
+        together: Such requests go on when as many have come; broken if they do not.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -28,6 +29,7 @@ class Wire:
         self.sent: list[bytes] = []
         self.cut: list[int] = []
         self.marker = b""
+        self.together: threading.Barrier | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
     def requests(self, marker: bytes) -> list[bytes]:
@@ -51,6 +53,9 @@ class Wire:
                 self.sent.append(data)
                 if self.cut and self.marker in data:
                     limit.append(self.cut.pop(0))
+                if self.together and self.marker in data:
+                    with contextlib.suppress(threading.BrokenBarrierError):
+                        self.together.wait()
                 server.sendall(data)
         _end(client, server)
 

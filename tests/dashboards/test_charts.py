@@ -89,6 +89,18 @@ def test_a_month_and_an_option_are_one_bar_each() -> None:
     assert {"x", "usage", "energy"} <= set(texts(options))
 
 
+def test_months_take_the_order_and_so_the_colours_of_the_days() -> None:
+    """`a` is greater over all months, `b` in the one that the page is about."""
+    frame = pl.DataFrame(
+        {"label": ["Aug", "Sep", "Sep"], "series": ["a", "a", "b"], "value": [9.0, 1.0, 2.0]}
+    )
+    legend = [
+        [t for t in texts(charts.stacked_months(frame, "c", order)) if t in ("a", "b")]
+        for order in (["b", "a"], [])
+    ]
+    assert legend == [["b", "a"], ["a", "b"]]
+
+
 def test_kept_charts_are_not_drawn_again_and_unused_ones_go(tmp_path: Path) -> None:
     drawn: list[str] = []
 

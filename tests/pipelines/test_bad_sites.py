@@ -24,7 +24,7 @@ RUN = "run_id: a, workload: w, ended_at: 2026-09-02T00:00:00Z"
 @pytest.mark.parametrize(
     ("tariff", "asset", "more", "problem"),
     [
-        ("tariff: -0.1", "", "", "sites.dc1.tariff.energy.0.price: Input should be greater than or equal to 0 (found: -0.1)"),
+        ("tariff: -0.1", "", "", "sites.dc1.tariff.energy.0.price: must be greater than or equal to 0 (found: -0.1)"),
         ("tariff: true", "", "", "sites.dc1.tariff.energy.0.price: must be a number (found: True)"),
         ("tariff: []", "", "", "sites.dc1.tariff.energy: must have a price of a kWh, such as 0.12 or [{price: 0.12}]"),
         (
@@ -45,12 +45,12 @@ RUN = "run_id: a, workload: w, ended_at: 2026-09-02T00:00:00Z"
         ("tariff: 1, pue: 0.9", "", "", f"sites.dc1.pue: {PUE}; 0.9 (found: 0.9)"),
         ("tariff: 1, pue: high", "", "", f"sites.dc1.pue: {PUE}; high (found: 'high')"),
         ("tariff: 1, pue: {2026-09-01: 1.2}", "", "", f"sites.dc1.pue: {PUE}; 2026-09-01: 1.2"),
-        ("tariff: 1", ", units: 0", "", "assets.0.units: Input should be greater than or equal to 1 (found: 0)"),
-        ("tariff: 1", ", capexx: 3", "", "assets.0.capexx: unknown key; remove it or correct its spelling (found: 3)"),
+        ("tariff: 1", ", units: 0", "", "assets.0.units: must be greater than or equal to 1 (found: 0)"),
+        ("tariff: 1", ", retired: 2026-09-31x", "", "assets.0.retired: must be a day that exists, written as 2026-10-31 (found: '2026-09-31x')"),
         ("tariff: 1", "", "revenue: 3", "revenue: must be a CSV file, or a list (found: 3)"),
         (
             "tariff: 1", "", f"training_runs: [{{{RUN}, started_at: 2026-09-01T00:00:00Z, tokens: 0}}]",
-            "training_runs.0.tokens: Input should be greater than 0 (found: 0)",
+            "training_runs.0.tokens: must be greater than 0 (found: 0)",
         ),
         (
             "tariff: 1", "", f"training_runs: [{{{RUN}, started_at: '2026-09-01T00:00:00'}}]",
@@ -60,7 +60,7 @@ RUN = "run_id: a, workload: w, ended_at: 2026-09-02T00:00:00Z"
         ("tariff: 1", "", "token_weights: {input: 0, cached: 0, output: 0}", "token_weights: all weights are 0; give one of them"),
         (
             "tariff: 1", "", "ownership: {platform_team: ''}",
-            "ownership.platform_team: String should have at least 1 character (found: '')",
+            "ownership.platform_team: must have at least 1 character (found: '')",
         ),
     ],
 )  # fmt: skip
@@ -72,6 +72,39 @@ def test_one_problem_for_one_mistake(
     with pytest.raises(ConfigError) as caught:
         load_config(tmp_path / "tierwise.yaml")
     assert [str(p) for p in caught.value.problems] == [problem]
+
+
+SPELLING = "unknown key; remove it or correct its spelling"
+
+
+@pytest.mark.parametrize(
+    ("tariff", "asset", "more", "problem"),
+    [
+        ("tariff: 1, regoin: eu", "", "", "sites.dc1.regoin: %s, perhaps to region; the keys are time_zone, region, pue, tariff, currency, "),
+        ("tariff: 1}, region: {time_zone: UTC, tariff: 1, x: 1", "", "", "sites.region.x: %s; the keys are time_zone, region, pue, "),
+        ("tariff: {energy: [{price: 1, strat: 1}]}", "", "", "sites.dc1.tariff.energy.0.strat: %s, perhaps to start; the keys are start, end, "),
+        ("tariff: 1", ", capexx: 3", "", "assets.0.capexx: %s, perhaps to capex; the keys are asset, site, node, "),
+        ("tariff: 1", "", "gates: {untaged_max_share: 1}", "gates.untaged_max_share: %s, perhaps to untagged_max_share; the keys are reconc"),
+        ("tariff: 1", "", "prices: {fiel: x, file: prices.csv}", "prices.fiel: %s, perhaps to file; the keys are file (found"),
+        ("tariff: 1", "", "publish: {kep: 1}", "publish.kep: %s, perhaps to keep; the keys are keep, metrics_file (found: 1)"),
+    ],
+)  # fmt: skip
+def test_an_unknown_key_is_told_those_of_its_place(
+    tmp_path: Path, tariff: str, asset: str, more: str, problem: str
+) -> None:
+    text = (CONFIG % ASSET).replace("TARIFF", tariff).replace("1ASSET", f"1{asset}").replace("MORE", more)
+    (tmp_path / "tierwise.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "tierwise.yaml")
+    [found] = caught.value.problems
+    assert str(found).startswith(problem % SPELLING)
+
+
+def test_a_day_that_is_none_has_its_place(tmp_path: Path) -> None:
+    text = (CONFIG % ASSET).replace("TARIFF", "tariff: 1").replace("1ASSET", "1").replace("MORE", "")
+    (tmp_path / "tierwise.yaml").write_text(text.replace("2026-09-01", "2026-02-30"))
+    with pytest.raises(ConfigError, match=r"'2026-02-30': day is out of range .*\(line 4, "):
+        load_config(tmp_path / "tierwise.yaml")
 
 
 def test_secrets_stay_hidden_and_a_pue_of_the_environment_is_a_number(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import dagster as dg
 import pytest
 
 from connectors.base import Window
+from pipelines import resources
 from pipelines.definitions import build_defs
 from pipelines.facts import FactStore
 from pipelines.resources import Tierwise
@@ -126,3 +129,32 @@ def test_daily_job_reports_partitions_and_one_can_be_read_by_hand(site: Path) ->
     facts = FactStore(config.data_dir / "facts")
     assert facts.find("bills", october.period, october.fingerprint) is not None
     assert facts.find("bills", november.period, november.fingerprint) is None
+
+
+@pytest.mark.long
+def test_a_run_of_dagster_waits_for_another_one_and_touches_nothing_before(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config(small.write_site(site))
+    job = build_defs(config).resolve_job_def("daily")
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    tags = {"tierwise/date": "2026-11-05"}
+    monkeypatch.setattr(resources, "PATIENCE_S", 0.1)
+    with resources.alone(config.data_dir):
+        refused = job.execute_in_process(tags=tags, run_config=quiet, raise_on_error=False)
+    assert not refused.success
+    assert [f.name for f in config.data_dir.iterdir()] == [".lock"]
+    held = threading.Event()
+
+    def other() -> None:
+        with resources.alone(config.data_dir):
+            held.set()
+            time.sleep(0.5)
+
+    monkeypatch.setattr(resources, "PATIENCE_S", 60.0)
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert held.wait(10)
+    assert job.execute_in_process(tags=tags, run_config=quiet).success
+    assert not thread.is_alive()
+    assert small.tierwise("run", "--config", config.file, "--date", "2026-11-05").returncode == 0

@@ -53,7 +53,7 @@ gates: {untagged_max_share: 25}
 """,
     )
     assert (
-        "unknown key; remove it or correct its spelling; the keys are data_dir, currency, "
+        "unknown key; remove it or correct its spelling, perhaps to currency; the keys are data_dir, currency, "
         in found["currncy"]
     )
     assert "Mars/Olympus" in found["time_zone"]
