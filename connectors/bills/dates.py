@@ -117,7 +117,7 @@ def dated(
         asked: Option `date_order`, empty where it is absent.
         moments: Its columns with dates.
         period: Of these, start and end of the billing period, as far as it has both.
-        needed: A file whose order neither proves is refused here.
+        needed: A file that has no other dates, and whose order neither proves, is refused here.
 
     Raises:
         SourceError: Its dates contradict the option or each other, or prove no order where one is needed.
@@ -135,8 +135,8 @@ def dated(
             "or put the file into a source of its own"
         )
         raise SourceError(msg)
-    if needed and not (order or asked):
-        written = min(filter(is_written, dates))
+    if needed and not (order or asked) and all(map(is_written, dates)):
+        written = min(dates)
         msg = (
             f"{bill.uri}: its dates, such as {written!r}, may be month/day/year or day/month/year, and no other date of the "
             "file says which; deliver the file as the provider wrote it, with dates such as 2026-09-01T00:00:00Z"

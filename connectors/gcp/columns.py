@@ -24,7 +24,7 @@ MANDATORY = ("billing_account_id", "cost", "currency", "usage_start_time", "usag
 OPTIONAL = (
     "service", "sku", "project", "labels", "system_labels", "tags", "location", "usage", "credits", "cost_type",
     "resource", "price", "cost_at_list", "transaction_type", "seller_name", "subscription",
-    "adjustment_info",
+    "adjustment_info", "consumption_model", "cost_at_effective_price_default",
 )  # fmt: skip
 """Top-level columns that a row may lack; a JSON line leaves out what is null."""
 

@@ -321,6 +321,14 @@ def test_regions_of_an_enterprise_agreement_have_the_id_of_all_others(lines: Lin
     assert [line["RegionName"] for line in lines[PLACED]] == [*PLACES]
 
 
+TAXED = ROWS.add(row(ChargeType="Tax", Cost="-4"))
+
+
+def test_a_tax_prices_no_quantity(lines: Lines) -> None:
+    (tax,) = lines[TAXED]
+    assert (tax["BilledCost"], tax["PricingQuantity"], tax["PricingUnit"]) == (Decimal(-4), None, None)
+
+
 def test_a_partner_issues_the_invoice_and_an_id_ends_with_the_name(lines: Lines) -> None:
     partner, direct = lines[PARTNERS]
     assert (partner["InvoiceIssuerName"], direct["InvoiceIssuerName"]) == ("Contoso Cloud", "Microsoft")
