@@ -11,14 +11,23 @@ from models.tables import FACTS, TABLES, TYPES, Column, Table
 
 _HEAD = """# Every published table
 
-Written by `make docs` from `models/tables/`; change it there. Formulas and worked examples: [metrics.md](metrics.md).
+Written by `make docs` from `models/tables/`; change it there. Formulas and worked examples: [metrics.md](metrics.md); questions in SQL: [queries.md](queries.md).
 
 Timestamps are UTC. `not null` columns always have a value; in the others NULL means unknown or not applicable, never zero."""
 
 
 def tables_markdown() -> str:
     """All tables in publication order, as one Markdown page that ends with a line break."""
-    return "\n\n".join([_HEAD, *(_section(table) for table in TABLES.values())]) + "\n"
+    return "\n\n".join([_HEAD, _index(), *(_section(table) for table in TABLES.values())]) + "\n"
+
+
+def _index() -> str:
+    """Every table with a link and the first sentence of what a row is."""
+    rows = [
+        f"| [`{t.name}`](#{t.name.replace('.', '')}) | {t.doc.partition('. ')[0].removesuffix('.')} |"
+        for t in TABLES.values()
+    ]
+    return "\n".join(["| table | a row is |", "|---|---|", *rows])
 
 
 def _section(table: Table) -> str:

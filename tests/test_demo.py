@@ -20,6 +20,8 @@ pytestmark = pytest.mark.long
 
 END = date(2026, 11, 8)
 DAYS = 12
+QUERIES = (Path(__file__).parents[1] / "docs" / "queries.md").read_text(encoding="utf-8")
+QUESTIONS = dict(re.findall(r"^## (.+?)$.*?^```sql\n(.*?)^```$", QUERIES, re.MULTILINE | re.DOTALL))
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,26 @@ def test_bills_to_the_last_decimal(demo: tuple[Path, Truth, Any]) -> None:
         for month, bill in bills.items()
     }
     assert found == expected
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_query_of_the_page_has_an_answer(demo: tuple[Path, Truth, Any], question: str) -> None:
+    _, _, connection = demo
+    assert connection.execute(QUESTIONS[question]).fetchall()
+
+
+def test_resources_without_an_owner_add_up_to_what_is_untagged(demo: tuple[Path, Truth, Any]) -> None:
+    _, _, connection = demo
+    listed = QUESTIONS["Which resources have no owner?"].replace("LIMIT 10", "")
+    found = connection.execute(f"SELECT sum(cost) FROM ({listed})").fetchone()
+    untagged = "team = 'untagged' AND month = DATE '2026-11-01'"
+    assert (
+        found
+        == connection.execute(
+            f"SELECT sum(effective_cost) FROM marts.chargeback_monthly WHERE {untagged}"
+        ).fetchone()
+    )
+    assert found[0] > 0
 
 
 def test_money_in_is_money_out_everywhere(demo: tuple[Path, Truth, Any]) -> None:

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,6 +34,9 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet", ".zip")
 
 GZIPPED = ("gzip", "json.gz")
 JSON_FORMS = ("json", "json.gz")
+SMALL = 1 << 20
+"""Bytes of a CSV up to which all of it is read at once."""
+
 JSON_SAMPLE = 1000
 """Lines of a JSON file from which its columns are known where a format says which others there may be.
 
@@ -238,10 +242,27 @@ def lazy(bill: BillFile) -> pl.LazyFrame:
 
     if bill.form == "parquet":
         return pl.scan_parquet(bill.path, glob=False, hive_partitioning=False)
-    names = list(bill.columns)
+    if bill.form == "csv" and (size := bill.path.stat().st_size) <= SMALL:
+        return _small(bill.path, (size, bill.path.stat().st_mtime_ns), bill.separator, bill.columns).lazy()
+    return _scan_csv(bill.path, bill.separator, bill.columns)
+
+
+def _scan_csv(path: Path, separator: str, columns: Sequence[str]) -> pl.LazyFrame:
+    import polars as pl
+
     return pl.scan_csv(
-        bill.path, separator=bill.separator, infer_schema=False, glob=False, with_column_names=lambda _: names
+        path,
+        separator=separator,
+        infer_schema=False,
+        glob=False,
+        with_column_names=lambda _: list(columns),
     )
+
+
+@lru_cache(maxsize=1)
+def _small(path: Path, _written: tuple[int, int], separator: str, columns: Sequence[str]) -> pl.DataFrame:
+    """The rows of a file that is asked several questions one after the other, each of which costs more than its rows."""
+    return _scan_csv(path, separator, columns).collect()
 
 
 def verify(files: Iterable[BillFile]) -> None:

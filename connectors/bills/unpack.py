@@ -58,6 +58,7 @@ class Unpacked:
         self._store = store
         self._cache = cache
         self._is_header = is_header
+        self._as_they_are: set[Object] = set()
 
     def list(self, prefix: str = "") -> Sequence[Object]:
         """All objects below the prefix; copies of what is no longer there are deleted."""
@@ -94,6 +95,8 @@ class Unpacked:
         uri, copy = self._store.uri(item.key), self._copy(item)
         if copy.exists():
             return copy
+        if item in self._as_they_are:
+            return path
         part, unpacked = (copy.with_suffix(f".{os.getpid()}.{name}") for name in ("part", "unpacked"))
         try:
             packed = _is_zip(path)
@@ -102,6 +105,7 @@ class Unpacked:
                 partial(_members, self._is_header, found) if packed else rewrite(path, self._is_header, found)
             )
             if make is None:
+                self._as_they_are.add(item)
                 return path
             self._cache.mkdir(parents=True, exist_ok=True)
             most = max(MOST_TIMES * path.stat().st_size, ALWAYS_ALLOWED)

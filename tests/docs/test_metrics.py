@@ -41,12 +41,31 @@ def test_every_section_has_an_example() -> None:
     assert [s.splitlines()[0] for s in sections if not FENCE.search(s)] == []
 
 
+PAGE = METRICS.read_text(encoding="utf-8")
+SECTIONS = {
+    re.sub(r"[^\w -]", "", title).lower().replace(" ", "-"): text
+    for title, text in re.findall(r"^## (.+?)$(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+}
+
+
+def places(table: str) -> list[str]:
+    """The sections that the table at the top of the page names for a table."""
+    rows = [
+        line for line in PAGE.splitlines() if line.startswith("| `") and f"`{table}`" in line.split("|")[1]
+    ]
+    return re.findall(r"\(#([\w-]+)\)", rows[0]) if rows else []
+
+
+def test_every_section_is_in_the_table_at_the_top() -> None:
+    assert set(re.findall(r"\(#([\w-]+)\)", PAGE.partition("\n## ")[0])) == set(SECTIONS)
+
+
 @pytest.mark.parametrize(
     "table", [n for n in TABLES if n.startswith("marts.")] + ["ops.reconciliation", "ops.api_reconciliation"]
 )
-def test_every_figure_is_explained(table: str) -> None:
-    explained = set(re.findall(r"`(\w+)`", METRICS.read_text(encoding="utf-8")))
+def test_every_figure_is_explained_where_its_table_is(table: str) -> None:
+    explained = {name for place in places(table) for name in re.findall(r"`(\w+)`", SECTIONS[place])}
     figures = {c.name for c in TABLES[table].columns if c.type in FIGURES}
     assert figures
     missing = sorted(figures - explained)
-    assert not missing, f"docs/metrics.md does not explain {', '.join(missing)} of {table}"
+    assert not missing, f"docs/metrics.md does not explain {', '.join(missing)} of {table} in {places(table)}"

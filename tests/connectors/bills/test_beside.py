@@ -73,6 +73,15 @@ def test_dates_of_aws_that_a_spreadsheet_wrote(form: str, tmp_path: Path) -> Non
     assert ("dates read as" in loaded.note) == ("-" not in form)
 
 
+def test_dates_of_oci_that_a_spreadsheet_wrote(tmp_path: Path) -> None:
+    span = {"lineItem/intervalUsageStart": "9/13/2026 5:00", "lineItem/intervalUsageEnd": "9/13/2026 6:00"}
+    (tmp_path / "b").mkdir()
+    path = tmp_path / "b" / "a.csv"
+    path.write_bytes(csv_bytes([dict(KINDS["oci_cost_report"].row) | span]))
+    (loaded,) = load("oci_cost_report", tmp_path / "b", tmp_path).values()
+    assert [f"{at:%m-%d %H:%M}" for at in facts(loaded)["ChargePeriodStart"]] == ["09-13 05:00"]
+
+
 def test_dates_of_gcp_that_a_spreadsheet_wrote(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     path = tmp_path / "b" / "a.csv"
