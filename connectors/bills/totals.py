@@ -47,14 +47,33 @@ Sums = Mapping[str, Decimal]
 def contradictions(stage: Stage, month: date, engine: Engine) -> Iterator[dict[str, Any]]:
     """The files whose total is not that of their rows, each with the first month of its file."""
     for shape, native in zip(stage.shapes, stage.natives, strict=True):
-        for bill in (f for f in shape.files if f.after and f.months[0] == month):
-            totals = [t for line in bill.after if (t := _total(line, bill))]
-            if totals:
-                yield from _judged(
-                    totals,
-                    bill,
-                    _Rows(stage, replace(shape, files=(bill,), scan=scan([bill])), native, engine),
-                )
+        below = {
+            bill: totals
+            for bill in shape.files
+            if bill.months[0] == month and (totals := [t for line in bill.after if (t := _total(line, bill))])
+        }
+        if not below:
+            continue
+        charges = _charges(stage, replace(shape, files=tuple(below), scan=scan([*below])), native, engine)
+        for bill, totals in below.items():
+            one = replace(shape, files=(bill,), scan=scan([bill]))
+            yield from _judged(totals, bill, _Rows(charges[str(bill.path)], one, native, engine))
+
+
+def _charges(
+    stage: Stage, shape: Shape, native: Native, engine: Engine
+) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    """File -> the charges of its rows: currency, rows and cost."""
+    sql = stage_sql(
+        [native_sql(shape, native)], stage.present, stage.bill.source, stage.bill.tier, sure=stage.sure
+    )
+    found: dict[str, list[Mapping[str, Any]]] = {str(bill.path): [] for bill in shape.files}
+    for row in engine.rows(
+        f"SELECT __file AS file, {CURRENCY} AS currency, count(*) FILTER (NOT __is_part) AS rows, "
+        f"CAST(COALESCE(sum(__cost), 0) AS DECIMAL(38,12)) AS cost FROM ({sql}) WHERE NOT __skip GROUP BY ALL"
+    ):
+        found[row["file"]].append(row)
+    return found
 
 
 def _total(line: str, bill: BillFile) -> Total | None:
@@ -90,17 +109,12 @@ def _judged(totals: Sequence[Total], bill: BillFile, rows: _Rows) -> Iterator[di
 class _Rows:
     """The sums of a file."""
 
-    def __init__(self, stage: Stage, shape: Shape, native: Native, engine: Engine) -> None:
+    def __init__(
+        self, charges: Sequence[Mapping[str, Any]], shape: Shape, native: Native, engine: Engine
+    ) -> None:
         self._shape, self._native, self._engine = shape, native, engine
-        sql = stage_sql(
-            [native_sql(shape, native)], stage.present, stage.bill.source, stage.bill.tier, sure=stage.sure
-        )
-        found = engine.rows(
-            f"SELECT {CURRENCY} AS currency, count(*) FILTER (NOT __is_part) AS rows, "
-            f"CAST(COALESCE(sum(__cost), 0) AS DECIMAL(38,12)) AS cost FROM ({sql}) WHERE NOT __skip GROUP BY 1"
-        )
-        self.cost: Sums = {row["currency"]: row["cost"] for row in found}
-        self._count = sum(row["rows"] for row in found)
+        self.cost: Sums = {row["currency"]: row["cost"] for row in charges}
+        self._count = sum(row["rows"] for row in charges)
         self._columns: dict[int, Sums] = {}
 
     def named(self, total: Total) -> list[str]:

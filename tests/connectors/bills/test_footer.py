@@ -6,7 +6,6 @@ import gzip
 from decimal import Decimal
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from connectors.base import SourceError
@@ -34,24 +33,30 @@ FOOTERS = [
 ]
 
 
-@pytest.mark.parametrize(("sign", "after", "said"), FOOTERS)
-def test_lines_after_the_rows_are_named_and_not_counted(
-    sign: str, after: bytes, said: list[str] | None, tmp_path: Path
-) -> None:
+def test_lines_after_the_rows_are_named_and_not_counted(tmp_path: Path) -> None:
+    """Each in a file of its own of one bill: 3.75 of each."""
     (tmp_path / "bills").mkdir()
-    (tmp_path / "bills" / "a.csv").write_bytes(separated(sign, ROWS) + after)
+    for number, (sign, after, _) in enumerate(FOOTERS):
+        (tmp_path / "bills" / f"{number:02}.csv").write_bytes(separated(sign, ROWS) + after)
     (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
-    assert (loaded.rows_read, loaded.rows_loaded, loaded.totals) == (2, 2, {"USD": Decimal("3.75")})
-    assert {*facts(loaded)["ChargeDescription"]} == {"GPU hours", "x\nTotal,9\ny"}
-    found = [*loaded.issues.filter(pl.col("rule") != "total_contradicts").iter_rows(named=True)]
-    if said == []:
-        assert found == []
-        return
-    [issue] = found
-    assert (issue["action"], issue["rule"], issue["billed_cost"]) == ("flagged", "footer", None)
-    assert issue["location"] == str(tmp_path / "bills" / "a.csv")
-    if said is not None:
-        assert (issue["value"], issue["rows"]) == ("; ".join(said), len(said))
+    n = len(FOOTERS)
+    assert (loaded.rows_read, loaded.rows_loaded, loaded.totals) == (
+        2 * n,
+        2 * n,
+        {"USD": n * Decimal("3.75")},
+    )
+    assert sorted(facts(loaded)["ChargeDescription"]) == ["GPU hours"] * n + ["x\nTotal,9\ny"] * n
+    found = {i["location"]: i for i in loaded.issues.filter(rule="footer").iter_rows(named=True)}
+    assert {*loaded.issues["rule"]} == {"footer", "total_contradicts", "repeated_bill"}
+    for number, (_, _, said) in enumerate(FOOTERS):
+        issue = found.pop(str(tmp_path / "bills" / f"{number:02}.csv"), None)
+        if issue is None:
+            assert said == []
+            continue
+        assert (issue["action"], issue["billed_cost"]) == ("flagged", None)
+        if said is not None:
+            assert (issue["value"], issue["rows"]) == ("; ".join(said), len(said))
+    assert found == {}
 
 
 TOTALLED = [
@@ -88,15 +93,23 @@ TOTALS: list[tuple[str, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("after", "wrong"), TOTALS)
-def test_a_total_that_contradicts_the_rows_is_named(after: str, wrong: list[str], tmp_path: Path) -> None:
+def test_a_total_that_contradicts_the_rows_is_named(tmp_path: Path) -> None:
+    """Each in a file of its own of one bill."""
     (tmp_path / "bills").mkdir()
-    (tmp_path / "bills" / "a.csv").write_bytes(separated(",", TOTALLED) + after.encode())
+    for number, (after, _) in enumerate(TOTALS):
+        (tmp_path / "bills" / f"{number:02}.csv").write_bytes(separated(",", TOTALLED) + after.encode())
     (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
     found = loaded.issues.filter(rule="total_contradicts")
-    said = f"{'; '.join(wrong)}: the rows are EUR 1.5, USD 5.254"
-    assert found["value"].to_list() == ([said] if wrong else [])
-    assert found["rows"].to_list() == ([len(wrong)] if wrong else [])
+    assert {*found.select("location", "value", "rows").rows()} == {
+        (
+            str(tmp_path / "bills" / f"{n:02}.csv"),
+            f"{'; '.join(wrong)}: the rows are EUR 1.5, USD 5.254",
+            len(wrong),
+        )
+        for n, (_, wrong) in enumerate(TOTALS)
+        if wrong
+    }
+    assert found.height == sum(bool(wrong) for _, wrong in TOTALS)
 
 
 def test_totals_with_a_decimal_comma_and_of_a_bill_of_two_months(tmp_path: Path) -> None:
