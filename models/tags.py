@@ -19,30 +19,37 @@ def tag_values(tags: str | None, keys: Mapping[str, Sequence[str]]) -> dict[str,
 
     Args:
         tags: A flat JSON object, or None.
-        keys: Dimension -> tag keys in order of preference, compared without regard to case.
+        keys: Dimension -> tag keys in order of preference, compared without regard to case. Of tags that are then
+            one, the one that is spelt as here counts, else the first by alphabet; of one that is there twice, the first.
 
     Returns:
         Dimension -> the first value that is not blank, None where there is none. A number is taken as it is
         written. A tag without a value (FOCUS writes it as true), one that is no number (NaN) or nested names
         no owner; neither does a text that is nested too deeply to be read.
     """
-    found: dict[str, str] = {}
-    for key, value in _parsed(tags).items() if tags else ():
+    exact: dict[str, str] = {}
+    for key, value in _parsed(tags) if tags else ():
         if isinstance(value, str) and value.strip():
-            found.setdefault(fold(key), value.strip())
+            exact.setdefault(key, value.strip())
+    alike: dict[str, str] = {}
+    for key in sorted(exact):
+        alike.setdefault(fold(key), exact[key])
     return {
-        dimension: next((found[k] for k in map(fold, keys.get(dimension, ())) if k in found), None)
+        dimension: next(
+            (exact.get(key, alike[fold(key)]) for key in keys.get(dimension, ()) if fold(key) in alike), None
+        )
         for dimension in DIMENSIONS
     }
 
 
-def _parsed(tags: str) -> dict[str, object]:
+def _parsed(tags: str) -> list[tuple[str, object]]:
+    """Keys and values of the object as they stand there; what is nested is a list."""
     try:
-        found: dict[str, object] = json.loads(
-            tags, parse_int=str, parse_float=str, parse_constant=lambda _: None
+        found: list[tuple[str, object]] = json.loads(
+            tags, parse_int=str, parse_float=str, parse_constant=lambda _: None, object_pairs_hook=list
         )
     except RecursionError:
-        return {}
+        return []
     return found
 
 

@@ -1,7 +1,6 @@
 """AWS Cost and Usage Report columns, legacy and 2.0, as FOCUS 1.4: SQL expressions over the columns a file has.
 
-Columns are named as in the legacy report here; 2.0 spells `lineItem/UnblendedCost` as `line_item_unblended_cost`
-and keeps tags and most product attributes in maps.
+Columns are named as in the legacy report here (`columns.py`).
 
 Sources: the AWS CUR data dictionaries, and AWS's own rule for amortised cost. Cleaning values, rejecting rows and
 counting belong to `connectors/bills/rules.py`.
@@ -9,39 +8,13 @@ counting belong to `connectors/bills/rules.py`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-
+from connectors.aws.columns import PERIOD, Fields
 from connectors.aws.services import SERVICE_CATEGORIES
 from connectors.aws.tags import tags_of_map
-from connectors.base import SourceError
-from connectors.bills.files import BillFile
-from connectors.bills.shapes import NUMERIC, Shape
-from connectors.bills.stage import Native, require
-from connectors.bills.tags import flat_json, flat_pairs, is_pairs
-from connectors.sql import identifier, literal
-
-MANDATORY = (
-    "lineItem/UnblendedCost",
-    "lineItem/CurrencyCode",
-    "lineItem/LineItemType",
-    "lineItem/UsageStartDate",
-    "lineItem/UsageEndDate",
-    "lineItem/UsageAccountId",
-    "bill/BillingPeriodStartDate",
-    "bill/BillingPeriodEndDate",
-)
-"""Without one of these columns no row of a file has a meaning."""
-
-PERIOD = "bill/BillingPeriodStartDate"
-NUMBERS = (
-    "lineItem/UnblendedCost", "lineItem/UsageAmount", "pricing/publicOnDemandCost",
-    "reservation/AmortizedUpfrontCostForUsage", "reservation/EffectiveCost", "reservation/RecurringFeeForUsage", "reservation/UnusedRecurringFee",
-    "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod", "savingsPlan/SavingsPlanEffectiveCost",
-    "savingsPlan/TotalCommitmentToDate", "savingsPlan/UsedCommitment",
-)  # fmt: skip
-MOMENTS = (PERIOD, "bill/BillingPeriodEndDate", "lineItem/UsageStartDate", "lineItem/UsageEndDate")
-TAG = re.compile(r"resource_?tags[/_](?:(?P<owner>user|aws)[:_])?(?P<name>.+)", re.IGNORECASE)
+from connectors.bills.shapes import Shape
+from connectors.bills.stage import Native
+from connectors.bills.tags import flat_json
+from connectors.sql import literal
 
 ONE_TIME = ("SavingsPlanUpfrontFee", "Fee", "Tax", "Credit", "Refund")
 RECURRING = ("RIFee", "SavingsPlanRecurringFee")
@@ -70,113 +43,6 @@ SURE = frozenset({
     "CommitmentDiscountStatus", "PricingCategory", "ServiceCategory", "Tags",
 })  # fmt: skip
 """Columns that take no value from the bill but what this mapping makes of it."""
-
-
-def _key(column: str) -> str:
-    """`lineItem/UnblendedCost` and `line_item_unblended_cost` are the same column."""
-    return re.sub(r"[^a-z0-9]", "", column.lower())
-
-
-def _snake(name: str) -> str:
-    """`lineItem/UnblendedCost` as CUR 2.0 writes it: `line_item_unblended_cost`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).replace("/", "_").lower()
-
-
-def is_number(column: str) -> bool:
-    """The column holds an amount or a quantity. Prices are text, in CUR 2.0 as well."""
-    return _key(column) in {_key(n) for n in NUMBERS}
-
-
-def is_moment(column: str) -> bool:
-    """The column holds a moment."""
-    return _key(column) in {_key(n) for n in MOMENTS}
-
-
-def period_column(bill: BillFile) -> str:
-    """The native column with the start of the billing period.
-
-    Raises:
-        SourceError: There is none.
-    """
-    for column in bill.columns:
-        if _key(column) == _key(PERIOD):
-            return column
-    msg = (
-        f"{bill.uri}: mandatory column {PERIOD!r} is missing; it has: {', '.join(sorted(bill.columns))}. "
-        "If it is not a Cost and Usage Report, move it elsewhere; else put the column back"
-    )
-    raise SourceError(msg)
-
-
-def is_header(columns: Sequence[str]) -> bool:
-    """The mandatory columns are among them."""
-    return {_key(c) for c in MANDATORY} <= {_key(c) for c in columns}
-
-
-class Fields:
-    """The native columns of a shape by their legacy names, as SQL expressions; NULL where one is absent.
-
-    Raises:
-        SourceError: A mandatory column is missing, or one that is asked for is there in two spellings.
-    """
-
-    def __init__(self, shape: Shape) -> None:
-        self.own = shape.own
-        self.zero = "CAST(0 AS DECIMAL(38,12))" if shape.own else "'0'"
-        self.tags: dict[str, str] = {}
-        self._columns: dict[str, str] = {}
-        self._twice: dict[str, str] = {}
-        spelling = {}
-        for column, text in shape.text.items():
-            tag = TAG.fullmatch(column)
-            group = self.tags if tag else self._columns
-            name = ("aws:" if tag["owner"] == "aws" else "") + tag["name"] if tag else _key(column)
-            if name in group:
-                twice = (
-                    f"{shape.files[0].uri}: column {column!r} is there twice in different spellings; keep one"
-                )
-                if tag:
-                    raise SourceError(twice)
-                self._twice[name] = twice
-            nested = name != "resourcetags" and is_pairs(shape.types.get(column, ""))
-            group[name] = flat_pairs(text) if nested else text
-            spelling[_key(column)] = column
-        needed = [_snake(n) if "/" not in "".join(shape.text) else n for n in MANDATORY]
-        require({n: n for n in needed if _key(n) in self._columns}, needed, shape)
-        self._types = {key: shape.types.get(name, "VARCHAR") for key, name in spelling.items()}
-        self.is_map = {key: type_.startswith("MAP(") for key, type_ in self._types.items()}
-        self._product = identifier(spelling["product"]) if self.is_map.get("product") else None
-
-    def has(self, name: str) -> bool:
-        """The column is there; an attribute of a product may be in the map of them."""
-        return _key(name) in self._columns or (name.startswith("product/") and "product" in self._columns)
-
-    def __getitem__(self, name: str) -> str:
-        if _key(name) in self._twice:
-            raise SourceError(self._twice[_key(name)])
-        if _key(name) in self._columns or not self.has(name):
-            nothing = f"CAST(NULL AS {'DECIMAL(38,12)' if self.own and is_number(name) else 'VARCHAR'})"
-            return self._columns.get(_key(name), nothing)
-        member = literal(_snake(name.removeprefix("product/")))
-        if self._product:
-            return f"nullif({self._product}[{member}], '')"
-        return f"nullif(json_extract_string(TRY_CAST({self._columns['product']} AS JSON), {member}), '')"
-
-    def computed(self, amount: str) -> str:
-        """An amount computed in decimals, in the form that the shape's numbers have."""
-        return f"CAST({amount} AS {'DECIMAL(38,12)' if self.own else 'VARCHAR'})"
-
-    def account(self, name: str) -> str:
-        """An account's id: 12 digits, of which a file that holds it as a number, or a spreadsheet, has lost the leading zeros."""
-        if not self._types.get(_key(name), "").startswith(NUMERIC):
-            text = self[name]
-            return f"CASE WHEN length({text}) < 12 AND regexp_full_match({text}, '[0-9]+') THEN lpad({text}, 12, '0') ELSE {text} END"
-        return f"lpad(CAST(TRY_CAST({self[name]} AS DECIMAL(12,0)) AS VARCHAR), 12, '0')"
-
-    def first(self, *names: str) -> str:
-        """The first of the columns that has a value in the row."""
-        there = [self[n] for n in names if self.has(n)]
-        return f"COALESCE({', '.join(there)})" if there else "CAST(NULL AS VARCHAR)"
 
 
 def _decimal(text: str) -> str:
@@ -275,7 +141,7 @@ def to_focus(shape: Shape) -> Native:
         f"WHEN {literal(p)} THEN {literal(c)}" for c, products in SERVICE_CATEGORIES.items() for p in products
     )
     columns = {
-        "AvailabilityZone": f["lineItem/AvailabilityZone"],
+        "AvailabilityZone": f"nullif({f['lineItem/AvailabilityZone']}, {region})",
         "BilledCost": cost,
         "BillingAccountId": f.account("bill/PayerAccountId"),
         "BillingAccountName": f["bill/PayerAccountName"],

@@ -8,8 +8,9 @@ from datetime import date
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
+from connectors.aws.columns import is_header, is_moment, is_number, period_column, written
 from connectors.aws.manifests import SUFFIX, Delivery, deliveries
-from connectors.aws.mapping import is_header, is_moment, is_number, period_column, to_focus
+from connectors.aws.mapping import to_focus
 from connectors.aws.state import with_state
 from connectors.base import Context, Engine, Loaded, Object, Slice, SourceOptions, require_ready
 from connectors.bills.files import BillFile, open_bill
@@ -43,13 +44,13 @@ class CurReader(BillReader):
     Options: ClassVar[type[SourceOptions]] = Options
     words = "AWS CUR"
     is_header = staticmethod(is_header)
-    version: ClassVar[str] = "aws-cur-6"
+    version: ClassVar[str] = "aws-cur-7"
     """Changes whenever the same file would give other facts."""
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
         super().__init__(options, context)
         self.options = cast("Options", options)
-        self._files = PlainFiles(self._store, context, self.version, period_column)
+        self._files = PlainFiles(self._store, context, self.version, period_column, prepare=written)
 
     def _slices(self) -> list[Slice]:
         delivered = self._deliveries(self._store.list())
@@ -101,6 +102,6 @@ class CurReader(BillReader):
     def _open(self, objects: Sequence[Object], month: date) -> list[BillFile]:
         paths = self._store.fetch(objects)
         return [
-            open_bill(o, self._store.uri(o.key), path, (month,))
+            written(open_bill(o, self._store.uri(o.key), path, (month,)))
             for o, path in zip(objects, paths, strict=True)
         ]

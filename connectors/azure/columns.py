@@ -79,9 +79,10 @@ def written(bill: BillFile) -> BillFile:
     names = ("BillingPeriodStartDate", "BillingPeriodEndDate", "Date")
     moments = [there[a] for name in names for a in aliases(name) if a in there]
     try:
-        return dated(bill, "", moments)
+        found = dated(bill, "", moments)
     except SourceError:
         return bill
+    return found if found.dates == "dmy" else bill
 
 
 def period_columns(bill: BillFile) -> list[str]:

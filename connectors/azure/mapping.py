@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from connectors.azure.columns import Fields
+from connectors.azure.regions import region_id
 from connectors.azure.services import FAMILIES, METERS
 from connectors.bills.amounts import amount as money
 from connectors.bills.shapes import Shape
@@ -259,7 +260,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "EffectiveCost": f"CASE WHEN {bought} AND {number} IS NOT NULL THEN '0' ELSE {cost} END",
         "HostProviderName": "'Microsoft'",
         "InvoiceId": f["InvoiceId"],
-        "InvoiceIssuerName": "'Microsoft'",
+        "InvoiceIssuerName": f"COALESCE({f['PartnerName']}, 'Microsoft')",
         "ListCost": list_cost,
         "ListUnitPrice": _in_billing(list_price, f),
         "PricingCategory": f"CASE WHEN {covered} THEN 'Committed' WHEN {model} = 'spot' THEN 'Dynamic' WHEN {kind} IN ('usage', 'purchase') THEN 'Standard' END",
@@ -267,13 +268,13 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "PricingCurrencyContractedUnitPrice": f"CASE WHEN {_foreign(f)} THEN {price} END",
         "PricingCurrencyEffectiveCost": f"CASE WHEN {bought} AND {_foreign(f)} THEN '0' WHEN {_foreign(f)} THEN {f['CostInPricingCurrency']} END",
         "PricingCurrencyListUnitPrice": f"CASE WHEN {_foreign(f)} THEN {list_price} END",
-        "PricingQuantity": quantity,
-        "PricingUnit": unit,
+        "PricingQuantity": f"CASE WHEN {kind} <> 'tax' THEN {quantity} END",
+        "PricingUnit": f"CASE WHEN {kind} <> 'tax' THEN {unit} END",
         "ProviderName": "'Microsoft'",
-        "RegionId": f"lower(replace({place}, ' ', ''))",
+        "RegionId": region_id(place),
         "RegionName": place,
         "ResourceId": f"lower({f['ResourceId']})",
-        "ResourceName": f["ResourceName"],
+        "ResourceName": f"COALESCE({f['ResourceName']}, nullif(regexp_extract({f['ResourceId']}, '/providers/.*/([^/]+)$', 1), ''))",
         "ResourceType": f"COALESCE({f['ResourceType']}, {_type_of(f['ResourceId'])})",
         "ServiceCategory": f"COALESCE({_case(f['MeterCategory'], dict(METERS))}, {_case(f['ServiceFamily'], dict(FAMILIES))}, 'Other')",
         "ServiceName": f"COALESCE({f['MeterCategory']}, {f['Product']})",

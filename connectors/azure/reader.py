@@ -26,8 +26,6 @@ from connectors.base import (
     SourceOptions,
     require_ready,
 )
-from connectors.bills import numbers
-from connectors.bills.dates import WORDS, remark
 from connectors.bills.files import BillFile
 from connectors.bills.load import load_bill
 from connectors.bills.plain import NOTHING_TOLD, PlainFiles
@@ -37,7 +35,7 @@ from connectors.bills.shapes import shapes
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 
-VERSION = "azure-export-11"
+VERSION = "azure-export-12"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"
@@ -164,11 +162,8 @@ class AzureReader(BillReader):
         bill = Bill(
             self.context.name, self.options.tier, partial(to_focus, exports=exports), by_row=not exports.both
         )
-        for one in load_bill(bill, slices, files, work, engine):
-            mine = [f for f in files if one.slice.period in f.months]
-            dmy = [r for r in remark(mine) if WORDS["dmy"] in r]
-            notes = filter(None, [one.note, *dmy, *numbers.remark(mine)])
-            loaded = replace(one, note="; ".join(notes))
+        for loaded in load_bill(bill, slices, files, work, engine):
+            mine = [f for f in files if loaded.slice.period in f.months]
             if not exports.both:
                 if not exports.actual and not exports.amortized:
                     _refuse_mixed(loaded, mine, engine)

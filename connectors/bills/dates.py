@@ -91,7 +91,25 @@ LOOKED_AT = 1000
 """Rows of a file that say whether its dates are ISO 8601."""
 
 
-def dated(bill: BillFile, asked: str, moments: Sequence[str], period: Sequence[str] = ()) -> BillFile:
+def certain(bill: BillFile, moments: Sequence[str], period: Sequence[str] = ()) -> BillFile:
+    """A bill whose provider writes ISO 8601, with the order of its dates where a spreadsheet wrote them anew in a CSV.
+
+    Args:
+        bill: A file.
+        moments: As in `dated`.
+        period: As in `dated`.
+
+    Raises:
+        SourceError: Its dates prove no order, or contradict each other.
+    """
+    if bill.form not in ("csv", "gzip"):
+        return bill
+    return dated(bill, "", moments, period, needed=True)
+
+
+def dated(
+    bill: BillFile, asked: str, moments: Sequence[str], period: Sequence[str] = (), *, needed: bool = False
+) -> BillFile:
     """The file with the order of its dates: as it proves it, else as an option says; empty where neither does.
 
     Args:
@@ -99,9 +117,10 @@ def dated(bill: BillFile, asked: str, moments: Sequence[str], period: Sequence[s
         asked: Option `date_order`, empty where it is absent.
         moments: Its columns with dates.
         period: Of these, start and end of the billing period, as far as it has both.
+        needed: A file that has no other dates, and whose order neither proves, is refused here.
 
     Raises:
-        SourceError: Its dates contradict the option or each other.
+        SourceError: Its dates contradict the option or each other, or prove no order where one is needed.
     """
     try:
         dates, periods = _dates(bill, moments, period)
@@ -114,6 +133,13 @@ def dated(bill: BillFile, asked: str, moments: Sequence[str], period: Sequence[s
         msg = (
             f"{bill.uri}: its dates can only be {WORDS[order]}, and `date_order` says {asked}; correct `date_order`, "
             "or put the file into a source of its own"
+        )
+        raise SourceError(msg)
+    if needed and not (order or asked) and all(map(is_written, dates)):
+        written = min(dates)
+        msg = (
+            f"{bill.uri}: its dates, such as {written!r}, may be month/day/year or day/month/year, and no other date of the "
+            "file says which; deliver the file as the provider wrote it, with dates such as 2026-09-01T00:00:00Z"
         )
         raise SourceError(msg)
     return replace(bill, dates=order or asked)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from connectors.base import Object, SourceError
 from connectors.bills.header import LONGEST_LINE, SEPARATORS
+from connectors.bills.texts import in_utf_8
 
 if TYPE_CHECKING:
     import polars as pl
@@ -133,7 +135,7 @@ def open_bill(
         elif form in JSON_FORMS:
             columns = _json_columns(path, form, optional)
         else:
-            columns, separator = _csv_columns(path, form, private=private)
+            columns, separator = _csv_columns(path, private=private)
         strict = form not in ("csv", "gzip") or _ends_alike(path, form)
     except (OSError, EOFError, zlib.error) as error:
         msg = f"{uri} is damaged or cannot be read ({error}); have it delivered again"
@@ -198,11 +200,10 @@ def _parquet_columns(path: Path) -> list[str]:
         raise OSError(str(error)) from error
 
 
-def _csv_columns(path: Path, form: str, *, private: bool) -> tuple[list[str], str]:
+def _csv_columns(path: Path, *, private: bool) -> tuple[list[str], str]:
     """Names of the columns without blanks around them, and what separates them: the sign that makes most columns."""
-    opener = gzip.open if form == "gzip" else open
     errors = "surrogateescape" if private else "strict"
-    with opener(path, "rt", encoding="utf-8-sig", errors=errors, newline="") as file:
+    with io.TextIOWrapper(in_utf_8(path), "utf-8-sig", errors, newline="") as file:
         first = file.readline(LONGEST_LINE)
         if len(first) == LONGEST_LINE:
             msg = f"its first line is longer than {LONGEST_LINE} characters"

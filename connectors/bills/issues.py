@@ -16,6 +16,7 @@ from connectors.bills.files import BillFile
 from connectors.bills.rules import (
     CHECKS,
     NOT_STATED,
+    TAGS,
     has_value,
     is_null_text,
     mark_name,
@@ -24,6 +25,7 @@ from connectors.bills.rules import (
 )
 from connectors.bills.shapes import Shape, scan
 from connectors.bills.stage import Native, Stage, marking, native_sql, stage_sql
+from connectors.bills.tags import REPEATED, has_like_keys
 from connectors.sql import identifier
 
 DETAILED_ROWS = 1000
@@ -152,6 +154,30 @@ def footers(stage: Stage, month: date) -> Iterator[dict[str, Any]]:
             "rows": len(bill.after),
             "location": bill.uri,
         }
+
+
+def like_keys(rows: str, columns: Collection[str], engine: Engine) -> Iterator[dict[str, Any]]:
+    """Charges with two tags whose keys are the same to whoever looks for an owner (`models/tags.py`).
+
+    Args:
+        rows: SQL table expression of the FOCUS rows of a month.
+        columns: FOCUS columns that they have.
+        engine: Runs the SQL.
+    """
+    for name in (c for c in TAGS if c in columns):
+        tags = identifier(name)
+        [found] = engine.rows(
+            f"SELECT CAST(sum(n) AS BIGINT) AS rows, left(min(tags), {RAW_LENGTH}) AS tags FROM (SELECT {tags} AS tags, "
+            f"count(*) AS n FROM {rows} WHERE {tags} IS NOT NULL GROUP BY 1) WHERE {has_like_keys('tags')}"
+        )
+        if found["rows"]:
+            yield {
+                "action": "flagged",
+                "rule": REPEATED,
+                "column_name": name,
+                "value": found["tags"],
+                "rows": found["rows"],
+            }
 
 
 def headers(stage: Stage, month: str, engine: Engine) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from connectors.base import ISSUES_SCHEMA, Engine, Loaded, Slice, SourceError
+from connectors.bills import dates, numbers
 from connectors.bills.copies import COUNTS, GROUPS, repeated
 from connectors.bills.days import EVERYTHING, SURVEY, SURVEYS, Plan, Survey, mapping_key, memory, plan, survey
 from connectors.bills.direct import Part, own_types, view
@@ -30,6 +31,7 @@ from connectors.bills.issues import (
     footers,
     gathered,
     headers,
+    like_keys,
     orphans,
     rejected,
 )
@@ -210,18 +212,21 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
     issues = _issues(month, stage, found, days, engine)
     stated = all(i["rule"] != NOT_STATED for i in issues)
     ignored = sorted({c for n in stage.natives for c in n.ignored})
+    files = [f for s in stage.shapes for f in s.files if item.period in f.months]
     notes = [item.detail.get("note", ""), f"columns not used: {', '.join(ignored)}" if ignored else ""]
-    return Loaded(
+    notes += [*dates.remark(files), *numbers.remark(files)]
+    loaded = Loaded(
         slice=item,
         facts=_facts(month, stage, work, engine, stated=stated),
         rows_read=sum(d.read for d in found.days.values()),
         rows_loaded=sum(d["loaded"] for d in days),
         totals=found.totals,
-        issues=pl.DataFrame(issues, schema=ISSUES_SCHEMA, orient="row"),
         note="; ".join(n for n in notes if n),
         kept=chosen.parts,
         memory=remembered if stated and stage.bill.by_row else {},
     )
+    issues += like_keys(loaded.rows, stage.written, engine)
+    return replace(loaded, issues=pl.DataFrame(issues, schema=ISSUES_SCHEMA, orient="row"))
 
 
 def _issues(

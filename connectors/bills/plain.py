@@ -31,6 +31,22 @@ def _form(key: str) -> str:
     return name.rpartition(".")[2] if "." in name else ""
 
 
+BELONGING = (
+    "manifest.json", ".sql", ".yml", ".yaml", "_success", ".crc", ".md5", ".sha256", "/", "status.parquet",
+)  # fmt: skip
+"""How names end of what providers put beside bills."""
+
+NAMED = 5
+"""Files that a remark names; further ones are counted."""
+
+
+def left_alone(objects: Sequence[Object], suffixes: tuple[str, ...]) -> str:
+    """A remark that names the files that are no bill files and do not belong to one; empty where there is none."""
+    others = [o.key for o in objects if not is_bill(o.key, suffixes) and not is_bill(o.key, BELONGING)]
+    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    return f"no bill files by their names, left alone: {', '.join(others[:NAMED])}{more}" if others else ""
+
+
 @dataclass(frozen=True)
 class Told:
     """What manifests say of months.
@@ -90,6 +106,7 @@ class PlainFiles:
         self._column = column
         self._suffixes = suffixes
         self._optional = optional
+        self._others = ""
         self._prepare = prepare
         self._index = MonthIndex(
             store,
@@ -106,11 +123,16 @@ class PlainFiles:
         Raises:
             SourceError: There is none.
         """
-        objects = [o for o in self._store.list() if is_bill(o.key, self._suffixes)]
+        objects = [o for o in self.noted(self._store.list()) if is_bill(o.key, self._suffixes)]
         if not objects:
             msg = f"{self._store.uri('')} holds no bill file ({', '.join(self._suffixes)}); put the export there, or correct `location`"
             raise SourceError(msg)
         return objects
+
+    def noted(self, listed: Sequence[Object]) -> Sequence[Object]:
+        """All objects of the location, as they are; what is no bill file among them will be named."""
+        self._others = left_alone(listed, self._suffixes)
+        return listed
 
     def slices(
         self,
@@ -144,16 +166,21 @@ class PlainFiles:
         notes = [note] if note else []
         if hollow:
             notes.append(f"files with a header and no rows: {', '.join(hollow)}")
+        listed = sorted({*by_month, *not_ready, *told.empty})
+        newest = listed[-1] if listed else None
         return [
             Slice(
                 period=month,
                 grain="month",
                 fingerprint=fingerprint(self._version, options, by_month[month]),
                 objects=tuple(by_month[month]),
-                detail={"note": "; ".join(notes), **_one_delivery(by_month[month], told)},
+                detail={
+                    "note": "; ".join(filter(None, [*notes, self._others if month == newest else ""])),
+                    **_one_delivery(by_month[month], told),
+                },
                 not_ready=not_ready.get(month, ""),
             )
-            for month in sorted({*by_month, *not_ready, *told.empty})
+            for month in listed
         ]
 
     @staticmethod
@@ -208,4 +235,7 @@ class PlainFiles:
             return f"{self._store.uri('')}: {kind} files with a header and no rows"
         span = f"{slices[0].period:%Y-%m} to {slices[-1].period:%Y-%m}"
         size = sum(o.size for o in objects) / 1e6
-        return f"{self._store.uri('')}: {len(objects)} {kind} files, {size:.1f} MB, {len(slices)} billing months, {span}"
+        return (
+            f"{self._store.uri('')}: {len(objects)} {kind} files, {size:.1f} MB, {len(slices)} billing months, {span}"
+            f"{'; ' if self._others else ''}{self._others}"
+        )

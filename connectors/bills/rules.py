@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from connectors.bills.amounts import amount
-from connectors.bills.tags import escaped, flat_pairs, has_breaks, has_odd_pairs
+from connectors.bills.tags import REPEATED, escaped, flat_pairs, has_breaks, has_odd_pairs, repeats_key
 from connectors.sql import identifier, literal
 from models import focus, tables
 
@@ -178,7 +178,8 @@ def _checks() -> list[Check]:
             result.append(Check("flagged", MISSING, name, f"{c} IS NULL"))
     broken = (Check("repaired", "spelling", name, _is_broken(name)) for name in TAGS)
     rounded = (Check("flagged", "rounded_id", name, _is_rounded(name)) for name in ACCOUNTS)
-    return [*result, *broken, *rounded]
+    twice = (Check("repaired", REPEATED, name, repeats_key(identifier(name))) for name in TAGS)
+    return [*result, *broken, *rounded, *twice]
 
 
 CHECKS: Sequence[Check] = tuple(_checks())

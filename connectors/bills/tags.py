@@ -71,6 +71,21 @@ def has_odd_pairs(text: str) -> str:
     return f"len(list_filter({_pairs(text)}, lambda p: NOT {HAS_KEY})) > 0"
 
 
+REPEATED = "repeated_tag_key"
+
+
+def repeats_key(text: str) -> str:
+    """SQL: a key comes twice in the array, of which the first value counts; NULL where the text is no array."""
+    keys = f"list_transform(list_filter({_pairs(text)}, lambda p: {HAS_KEY}), lambda p: p[1])"
+    return f"list_transform([{keys}], lambda l: len(l) <> len(list_distinct(l)))[1]"
+
+
+def has_like_keys(tags: str) -> str:
+    """SQL: two keys of a JSON object are the same but for case and outer blanks, so that both may name an owner."""
+    keys = f"list_transform(json_keys(TRY_CAST({tags} AS JSON)), lambda k: lower(trim(k)))"
+    return f"list_transform([{keys}], lambda l: len(l) <> len(list_distinct(l)))[1]"
+
+
 BREAKS = (("chr(10)", "\\n"), ("chr(13)", "\\r"), ("chr(9)", "\\t"))
 """What may not stand in a text of JSON as it is -> how it is escaped there."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from connectors.base import SourceError
 from connectors.bills import footer
@@ -108,6 +108,48 @@ def utf_8(file: IO[bytes]) -> Iterator[bytes]:
     with io.TextIOWrapper(peeked, encoding=code, newline="") as text:
         while part := text.read(CHUNK):
             yield part.encode()
+
+
+class Utf8(io.RawIOBase):
+    """A text in UTF-16 with its byte order mark, as a file in UTF-8.
+
+    Args:
+        file: The text.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._parts = utf_8(file)
+        self._held = b""
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes."""
+        self._held = self._held or next(self._parts, b"")
+        part = self._held[: len(buffer)]
+        buffer[: len(part)] = part
+        self._held = self._held[len(part) :]
+        return len(part)
+
+    def close(self) -> None:
+        """Closes the text, too."""
+        self._file.close()
+        super().close()
+
+
+def is_utf_16(path: Path) -> bool:
+    """The file, unpacked if it is gzip, begins with a byte order mark of UTF-16."""
+    with opened(path) as file:
+        return file.read(2) in UTF_16
+
+
+def in_utf_8(path: Path) -> IO[bytes]:
+    """The file, unpacked if it is gzip, as UTF-8 if it is UTF-16 with a byte order mark."""
+    file = opened(path)
+    return io.BufferedReader(Utf8(file), CHUNK) if is_utf_16(path) else file
 
 
 def _decoded(is_header: IsHeader, found: list[str], path: Path, uri: str) -> Iterator[bytes]:

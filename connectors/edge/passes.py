@@ -111,19 +111,16 @@ def read_days(
     engine.execute(f"CREATE OR REPLACE TEMP TABLE logs AS SELECT * FROM read_parquet({literals(logs)})")
     engine.execute(CONTRADICTIONS)
     set_aside("reports", work, engine)
-    reported = _planned_once(
+    reported = engine.query(
         edge_daily_sql(
             "reports", naive, {k: at.replace(tzinfo=None) for k, at in came.items()},
             steps.report // MICROSECOND, steps.bridge // MICROSECOND,
-        ),
-        engine,
+        )
     )  # fmt: skip
     frames: dict[Table, pl.DataFrame] = {}
     if steps.runs:
         frames[RUN_POWER_DAILY] = engine.query(run_power_sql(power_sql("logs"), steps.runs, steps.zone))
-    logged = _planned_once(
-        log_days_sql("logs", naive, steps.log // MICROSECOND, steps.bridge // MICROSECOND), engine
-    )
+    logged = engine.query(log_days_sql("logs", naive, steps.log // MICROSECOND, steps.bridge // MICROSECOND))
     wrong = engine.query(
         "SELECT file, rule, rule_key, COUNT(*) AS rows, MIN(number) AS number, arg_min(line, number) AS raw FROM ("
         "SELECT file, wrong AS rule, wrong_key AS rule_key, number, line FROM reports UNION ALL BY NAME "
@@ -155,14 +152,6 @@ def read_days(
         findings[day].append(finding)
     frames[EDGE_DAILY] = finish(completed(reported, logged), bounds)
     return Days(frames, rows, findings)
-
-
-def _planned_once(sql: str, engine: Engine) -> pl.DataFrame:
-    """The rows of a long query. One that is asked for a frame itself is planned twice, a third of what a few files take."""
-    engine.execute(f"CREATE OR REPLACE TEMP TABLE result AS {sql}")
-    frame = engine.query("SELECT * FROM result")
-    engine.execute("DROP TABLE result")
-    return frame
 
 
 def _unfold(

@@ -22,8 +22,7 @@ from connectors.base import (
     SourceError,
     SourceOptions,
 )
-from connectors.bills import numbers
-from connectors.bills.dates import dated, remark
+from connectors.bills.dates import dated
 from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
 from connectors.bills.months import AHEAD_H, parse_month
@@ -90,7 +89,8 @@ class FocusReader(BillReader):
         return numbered(bill, {c for c in bill.columns if is_number(c)})
 
     def _slices(self) -> list[Slice]:
-        counted, told = counting(self._store, self._store.list())
+        listed = self._files.noted(self._store.list())
+        counted, told = counting(self._store, listed)
         if not counted and not told.empty and not told.not_ready:
             self._files.objects()  # says what is missing
         costs, others = self._datasets.split(counted)
@@ -100,7 +100,7 @@ class FocusReader(BillReader):
                 f"({', '.join(sorted(set(others.values())))}); put the cost and usage files there, too"
             )
             raise SourceError(msg)
-        contracts = [o for o in self._store.list() if others.get(o.key) == CONTRACTS]
+        contracts = [o for o in listed if others.get(o.key) == CONTRACTS]
         unread = [f"{k} ({d})" for k, d in others.items() if d != CONTRACTS]
         note = f"no cost rows, not read: {', '.join(unread)}" if unread else ""
         currency = self.options.currency or ""
@@ -160,10 +160,9 @@ class FocusReader(BillReader):
         )
 
     def _remarks(self, loaded: Loaded, files: Sequence[BillFile]) -> Iterator[str]:
-        """What was taken from options or concluded rather than read."""
+        """What was taken from an option rather than read."""
         keys = {o.key for o in loaded.slice.objects}
         mine = [f for f in files if f.key in keys]
-        yield from (*remark(mine), *numbers.remark(mine))
         if self.options.currency:
             lacking = [f.key for f in mine if "billingcurrency" not in map(str.lower, f.columns)]
             if lacking:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from connectors.base import SourceError
+from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
 from connectors.bills.months import parse_month
 from connectors.bills.shapes import Shape
@@ -23,9 +24,12 @@ MANDATORY = ("billing_account_id", "cost", "currency", "usage_start_time", "usag
 OPTIONAL = (
     "service", "sku", "project", "labels", "system_labels", "tags", "location", "usage", "credits", "cost_type",
     "resource", "price", "cost_at_list", "transaction_type", "seller_name", "subscription",
-    "adjustment_info",
+    "adjustment_info", "consumption_model", "cost_at_effective_price_default",
 )  # fmt: skip
 """Top-level columns that a row may lack; a JSON line leaves out what is null."""
+
+MOMENTS = ("usagestarttime", "usageendtime")
+"""Columns that hold a moment and are read, as `_key` names them."""
 
 NULL = "CAST(NULL AS VARCHAR)"
 UNMARKED = '{"list":['
@@ -59,6 +63,15 @@ def period_column(bill: BillFile) -> str:
         "If it is not a BigQuery billing export, move it elsewhere; else put the column back"
     )
     raise SourceError(msg)
+
+
+def written(bill: BillFile) -> BillFile:
+    """The file with the order of its dates, where a spreadsheet wrote them anew.
+
+    Raises:
+        SourceError: The order cannot be told.
+    """
+    return certain(bill, [c for c in bill.columns if _key(c) in MOMENTS])
 
 
 def is_header(columns: Sequence[str]) -> bool:
@@ -99,7 +112,7 @@ class Fields:
                     f"{shape.files[0].uri}: column {column!r} is there twice in different spellings; keep one"
                 )
                 raise SourceError(msg)
-            self._columns[_key(column)] = text
+            self._columns[_key(column)] = iso_sql(text, shape.dates) if _key(column) in MOMENTS else text
             self._names[_key(column)] = column
         require({n: n for n in MANDATORY if n in self}, MANDATORY, shape)
 

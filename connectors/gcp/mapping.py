@@ -28,6 +28,9 @@ COMMITMENTS = {
 }
 """credits.type -> CommitmentDiscountCategory."""
 
+COMMITTED_MODELS = "(^|[^A-Za-z])CUDs?([^A-Za-z]|$)"
+"""Descriptions of consumption models under which usage is billed at the price of a commitment: `Cloud Spanner CUD - 1 Year`."""
+
 ADJUSTMENT = ("id", "description", "mode", "type")
 """Fields of adjustment_info."""
 
@@ -82,7 +85,8 @@ def to_focus(shape: Shape) -> Native:
 
     Every credit of a row is a row of its own, so that the net cost, cost + sum(credits[].amount), is what the
     rows of a month add up to. Google bills commitments as they run and grants what they cover as credits, so
-    what is billed is also the effective cost. A list cost is known only where the export has `cost_at_list`.
+    what is billed is also the effective cost. Since 2025 it bills what a spend-based commitment covers at a lower price,
+    named by its consumption model; contracted are then cost and price of the default model. A list cost is known only where the export has `cost_at_list`.
 
     Raises:
         SourceError: A mandatory column is missing, or is there in two spellings.
@@ -119,6 +123,11 @@ def to_focus(shape: Shape) -> Native:
     is_commitment = f"({by_commitment}) IS NOT NULL AND {credits('id')} IS NOT NULL"
     subscription = f"CASE WHEN {bought} THEN {f['subscription.instance_id']} END"
 
+    by_model = (
+        f"regexp_matches(COALESCE({f['consumption_model.description']}, ''), {literal(COMMITTED_MODELS)})"
+    )
+    contracted = f.first("cost_at_effective_price_default", "cost")
+
     def when_used(value: str) -> str:
         return f"CASE WHEN {used} THEN {value} END"
 
@@ -153,8 +162,10 @@ def to_focus(shape: Shape) -> Native:
         ),
         "ConsumedQuantity": when_used(f["usage.amount"]),
         "ConsumedUnit": when_used(f["usage.unit"]),
-        "ContractedCost": cost,
-        "ContractedUnitPrice": when_used(f["price.effective_price"]),
+        "ContractedCost": either(
+            amount, f"CASE WHEN {kind} = 'regular' THEN {contracted} ELSE {f['cost']} END"
+        ),
+        "ContractedUnitPrice": when_used(f.first("price.effective_price_default", "price.effective_price")),
         "EffectiveCost": cost,
         "HostProviderName": PROVIDER,
         "InvoiceIssuerName": PROVIDER,
@@ -163,6 +174,7 @@ def to_focus(shape: Shape) -> Native:
         ),
         "ListUnitPrice": when_used(f["price.list_price"]),
         "PricingCategory": f"CASE WHEN {used} AND regexp_matches(lower({sku}), '^(spot |preemptible )|spot preemptible') THEN 'Dynamic' "
+        f"WHEN {used} AND {by_model} THEN 'Committed' "
         f"WHEN __part IS NULL AND {kind} = 'regular' THEN 'Standard' END",
         "PricingQuantity": when_used(f["usage.amount_in_pricing_units"]),
         "PricingUnit": when_used(f["usage.pricing_unit"]),

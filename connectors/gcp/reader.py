@@ -7,11 +7,11 @@ from connectors.bills import files
 from connectors.bills.plain import PlainFiles
 from connectors.bills.reader import PlainReader
 from connectors.gcp.bigquery import SCHEME, TableStore
-from connectors.gcp.columns import OPTIONAL, is_header, parse_invoice_month, period_column
+from connectors.gcp.columns import OPTIONAL, is_header, parse_invoice_month, period_column, written
 from connectors.gcp.mapping import to_focus
 from connectors.objects import LocationOptions, Store
 
-VERSION = "gcp-billing-export-7"
+VERSION = "gcp-billing-export-8"
 """Changes whenever the same file would give other facts."""
 
 SUFFIXES = (
@@ -50,6 +50,7 @@ class GcpReader(PlainReader):
             parse=parse_invoice_month,
             suffixes=SUFFIXES,
             optional=OPTIONAL,
+            prepare=written,
         )
 
     def _open_store(self, options: LocationOptions) -> Store:

@@ -1,4 +1,4 @@
-"""Requests of a spend log one by one, where no engine can read them: JSON, and CSV with bytes that are no UTF-8.
+"""Requests of a spend log one by one, where no engine can read them: JSON, and CSV with bytes that are no UTF-8, or in UTF-16.
 
 Such bytes do not matter in prompts, which are passed over. Where a column that is read has them, the request is counted
 and left out. All other files belong to `logs.py`.
@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
 import json
 import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from connectors.base import SourceError
 from connectors.bills.files import BillFile
+from connectors.bills.texts import in_utf_8, is_utf_16
 
 COLUMNS = (
     "request_id", "spend", "prompt_tokens", "completion_tokens", "total_tokens", "cache_read_input_tokens",
@@ -77,7 +77,7 @@ def json_rows(path: Path, uri: str) -> Rows:
         if uri.lower().endswith(JSON) and (listed := _listed(path)) is not None:
             yield from ((number, _wanted(row)) for number, row in enumerate(listed, start=1))
             return
-        with _open(path) as file:
+        with in_utf_8(path) as file:
             for number, raw in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), start=1):
                 if len(raw) > MAX_LINE:
                     raise _too_long(uri, number)
@@ -85,7 +85,7 @@ def json_rows(path: Path, uri: str) -> Rows:
                 if line:
                     lines += 1
                     yield number, _wanted(_loads(line))
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, UnicodeError, zlib.error) as error:
         raise _damaged(uri, error) from error
     if not lines:
         msg = f"{uri} is empty (no line); deliver it again, or remove it"
@@ -93,7 +93,7 @@ def json_rows(path: Path, uri: str) -> Rows:
 
 
 def is_garbled(log: BillFile) -> bool:
-    """The file is a CSV that is not UTF-8 throughout; its header is.
+    """The file is a CSV that is not UTF-8 throughout; its header is, or all of it is UTF-16.
 
     Raises:
         SourceError: It is damaged, or a row does not end: known before it is read as a whole.
@@ -103,7 +103,7 @@ def is_garbled(log: BillFile) -> bool:
     decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
     run, rows = 0, 1
     try:
-        with _open(log.path) as file:
+        with in_utf_8(log.path) as file:
             while piece := file.read(1 << 20):
                 ends = piece.count(b"\n")
                 run = len(piece) - piece.rfind(b"\n") - 1 if ends else run + len(piece)
@@ -111,9 +111,9 @@ def is_garbled(log: BillFile) -> bool:
                 if run > MAX_LINE:
                     raise _too_long(log.uri, rows)
                 decoder = decoder and _fed(decoder, piece)
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, UnicodeError, zlib.error) as error:
         raise _damaged(log.uri, error) from error
-    return not (decoder and _fed(decoder, b"", final=True))
+    return is_utf_16(log.path) or not (decoder and _fed(decoder, b"", final=True))
 
 
 def _fed(
@@ -136,7 +136,7 @@ def csv_rows(log: BillFile, *, spend: bool) -> Rows:
     places = {c: log.columns.index(n) for c, n in chosen(log.columns, log.uri, spend=spend).items()}
     csv.field_size_limit(MAX_LINE)
     try:
-        with io.TextIOWrapper(_open(log.path), "utf-8-sig", "surrogateescape", newline="") as file:
+        with io.TextIOWrapper(in_utf_8(log.path), "utf-8-sig", "surrogateescape", newline="") as file:
             rows = csv.reader(file, delimiter=log.separator, strict=True)
             next(rows)
             for number, row in enumerate(filter(None, rows), start=1):
@@ -144,7 +144,7 @@ def csv_rows(log: BillFile, *, spend: bool) -> Rows:
                     msg = f"{log.uri}: row {number} has {len(row)} columns, the header {len(log.columns)}; export the log again"
                     raise SourceError(msg)
                 yield number, _whole({c: row[i] for c, i in places.items()})
-    except (OSError, EOFError, zlib.error, csv.Error) as error:
+    except (OSError, EOFError, UnicodeError, zlib.error, csv.Error) as error:
         raise _damaged(log.uri, error) from error
 
 
@@ -158,19 +158,13 @@ def _damaged(uri: str, error: Exception) -> SourceError:
     return SourceError(msg)
 
 
-def _open(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if zipped or path.name.endswith(".gz") else path.open("rb")  # type: ignore[return-value]
-
-
 def _decoded(raw: bytes) -> str:
     return raw.decode("utf-8", errors="surrogateescape").removeprefix("\ufeff")
 
 
 def _listed(path: Path) -> list[Any] | None:
     """The requests of a file that is one JSON list, or one page of them; None where it is neither: JSON lines."""
-    with _open(path) as file:
+    with in_utf_8(path) as file:
         data = file.read(MAX_LINE + 1)
     if len(data) > MAX_LINE:
         return None

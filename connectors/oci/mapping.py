@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connectors.base import SourceError
+from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
 from connectors.bills.shapes import Shape
 from connectors.bills.stage import Native, require
@@ -19,6 +20,9 @@ from connectors.sql import literal
 PERIOD = "lineItem/intervalUsageStart"
 MANDATORY = ("lineItem/tenantId", PERIOD, "lineItem/intervalUsageEnd", "cost/myCost", "cost/currencyCode")
 """Without one of these columns no row of a file has a meaning."""
+
+MOMENTS = (PERIOD.lower(), "lineitem/intervalusageend")
+"""Columns with a moment, in lower case."""
 
 TAG = "tags/"
 PROVIDER = "'Oracle'"
@@ -48,6 +52,15 @@ def period_column(bill: BillFile) -> str:
     raise SourceError(msg)
 
 
+def written(bill: BillFile) -> BillFile:
+    """The file with the order of its dates, where a spreadsheet wrote them anew.
+
+    Raises:
+        SourceError: The order cannot be told.
+    """
+    return certain(bill, [c for c in bill.columns if c.lower() in MOMENTS])
+
+
 def is_header(columns: Sequence[str]) -> bool:
     """The mandatory columns are among them."""
     return {c.lower() for c in MANDATORY} <= {c.lower() for c in columns}
@@ -74,7 +87,8 @@ class Fields:
                     f"{shape.files[0].uri}: column {column!r} is there twice in different spellings; keep one"
                 )
                 raise SourceError(msg)
-            self._columns[column.lower()] = text
+            is_moment = column.lower() in MOMENTS
+            self._columns[column.lower()] = iso_sql(text, shape.dates) if is_moment else text
             self._names[column.lower()] = column
         require({n: n for n in MANDATORY if n.lower() in self._columns}, MANDATORY, shape)
 

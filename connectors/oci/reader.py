@@ -5,9 +5,9 @@ from __future__ import annotations
 from connectors.base import Context, Slice, SourceError, SourceOptions
 from connectors.bills.plain import PlainFiles
 from connectors.bills.reader import PlainReader
-from connectors.oci.mapping import is_header, period_column, to_focus
+from connectors.oci.mapping import is_header, period_column, to_focus, written
 
-VERSION = "oci-cost-report-5"
+VERSION = "oci-cost-report-6"
 """Changes whenever the same file would give other facts."""
 
 OTHER_REPORTS = ("usage-csv/", "FOCUS Reports/")
@@ -26,7 +26,7 @@ class OciReader(PlainReader):
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
         super().__init__(options, context)
-        self._files = PlainFiles(self._store, context, VERSION, period_column)
+        self._files = PlainFiles(self._store, context, VERSION, period_column, prepare=written)
 
     def _slices(self) -> list[Slice]:
         objects = [

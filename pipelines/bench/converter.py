@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from connectors.aws.mapping import is_moment, is_number, to_focus
+from connectors.aws.columns import is_moment, is_number
+from connectors.aws.mapping import to_focus
 from connectors.base import Object
 from connectors.bills.direct import own_types, view
 from connectors.bills.files import open_bill

@@ -13,8 +13,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from connectors.aws.columns import is_number
 from connectors.aws.cur2 import Cur2Reader
-from connectors.aws.mapping import is_number, to_focus
+from connectors.aws.mapping import to_focus
 from connectors.base import Context, Object, Window
 from connectors.bills.files import open_bill
 from connectors.bills.shapes import shapes

@@ -15,6 +15,9 @@ from connectors.sql import identifier, literal
 MEMORY_LIMIT = "1.5GB"
 """Of a session that reads bills: without a bound its peak grew with the rows (docs/performance.md)."""
 
+LONG = 1500
+"""Characters of a query that takes longer to plan than a table takes to create."""
+
 
 class DuckDBEngine:
     """A DuckDB session; a context manager.
@@ -47,12 +50,18 @@ class DuckDBEngine:
         self.connection.close()
 
     def query(self, sql: str) -> pl.DataFrame:
-        """The result of a query as a frame."""
-        frame: pl.DataFrame = self.connection.sql(sql).pl()
-        return frame
+        """The result of a query as a frame. DuckDB plans what it is asked for a frame twice: a long query goes through a table."""
+        if len(sql) <= LONG:
+            frame: pl.DataFrame = self.connection.sql(sql).pl()
+            return frame
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE tierwise_result AS {sql}")
+        try:
+            return self.query("FROM tierwise_result")
+        finally:
+            self.connection.execute("DROP TABLE tierwise_result")
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        """The few rows of a query, each by column name; DuckDB plans a query twice where a frame is asked for."""
+        """The few rows of a query, each by column name."""
         result = self.connection.execute(sql)
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

@@ -16,6 +16,19 @@ def test_first_key_with_a_value_wins_whatever_its_case() -> None:
     assert tag_values('{"Owner": "b", "Team": "a"}', KEYS)["team"] == "a"
 
 
+def test_of_keys_that_differ_in_case_the_configured_spelling_wins_in_any_order() -> None:
+    for tags in ('{"team": "a", "Team": "b", "TEAM": "c"}', '{"TEAM": "c", "Team": "b", "team": "a"}'):
+        assert tag_values(tags, {"team": ("Team",)})["team"] == "b"
+        assert tag_values(tags, KEYS)["team"] == "a"
+        assert tag_values(tags, {"team": ("tEAM",)})["team"] == "c"  # capitals come first
+    assert tag_values('{"team": "", "Team": "b"}', KEYS)["team"] == "b"
+
+
+def test_of_a_key_that_comes_twice_the_first_value_counts() -> None:
+    assert tag_values('{"team": "a", "team": "b"}', KEYS)["team"] == "a"
+    assert tag_values('{"team": {"x": "a"}, "owner": "b"}', KEYS)["team"] == "b"
+
+
 def test_a_letter_with_its_mark_apart_is_the_same_letter() -> None:
     """Keys and names from macOS have `u` and two dots for `ü`."""
     apart, one = "M\u0075\u0308ller", "M\u00fcller"

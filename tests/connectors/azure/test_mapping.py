@@ -303,6 +303,38 @@ def test_marketplace_models_units_and_places(lines: Lines) -> None:
     assert nowhere["RegionId"] is None
 
 
+# as an export writes it -> id of the region
+PLACES = {
+    "US East 2": "eastus2", "useast": "eastus", "US South Central": "southcentralus", "US West Central": "westcentralus",
+    "EU West": "westeurope", "AP Southeast": "southeastasia", "DE West Central": "germanywestcentral", "ja east": "japaneast",
+    "IN Central": "centralindia", "UK South": "uksouth", "West Europe": "westeurope", "eastus": "eastus", "Global": "global",
+    "US Gov Virginia": "usgovvirginia",
+}  # fmt: skip
+PLACED = ROWS.add(*(row(ResourceLocation=place) for place in PLACES))
+PARTNERS = ROWS.add(
+    row(PartnerName="Contoso Cloud", ResourceName=""), row(PartnerName="", ResourceId="", ResourceName="")
+)
+
+
+def test_regions_of_an_enterprise_agreement_have_the_id_of_all_others(lines: Lines) -> None:
+    assert [line["RegionId"] for line in lines[PLACED]] == [*PLACES.values()]
+    assert [line["RegionName"] for line in lines[PLACED]] == [*PLACES]
+
+
+TAXED = ROWS.add(row(ChargeType="Tax", Cost="-4"))
+
+
+def test_a_tax_prices_no_quantity(lines: Lines) -> None:
+    (tax,) = lines[TAXED]
+    assert (tax["BilledCost"], tax["PricingQuantity"], tax["PricingUnit"]) == (Decimal(-4), None, None)
+
+
+def test_a_partner_issues_the_invoice_and_an_id_ends_with_the_name(lines: Lines) -> None:
+    partner, direct = lines[PARTNERS]
+    assert (partner["InvoiceIssuerName"], direct["InvoiceIssuerName"]) == ("Contoso Cloud", "Microsoft")
+    assert (partner["ResourceName"], direct["ResourceName"]) == ("Vm1", None)
+
+
 def test_parquet_gives_the_same_rows(tmp_path: Path) -> None:
     rows = [row(), row(Cost="0.1", Tags='{"team":"x"}'), row(Cost="-0.0000002")]
     write(tmp_path / "x" / "a.csv", rows)

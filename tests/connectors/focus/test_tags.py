@@ -60,7 +60,10 @@ def test_arrays_of_keys_and_values_in_text(name: str, tmp_path: Path) -> None:
         pl.DataFrame(rows).write_parquet(path)
     tags, issues = read(tmp_path)
     assert tags == [*(found for _, found in TEXTS + PARTLY), *([None] * len(MALFORMED))]
-    assert issues == {("repaired", "malformed_tags", "Tags"): len(PARTLY) + len(MALFORMED)}
+    assert issues == {
+        ("repaired", "malformed_tags", "Tags"): len(PARTLY) + len(MALFORMED),
+        ("repaired", "repeated_tag_key", "Tags"): 1,
+    }
 
 
 def test_lists_maps_and_records_of_parquet(tmp_path: Path) -> None:

@@ -101,6 +101,35 @@ def test_usage(typed: tuple[Loaded, Found]) -> None:
     }
 
 
+MODEL = {"id": "5515", "description": "Compute Flexible CUD - 1 Year"}
+BY_MODEL = ROWS.add(
+    row(
+        cost=7.2, cost_at_effective_price_default=10, cost_at_list=12, consumption_model=MODEL,
+        price={"effective_price": 7.2, "effective_price_default": 10, "list_price": 12},
+    ),
+    row(cost_at_effective_price_default=10.5, consumption_model={"id": "7754", "description": "Default"}),
+    row(cost_type="tax", cost=2, cost_at_effective_price_default=0),
+)  # fmt: skip
+
+
+def test_usage_at_the_price_of_a_commitment_keeps_the_contracted_cost_without_it(
+    typed: tuple[Loaded, Found],
+) -> None:
+    [[covered], [default], [tax]] = typed[1][BY_MODEL]
+    names = (
+        "PricingCategory",
+        "BilledCost",
+        "EffectiveCost",
+        "ContractedCost",
+        "ListCost",
+        "ContractedUnitPrice",
+    )
+    costs = [Decimal(c) for c in ("7.2", "7.2", "10", "12", "10")]
+    assert [covered[name] for name in names] == ["Committed", *costs]
+    assert (default["PricingCategory"], default["ContractedCost"]) == ("Standard", Decimal("10.5"))
+    assert tax["ContractedCost"] == Decimal(2)
+
+
 CUD = {
     "id": "cud-1",
     "name": "Committed",
@@ -206,10 +235,10 @@ def test_models_spot_and_marketplace(typed: tuple[Loaded, Found]) -> None:
 
 
 def test_credits_are_in_the_totals_and_make_no_rows_of_the_file(typed: tuple[Loaded, Found]) -> None:
-    """13 rows of 10.5 each, of which one has credits of 3 and 0.25: 136.5 - 3.25."""
+    """14 rows of 10.5 each, of which one has credits of 3 and 0.25, one of 7.2 and one of 2: 147 - 3.25 + 9.2."""
     loaded, _ = typed
-    assert (loaded.rows_read, loaded.rows_loaded) == (13, 15)
-    assert loaded.totals == {"USD": Decimal("133.25")}
+    assert (loaded.rows_read, loaded.rows_loaded) == (16, 18)
+    assert loaded.totals == {"USD": Decimal("152.95")}
 
 
 @pytest.mark.long

@@ -167,7 +167,8 @@ BAD_FILES = {
     "only bad times": ("a.csv", csv_bytes([request(1, startTime=f"{SECRET} text that is long")]), "none of 1 times"),
     "no request at all": ("a.jsonl", b"{}\n", "none of its requests"),
     "column twice": ("a.csv", b"model,model\n1,2\n", "more than once"),
-    "utf-16": ("a.csv", csv_bytes([request(1)]).decode().encode("utf-16"), "UTF-8"),
+    "utf-16 cut": ("a.csv", csv_bytes([request(1)]).decode().encode("utf-16")[:-1], "truncated"),
+    "utf-16 without mark": ("a.csv", csv_bytes([request(1)]).decode().encode("utf-16-le"), "UTF-8"),
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from connectors.base import Loaded
 from models.config import Price
-from tests.connectors.bills.helpers import WINDOW, counted, facts, load, reader, write
+from tests.connectors.bills.helpers import WINDOW, counted, csv_bytes, facts, load, reader, write
 from tests.connectors.llm.helpers import DAY, SECRET, by_day, everything, hours, one, request, write_lines
 from tests.engine import Session
 
@@ -87,6 +87,27 @@ def test_json_may_be_a_list_a_page_or_lines(tmp_path: Path, wrap: str, gz: bool)
     loaded = load("litellm", tmp_path / "logs", tmp_path, bill=True)
     assert facts(loaded[DAY])["BilledCost"].to_list() == [Decimal("0.001")]
     assert hours(loaded[DAY])["tokens_in"].to_list() == [200]
+    assert loaded[DAY].issues.is_empty()
+    assert SECRET not in everything(loaded)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.jsonl", "a.json.gz"])
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_read(tmp_path: Path, name: str, order: str) -> None:
+    rows = [request(1, team_alias="Größe Ω"), request(2, team_alias="Größe Ω")]
+    text = (
+        csv_bytes(rows).decode()
+        if ".csv" in name
+        else "\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
+        if ".jsonl" in name
+        else json.dumps(rows)
+    )
+    data = f"\ufeff{text}".encode(order)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    loaded = load("litellm", tmp_path / "logs", tmp_path, bill=True)
+    assert facts(loaded[DAY])["BilledCost"].to_list() == [Decimal("0.001")]
+    assert hours(loaded[DAY]).select("tokens_in", "team").rows() == [(200, "Größe Ω")]
     assert loaded[DAY].issues.is_empty()
     assert SECRET not in everything(loaded)
 

@@ -123,20 +123,26 @@ DMON_CSV = """#Date, Time, gpu, pwr, gtemp, mtemp, sm
 """
 
 
-@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize(("text", "card"), [(QUERY, "n7/00000000:01:00.0"), (DMON_CSV, "n7/gpu0")])
-def test_logs_as_tools_and_shells_write_them(tmp_path: Path, text: str, card: str, code: str) -> None:
+WRITTEN = [
+    (text, card, code)
+    for text, card in ((QUERY, "00000000:01:00.0"), (DMON_CSV, "gpu0"))
+    for code in ("utf-8", "utf-8-sig", "utf-16")
+]
+
+
+def test_logs_as_tools_and_shells_write_them(tmp_path: Path) -> None:
     """300, 500, 300 W a minute apart: (400 + 400) / 60,000 kWh. 40 % where it is known: 0.8 of two minutes.
 
-    power.draw counts before power.draw.instant, which stands in where it is not known.
+    power.draw counts before power.draw.instant, which stands in where it is not known. Each log is of a host of its own.
     """
-    file = tmp_path / "in" / "gpu" / "n7.csv"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(text.replace("\n", "\r\n").encode(code))
-    found = table(load(tmp_path), GPU)
-    assert found["gpu"].to_list() == [card]
-    assert found["energy_kwh"].to_list() == pytest.approx([800 / 60_000])
-    assert found["used_hours"].to_list() == pytest.approx([0.4 * 2 / 60])
+    for number, (text, _, code) in enumerate(WRITTEN):
+        file = tmp_path / "in" / "gpu" / f"n{number}.csv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text.replace("\n", "\r\n").encode(code))
+    found = table(load(tmp_path), GPU).sort("gpu")
+    assert found["gpu"].to_list() == [f"n{number}/{card}" for number, (_, card, _) in enumerate(WRITTEN)]
+    assert found["energy_kwh"].to_list() == pytest.approx([800 / 60_000] * len(WRITTEN))
+    assert found["used_hours"].to_list() == pytest.approx([0.4 * 2 / 60] * len(WRITTEN))
 
 
 def test_times_without_a_day_say_what_to_do(tmp_path: Path) -> None:
@@ -157,26 +163,27 @@ def test_samples_whose_time_is_called_timestamp_are_no_log(tmp_path: Path) -> No
     assert found["energy_kwh"].to_list() == pytest.approx([0.3 * 2 / 60])
 
 
-@pytest.mark.parametrize(
-    ("name", "node"),
-    [
-        ("gpu/gpu-node-02.log", "gpu-node-02"),
-        ("gpu/gpu-node-02-20260901T100000Z.log", "gpu-node-02"),
-        ("gpu/gpu-node-02/2026-09-01.log", "gpu-node-02"),
-        ("gpu/n1-2026-09-01.csv", "n1"),
-        ("gpu/n1_20260901.log.gz", "n1"),
-        ("gpu-n1.log", "n1"),
-        ("gpu-gpu-node-02.log", "gpu-node-02"),
-    ],
-)
-def test_the_name_says_the_host(tmp_path: Path, name: str, node: str) -> None:
-    """Of a name that begins as the folder does only a file without a folder loses `gpu-`."""
-    lines = [
-        f"{at:%Y/%m/%d %H:%M:%S}.000, H100, GPU-1, 0, 300.00 W, 50 %, N/A\n"
-        for at in local("2026-09-01T10:00", 3)
-    ]
-    put(tmp_path, name, HEAD + "".join(lines))
-    assert table(load(tmp_path, "UTC"), GPU)["node"].unique().to_list() == [node]
+HOSTS = {
+    "gpu/gpu-node-02.log": "gpu-node-02",
+    "gpu/gpu-node-02-20260901T100000Z.log": "gpu-node-02",
+    "gpu/gpu-node-02/2026-09-01.log": "gpu-node-02",
+    "gpu/n1-2026-09-01.csv": "n1",
+    "gpu/n1_20260901.log.gz": "n1",
+    "gpu-n1.log": "n1",
+    "gpu-gpu-node-02.log": "gpu-node-02",
+}
+
+
+def test_the_name_says_the_host(tmp_path: Path) -> None:
+    """Of a name that begins as the folder does only a file without a folder loses `gpu-`; each log is of a card of its own."""
+    for number, name in enumerate(HOSTS):
+        lines = [
+            f"{at:%Y/%m/%d %H:%M:%S}.000, H100, GPU-{number}, 0, 300.00 W, 50 %, N/A\n"
+            for at in local("2026-09-01T10:00", 3)
+        ]
+        put(tmp_path, name, HEAD + "".join(lines))
+    found = table(load(tmp_path, "UTC"), GPU).select("gpu", "node").sort("gpu").rows()
+    assert found == [(f"GPU-{number}", node) for number, node in enumerate(HOSTS.values())]
 
 
 def test_a_value_in_another_unit_is_none(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""Two tags of one charge whose keys are one to whoever looks for an owner: counted, whichever of them counts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.connectors.aws.exports import parquet, row
+from tests.connectors.bills.helpers import counted, csv_bytes, facts, load
+from tests.connectors.test_bad_bills import KINDS
+
+FLAGGED, REPAIRED = (("flagged", "repeated_tag_key", "Tags"), ("repaired", "repeated_tag_key", "Tags"))
+
+# kind, native columns, how it is counted, and what team is then
+CASES: list[tuple[str, dict[str, str], tuple[str, str, str], str]] = [
+    ("focus", {"Tags": '{"team":"a","team":"b"}'}, FLAGGED, "b"),
+    ("focus", {"Tags": '{"team":"a"," Team":"b"}'}, FLAGGED, "a"),
+    ("focus", {"Tags": '[{"key":"team","value":"a"},{"key":"team","value":"b"}]'}, REPAIRED, "a"),
+    ("aws_cur", {"resourceTags/user:Team": "b"}, FLAGGED, "vision"),
+    ("aws_cur2", {"resource_tags": '{"user_team":"a","user:Team":"b"}'}, FLAGGED, "a"),
+    (
+        "gcp_billing_export",
+        {"labels": json.dumps([{"key": "team", "value": v} for v in "ab"])},
+        REPAIRED,
+        "a",
+    ),
+    ("azure_export", {"Tags": '"team":"a","TEAM":"b"'}, FLAGGED, "a"),
+    ("oci_cost_report", {"tags/Team": "b"}, FLAGGED, "vision"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_keys_that_are_one_are_counted(case: tuple[str, dict[str, str], Any, str], tmp_path: Path) -> None:
+    name, change, note, team = case
+    (tmp_path / "b").mkdir()
+    rows = [dict(KINDS[name].row) | change, dict(KINDS[name].row), dict(KINDS[name].row) | change]
+    (tmp_path / "b" / "a.csv").write_bytes(csv_bytes(rows))
+    (loaded,) = load(name, tmp_path / "b", tmp_path).values()
+    assert counted(loaded)[note] == 2
+    assert json.loads(facts(loaded)["Tags"][0])["team"] == team
+
+
+def test_keys_of_a_map_that_become_one_are_counted(tmp_path: Path) -> None:
+    parquet(tmp_path / "b" / "a.parquet", [row(resource_tags={"user_team": "a", "team": "b"})])
+    (loaded,) = load("aws_cur2", tmp_path / "b", tmp_path).values()
+    assert counted(loaded)[FLAGGED] == 1
