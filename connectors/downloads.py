@@ -54,23 +54,6 @@ def retrying() -> Retrying:
     )
 
 
-def read_whole(uri: str, content: Callable[[], Iterator[bytes]]) -> bytes:
-    """A small object, in memory; asked for again from its start where the connection broke.
-
-    Args:
-        uri: How to name it to a person.
-        content: Gives its bytes; raises `BrokenDownloadError` when it may be asked again.
-
-    Raises:
-        SourceError: The connection broke each time.
-    """
-    try:
-        return retrying()(lambda: b"".join(content()))
-    except BrokenDownloadError as error:
-        msg = f"{uri}: the download broke off, {ATTEMPTS} times ({error}); run again"
-        raise SourceError(msg) from error
-
-
 class Downloads:
     """Copies of the objects of one location.
 

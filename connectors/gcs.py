@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from connectors.base import Object, SourceError
-from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads, read_whole
+from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads
 from connectors.objects import LocationOptions, bucket_and_prefix, hidden
 
 if TYPE_CHECKING:
@@ -159,21 +159,13 @@ class GCSStore:
             self._downloads.prune(objects)
         return objects
 
-    def read(self, key: str) -> bytes:
-        """The content of an object.
+    def read(self, item: Object) -> bytes:
+        """The content of an object, asked for once a version.
 
         Raises:
-            SourceError: It cannot be read.
+            SourceError: It cannot be read, or is no longer what was listed.
         """
-        what = self.uri(key)
-
-        def content() -> Iterator[bytes]:
-            response = self._get(what, self._path(key), {"alt": "media"}, {}, stream=True)
-            if response.status_code != HTTPStatus.OK:
-                raise _refused(what, response)
-            return _chunks(response)
-
-        return read_whole(what, content)
+        return self.fetch([item])[0].read_bytes()
 
     def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
         """Local copies, downloaded once a version, several at a time; a broken download is continued.

@@ -88,7 +88,7 @@ class Store(Protocol):
         """All objects below the prefix, in order of key."""
         ...
 
-    def read(self, key: str) -> bytes:
+    def read(self, item: Object) -> bytes:
         """The content of a small object (a manifest)."""
         ...
 
@@ -251,17 +251,13 @@ class LocalStore:
             raise SourceError(msg) from error
         return digest, stamp if settled else None
 
-    def read(self, key: str) -> bytes:
+    def read(self, item: Object) -> bytes:
         """The content of a file.
 
         Raises:
-            SourceError: It cannot be read.
+            SourceError: It is gone, or is no longer what was listed.
         """
-        try:
-            return (self.root / key).read_bytes()
-        except OSError as error:
-            msg = f"file {self.root / key} cannot be read: {error.strerror}"
-            raise SourceError(msg) from error
+        return self.fetch([item])[0].read_bytes()
 
     def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
         """The files themselves.

@@ -15,7 +15,7 @@ from typing import Any
 
 from connectors.aws_session import session
 from connectors.base import Object, SourceError
-from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads, read_whole
+from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads
 from connectors.objects import LocationOptions, bucket_and_prefix, hidden
 
 _DENIED = (
@@ -155,20 +155,13 @@ class S3Store:
             self._downloads.prune(objects)
         return objects
 
-    def read(self, key: str) -> bytes:
-        """The content of an object.
+    def read(self, item: Object) -> bytes:
+        """The content of an object, asked for once a version.
 
         Raises:
-            SourceError: It cannot be read.
+            SourceError: It cannot be read, or is no longer what was listed.
         """
-        uri = self.uri(key)
-
-        def content() -> Iterator[bytes]:
-            with self._explained(uri):
-                response = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **self._payer)
-            return _chunks(response["Body"])
-
-        return read_whole(uri, content)
+        return self.fetch([item])[0].read_bytes()
 
     def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
         """Local copies, downloaded once a version, several at a time; a broken download is continued.

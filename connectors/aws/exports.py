@@ -79,7 +79,7 @@ def exports(store: Store, objects: Sequence[Object], name: str | None, wanted: W
         export = key.rsplit("/", 1)[-1].removesuffix(SUFFIX)
         month = _month(store, key)
         try:
-            manifest = _read(store, key)
+            manifest = _read(store, keys[key])
         except SourceError as error:
             if name in (None, export):
                 there.add(export)
@@ -112,10 +112,10 @@ def exports(store: Store, objects: Sequence[Object], name: str | None, wanted: W
     return result
 
 
-def _read(store: Store, key: str) -> Mapping[str, object]:
-    uri = store.uri(key)
+def _read(store: Store, item: Object) -> Mapping[str, object]:
+    uri = store.uri(item.key)
     try:
-        manifest = json.loads(store.read(key))
+        manifest = json.loads(store.read(item))
     except ValueError as error:
         msg = f"manifest {uri} is damaged ({error}); have the export delivered again"
         raise SourceError(msg) from error

@@ -124,7 +124,7 @@ def choice(option: str, one: str, other: str) -> str:
 def _delivery(store: Store, key: str, keys: Mapping[str, Object]) -> Delivery:
     uri = store.uri(key)
     try:
-        manifest = json.loads(store.read(key))
+        manifest = json.loads(store.read(keys[key]))
         names = [str(name) for name in manifest["reportKeys"]]
         start = str(manifest["billingPeriod"]["start"])
         assembly = str(manifest.get("assemblyId", ""))

@@ -91,7 +91,7 @@ def current(store: Store, objects: Sequence[Object], datasets: Mapping[str, str]
     keys = {o.key: o for o in objects}
     groups: dict[str, list[Run]] = defaultdict(list)
     for key in sorted(filter(is_manifest, keys)):
-        run = _run(store, key, datasets)
+        run = _run(store, keys[key], datasets)
         groups[run.export].append(run)
     newest = _newest_of_scopes(store, [_newest(store, group) for group in groups.values()])
     of: dict[Object, str | None] = {}
@@ -113,13 +113,13 @@ def current(store: Store, objects: Sequence[Object], datasets: Mapping[str, str]
     return Current(of, Told(months, manifests, frozenset(empty), not_ready, waiting))
 
 
-def _run(store: Store, key: str, datasets: Mapping[str, str]) -> Run:
-    uri = store.uri(key)
+def _run(store: Store, item: Object, datasets: Mapping[str, str]) -> Run:
+    key, uri = item.key, store.uri(item.key)
     folders = key.split("/")[:-1]
     depth = next((i for i, part in enumerate(folders) if PERIOD.fullmatch(part)), None)
     stamp = next((part for part in reversed(folders) if STAMP.fullmatch(part)), "")
     try:
-        manifest = json.loads(store.read(key).decode("utf-8-sig"))
+        manifest = json.loads(store.read(item).decode("utf-8-sig"))
         names = tuple(str(blob["blobName"]) for blob in manifest["blobs"])
         config, info = manifest.get("exportConfig") or {}, manifest.get("runInfo") or {}
         type_ = str(config.get("type") or "").lower()

@@ -70,9 +70,9 @@ class Unpacked:
                     path.unlink(missing_ok=True)
         return objects
 
-    def read(self, key: str) -> bytes:
+    def read(self, item: Object) -> bytes:
         """The content of a small object, as it is."""
-        return self._store.read(key)
+        return self._store.read(item)
 
     def uri(self, key: str) -> str:
         """How to name the object to a person."""

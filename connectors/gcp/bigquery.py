@@ -146,13 +146,13 @@ class TableStore:
         self._months = months
         return [o for o in months if o.key.startswith(prefix)]
 
-    def read(self, key: str) -> bytes:
+    def read(self, item: Object) -> bytes:
         """The content of a month.
 
         Raises:
             SourceError: It cannot be read.
         """
-        return self.fetch(self.list(key))[0].read_bytes()
+        return self.fetch([item])[0].read_bytes()
 
     def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
         """The months as local Parquet files, queried once a version; superseded ones are pruned.

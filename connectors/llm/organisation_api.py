@@ -105,9 +105,9 @@ class OrganisationStore:
                 found.append(Object(key, len(content), hashlib.sha256(content).hexdigest()))
         return found
 
-    def read(self, key: str) -> bytes:
+    def read(self, item: Object) -> bytes:
         """The saved page of a day."""
-        return (self.folder / key).read_bytes()
+        return self.fetch([item])[0].read_bytes()
 
     def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
         """Paths of the saved pages."""

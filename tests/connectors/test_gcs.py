@@ -59,7 +59,7 @@ def test_lists_over_pages_reads_and_downloads_once(bucket: Bucket, tmp_path: Pat
     assert objects[0].key == "0000.csv"
     odd = objects[-1]
     assert odd == Object("we'ird [é]/?&#.csv", 5, "5d41402abc4b2a76b9719d911017c592-5")  # md5 of `hello`
-    assert store.read(odd.key) == b"hello"
+    assert store.read(odd) == b"hello"
     assert store.uri(odd.key) == "gs://bills/export/we'ird [é]/?&#.csv"
     (path,) = store.fetch([odd])
     assert path.read_bytes() == b"hello"
@@ -144,12 +144,10 @@ def test_download_broken_for_good_says_how_far_it_came(
     monkeypatch.setattr("connectors.downloads.ATTEMPTS", 1)
     bucket.put("export/big.csv", BIG)
     with wire(bucket.url) as proxy:
-        proxy.marker, proxy.cut = b"alt=media", [2_000_000, 2_000_000]
+        proxy.marker, proxy.cut = b"alt=media", [2_000_000]
         store = remote(proxy.url, tmp_path)
         with pytest.raises(SourceError, match=r"broke off at 1\d{6} of 3000000 bytes"):
             store.fetch(store.list())
-        with pytest.raises(SourceError, match=r"big\.csv: the download broke off"):
-            store.read("big.csv")
 
 
 def test_passing_trouble_is_asked_again(bucket: Bucket, tmp_path: Path) -> None:
@@ -187,8 +185,8 @@ def test_errors_of_a_listing_say_what_to_do(
 
 
 def test_errors_of_an_object_say_what_to_do(bucket: Bucket, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"missing\.json: there is no such .*404: No such object"):
-        remote(bucket.url, tmp_path).read("missing.json")
+    with pytest.raises(SourceError, match=r"missing\.json: the object changed while it was being read"):
+        remote(bucket.url, tmp_path).read(Object("missing.json", 1, "1"))
     bucket.put("export/a.csv", b"one")
     store = remote(bucket.url, tmp_path)
     listed = store.list()

@@ -42,7 +42,7 @@ def test_relative_location_starts_at_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "bills" / "a.csv").write_text("x")
     store = open_store(LocationOptions(kind="focus", location="./bills"), tmp_path, tmp_path / "cache")
     assert [o.key for o in store.list()] == ["a.csv"]
-    assert store.read("a.csv") == b"x"
+    assert store.read(store.list()[0]) == b"x"
 
 
 def test_unchanged_file_is_not_read_again(tmp_path: Path) -> None:

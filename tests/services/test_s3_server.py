@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.base import SourceError
+from connectors.base import Object, SourceError
 from connectors.objects import LocationOptions, Store, open_store
 from tests.connectors.bills.helpers import cur, deliver, facts, load
 from tests.connectors.wire import wire
@@ -69,7 +69,7 @@ def test_all_pages_are_listed_and_odd_names_read(server: str, bucket: Path, tmp_
     *many, odd = found.list()
     assert [o.key for o in many] == [f"many/{n:04}.csv" for n in range(1001)]
     assert (odd.key, odd.size, odd.version) == ("we'ird [é] +&.csv", 5, "5d41402abc4b2a76b9719d911017c592-5")
-    assert found.read(odd.key) == b"hello"
+    assert found.read(odd) == b"hello"
     assert found.fetch([odd])[0].read_bytes() == b"hello"
 
 
@@ -102,7 +102,7 @@ def test_errors_say_what_is_wrong(
 ) -> None:
     put(bucket, "export/a.csv", b"one")
     with pytest.raises(SourceError, match=r"gone\.json: the object is gone"):
-        store(server, bucket, tmp_path).read("gone.json")
+        store(server, bucket, tmp_path).read(Object("gone.json", 1, "etag-1"))
     with pytest.raises(SourceError, match=r"s3://nobody/export/: there is no such bucket"):
         store(server, Path("nobody"), tmp_path).list()
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
