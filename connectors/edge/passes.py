@@ -162,15 +162,17 @@ def _unfold(
     pl.DataFrame(schema=REPORTS).write_parquet(reports[0])
     pl.DataFrame(schema=LOGS).write_parquet(logs[0])
     lines: list[pl.DataFrame] = []
+    held = 0
     for number, (file, path) in enumerate(zip(files, store.fetch([f.object for f in files]), strict=True)):
-        if sum(frame.height for frame in lines) > TOGETHER:
+        if held > TOGETHER:
             reports.append(_together(lines, work / f"lines-{number}.parquet"))
-            lines = []
+            lines, held = [], 0
         key, uri = file.object.key, store.uri(file.object.key)
         since = max(file.start.replace(tzinfo=None), CLOCK_SET)
         frame = read_lines(path, uri).with_columns(file=pl.lit(key), since=pl.lit(since, pl.Datetime("us")))
         if file.layout.isdigit():
             lines.append(frame.select(REPORTS.names()))
+            held += frame.height
             continue
         found = log_samples(frame.drop("file", "since"), file.layout, key, uri, steps.logs, since=since)
         logs.append(work / f"logs-{number}.parquet")

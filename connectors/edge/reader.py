@@ -8,6 +8,7 @@ new file so changes its own day, however long ago that was.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -29,6 +30,8 @@ from models.config import TrainingRun
 DATE = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
 """A date in the name of a file: when it came."""
 
+LAST_NUMBER = re.compile(r"[0-9]+(?=[^0-9]*$)")
+
 
 class Options(DayOptions):
     """Options of the kind.
@@ -48,7 +51,7 @@ class EdgeFilesReader(DayFilesReader):
     """Report files of the devices of one site."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    VERSION = "edge_files-12"
+    VERSION = "edge_files-13"
     SUFFIXES = SUFFIXES
     WHAT = ("file of reports or log", "reports and logs")
     EXAMPLE = "2026-09-01.jsonl.gz or DEVICE.log"
@@ -89,26 +92,39 @@ class EdgeFilesReader(DayFilesReader):
 
 
 def _horizons(files: Sequence[Indexed]) -> dict[str, datetime]:
-    """File of reports -> until when those that came before it had brought reports.
-
-    Which came before is told by the dates in their names where all have one (`2026-09-01.jsonl`, `cam-1/20260901.jsonl`),
-    else by the order of keys.
-    """
-    files = [f for f in files if f.layout.isdigit()]
-    dates = [DATE.search(f.object.key) for f in files]
-    orders = ["".join(d.groups()) for d in dates if d] if all(dates) else [f.object.key for f in files]
+    """File of reports -> until when those that came before it had brought reports."""
     found: dict[str, datetime] = {}
-    horizon: datetime | None = None
-    for _, together in groupby(sorted(zip(orders, files, strict=True), key=_first), key=_first):
-        batch = [file for _, file in together]
-        if horizon is not None:
-            found |= {file.object.key: horizon for file in batch}
-        horizon = max([_reach(file) for file in batch] + ([horizon] if horizon else []))
+    for series in _in_order([f for f in files if f.layout.isdigit()]):
+        horizon: datetime | None = None
+        for together in series:
+            if horizon is not None:
+                found |= {file.object.key: horizon for file in together}
+            horizon = max([_reach(file) for file in together] + ([horizon] if horizon else []))
     return found
 
 
-def _first(pair: tuple[str, Indexed]) -> str:
-    return pair[0]
+def _in_order(files: Sequence[Indexed]) -> list[list[list[Indexed]]]:
+    """Series of files that came one after the other; of each, those that came together.
+
+    Dates in the names tell where all have one (`2026-09-01.jsonl`, `cam-1/20260901.jsonl`). Else all are one series in
+    the order of their names, `part-9` before `part-10`; but where there are several series whose names differ in the
+    last number only (`cam-1-07.jsonl`, `cam-2-07.jsonl`), each is told by itself.
+    """
+    dates = {f: "".join(d.groups()) for f in files if (d := DATE.search(f.object.key))}
+    if len(dates) == len(files):
+        dated = groupby(sorted(files, key=dates.__getitem__), key=dates.__getitem__)
+        return [[[*together] for _, together in dated]]
+    ordered = sorted(files, key=_natural)
+    series: dict[str, list[list[Indexed]]] = defaultdict(list)
+    for file in ordered:
+        series[LAST_NUMBER.sub("", file.object.key)].append([file])
+    several = sum(len(files) > 1 for files in series.values()) > 1
+    return [*series.values()] if several else [[[file] for file in ordered]]
+
+
+def _natural(file: Indexed) -> list[str | int]:
+    """The name, its numbers as numbers; texts and numbers take turns."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", file.object.key)]
 
 
 def _reach(file: Indexed) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,6 +44,16 @@ def test_promtool_finds_nothing(tmp_path: Path) -> None:
         [binaries() / "promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )
     assert (linted.returncode, linted.stdout + linted.stderr) == (0, "")
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+    [rules] = re.findall(r"^```yaml\n(groups:.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "rules.yml").write_text(rules)
+    checked = subprocess.run(
+        [binaries() / "promtool", "check", "rules", tmp_path / "rules.yml"], capture_output=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert set(re.findall(r"\b(tierwise_\w+)", rules)) <= set(
+        re.findall(r"^# TYPE (\w+)", text, re.MULTILINE)
+    )
     series = [
         (s.name, *sorted(s.labels.items())) for f in text_string_to_metric_families(text) for s in f.samples
     ]

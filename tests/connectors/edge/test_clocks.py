@@ -93,6 +93,21 @@ def test_a_report_alone_says_nothing(tmp_path: Path) -> None:
     assert days["inferences"].to_list() == [None, 570]
 
 
+def test_numbered_files_of_devices_are_late_by_the_order_of_each_device(tmp_path: Path) -> None:
+    """Files of two devices, numbered 8 to 11 without a date; one delivers its first day with the second file."""
+    for device in ("cam-1", "cam-2"):
+        for day in range(4):
+            number = 9 if (device, day) == ("cam-2", 0) else day + 8
+            lines = [report(n, device_id=device) for n in range(96 * day, 96 * (day + 1))]
+            path = tmp_path / "in" / f"{device}-{number}.jsonl"
+            path.parent.mkdir(exist_ok=True)
+            with path.open("a") as file:
+                file.writelines(json.dumps(line) + "\n" for line in reversed(lines))
+    write(tmp_path, "cam-2-8.jsonl", [report(96, device_id="cam-2")])
+    late = rows(load(tmp_path)).filter(pl.col("late_messages") > 0)
+    assert late.select("device", "day", "late_messages").rows() == [("cam-2", date(2026, 9, 1), 96)]
+
+
 def test_files_by_device_and_day_are_late_by_the_day_in_their_name(tmp_path: Path) -> None:
     """Of two devices in folders of their own, one delivers its second day two days late."""
     for device in ("cam-1", "cam-2"):
