@@ -114,7 +114,7 @@ LOGS: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "bomb in a line": ("a.jsonl.gz", gzip.compress(LINES + b"a" * BOMB), ("a.jsonl.gz: row 3 is longer than",)),
     "bomb in the header": ("a.csv.gz", gzip.compress(b"a" * BOMB), ("a.csv.gz",)),
     "an archive": ("a.zip", zipped(rows()), ("a.zip is no spend log",)),
-    "utf-16": ("a.csv", rows().decode().encode("utf-16"), ("a.csv", "UTF-8")),
+    "utf-16": ("a.csv", rows().decode().encode("utf-16-le"), ("a.csv", "UTF-8")),
 }  # fmt: skip
 
 

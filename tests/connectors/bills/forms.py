@@ -40,10 +40,10 @@ def archive(*files: tuple[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def json_rows() -> list[dict[str, object]]:
+def json_rows(natives: Sequence[dict[str, str]] = ROWS) -> list[dict[str, object]]:
     """As a program writes them: numbers as numbers, no key for null, tags as an object."""
     rows: list[dict[str, object]] = []
-    for native in ROWS:
+    for native in natives:
         row: dict[str, object] = {k: v for k, v in native.items() if v}
         rows.append(row | {"Tags": json.loads(native["Tags"]), "ListCost": 2})
     return rows

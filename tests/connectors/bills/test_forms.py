@@ -20,49 +20,72 @@ from tests.connectors.oci.rows import row as oci_row
 
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
 
-LINES = "".join(json.dumps(row) + "\n" for row in json_rows()).encode()
-PARTS = [("b/part_0.csv", separated(";", ROWS[:1])), ("b/part_1.csv", separated(";", ROWS[1:]).rstrip())]
+Write = Callable[[list[dict[str, str]]], bytes]
 
-FORMS: dict[str, tuple[str, bytes]] = {
-    "semicolons": ("a.csv", separated(";")),
-    "tabs": ("a.tsv", separated("\t")),
-    "tabs, packed": ("a.tsv.gz", gzip.compress(separated("\t"))),
-    "bars": ("a.csv", separated("|")),
-    "blanks in the header": ("a.csv", separated(",", blanks=" ")),
-    "blanks and semicolons": ("a.csv", b"\xef\xbb\xbf" + separated(";", blanks=" ")),
-    "utf-16": ("a.csv", utf_16(csv_bytes(ROWS))),
-    "utf-16, big end first": ("a.csv", b"\xfe\xff" + utf_16(separated("\t"), "utf-16-be")),
-    "utf-16, packed": ("a.csv.gz", gzip.compress(utf_16(separated("\t")))),
-    "JSON lines": ("a.jsonl", LINES),
-    "JSON lines, packed": ("a.json.gz", gzip.compress(LINES)),
-    "JSON array": ("a.json", json.dumps(json_rows()).encode()),
-    "JSON array of several lines": ("a.json", b"\xef\xbb\xbf\n" + json.dumps(json_rows(), indent=2, ensure_ascii=False).encode()),
-    "JSON array in utf-16, packed": ("a.json.gz", gzip.compress(utf_16(json.dumps(json_rows()).encode()))),
-    "JSON objects of several lines": ("a.json", b"\n".join(json.dumps(r, indent=1).encode() for r in json_rows())),
-    "archive": ("a.zip", archive(("a.csv", csv_bytes(ROWS)))),
-    "archive under another name": ("a.csv", archive(("a.csv", csv_bytes(ROWS)))),
-    "archive of parts": ("a.zip", archive(*PARTS, ("b/readme.txt", b"x"), ("__MACOSX/b/part_0.csv", b"x"), (".x.csv", b"x"))),
-    "archive of parts in utf-16": ("a.zip", archive(*((n, utf_16(c)) for n, c in PARTS))),
-    "archive of a packed file": ("a.zip", archive(("a.csv.gz", gzip.compress(csv_bytes(ROWS))))),
-    "archive of an array": ("a.zip", archive(("a.json", json.dumps(json_rows()).encode()))),
+
+def lines(rows: list[dict[str, str]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in json_rows(rows)).encode()
+
+
+def array(rows: list[dict[str, str]]) -> bytes:
+    return json.dumps(json_rows(rows)).encode()
+
+
+def parts(rows: list[dict[str, str]]) -> list[tuple[str, bytes]]:
+    return [("b/part_0.csv", separated(";", rows[:1])), ("b/part_1.csv", separated(";", rows[1:]).rstrip())]
+
+
+FORMS: dict[str, tuple[str, Write]] = {
+    "semicolons": ("a.csv", lambda r: separated(";", r)),
+    "tabs": ("a.tsv", lambda r: separated("\t", r)),
+    "tabs, packed": ("a.tsv.gz", lambda r: gzip.compress(separated("\t", r))),
+    "bars": ("a.csv", lambda r: separated("|", r)),
+    "blanks in the header": ("a.csv", lambda r: separated(",", r, blanks=" ")),
+    "blanks and semicolons": ("a.csv", lambda r: b"\xef\xbb\xbf" + separated(";", r, blanks=" ")),
+    "utf-16": ("a.csv", lambda r: utf_16(csv_bytes(r))),
+    "utf-16, big end first": ("a.csv", lambda r: b"\xfe\xff" + utf_16(separated("\t", r), "utf-16-be")),
+    "utf-16, packed": ("a.csv.gz", lambda r: gzip.compress(utf_16(separated("\t", r)))),
+    "JSON lines": ("a.jsonl", lines),
+    "JSON lines, packed": ("a.json.gz", lambda r: gzip.compress(lines(r))),
+    "JSON array": ("a.json", array),
+    "JSON array of several lines": ("a.json", lambda r: b"\xef\xbb\xbf\n" + json.dumps(json_rows(r), indent=2, ensure_ascii=False).encode()),
+    "JSON array in utf-16, packed": ("a.json.gz", lambda r: gzip.compress(utf_16(array(r)))),
+    "JSON objects of several lines": ("a.json", lambda r: b"\n".join(json.dumps(row, indent=1).encode() for row in json_rows(r))),
+    "archive": ("a.zip", lambda r: archive(("a.csv", csv_bytes(r)))),
+    "archive under another name": ("a.csv", lambda r: archive(("a.csv", csv_bytes(r)))),
+    "archive of parts": ("a.zip", lambda r: archive(*parts(r), ("b/readme.txt", b"x"), ("__MACOSX/b/part_0.csv", b"x"), (".x.csv", b"x"))),
+    "archive of parts in utf-16": ("a.zip", lambda r: archive(*((n, utf_16(c)) for n, c in parts(r)))),
+    "archive of a packed file": ("a.zip", lambda r: archive(("a.csv.gz", gzip.compress(csv_bytes(r))))),
+    "archive of an array": ("a.zip", lambda r: archive(("a.json", array(r)))),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_the_form_makes_no_difference(form: str, tmp_path: Path) -> None:
-    name, content = FORMS[form]
-    (tmp_path / "bills").mkdir()
-    (tmp_path / "bills" / name).write_bytes(content)
+def test_the_form_makes_no_difference(tmp_path: Path) -> None:
+    """Each form is a file of its own of one bill, with an account of its own."""
+    for number, (name, written) in enumerate(FORMS.values()):
+        place = tmp_path / "bills" / f"{number:02}"
+        place.mkdir(parents=True)
+        (place / name).write_bytes(written([row | {"SubAccountId": f"{number:02}"} for row in ROWS]))
     loaded = load("focus", tmp_path / "bills", tmp_path)
-    assert {month: one.totals for month, one in loaded.items()} == {
-        SEPTEMBER: {"USD": Decimal("-2.399999999996")},
-        OCTOBER: {"USD": Decimal(7)},
+    assert sorted(loaded) == [SEPTEMBER, OCTOBER]
+    found = {
+        month: facts(one).sort("SubAccountId", "BilledCost", descending=[False, True])
+        for month, one in loaded.items()
     }
-    assert (loaded[SEPTEMBER].rows_loaded, loaded[OCTOBER].rows_loaded) == (2, 1)
-    found = facts(loaded[SEPTEMBER]).sort("BilledCost", descending=True)
-    assert found["ChargeDescription"].to_list() == ['a;b,c\t"d"|é\u2028€', "GPU hours"]
-    assert [json.loads(t) for t in found["Tags"]] == [{"team": "vision"}, {"team": "a;b,c"}]
-    assert found["ListCost"].to_list() == [2, 2]
+    for number, form in enumerate(FORMS):
+        september, october = (found[m].filter(SubAccountId=f"{number:02}") for m in (SEPTEMBER, OCTOBER))
+        assert september["BilledCost"].to_list() == [Decimal("0.100000000004"), Decimal("-2.5")], form
+        assert october["BilledCost"].to_list() == [7], form
+        assert {*found[SEPTEMBER]["BillingCurrency"], *found[OCTOBER]["BillingCurrency"]} == {"USD"}
+        assert september["ChargeDescription"].to_list() == ['a;b,c\t"d"|é\u2028€', "GPU hours"], form
+        assert [json.loads(t) for t in september["Tags"]] == [{"team": "vision"}, {"team": "a;b,c"}], form
+        assert september["ListCost"].to_list() == [2, 2], form
+    n = len(FORMS)
+    assert {month: one.totals for month, one in loaded.items()} == {
+        SEPTEMBER: {"USD": n * Decimal("-2.399999999996")},
+        OCTOBER: {"USD": n * Decimal(7)},
+    }
+    assert (loaded[SEPTEMBER].rows_loaded, loaded[OCTOBER].rows_loaded) == (2 * n, n)
     assert [*loaded[SEPTEMBER].issues.iter_rows()] == []
 
 
@@ -117,7 +140,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         r"'a\.csv' and 'b\.csv' in it have the same content",
     ),
     "several that are not CSV": (
-        lambda: archive(("a.csv", csv_bytes([focus()])), ("b.jsonl", LINES)),
+        lambda: archive(("a.csv", csv_bytes([focus()])), ("b.jsonl", lines(ROWS))),
         r"holds 2 files that are not all CSV",
     ),
     "a password": (
@@ -147,7 +170,7 @@ BEFORE: dict[str, tuple[str, bytes]] = {
     "title, packed": ("a.csv.gz", gzip.compress(TITLE + separated(";"))),
     "sep and title in utf-16": ("a.csv", utf_16(b"sep=\t\n" + TITLE + separated("\t"))),
     "archive": ("a.zip", archive(("a.csv", TITLE + separated("|")))),
-    "archive of parts": ("a.zip", archive(*((n, b"sep=;\r\n" + TITLE + c) for n, c in PARTS))),
+    "archive of parts": ("a.zip", archive(*((n, b"sep=;\r\n" + TITLE + c) for n, c in parts(ROWS)))),
 }
 
 
