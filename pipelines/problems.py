@@ -35,6 +35,10 @@ class Problem:
         return f"{self.path}: {self.allowed}{found}"
 
 
+SHOWN = 40
+"""Problems that are told at once: one wrong column of a register is a problem of each of its lines."""
+
+
 class ConfigError(Exception):
     """The configuration cannot be used; `problems` holds every reason."""
 
@@ -42,7 +46,10 @@ class ConfigError(Exception):
         self.file = file
         self.problems = problems
         noun = "problem" if len(problems) == 1 else "problems"
-        super().__init__(f"{file}: {len(problems)} {noun}\n" + "\n".join(f"  - {p}" for p in problems))
+        lines = [f"  - {p}" for p in problems[:SHOWN]]
+        if len(problems) > SHOWN:
+            lines.append(f"  and {len(problems) - SHOWN} more; correct these, and run again")
+        super().__init__(f"{file}: {len(problems)} {noun}\n" + "\n".join(lines))
 
 
 def _forms(type_: Any) -> Iterator[Any]:

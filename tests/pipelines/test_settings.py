@@ -120,6 +120,12 @@ def test_register_is_read_and_its_errors_name_the_line(tmp_path: Path) -> None:
 
     (tmp_path / "assets.csv").write_text(REGISTER + "a2,dc1,n2,gpu_server,8,DGX,free,USD,2026-01-01,,36,,\n")
     assert "'free'" in problems(tmp_path, head)["assets.csv line 3.capex"]
+    wrong = "".join(f"b{n},dc1,m{n},gpu,8,DGX,1,USD,2026-01-01,,36,,\n" for n in range(150))
+    (tmp_path / "assets.csv").write_text(REGISTER + wrong)
+    with pytest.raises(ConfigError, match="150 problems") as caught:
+        load_config(write(tmp_path, head))
+    assert str(caught.value).count("must be 'gpu_server' or 'edge_device' (found: 'gpu')") == 40
+    assert str(caught.value).endswith("and 110 more; correct these, and run again")
     (tmp_path / "assets.csv").write_text(REGISTER + REGISTER.splitlines()[1])
     assert "unique" in problems(tmp_path, head)["assets"]
 
