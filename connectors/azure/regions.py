@@ -23,8 +23,8 @@ TURNED = {
 }  # fmt: skip
 """Names that say the country first, where the region says it last."""
 
-IDS = {f"{short}{d}": f"{name}{d}" for short, name in COUNTRIES.items() for d in DIRECTIONS}
-IDS |= {name.replace(" ", ""): region.replace(" ", "") for name, region in TURNED.items()}
+TURNED_IDS = {name.replace(" ", ""): region.replace(" ", "") for name, region in TURNED.items()}
+SHORT = f"[a-z]{{2}}({'|'.join([*DIRECTIONS, *(name[2:] for name in TURNED_IDS)])})"
 
 
 def region_id(place: str) -> str:
@@ -34,5 +34,7 @@ def region_id(place: str) -> str:
         place: SQL text of the name.
     """
     bare = f"lower(replace({place}, ' ', ''))"
-    cases = " ".join(f"WHEN {literal(name)} THEN {literal(region)}" for name, region in IDS.items())
-    return f"CASE {bare} {cases} ELSE {bare} END"
+    turned = " ".join(f"WHEN {literal(name)} THEN {literal(region)}" for name, region in TURNED_IDS.items())
+    begins = " ".join(f"WHEN {literal(short)} THEN {literal(name)}" for short, name in COUNTRIES.items())
+    found = f"CASE {bare} {turned} ELSE CASE left({bare}, 2) {begins} END || substr({bare}, 3) END"
+    return f"CASE WHEN regexp_full_match({bare}, {literal(SHORT)}) THEN COALESCE({found}, {bare}) ELSE {bare} END"

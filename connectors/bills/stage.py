@@ -219,7 +219,7 @@ def native_sql(
         f"{native.currency} AS __currency",
         f"{shape.is_header} AS __header",
         f"({native.skip}) OR __header AS __skip",
-        f"{shape.is_name(native.cost)} AND NOT __header AS __other_header",
+        f"{shape.is_name('__cost')} AND NOT __header AS __other_header",
         f"{native.parent} AS __parent",
         f"{native.zoned} AS __zoned",
         f"{native.cost_kind} AS __cost_kind",
