@@ -26,6 +26,12 @@ the processor alone."""
 
 METHODS = tuple(SCOPES)
 
+WHOLE = "(?i).*(total|system|sys[ _]|pwr consumption|power meter|node power|instantaneous).*"
+"""Regular expression: names of IPMI sensors of a whole node's power."""
+
+SUPPLIES, NO_SUPPLY = "(?i).*(ps|psu|power supply|pwr supply).*", "(?i).*(out|total).*"
+"""Regular expressions: names of sensors of what supplies draw, and of those that are none though they match."""
+
 METER = "COALESCE(meter, node, run_id)"
 """SQL: a meter in a file; without a name it is called after its node, or after the run that its log is of."""
 

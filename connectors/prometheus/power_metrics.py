@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from connectors.meters import NO_SUPPLY, SUPPLIES, WHOLE
+
 J_PER_KWH = 3.6e6
 
 
@@ -49,8 +51,8 @@ OUTLET = (
 SUPPLY = ("chassis_id", "power_supply_id", "power_supply", "id")
 RARITAN = ("pduId", "inletId", "outletId")
 DIGITS = "measurementsUnitSensorDecimalDigits"
-TOTAL_SENSOR = 'name=~"(?i).*(total|system|sys[ _]|pwr consumption|power meter|node power|instantaneous).*"'
-SUPPLY_SENSORS = ('name=~"(?i).*(ps|psu|power supply|pwr supply).*"', 'name!~"(?i).*(out|total).*"')
+TOTAL_SENSOR = f'name=~"{WHOLE}"'
+SUPPLY_SENSORS = (f'name=~"{SUPPLIES}"', f'name!~"{NO_SUPPLY}"')
 
 METERS = (
     Meter("pdu_outlet", ("rPDU2OutletMeteredStatusEnergy", "st4OutletEnergy"), 0.1, counter=True, sensors=OUTLET),

@@ -1,8 +1,9 @@
-"""Logs of power meters as samples: SPEC PTDaemon, and `ipmitool dcmi power reading` written over and over.
+"""Logs of power meters as samples: SPEC PTDaemon; `ipmitool dcmi power reading`, `sdr` or `sensor` written over and over.
 
 - PTDaemon (`spl.txt` of MLPerf): `Time,02-22-2022 01:37:17.802,Watts,5.89,Volts,...`, local times.
 - ipmitool: blocks of lines with `Instantaneous power reading:` and `IPMI timestamp:`, also both in one line. The time is
   local but for one that ends in UTC.
+- ipmitool sdr, sensor: lines with `|`, after a line with the time, as `date; ipmitool sdr` writes them (`ipmi_sensors.py`).
 
 Logs of cards belong to `logs.py`. A reading that is no sample is kept with its text as `ts`, so that it is counted.
 """
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from connectors.telemetry_files.ipmi_sensors import SENSOR_LINE, sensor_blocks
 from connectors.telemetry_files.logs import Place, Times, time_of
 
 PTD = re.compile(r"^Time,([^,]*),Watts,([^,]*)", re.M)
@@ -36,14 +38,26 @@ FIRST_YEAR = 2000
 
 
 def format_of(head: str) -> str | None:
-    """Which log a text begins: ptd, ipmi, or None."""
-    return "ptd" if PTD.search(head) else "ipmi" if "Instantaneous power reading:" in head else None
+    """Which log a text begins: ptd, ipmi, sensors, or None."""
+    if PTD.search(head):
+        return "ptd"
+    if "Instantaneous power reading:" in head:
+        return "ipmi"
+    return "sensors" if SENSOR_LINE.search(head) else None
 
 
 def rows(text: str, place: Place) -> pl.DataFrame:
-    """The samples of a log: `COLUMNS`, all text; `ts` ISO 8601 with its zone, or the reading as it is where it has none."""
+    """The samples of a log: `COLUMNS`, all text; `ts` ISO 8601 with its zone, or the reading as it is where it has none.
+
+    Raises:
+        NoStartError: Blocks of sensors without one time that can be read.
+    """
     times = Times(place)
-    found = []
+    found: list[dict[str, str | None]] = []
+    if format_of(text[:4000]) == "sensors":
+        for ts, watts in sensor_blocks(text.replace("\r", ""), place):
+            found.append({"ts": ts, "node": place.node, "power_w": watts, "method": "ipmi_sensor"})
+        return pl.DataFrame(found, schema=dict.fromkeys(COLUMNS, pl.String))
     for at, watts, method, raw in _readings(text.replace("\r", "")):
         naive = next((t for form in TIMES if (t := time_of(at.removesuffix(" UTC"), form))), None)
         known = naive is not None and naive.year >= FIRST_YEAR
