@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.connectors.s3_bucket import CLIENTS, owner
+
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
@@ -30,3 +32,23 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     return s3_server
+
+
+@pytest.fixture(scope="module")
+def owners() -> Iterator[None]:
+    """Clients that put objects are closed at the end."""
+    yield
+    while CLIENTS:
+        CLIENTS.popitem()[1].close()
+
+
+@pytest.fixture
+def bucket(s3: str, owners: None) -> Iterator[str]:
+    """The endpoint, with an empty bucket `bills`."""
+    client = owner(s3)
+    client.create_bucket(Bucket="bills")
+    yield s3
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket="bills"):
+        if keys := [{"Key": entry["Key"]} for entry in page.get("Contents", ())]:
+            client.delete_objects(Bucket="bills", Delete={"Objects": keys})
+    client.delete_bucket(Bucket="bills")

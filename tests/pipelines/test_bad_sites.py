@@ -21,6 +21,15 @@ QUOTES = 'must be a local time of day in quotes, such as "22:00": without quotes
 RUN = "run_id: a, workload: w, ended_at: 2026-09-02T00:00:00Z"
 
 
+def problems(folder: Path, tariff: str, asset: str, more: str) -> list[str]:
+    """What is said of a configuration with these parts."""
+    text = (CONFIG % ASSET).replace("TARIFF", tariff).replace("1ASSET", f"1{asset}").replace("MORE", more)
+    (folder / "tierwise.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(folder / "tierwise.yaml")
+    return [str(p) for p in caught.value.problems]
+
+
 @pytest.mark.parametrize(
     ("tariff", "asset", "more", "problem"),
     [
@@ -67,11 +76,7 @@ RUN = "run_id: a, workload: w, ended_at: 2026-09-02T00:00:00Z"
 def test_one_problem_for_one_mistake(
     tmp_path: Path, tariff: str, asset: str, more: str, problem: str
 ) -> None:
-    text = (CONFIG % ASSET).replace("TARIFF", tariff).replace("1ASSET", f"1{asset}").replace("MORE", more)
-    (tmp_path / "tierwise.yaml").write_text(text)
-    with pytest.raises(ConfigError) as caught:
-        load_config(tmp_path / "tierwise.yaml")
-    assert [str(p) for p in caught.value.problems] == [problem]
+    assert problems(tmp_path, tariff, asset, more) == [problem]
 
 
 SPELLING = "unknown key; remove it or correct its spelling"
@@ -92,12 +97,8 @@ SPELLING = "unknown key; remove it or correct its spelling"
 def test_an_unknown_key_is_told_those_of_its_place(
     tmp_path: Path, tariff: str, asset: str, more: str, problem: str
 ) -> None:
-    text = (CONFIG % ASSET).replace("TARIFF", tariff).replace("1ASSET", f"1{asset}").replace("MORE", more)
-    (tmp_path / "tierwise.yaml").write_text(text)
-    with pytest.raises(ConfigError) as caught:
-        load_config(tmp_path / "tierwise.yaml")
-    [found] = caught.value.problems
-    assert str(found).startswith(problem % SPELLING)
+    [found] = problems(tmp_path, tariff, asset, more)
+    assert found.startswith(problem % SPELLING)
 
 
 def test_a_day_that_is_none_has_its_place(tmp_path: Path) -> None:
