@@ -92,9 +92,7 @@ def _code() -> str:
     """Changes when the same figures may give another page."""
     here = Path(__file__).parent
     files = sorted(f for f in here.rglob("*") if f.suffix in (".py", ".j2", ".css"))
-    libraries = " ".join(
-        version(name) for name in ("altair", "jinja2", "polars", "tierwise", "vl-convert-python")
-    )
+    libraries = " ".join(version(name) for name in ("jinja2", "polars", "tierwise", "vl-convert-python"))
     return libraries + hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
 
 
