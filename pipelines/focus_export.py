@@ -133,7 +133,7 @@ def _charges(facts: str, version: Version) -> str:
     - units of time are spelt as FOCUS spells them, thousands in digits; the quantity stays
     - in 1.2, which has no allocation columns, the tags of the receiver of a split cost are among `Tags`
     - a unit is left out where there is no quantity
-    - a tag whose value is an object or array has its JSON as text
+    - a tag whose value is an object or array has its JSON as text; of tags of one key the first counts
     - a charge whose category of service is not known, or none of FOCUS, is in `Other`
     - usage is `Usage-Based` where its frequency is not known; a class of charge that is none of FOCUS is none
     - no unit price is below 0, and what FOCUS ties to an id is left out where there is no id
@@ -204,13 +204,17 @@ def _allowed() -> str:
 
 
 def _flat(tags: str) -> str:
-    """SQL: tags with text in place of objects and arrays, which FOCUS does not allow as values."""
-    nested = f"regexp_matches({tags}, ':\\s*[\\[{{]')"
-    value = "CASE WHEN json_type(p.value) IN ('OBJECT', 'ARRAY') THEN to_json(CAST(p.value AS VARCHAR)) ELSE p.value END"
-    pair = f"CAST(to_json(p.key) AS VARCHAR) || ':' || COALESCE(CAST({value} AS VARCHAR), 'null')"
-    entries = f"map_entries(CAST(CAST({tags} AS JSON) AS MAP(VARCHAR, JSON)))"
-    flat = f"'{{' || array_to_string(list_transform({entries}, lambda p: {pair}), ',') || '}}'"
-    return f"CASE WHEN {nested} THEN {flat} ELSE {tags} END"
+    """SQL: tags with text in place of objects and arrays, and each key once, with its first value, as FOCUS demands."""
+    content = f"TRY_CAST({tags} AS JSON)"
+    keys, values = f"json_keys({content})", f"json_extract({content}, '$.*')"
+    odd = f"regexp_matches({tags}, ':\\s*[\\[{{]') OR len({keys}) <> len(list_distinct({keys}))"
+    value = (
+        "CASE WHEN json_type(p[2]) IN ('OBJECT', 'ARRAY') THEN to_json(CAST(p[2] AS VARCHAR)) ELSE p[2] END"
+    )
+    pair = f"CAST(to_json(p[1]) AS VARCHAR) || ':' || CAST({value} AS VARCHAR)"
+    first = f"list_filter(list_zip({keys}, {values}), lambda p, i: list_position({keys}, p[1]) = i)"
+    flat = f"'{{' || array_to_string(list_transform({first}, lambda p: {pair}), ',') || '}}'"
+    return f"CASE WHEN {odd} THEN {flat} ELSE {tags} END"
 
 
 def _times_quantity(price: str) -> str:
