@@ -15,6 +15,7 @@ from connectors.meters import with_counts
 from connectors.prometheus import inference, kube, nodes, power, power_metrics, servers
 from connectors.prometheus.gpu import gpu_hours
 from connectors.prometheus.holders import with_jobs
+from connectors.prometheus.owners import AMOUNTS, with_owners
 from connectors.prometheus.question import GAP_SAMPLES, Question
 from connectors.prometheus.requests import gap_rows
 from connectors.telemetry import local_day
@@ -90,13 +91,13 @@ def read_hours(question: Question, zone: ZoneInfo, scrapes: Scrapes) -> Hours:
             [rows.with_columns(energy_estimated_kwh=pl.lit(0.0), sampled=pl.lit(value=True)), gaps],
             how="diagonal",
         )
-        owned = with_jobs(kube.with_owners(both, owners, dimensions), scrapes.job_pattern, dimensions)
+        owned = with_jobs(with_owners(both, owners, dimensions, AMOUNTS), scrapes.job_pattern, dimensions)
         frames[GPU_HOURLY] = _by_day(nodes.with_node_owners(owned, labels, dimensions), zone)
     models = inference.inference_hours(
         question, inference.Scraped(scrapes.interval_s, scrapes.exporter_pods, scrapes.bridge_h), there
     )
     if models.height:
-        owned = kube.with_owners(models, owners, dimensions)
+        owned = with_owners(models, owners, dimensions)
         frames[INFERENCE_HOURLY] = _by_day(owned, zone).with_columns(
             workload=pl.coalesce("served", "workload", "model", "pod")
         )
