@@ -28,11 +28,13 @@ class Period:
         month: First day of the month.
         as_of: The day the published run was for.
         previous: First day of the month before; None where the warehouse has no charges in it.
+        latest: No later month has charges: its page tells what is true on the run's day (waste, placement) too.
     """
 
     month: date
     as_of: date
     previous: date | None
+    latest: bool
 
     @property
     def end(self) -> date:
@@ -75,7 +77,7 @@ class Period:
 def period(month: date, months: Sequence[date], as_of: date) -> Period:
     """The period of a month, given all months of the warehouse."""
     previous = (month - timedelta(1)).replace(day=1)
-    return Period(month, as_of, previous if previous in months else None)
+    return Period(month, as_of, previous if previous in months else None, latest=month == max(months))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from connectors.prometheus import inference, kube, nodes, power, power_metrics, 
 from connectors.prometheus.gpu import gpu_hours
 from connectors.prometheus.holders import with_jobs
 from connectors.prometheus.owners import AMOUNTS, with_owners
-from connectors.prometheus.question import GAP_SAMPLES, Question
+from connectors.prometheus.question import Question
 from connectors.prometheus.requests import gap_rows
 from connectors.telemetry import local_day
 from models.tables import GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY, Table
@@ -86,7 +86,7 @@ def read_hours(question: Question, zone: ZoneInfo, scrapes: Scrapes) -> Hours:
         labels = nodes.node_labels(question, scrapes.pod_labels, there)
         rows = nodes.with_replicas(_placed(cards.hours, places), labels)
         pods = kube.requests(question, there)
-        gaps = gap_rows(rows, cards.gaps, pods, question.hours(), GAP_SAMPLES / cards.expected)
+        gaps = gap_rows(rows, cards.gaps, pods, question.hours())
         both = pl.concat(
             [rows.with_columns(energy_estimated_kwh=pl.lit(0.0), sampled=pl.lit(value=True)), gaps],
             how="diagonal",
