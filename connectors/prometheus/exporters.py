@@ -29,7 +29,7 @@ EXPORTER = pl.concat_str(TARGET, separator=" ")
 VIEW = ("gpu", "mig_id", "exporter")
 """What has one sample at a time: a card or slice as an exporter sees it."""
 
-ROW = (*KEYS, "count", "instants", "held")
+ROW = (*KEYS, "count", "instants", "held", "apart")
 
 CARD_HOUR = ("gpu", "mig_id", "hour")
 
@@ -43,13 +43,16 @@ class Counted:
 
     Attributes:
         rows: `KEYS`, count (samples under a holder), and where an hour has several holders instants (samples at different
-            times) and held (those with a holder). Samples are as many as at the slowest pace.
+            times), held (those with a holder) and apart (the row's own part of them: those of one moment share it evenly).
+            Samples are as many as at the slowest pace.
         kept: gpu, mig_id, hour, exporter: those whose samples count, and not just one between two of another.
+        full: gpu, mig_id, hour, full: samples that the exporter that counts first would have of a full hour.
         scrapes: How often each view is scraped.
     """
 
     rows: pl.DataFrame
     kept: pl.DataFrame
+    full: pl.DataFrame
     scrapes: Pace
 
 
@@ -88,14 +91,14 @@ class Moments:
 
 
 def part(expected: float, instance: Sequence[str]) -> pl.Expr:
-    """Hours of a row that others have samples beside: of its kind's (with a holder or without) by its part of the samples."""
+    """Hours of a row that others have samples beside: of its kind's (with a holder or without) by its part of the times."""
     kind = [*instance, "hour", pl.col("pod").is_not_null()]
     held = pl.min_horizontal(pl.col("held") / expected, "length")
     left = pl.min_horizontal((pl.col("instants") - pl.col("held")) / expected, pl.col("length") - held)
-    samples = pl.col("count").sum().over(kind)
-    free = pl.min_horizontal(samples / expected, pl.max_horizontal(left, 0.0))
+    apart = pl.col("apart").sum().over(kind)
+    free = pl.min_horizontal(apart / expected, pl.max_horizontal(left, 0.0))
     hours = pl.when(pl.col("pod").is_not_null()).then(held).otherwise(free)
-    return pl.col("count") / samples * hours
+    return pl.col("apart") / apart * hours
 
 
 def counted(moments: Moments, frame: pl.DataFrame, interval_s: float | None) -> Counted:
@@ -107,7 +110,7 @@ def counted(moments: Moments, frame: pl.DataFrame, interval_s: float | None) -> 
         interval_s: Seconds between scrapes, None to find out.
     """
     views = frame.group_by(*KEYS, "exporter", "length").agg(pl.col("count").sum()).filter(pl.col("count") > 0)
-    times = _times(moments, views)
+    times, aparts = _times(moments, views)
     scrapes = pace(times, VIEW, interval_s)
     times = scrapes.even(times, "count", "instants", "held")
     ranks = _ranked(times)
@@ -116,7 +119,8 @@ def counted(moments: Moments, frame: pl.DataFrame, interval_s: float | None) -> 
     short = lead.filter(lacks & (pl.col("exporters") > 1))
     alone = lead.join(short, on=CARD_HOUR, how="anti", nulls_equal=True)
     by = [*VIEW, "hour"]
-    rows = scrapes.even(views, "count").join(
+    views = views.join(aparts, on=[*KEYS, "exporter"], how="left", nulls_equal=True, maintain_order="left")
+    rows = scrapes.even(views, "count", "apart").join(
         alone.select(*by, "instants", "held"), on=by, nulls_equal=True, maintain_order="left"
     )  # fmt: skip
     completed = ranks.join(short, on=CARD_HOUR, how="semi", nulls_equal=True)
@@ -124,13 +128,15 @@ def counted(moments: Moments, frame: pl.DataFrame, interval_s: float | None) -> 
     for taken in _completed(moments, completed, scrapes):
         much = taken.group_by(by).agg(pl.col("weight").sum()).filter(pl.col("weight") > LOST_SAMPLES)
         parts.append((_rows(taken).select(ROW), much.select(by)))
-    return Counted(pl.concat(r for r, _ in parts), pl.concat(k for _, k in parts), scrapes)
+    full = scrapes.with_full(lead).select(*CARD_HOUR, "full")
+    return Counted(pl.concat(r for r, _ in parts), pl.concat(k for _, k in parts), full, scrapes)
 
 
-def _times(moments: Moments, views: pl.DataFrame) -> pl.DataFrame:
+def _times(moments: Moments, views: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Of each view and hour count, samples at different times; for those with several holders instants and held, too.
 
-    Pods that follow each other have samples one after the other, pods that share a card at the same times.
+    Pods that follow each other have samples one after the other, pods that share a card at the same times. And of the rows
+    of these hours `KEYS`, exporter and apart.
     """
     by = [*VIEW, "hour"]
     sums = views.group_by(*by, "length").agg(
@@ -138,6 +144,7 @@ def _times(moments: Moments, views: pl.DataFrame) -> pl.DataFrame:
     )
     none = pl.lit(None, dtype=pl.Float64)
     found = [sums.select(by).clear().with_columns(instants=none, held=none)]
+    aparts = [views.select(*KEYS, "exporter").clear().with_columns(apart=none)]
     for seen in moments.of(sums.filter(pl.col("len") > 1)):
         held = pl.col("at").filter(pl.col("pod").is_not_null())
         found.append(
@@ -145,8 +152,16 @@ def _times(moments: Moments, views: pl.DataFrame) -> pl.DataFrame:
                 instants=pl.col("at").n_unique().cast(pl.Float64), held=held.n_unique().cast(pl.Float64)
             )
         )
+        aparts.append(_apart(seen.with_columns(weight=1.0), [*by, "at"], [*KEYS, "exporter"]))
     joined = sums.join(pl.concat(found), on=by, how="left", nulls_equal=True)
-    return joined.with_columns(pl.coalesce("instants", "count").alias("count"))
+    return joined.with_columns(pl.coalesce("instants", "count").alias("count")), pl.concat(aparts)
+
+
+def _apart(samples: pl.DataFrame, moment: Sequence[str], key: Sequence[str]) -> pl.DataFrame:
+    """Columns of the key and apart: the weight of samples, of which those of one moment and kind (with a holder or without) share one."""
+    kind = [*moment, pl.col("pod").is_not_null()]
+    parts = samples.with_columns(apart=pl.col("weight") / pl.len().over(kind))
+    return parts.group_by(key).agg(pl.col("apart").sum())
 
 
 def _ranked(times: pl.DataFrame) -> pl.DataFrame:
@@ -186,7 +201,8 @@ def _rows(taken: pl.DataFrame) -> pl.DataFrame:
         instants=pl.col("weight").sum(), held=pl.col("weight").filter("held").sum()
     )
     rows = taken.group_by(KEYS).agg(count=pl.col("weight").sum())
+    rows = rows.join(_apart(taken, [*CARD_HOUR, "at"], KEYS), on=KEYS, nulls_equal=True)
     several = pl.len().over(CARD_HOUR) > 1
     return rows.join(cards, on=CARD_HOUR, nulls_equal=True).with_columns(
-        pl.when(several).then(name) for name in ("instants", "held")
+        pl.when(several).then(name) for name in ("instants", "held", "apart")
     )

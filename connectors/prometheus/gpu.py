@@ -21,7 +21,7 @@ from datetime import datetime
 import polars as pl
 
 from connectors.prometheus.counters import Grid, counter_hours
-from connectors.prometheus.exporters import EXPORTER, TARGET, UUIDS, VIEW, Moments, counted, part
+from connectors.prometheus.exporters import CARD_HOUR, EXPORTER, TARGET, UUIDS, VIEW, Moments, counted, part
 from connectors.prometheus.holder_energy import KEYS, shared
 from connectors.prometheus.holders import PODS, holders
 from connectors.prometheus.pace import Pace
@@ -58,15 +58,14 @@ class Cards:
 
     Attributes:
         hours: hour, length, gpu, node, exporter_pod, instance, gpu_model, mig_profile, mig_id, slices, namespace, pod,
-            uid, job, allocated, observed_hours, present_hours (others aside), used_hours, energy_kwh (NULL unknown).
+            uid, job, allocated, observed_hours, present_hours (others aside), used_hours, energy_kwh (NULL unknown), full
+            (samples that the card would have of a full hour).
         gaps: hour, gpu, estimated: energy of gaps, kWh.
-        expected: Samples of a full hour.
         dropped: hour, column_name, value, rows: values that were not believed.
     """
 
     hours: pl.DataFrame
     gaps: pl.DataFrame
-    expected: float
     dropped: pl.DataFrame
 
 
@@ -127,6 +126,7 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     )
     rows = (
         merged.join(chosen.rows, on=KEYS, how="left", nulls_equal=True)
+        .join(chosen.full, on=CARD_HOUR, how="left", nulls_equal=True)
         .with_columns(pl.col("count").fill_null(0.0))
         .with_columns(
             observed_hours=pl.when(pl.col("instants").is_null())
@@ -152,7 +152,6 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
     return Cards(
         rows.drop("own", "kw", "count", "utilisation"),
         _gaps(rows, energy),
-        expected,
         pl.concat(dropped),
     )
 
