@@ -11,8 +11,8 @@ from __future__ import annotations
 from connectors.aws.columns import PERIOD, Fields
 from connectors.aws.services import SERVICE_CATEGORIES
 from connectors.aws.tags import tags_of_map
+from connectors.bills.native import Native
 from connectors.bills.shapes import Shape
-from connectors.bills.stage import Native
 from connectors.bills.tags import flat_json
 from connectors.sql import literal
 

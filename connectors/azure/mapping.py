@@ -21,8 +21,8 @@ from connectors.azure.columns import Fields
 from connectors.azure.regions import region_id
 from connectors.azure.services import FAMILIES, METERS
 from connectors.bills.amounts import amount as money
+from connectors.bills.native import Native
 from connectors.bills.shapes import Shape
-from connectors.bills.stage import Native
 from connectors.bills.tags import json_or_text
 from connectors.sql import literal, literals
 

@@ -93,15 +93,26 @@ def amount(text: str, currency: str) -> str:
         text: The amount, as text or DECIMAL.
         currency: SQL of the currency it is in.
     """
-    as_text = f"CAST({text} AS VARCHAR)"
+    return f"COALESCE({plain(text)}, {written(f'CAST({text} AS VARCHAR)', currency)})"
+
+
+def plain(value: str) -> str:
+    """SQL: an amount as a bare number; NULL where it is not written so."""
+    return f"TRY_CAST({value} AS DECIMAL(38,12))"
+
+
+def written(text: str, currency: str) -> str:
+    """SQL: an amount as a spreadsheet writes it, as in `amount`."""
     of = f"upper(trim({currency}))"
-    beside = f"upper(translate({as_text}, {literal(BLANKS + QUOTES + MINUS + digits + ',.+()')}, ''))"
+    beside = f"upper(translate({text}, {literal(BLANKS + QUOTES + MINUS + digits + ',.+()')}, ''))"
     fits = f"({beside} IN ('', {of}) OR contains({literal(_MARKS)}, '|' || {beside} || ':' || {of} || '|'))"
-    bare = f"translate({as_text}, {literal(BLANKS + QUOTES + MINUS + ascii_letters + ''.join(SIGNS) + ',+()')}, '')"
-    negative = f"contains(translate({as_text}, {literal(MINUS + '(')}, '---'), '-')"
+    bare = (
+        f"translate({text}, {literal(BLANKS + QUOTES + MINUS + ascii_letters + ''.join(SIGNS) + ',+()')}, '')"
+    )
+    negative = f"contains(translate({text}, {literal(MINUS + '(')}, '---'), '-')"
     return (
-        f"COALESCE(TRY_CAST({text} AS DECIMAL(38,12)), CASE WHEN regexp_full_match({_alike(as_text)}, {literal(SURE)}) AND {fits} "
-        f"THEN TRY_CAST(CASE WHEN {negative} THEN '-' ELSE '' END || {bare} AS DECIMAL(38,12)) END)"
+        f"CASE WHEN regexp_full_match({_alike(text)}, {literal(SURE)}) AND {fits} "
+        f"THEN TRY_CAST(CASE WHEN {negative} THEN '-' ELSE '' END || {bare} AS DECIMAL(38,12)) END"
     )
 
 

@@ -14,7 +14,6 @@ from connectors.base import Engine
 from connectors.bills.issues import KEPT
 from connectors.bills.stage import Stage
 from connectors.sql import identifier, literals
-from models import tables
 
 RULE, CERTAIN_RULE = "repeated_rows", "repeated_bill"
 
@@ -60,7 +59,7 @@ def repeated(stage: Stage, month: str, counted: str, engine: Engine) -> list[dic
     if not suspects:
         return []
     files = literals(sorted(row["file"] for row in suspects))
-    whole = ", ".join(identifier(c.name) for c in tables.FOCUS.columns)
+    whole = ", ".join(map(identifier, stage.written))
     alike = " AND ".join(
         f"a.{name} IS NOT DISTINCT FROM b.{name}"
         for name in (*map(identifier, GROUP), "rows", "billed", "content")

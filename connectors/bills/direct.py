@@ -13,9 +13,10 @@ from datetime import date
 from typing import Any
 
 from connectors.base import Engine
+from connectors.bills.native import NAMES, Native, native_sql, row_hash
 from connectors.bills.rules import NULL_TEXTS, is_null_text
 from connectors.bills.shapes import NESTED, NUMERIC, Shape
-from connectors.bills.stage import NAMES, Bill, Native, Stage, native_sql, present, row_hash, stage_sql, sure
+from connectors.bills.stage import Bill, Stage, present, stage_sql, sure
 from connectors.sql import identifier
 
 LONGEST_NULL = max(map(len, NULL_TEXTS))
@@ -122,7 +123,7 @@ def view(bill: Bill, month: date, parts: Sequence[Part], engine: Engine, days: S
     plain = frozenset.intersection(*(part.plain for part in mine))
     types = {
         c: type_
-        for c, type_ in engine.columns(" UNION ALL ".join(sqls)).items()
+        for c, type_ in engine.columns(" UNION ALL BY NAME ".join(sqls)).items()
         if c in NAMES and (type_.startswith(("DECIMAL", "TIMESTAMP")) or c in plain)
     }
     sql = stage_sql(sqls, present(natives), bill.source, bill.tier, sure=sure(natives), types=types)

@@ -6,9 +6,9 @@ Source: Google's reference of the export's schema. Cleaning values, rejecting ro
 
 from __future__ import annotations
 
+from connectors.bills.native import Native
 from connectors.bills.rules import is_null_text
 from connectors.bills.shapes import Shape
-from connectors.bills.stage import Native
 from connectors.bills.tags import RECORDS, flat_json, json_or_text
 from connectors.gcp.columns import NULL, PERIOD, Fields, as_json
 from connectors.gcp.services import SERVICE_CATEGORIES
