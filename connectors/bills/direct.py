@@ -47,7 +47,9 @@ def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part 
     numbers = {c for c in shape.types if bill.numbers(c)}
     if not numbers or not all(shape.types[c].startswith(NUMERIC) for c in numbers):
         return None
-    used = " ".join([*native.focus.values(), native.cost, native.currency, native.skip, native.cost_kind])
+    used = native.written_out(
+        " ".join([*native.focus.values(), native.cost, native.currency, native.skip, native.cost_kind])
+    )
     texts = [c for c, t in shape.types.items() if t == "VARCHAR" and identifier(c) in used]
     asked = [f"bool_or({_unreadable(identifier(c), shape.types[c])})" for c in numbers]
     asked += [f"min(strlen({identifier(c)}))" for c in texts]
@@ -66,7 +68,9 @@ def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part 
     }
     typed_shape = replace(shape, text=own, own=True)
     doubtful = [identifier(c) for c, t in shape.types.items() if c in null or t.startswith(NESTED)]
-    plain = frozenset(c for c in NAMES if not any(d in native.focus.get(c, "") for d in doubtful))
+    plain = frozenset(
+        c for c in NAMES if not any(d in native.written_out(native.focus.get(c, "")) for d in doubtful)
+    )
     return Part(shape, native, bill.to_focus(typed_shape), typed_shape, plain)
 
 

@@ -36,6 +36,9 @@ class Native:
         skip: True for rows that repeat the cost of others.
         skip_rule: Name under which such rows are counted.
         parent: ResourceId of the row whose cost such a row repeats, where the bill says it.
+        before: Column -> its expression: what the others name many times, computed once. They are columns beside the native
+            ones, which the parts may name.
+        steps: Layers of such columns, each over those before it, and over the parts. `ChargePeriodStart` names none of them.
         parts: List of texts; the row stands for itself and once more for each of them. In the other expressions
             `__part` is the text, NULL for the row itself. Empty where rows have no parts.
         model_api: True for charges of a managed model API that neither service nor unit names.
@@ -61,6 +64,14 @@ class Native:
     sure: frozenset[str] = frozenset()
     zoned: bool = False
     extras: Mapping[str, str] = field(default_factory=dict)
+    before: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[Mapping[str, str], ...] = ()
+
+    def written_out(self, sql: str) -> str:
+        """An expression, and those of all the steps that it names: every native column that it follows from is in it."""
+        steps = {name: of for layer in (self.before, *self.steps) for name, of in layer.items()}
+        named = {name: of for name, of in steps.items() if re.search(rf"\b{name}\b", sql)}
+        return " ".join([sql, *map(self.written_out, named.values())])
 
 
 Format = Callable[[Shape], Native]
@@ -87,9 +98,8 @@ def require(columns: Mapping[str, str], needed: Sequence[str], shape: Shape) -> 
 def row_hash(shape: Shape, native: Native) -> str:
     """SQL of a hash of a native row: of the columns that the mapping uses, as they are in the file."""
     sql = native_sql(replace(shape, scan="bill"), native)
-    names = [
-        text if re.fullmatch(r"c\d+", text) else identifier(column) for column, text in shape.text.items()
-    ]
+    names = [identifier(column) for column in shape.text]
+    names += [text for text in shape.text.values() if re.fullmatch(r"(c|__text)\d+", text)]
     used = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql)]
     return f"hash({', '.join([literal(hashlib.sha256(sql.encode()).hexdigest()), *used])})"
 
@@ -116,9 +126,12 @@ def native_sql(
     scan = f"(SELECT *, row_number() OVER () AS __row FROM {shape.scan})" if numbered else shape.scan
     if days:
         scan = f"(SELECT * FROM {scan} WHERE {_starts_on(days, shape, native)})"
+    scan = with_columns(native.before, scan)
     if native.parts:
         parts = f"list_concat([CAST(NULL AS VARCHAR)], {native.parts})"
         scan = f"(SELECT *, unnest({parts}) AS __part FROM {scan})"
+    for layer in native.steps:
+        scan = with_columns(layer, scan)
     columns += [
         f"{native.cost} AS __cost",
         f"{native.currency} AS __currency",
@@ -138,6 +151,12 @@ def native_sql(
         f"{hashed} AS __hash",
     ]
     return f"SELECT {', '.join(columns)} FROM {scan}"
+
+
+def with_columns(columns: Mapping[str, str], scan: str) -> str:
+    """SQL table expression of a scan with more columns."""
+    more = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
+    return f"(SELECT *, {more} FROM {scan})" if more else scan
 
 
 def _starts_on(days: Sequence[str], shape: Shape, native: Native) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from connectors.bills.amounts import plain, written
+from connectors.bills.amounts import plain, written_ones
 from connectors.bills.months import AHEAD_H
 from connectors.bills.native import EXTRAS, NAMES, OWN, PROVIDER, Format, Native
 from connectors.bills.rules import (
@@ -177,6 +177,13 @@ def stage_sql(
     period = t("BillingPeriodStart")
     named = f"CAST(date_trunc('month', CASE WHEN __zoned THEN {period} + INTERVAL {AHEAD_H} HOUR ELSE {period} END) AS DATE)"
     month = f"CASE WHEN len(__months) > 1 AND list_contains(__months, {named}) THEN {named} ELSE __default_month END"
+    currencies = {
+        c: "PricingCurrency" if c.startswith("PricingCurrency") else "BillingCurrency" for c in money
+    }
+    amounts = [
+        (identifier(c), identifier(of) if of in present else "NULL", d(c)) for c, of in currencies.items()
+    ]
+    amounts.append(("CAST(__cost AS VARCHAR)", "__currency", d("__cost")))
     found = [f"COALESCE({d(c)}, __written[{i}]) AS {t(c)}" for i, c in enumerate([*money, "__cost"], start=1)]
     rejects = " ".join(f"WHEN {c.condition} THEN {i}" for i, c in enumerate(CHECKS) if c.action == "rejected")
     noted = notes(present, sure, own)
@@ -190,7 +197,7 @@ def stage_sql(
         ["*", *nulls],
         [f"*{replaced}", *tags],
         ["*", *values, f"{plain('__cost')} AS {d('__cost')}"],
-        ["*", f"{named} AS __named", f"{month} AS __month", f"{_written(money)} AS __written"],
+        ["*", f"{named} AS __named", f"{month} AS __month", f"{written_ones(amounts)} AS __written"],
         ["*", *found],
         ["*", f"CASE {rejects} END AS __reject", *(f"{m} AS {mask_name(n)}" for n, m in enumerate(masks))],
     ):
@@ -205,22 +212,6 @@ def stage_sql(
 
 def _is_money(types: Mapping[str, str], name: str) -> bool:
     return types.get(name, "").startswith("DECIMAL")
-
-
-def _written(money: Sequence[str]) -> str:
-    """SQL: the amounts of a row and its cost as a spreadsheet writes them, a list; NULL where all are bare numbers.
-
-    One grammar for all of them: to plan it for each took a third of what a small bill takes.
-    """
-    currencies = {
-        c: "PricingCurrency" if c.startswith("PricingCurrency") else "BillingCurrency" for c in money
-    }
-    odd = " OR ".join(f"{identifier(c)} IS NOT NULL AND {d(c)} IS NULL" for c in (*money, "__cost"))
-    texts = [f"[{identifier(c)}, {identifier(of)}]" for c, of in currencies.items()]
-    texts.append("[CAST(__cost AS VARCHAR), __currency]")
-    return (
-        f"CASE WHEN {odd} THEN list_transform([{', '.join(texts)}], lambda x: {written('x[1]', 'x[2]')}) END"
-    )
 
 
 def _raw(column: str, noted: Sequence[tuple[Note, str]]) -> str:
