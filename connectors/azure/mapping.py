@@ -25,7 +25,7 @@ from connectors.bills.amounts import plain, written_ones
 from connectors.bills.native import Native, with_columns
 from connectors.bills.shapes import Shape
 from connectors.bills.tags import json_or_text
-from connectors.sql import literal, literals
+from connectors.sql import literal, literals, lookup
 
 CATEGORIES = {
     "usage": "Usage",
@@ -73,8 +73,7 @@ def _among(paths: Collection[str], shape: Shape) -> str:
 
 
 def _case(text: str, table: dict[str, tuple[str, ...]]) -> str:
-    cases = " ".join(f"WHEN {literal(v)} THEN {literal(c)}" for c, values in table.items() for v in values)
-    return f"CASE lower({text}) {cases} END"
+    return lookup(f"lower({text})", {v: c for c, values in table.items() for v in values})
 
 
 ZERO = "[^1-9]*0[^1-9]*([eE][+-]?[0-9]+)?[^1-9]*"

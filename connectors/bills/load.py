@@ -35,7 +35,7 @@ from connectors.bills.issues import (
     rejected,
 )
 from connectors.bills.native import native_sql, row_hash
-from connectors.bills.rules import NOT_STATED
+from connectors.bills.rules import NOT_STATED, TAGS
 from connectors.bills.shapes import shapes
 from connectors.bills.stage import MASK_BITS, Bill, Stage, mask_name, stage_sql
 from connectors.bills.totals import contradictions
@@ -222,7 +222,7 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
         kept=chosen.parts,
         memory=remembered if stated and stage.bill.by_row else {},
     )
-    issues += like_keys(loaded.rows, stage.written, engine)
+    issues += like_keys(loaded.rows_of(*TAGS), stage.written, engine)
     return replace(loaded, issues=pl.DataFrame(issues, schema=ISSUES_SCHEMA, orient="row"))
 
 

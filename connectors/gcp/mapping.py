@@ -14,7 +14,7 @@ from connectors.bills.shapes import Shape
 from connectors.bills.tags import RECORDS, flat_json, json_or_text
 from connectors.gcp.columns import NULL, PERIOD, Fields, as_json
 from connectors.gcp.services import SERVICE_CATEGORIES
-from connectors.sql import literal
+from connectors.sql import literal, lookup
 
 PROVIDER = "'Google Cloud'"
 CREDIT = "__part IS NOT NULL"
@@ -124,9 +124,7 @@ def to_focus(shape: Shape) -> Native:
     next_month = f"CAST(CAST(TRY_CAST({start} AS DATE) + INTERVAL 1 MONTH AS DATE) AS VARCHAR)"
     began = f"TRY_CAST({f['usage_start_time']} AS TIMESTAMPTZ) < TRY_CAST({start} AS TIMESTAMPTZ)"
     categories = " ".join(f"WHEN {literal(k)} THEN {literal(c)}" for k, c in CATEGORIES.items())
-    services = " ".join(
-        f"WHEN {literal(p)} THEN {literal(c)}" for c, products in SERVICE_CATEGORIES.items() for p in products
-    )
+    category = lookup(service, {p: c for c, products in SERVICE_CATEGORIES.items() for p in products})
     seller = f"CASE WHEN {f['transaction_type']} LIKE 'THIRD_PARTY%' THEN {f['seller_name']} END"
     committed = " ".join(
         f"WHEN {credit_type} = {literal(k)} THEN {literal(c)}" for k, c in COMMITMENTS.items()
@@ -211,7 +209,7 @@ def to_focus(shape: Shape) -> Native:
         "RegionId": f["location.region"],
         "ResourceId": f.first("resource.global_name", "resource.name"),
         "ResourceName": f["resource.name"],
-        "ServiceCategory": f"CASE {service} {services} ELSE 'Other' END",
+        "ServiceCategory": f"COALESCE({category}, 'Other')",
         "ServiceName": service,
         "ServiceProviderName": f"COALESCE({seller}, {PROVIDER})",
         "SkuId": f["sku.id"],
