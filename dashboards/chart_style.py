@@ -13,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ParamSpec
 
-import altair as alt
 import polars as pl
 import vl_convert
 
@@ -132,7 +131,7 @@ def kept(draw: Callable[P, str]) -> Callable[P, str]:
 def _drawn_by() -> str:
     """Changes when the same arguments may give another picture."""
     code = [(Path(__file__).with_name(name)).read_bytes() for name in ("chart_style.py", "charts.py")]
-    return f"{version('vl-convert-python')} {version('altair')} {hashlib.sha256(b''.join(code)).hexdigest()}"
+    return f"{version('vl-convert-python')} {hashlib.sha256(b''.join(code)).hexdigest()}"
 
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -142,17 +141,19 @@ NAMES_PADDING = {"left": 30, "right": 5, "top": 5, "bottom": 5}
 """Of charts with names at the left: room for a reader's font that is wider than the one measured with."""
 
 
-def svg(chart: alt.TopLevelMixin, name: str) -> str:
-    """The chart as one SVG element.
+def svg(rows: Sequence[Mapping[str, Any]], chart: Mapping[str, Any], name: str) -> str:
+    """A chart as one SVG element.
 
     Args:
-        chart: Any Altair chart with inline data.
+        rows: What it draws: column -> text or number.
+        chart: A Vega-Lite specification without its data.
         name: Unique on its page; prefixed to the ids inside, so that charts of one page do not share them.
 
     Returns:
         SVG text that loads nothing; the same for the same chart.
     """
-    specification = json.dumps(_drawable(chart.to_dict(validate=False)), sort_keys=True)
+    whole = {"data": {"values": [*rows]}, **chart}
+    specification = json.dumps(_drawable(whole), sort_keys=True)
     text = str(vl_convert.vegalite_to_svg(specification, config=_CONFIG, allowed_base_urls=[]))
     numbers: dict[str, int] = {}  # the renderer goes on counting from one chart to the next
 

@@ -1,4 +1,4 @@
-"""Charts as SVG text: Altair specifications rendered by vl-convert, without network, browser or clock.
+"""Charts as SVG text: Vega-Lite specifications rendered by vl-convert, without network, browser or clock.
 
 A chart takes a small frame of fixed columns and returns one `<svg>`. What is drawn is decided by the pages;
 its looks, in `chart_style.py`. Amounts are doubles here: charts show, tables state.
@@ -9,39 +9,69 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
-import altair as alt
 import polars as pl
 
 from dashboards.chart_style import DOWN, INK, NAMES_PADDING, UP, colours, kept, ordered, svg
 
+AMOUNTS = {"title": None, "format": ",~f", "tickCount": 5}
+"""An axis of amounts."""
 
-def _rows(frame: pl.DataFrame) -> alt.InlineData:
-    return alt.InlineData(values=frame.to_dicts())
+STACKED = {"field": "value", "type": "quantitative", "axis": AMOUNTS, "stack": "zero"}
+"""Amounts that add up, drawn in the order of `BY_RANK`."""
+
+BY_RANK = {"field": "rank", "type": "quantitative", "sort": "ascending"}
+
+CELL = {"type": "rect", "stroke": "white", "strokeWidth": 1}
 
 
 def _names(frame: pl.DataFrame) -> list[str]:
     return frame.select("series", "rank").unique().sort("rank")["series"].to_list()
 
 
-def _colour(names: Sequence[str], legend: alt.Legend | None = None) -> alt.Color:
-    scale = alt.Scale(domain=list(names), range=list(colours(names).values()))
-    return alt.Color("series:N", sort=None, scale=scale, legend=legend or alt.Legend())
+def _colour(of: Mapping[str, str], **legend: Any) -> dict[str, Any]:
+    scale = {"domain": [*of], "range": [*of.values()]}
+    return {"field": "series", "type": "nominal", "sort": None, "scale": scale, "legend": legend}
+
+
+def _shade(length: int) -> dict[str, Any]:
+    """Darker where more was lost."""
+    legend = {"format": ",~f", "gradientLength": length, "gradientThickness": 9}
+    return {
+        "field": "value",
+        "type": "quantitative",
+        "scale": {"scheme": "purples", "domainMin": 0},
+        "legend": legend,
+    }
+
+
+def _named(field: str, names: Sequence[str], **axis: Any) -> dict[str, Any]:
+    """An axis of names, in the order in which they come."""
+    return {"field": field, "type": "nominal", "sort": [*names], "axis": {"title": None, **axis}}
+
+
+def _listed(field: str, values: Sequence[Any], **axis: Any) -> dict[str, Any]:
+    """An axis of all these values, also of those without a mark."""
+    return {
+        "field": field,
+        "type": "ordinal",
+        "sort": None,
+        "scale": {"domain": [*values]},
+        "axis": {"title": None, **axis},
+    }
 
 
 def _label(day: date) -> str:
     return f"{day.day}"
 
 
-def _days(frame: pl.DataFrame, days: Sequence[date]) -> tuple[pl.DataFrame, alt.X]:
-    axis = alt.Axis(title=None, labelAngle=0, grid=False, labelOverlap="greedy")
-    scale = alt.Scale(domain=[_label(d) for d in days], paddingInner=0.2)
-    x = alt.X("label:O", sort=None, scale=scale, axis=axis)
-    return frame.with_columns(pl.col("day").map_elements(_label, return_dtype=pl.String).alias("label")), x
-
-
-def _axis() -> alt.Axis:
-    return alt.Axis(title=None, format=",~f", tickCount=5)
+def _days(frame: pl.DataFrame, days: Sequence[date]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows with a label in place of the day, and the axis of days."""
+    x = _listed("label", [_label(d) for d in days], labelAngle=0, grid=False, labelOverlap="greedy")
+    x["scale"]["paddingInner"] = 0.2
+    label = pl.col("day").map_elements(_label, return_dtype=pl.String).alias("label")
+    return frame.with_columns(label).drop("day").to_dicts(), x
 
 
 def _summed(frame: pl.DataFrame, by: str, order: Sequence[str] = ()) -> pl.DataFrame:
@@ -60,19 +90,10 @@ def stacked_days(frame: pl.DataFrame, days: Sequence[date], name: str, order: Se
         name: Unique on its page.
         order: Series to stack first, in this order.
     """
-    small, x = _days(_summed(frame, "day", order), days)
-    chart = (
-        alt.Chart(_rows(small.drop("day")))
-        .mark_bar()
-        .encode(
-            x=x,
-            y=alt.Y("value:Q", axis=_axis(), stack="zero"),
-            color=_colour(_names(small)),
-            order=alt.Order("rank:Q", sort="ascending"),
-        )
-        .properties(width=930, height=185)
-    )
-    return svg(chart, name)
+    small = _summed(frame, "day", order)
+    rows, x = _days(small, days)
+    encoding = {"x": x, "y": STACKED, "color": _colour(colours(_names(small))), "order": BY_RANK}
+    return svg(rows, {"mark": "bar", "encoding": encoding, "width": 930, "height": 185}, name)
 
 
 @kept
@@ -86,18 +107,19 @@ def stacked_months(frame: pl.DataFrame, name: str, order: Sequence[str] = ()) ->
     """
     labels = frame["label"].unique(maintain_order=True).to_list()
     small = _summed(frame, "label", order)
-    chart = (
-        alt.Chart(_rows(small))
-        .mark_bar(size=20)
-        .encode(
-            y=alt.Y("label:O", sort=None, scale=alt.Scale(domain=labels), axis=alt.Axis(title=None)),
-            x=alt.X("value:Q", axis=_axis(), stack="zero"),
-            color=_colour(_names(small)),
-            order=alt.Order("rank:Q", sort="ascending"),
-        )
-        .properties(width=830, height=30 * len(labels), padding=NAMES_PADDING)
-    )
-    return svg(chart, name)
+    chart = {
+        "mark": {"type": "bar", "size": 20},
+        "encoding": {
+            "y": _listed("label", labels),
+            "x": STACKED,
+            "color": _colour(colours(_names(small))),
+            "order": BY_RANK,
+        },
+        "width": 830,
+        "height": 30 * len(labels),
+        "padding": NAMES_PADDING,
+    }
+    return svg(small.to_dicts(), chart, name)
 
 
 @kept
@@ -110,20 +132,37 @@ def changes(frame: pl.DataFrame, name: str) -> str:
     """
     low, high = min(0.0, *frame["value"]), max(0.0, *frame["value"])
     room = 0.2 * (high - low)
-    scale = alt.Scale(domain=[low - room * (low < 0), high + room * (high > 0)], nice=False)
-    base = alt.Chart(_rows(frame)).encode(
-        y=alt.Y("series:N", sort=frame["series"].to_list(), axis=alt.Axis(title=None)),
-    )
-    x = alt.X("value:Q", axis=_axis(), scale=scale)
-    bars = base.mark_bar(size=13).encode(
-        x=x, color=alt.condition(alt.datum.value > 0, alt.value(UP), alt.value(DOWN))
-    )
-    texts = [
-        base.transform_filter(alt.datum.value > 0).mark_text(align="left", dx=5, fontSize=11, color=INK),
-        base.transform_filter(alt.datum.value <= 0).mark_text(align="right", dx=-5, fontSize=11, color=INK),
-    ]
-    chart = alt.layer(bars, *(t.encode(x=x, text="text:N") for t in texts))
-    return svg(chart.properties(width=720, height=22 * frame.height, padding=NAMES_PADDING), name)
+    domain = [low - room * (low < 0), high + room * (high > 0)]
+    y = _named("series", frame["series"].to_list())
+    x = {
+        "field": "value",
+        "type": "quantitative",
+        "axis": AMOUNTS,
+        "scale": {"domain": domain, "nice": False},
+    }
+    up = "datum.value > 0"
+    colour = {"condition": {"test": up, "value": UP}, "value": DOWN}
+    text = {"type": "text", "fontSize": 11, "color": INK}
+    written = {"x": x, "y": y, "text": {"field": "text", "type": "nominal"}}
+    chart = {
+        "layer": [
+            {"mark": {"type": "bar", "size": 13}, "encoding": {"x": x, "y": y, "color": colour}},
+            {
+                "transform": [{"filter": up}],
+                "mark": {**text, "align": "left", "dx": 5},
+                "encoding": written,
+            },
+            {
+                "transform": [{"filter": f"!({up})"}],
+                "mark": {**text, "align": "right", "dx": -5},
+                "encoding": written,
+            },
+        ],
+        "width": 720,
+        "height": 22 * frame.height,
+        "padding": NAMES_PADDING,
+    }
+    return svg(frame.to_dicts(), chart, name)
 
 
 @kept
@@ -136,19 +175,15 @@ def heat_map(frame: pl.DataFrame, days: Sequence[date], name: str) -> str:
         name: Unique on its page.
     """
     cards = frame["card"].unique(maintain_order=True).to_list()
-    small, x = _days(frame.with_columns(pl.col("value").cast(pl.Float64)), days)
-    legend = alt.Legend(format=",~f", gradientLength=160, gradientThickness=9)
-    chart = (
-        alt.Chart(_rows(small.drop("day")))
-        .mark_rect(stroke="white", strokeWidth=1)
-        .encode(
-            x=x,
-            y=alt.Y("card:N", sort=cards, axis=alt.Axis(title=None, labelFontSize=10)),
-            color=alt.Color("value:Q", scale=alt.Scale(scheme="purples", domainMin=0), legend=legend),
-        )
-        .properties(width=830, height=15 * len(cards), padding=NAMES_PADDING)
-    )
-    return svg(chart, name)
+    rows, x = _days(frame.with_columns(pl.col("value").cast(pl.Float64)), days)
+    chart = {
+        "mark": CELL,
+        "encoding": {"x": x, "y": _named("card", cards, labelFontSize=10), "color": _shade(160)},
+        "width": 830,
+        "height": 15 * len(cards),
+        "padding": NAMES_PADDING,
+    }
+    return svg(rows, chart, name)
 
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -164,20 +199,18 @@ def week(frame: pl.DataFrame, name: str) -> str:
     """
     days = pl.col("weekday").replace_strict(dict(enumerate(WEEKDAYS, 1)), return_dtype=pl.String)
     small = frame.select(days.alias("label"), "hour", pl.col("value").cast(pl.Float64).round(6))
-    legend = alt.Legend(format=",~f", gradientLength=100, gradientThickness=9)
-    chart = (
-        alt.Chart(_rows(small))
-        .mark_rect(stroke="white", strokeWidth=1)
-        .encode(
-            x=alt.X(
-                "hour:O", scale=alt.Scale(domain=list(range(24))), axis=alt.Axis(title=None, labelAngle=0)
-            ),
-            y=alt.Y("label:O", sort=None, scale=alt.Scale(domain=list(WEEKDAYS)), axis=alt.Axis(title=None)),
-            color=alt.Color("value:Q", scale=alt.Scale(scheme="purples", domainMin=0), legend=legend),
-        )
-        .properties(width=830, height=126, padding=NAMES_PADDING)
-    )
-    return svg(chart, name)
+    chart = {
+        "mark": CELL,
+        "encoding": {
+            "x": _listed("hour", range(24), labelAngle=0),
+            "y": _listed("label", WEEKDAYS),
+            "color": _shade(100),
+        },
+        "width": 830,
+        "height": 126,
+        "padding": NAMES_PADDING,
+    }
+    return svg(small.to_dicts(), chart, name)
 
 
 def is_wide(values: pl.Series) -> bool:
@@ -202,17 +235,19 @@ def lines(frame: pl.DataFrame, days: Sequence[date], name: str) -> str:
     """
     log = is_wide(frame["value"])
     small = ordered(frame.filter(pl.col("value") > 0) if log else frame, top=frame["series"].n_unique())
-    small, x = _days(small.with_columns(pl.col("value").cast(pl.Float64).round(6)).sort("rank", "day"), days)
-    scale = alt.Scale(type="log", nice=True) if log else alt.Scale(zero=True)
-    axis = alt.Axis(title=None, format=",~f", values=_powers(small["value"])) if log else _axis()
-    colour = _colour(_names(small), alt.Legend(columns=3, labelLimit=270))
-    chart = (
-        alt.Chart(_rows(small.drop("day")))
-        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=22, filled=True))
-        .encode(x=x, y=alt.Y("value:Q", scale=scale, axis=axis), color=colour)
-        .properties(width=930, height=185)
-    )
-    return svg(chart, name)
+    small = small.with_columns(pl.col("value").cast(pl.Float64).round(6)).sort("rank", "day")
+    rows, x = _days(small, days)
+    y: dict[str, Any] = {"field": "value", "type": "quantitative", "scale": {"zero": True}, "axis": AMOUNTS}
+    if log:
+        y["scale"] = {"type": "log", "nice": True}
+        y["axis"] = {"title": None, "format": ",~f", "values": _powers(small["value"])}
+    chart = {
+        "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 22, "filled": True}},
+        "encoding": {"x": x, "y": y, "color": _colour(colours(_names(small)), columns=3, labelLimit=270)},
+        "width": 930,
+        "height": 185,
+    }
+    return svg(rows, chart, name)
 
 
 PARTS: Mapping[str, str] = {
@@ -242,17 +277,16 @@ def option_costs(frame: pl.DataFrame, name: str) -> str:
         pl.col("part").alias("series"),
         pl.col("part").replace_strict(ranks, return_dtype=pl.Int64).alias("rank"),
     )
-    chart = (
-        alt.Chart(_rows(rows))
-        .mark_bar(size=16)
-        .encode(
-            y=alt.Y("option:N", sort=options, axis=alt.Axis(title=None)),
-            x=alt.X("value:Q", axis=_axis(), stack="zero"),
-            color=alt.Color(
-                "series:N", sort=None, scale=alt.Scale(domain=parts, range=[PARTS[p] for p in parts])
-            ),
-            order=alt.Order("rank:Q", sort="ascending"),
-        )
-        .properties(width=760, height=26 * len(options), padding=NAMES_PADDING)
-    )
-    return svg(chart, name)
+    chart = {
+        "mark": {"type": "bar", "size": 16},
+        "encoding": {
+            "y": _named("option", options),
+            "x": STACKED,
+            "color": _colour({part: PARTS[part] for part in parts}),
+            "order": BY_RANK,
+        },
+        "width": 760,
+        "height": 26 * len(options),
+        "padding": NAMES_PADDING,
+    }
+    return svg(rows.to_dicts(), chart, name)

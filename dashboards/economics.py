@@ -15,6 +15,7 @@ from markupsafe import Markup
 from dashboards import charts
 from dashboards.figures import Period
 from dashboards.store import Store
+from models import tables
 
 TOP = 15
 UUID = r"\b(?:GPU|MIG)-[0-9a-fA-F-]+([0-9a-fA-F]{8})\b"
@@ -56,10 +57,8 @@ class Economics:
 
 def economics(store: Store, at: Period) -> Economics:
     """Reads it, for all teams or for the store's team, which sees its own waste and runs only."""
-    current = at.month == at.as_of.replace(day=1)
-    waste = store.waste() if current else store.waste().clear()
-    ended = pl.col("ended_at").dt.date().dt.truncate("1mo") == at.month
-    runs, energy = store.training_runs().filter(ended), store.run_energy().filter(ended)
+    waste = store.waste() if at.latest else tables.WASTE.empty()
+    runs, energy = store.training_runs(at.month), store.run_energy(at.month)
     shared = store.team is None
     ratio = store.ai_cost_ratio(at.month) if shared else None
     order = pl.col("status").replace_strict({"missed": 0, "unknown": 1, "met": 2}, return_dtype=pl.Int64)
@@ -70,7 +69,7 @@ def economics(store: Store, at: Period) -> Economics:
         .head(TOP)
         .to_dicts(),
         waste_more=max(0, waste.height - waste.group_by("currency").head(TOP).height),
-        week=_weeks(store.waste_hourly()) if shared and current else {},
+        week=_weeks(store.waste_hourly()) if shared and at.latest else {},
         runs=runs.sort("ended_at", "run_id", "tier", "team").to_dicts(),
         energy=energy.sort("ended_at", "run_id", "source", "meter").to_dicts(),
         models=_models(store, at) if shared else [],

@@ -28,6 +28,7 @@ from dashboards.format import (
     unit_price,
 )
 from dashboards.store import Store
+from models import tables
 from models.unit_cost import NO_CURRENCY
 
 WORK = ("workload", "project", "environment", "workload_type", "tier")
@@ -91,7 +92,7 @@ def collect(store: Store, period: Period) -> Frames:
         gpu_before=None if previous is None else period.before(store.gpu_daily(previous)),
         unit=store.unit_cost_daily(month),
         unit_before=None if previous is None else period.before(store.unit_cost_daily(previous)),
-        placement=store.placement(),
+        placement=store.placement() if period.latest else tables.PLACEMENT.empty(),
         stale=store.stale(),
     )
 
@@ -271,7 +272,7 @@ def _unit(own: Frames, units: list[usage.UnitCost], period: Period, currency: st
 def _saving(placement: pl.DataFrame, period: Period, currency: str) -> Figure:
     moves = placement.filter(pl.col("status").is_in(["plan", "implement"]) & (pl.col("saving_36m") > 0))
     n, judged = moves.height, placement.height
-    note = "no workload was judged"
+    note = "no workload was judged" if period.latest else "stands on the page of the latest month"
     if judged:
         note = f"over 36 months, by moving {n} of {judged} {'workload' if judged == 1 else 'workloads'}"
     return Figure(

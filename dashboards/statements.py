@@ -1,7 +1,7 @@
 """Statements: one self-contained HTML page and CSV per team and month, and an overview of all teams.
 
 Everything comes from a `Store` and nothing from a clock or a network, so the same warehouse gives the same
-bytes. What a page holds is decided in `sections.py`; PDF and spreadsheets are in `pdf.py` and `export.py`.
+bytes; pages whose figures are those of an earlier publication stay as they are (`kept_pages.py`). What a page holds is decided in `sections.py`; PDF and spreadsheets are in `pdf.py` and `export.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from dashboards.chart_style import kept_charts, ordered
 from dashboards.conversion import conversion
 from dashboards.economics import KINDS as KINDS_OF_WASTE
 from dashboards.economics import economics
-from dashboards.figures import KINDS, Period, period
+from dashboards.figures import KINDS, Period
+from dashboards.kept_pages import INPUTS, KeptPages
 from dashboards.sections import collect, section
 from dashboards.store import Store
 
@@ -84,7 +85,6 @@ def _header(store: Store, month: date, currencies: list[str]) -> dict[str, Any]:
         several = len(shares) > 1
         return " · ".join(f"{s[0]} " * several + format.percent(s[position]) for s in shares) or "–"  # type: ignore[arg-type]
 
-    stale = store.sources().filter(pl.col("status") == "stale")
     published = str(publication["published_at"])
     return {
         "as_of": publication["as_of"],
@@ -102,7 +102,7 @@ def _header(store: Store, month: date, currencies: list[str]) -> dict[str, Any]:
                 "since": f"{r['stale_since']:%Y-%m-%d %H:%M} UTC" if r["stale_since"] else "an unknown time",
                 "error": r["error"],
             }
-            for r in stale.iter_rows(named=True)
+            for r in store.stale_sources().iter_rows(named=True)
         ],
     }
 
@@ -134,7 +134,7 @@ def _page(template: str, store: Store, at: Period, **content: Any) -> str:
             sections=sections,
             stale=frames.stale,
             conversion=conversion(frames.daily, store.publication()["currency"]),
-            placement=_placement(store),
+            placement=_placement(store) if at.latest else [],
             economics=economics(store, at),
             waste_kinds=KINDS_OF_WASTE,
             quarantine=store.quarantine_counts(at.month).to_dicts(),
@@ -257,55 +257,53 @@ def csv_text(frame: pl.DataFrame) -> str:
     return format.csv_safe(frame).write_csv()
 
 
-def render_month(store: Store, month: date) -> Iterator[tuple[str, str]]:
-    """The files of one month: file name below the month's folder -> text."""
-    at = period(month, store.months(), store.publication()["as_of"])
-    files = format.file_names(store.teams())
-    yield "index.html", overview_html(store, at, files)
-    yield "overview.csv", csv_text(overview_frame(store, month))
-    for team in store.teams(month):
-        yield f"{files[team]}.html", statement_html(store, team, at, files)
-        yield f"{files[team]}.csv", csv_text(statement_frame(store, team, month))
-
-
-def render_all(store: Store, out: Path, charts_folder: Path | None = None) -> list[Path]:
+def render_all(
+    store: Store, out: Path, charts_folder: Path | None = None, earlier: Path | None = None
+) -> list[Path]:
     """Writes every statement and overview of the warehouse, and an index of them.
 
     Args:
         store: The store of all teams.
         out: The folder to write into; created if absent.
         charts_folder: Where rendered charts are kept for the next time; None for nowhere.
+        earlier: Statements of an earlier publication, from which teams' pages are linked that stay the same;
+            None to write all.
 
     Returns:
-        The files written: `YYYY-MM/TEAM.html` and `.csv`, `YYYY-MM/index.html`, `YYYY-MM/overview.csv`,
-        `index.html` (the overview of the latest month) and `index.json` (month and team -> files).
+        The files: `YYYY-MM/TEAM.html` and `.csv`, `YYYY-MM/index.html`, `YYYY-MM/overview.csv`, `index.html`
+        (the overview of the latest month), `index.json` (month and team -> files) and `inputs.json`.
     """
     with kept_charts(charts_folder):
-        return list(_render_all(store, out))
+        return list(_render_all(store, out, KeptPages(store, earlier)))
 
 
-def _render_all(store: Store, out: Path) -> Iterator[Path]:
+def _render_all(store: Store, out: Path, kept: KeptPages) -> Iterator[Path]:
     def write(path: Path, text: str) -> Path:
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
         return path
 
-    files = format.file_names(store.teams())
+    out.mkdir(parents=True, exist_ok=True)
+    months, files = store.months(), format.file_names(store.teams())
     index = []
-    for month in store.months():
-        folder = f"{month:%Y-%m}"
-        for name, text in render_month(store, month):
-            yield write(out / folder / name, text)
+    for month in months:
+        at, folder = store.period(month), out / f"{month:%Y-%m}"
+        folder.mkdir(exist_ok=True)
+        yield write(folder / "index.html", overview_html(store, at, files))
+        yield write(folder / "overview.csv", csv_text(overview_frame(store, month)))
+        teams = store.teams(month)
+        names = [f"{files[team]}{suffix}" for team in teams for suffix in (".html", ".csv")]
+        if not kept.taken(at, names, folder):
+            with kept.noted(at, names, folder):
+                for team in teams:
+                    write(folder / f"{files[team]}.html", statement_html(store, team, at, files))
+                    write(folder / f"{files[team]}.csv", csv_text(statement_frame(store, team, month)))
+        yield from (folder / name for name in names)
         index += [
-            {
-                "month": folder,
-                "team": t,
-                "html": f"{folder}/{files[t]}.html",
-                "csv": f"{folder}/{files[t]}.csv",
-            }
-            for t in store.teams(month)
+            {"month": folder.name, "team": t}
+            | {kind: f"{folder.name}/{files[t]}.{kind}" for kind in ("html", "csv")}
+            for t in teams
         ]
-    if store.months():
-        at = period(store.months()[0], store.months(), store.publication()["as_of"])
-        yield write(out / "index.html", overview_html(store, at, files, top=True))
+    if months:
+        yield write(out / "index.html", overview_html(store, store.period(months[0]), files, top=True))
     yield write(out / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
+    yield write(out / INPUTS, kept.text())

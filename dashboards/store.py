@@ -7,7 +7,8 @@ the frames belongs to `figures.py`; writing the warehouse, to `pipelines/warehou
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from dashboards.figures import Period, period
 from models import tables
 
 TEAM_TABLES = (
@@ -56,6 +58,7 @@ class Store:
         self._has_facts = facts is not None
         self._results: dict[tuple[object, ...], pl.DataFrame] = {}
         self._tables: dict[tuple[object, ...], Mapping[str | None, pl.DataFrame]] = {}
+        self._asked: set[tuple[str, tuple[object, ...]]] = set()
         self._connection = duckdb.connect(":memory:")
         quoted = str(path.resolve()).replace("'", "''")
         self._connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
@@ -98,23 +101,48 @@ class Store:
         if self.team is not None:
             msg = f"the store of team {self.team!r} runs no free queries; use the store of all teams"
             raise PermissionError(msg)
-        return self._run(sql, parameters)
+        return self._run(sql, parameters or ())
 
-    def _run(self, sql: str, parameters: list[object] | None = None) -> pl.DataFrame:
-        values = parameters or []
-        key = (sql, *values)
+    @contextmanager
+    def noting(self) -> Iterator[set[tuple[str, tuple[object, ...]]]]:
+        """Notes the queries (SQL and values) behind what is read within the context, for all teams or for one.
+
+        Not those for what a run says of itself: its number, its time and its gates.
+        """
+        self._asked.clear()
+        yield self._asked
+
+    def fingerprint(self, queries: Iterable[tuple[str, Sequence[object]]]) -> str:
+        """A text that is another one where a query gives other rows, whatever their order."""
+        sums = (
+            self._connection.execute(f"SELECT count(*), sum(hash(t)) FROM ({sql}) AS t", [*values]).fetchall()
+            for sql, values in queries
+        )
+        return " ".join(f"{rows}:{hashes}" for [(rows, hashes)] in sums)
+
+    def _run(self, sql: str, parameters: Sequence[object] = (), *, of_the_run: bool = False) -> pl.DataFrame:
+        key = (sql, *parameters)
+        if not of_the_run:
+            self._asked.add((sql, tuple(parameters)))
         if key not in self._results:
-            self._results[key] = self._connection.sql(sql, params=values).pl()
+            self._results[key] = self._connection.sql(sql, params=[*parameters]).pl()
         return self._results[key]
 
     def _table(
-        self, table: tables.Table, where: str = "true", parameters: tuple[object, ...] = ()
+        self,
+        table: tables.Table,
+        where: str = "true",
+        parameters: Sequence[object] = (),
+        *,
+        of_the_run: bool = False,
     ) -> pl.DataFrame:
         """Rows of a table, of the store's team where they have one: read once for all teams, since there are thousands."""
         key = (table.name, where, *parameters)
+        rows = self._run(
+            f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL", parameters, of_the_run=of_the_run
+        )
         if key not in self._tables:
-            sql = f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL"
-            everyone = table.conform(self._run(sql, [*parameters]))
+            everyone = table.conform(rows)
             teams = everyone.partition_by("team", as_dict=True) if table in TEAM_TABLES else {}
             self._tables[key] = {None: everyone, **{str(team): rows for (team,), rows in teams.items()}}
         found = self._tables[key]
@@ -124,6 +152,11 @@ class Store:
         """Billing months with charges of any team, newest first."""
         frame = self._run("SELECT DISTINCT month FROM marts.chargeback_monthly ORDER BY month DESC")
         return frame["month"].to_list()
+
+    def period(self, month: date) -> Period:
+        """The period of one of the months."""
+        first = self._run("SELECT min(day) AS day FROM marts.chargeback_daily").item()
+        return period(month, self.months(), self.publication()["as_of"], first)
 
     def teams(self, month: date | None = None) -> list[str]:
         """Teams with charges in the month, or in any month where None; a team's store knows itself alone."""
@@ -166,18 +199,16 @@ class Store:
         """`marts.waste`: of the last 30 days."""
         return self._table(tables.WASTE)
 
-    def training_runs(self) -> pl.DataFrame:
-        """`marts.training_runs`."""
-        return self._table(tables.TRAINING_RUNS)
+    def training_runs(self, month: date) -> pl.DataFrame:
+        """`marts.training_runs` that ended in a month."""
+        return self._table(tables.TRAINING_RUNS, "date_trunc('month', ended_at) = ?", (month,))
 
-    def run_energy(self) -> pl.DataFrame:
-        """`marts.run_energy` of runs that a meter read; for a team, of those that it is charged for."""
-        frame = self._table(tables.RUN_ENERGY, "readings > 0")
-        return (
-            frame
-            if self.team is None
-            else frame.filter(pl.col("run_id").is_in(self.training_runs()["run_id"].implode()))
-        )
+    def run_energy(self, month: date) -> pl.DataFrame:
+        """`marts.run_energy` of runs that a meter read and that ended in a month; for a team, of those it is charged for."""
+        frame = self._table(tables.RUN_ENERGY, "readings > 0 AND date_trunc('month', ended_at) = ?", (month,))
+        if self.team is None:
+            return frame
+        return frame.filter(pl.col("run_id").is_in(self.training_runs(month)["run_id"].implode()))
 
     def waste_hourly(self) -> pl.DataFrame:
         """`marts.waste_hourly`; of all teams, so not for one."""
@@ -229,7 +260,14 @@ class Store:
 
     def sources(self) -> pl.DataFrame:
         """`ops.sources`; for a team, those behind its charges, without the text of their errors."""
-        frame = self._table(tables.SOURCES)
+        return self._sources("true")
+
+    def stale_sources(self) -> pl.DataFrame:
+        """The rows of `sources` whose last reading failed."""
+        return self._sources("status = 'stale'")
+
+    def _sources(self, where: str) -> pl.DataFrame:
+        frame = self._table(tables.SOURCES, where)
         if self.team is None:
             return frame
         return frame.filter(pl.col("source").is_in(self._own_sources())).with_columns(
@@ -238,7 +276,7 @@ class Store:
 
     def stale(self) -> dict[str, datetime | None]:
         """Charges whose source failed: source as in the chargeback -> when it was last read well, if known."""
-        stale = self.sources().filter(pl.col("status") == "stale").join(self.feeds(), on="source")
+        stale = self.stale_sources().join(self.feeds(), on="source")
         oldest = stale.group_by("charged_as").agg(pl.col("stale_since").min()).sort("charged_as")
         return dict(oldest.iter_rows())
 
@@ -248,7 +286,9 @@ class Store:
         Raises:
             ValueError: Nothing has been published into this warehouse.
         """
-        frame = self._run("SELECT * FROM ops.publications ORDER BY published_at DESC, run_id DESC LIMIT 1")
+        frame = self._run(
+            "SELECT * FROM ops.publications ORDER BY published_at DESC, run_id DESC LIMIT 1", of_the_run=True
+        )
         if frame.is_empty():
             msg = "the warehouse holds no publication (ops.publications is empty); run `tierwise run`"
             raise ValueError(msg)
@@ -256,7 +296,7 @@ class Store:
 
     def quality(self) -> pl.DataFrame:
         """`ops.quality` of the run that was published; for a team, without the findings in words."""
-        frame = self._table(tables.QUALITY, "run_id = ?", (self.publication()["run_id"],))
+        frame = self._table(tables.QUALITY, "run_id = ?", (self.publication()["run_id"],), of_the_run=True)
         return frame if self.team is None else frame.with_columns(pl.lit("").alias("detail"))
 
     def reconciliation(self, month: date | None = None) -> pl.DataFrame:
@@ -306,6 +346,7 @@ class Store:
         return float((row["untagged"] or 0) / row["whole"]), float((row["unallocated"] or 0) / row["whole"])
 
     def _own_sources(self) -> pl.Series:
-        own = self.chargeback_monthly()
+        charged = self._run("SELECT DISTINCT team, source FROM marts.chargeback_monthly ORDER BY ALL")
+        own = charged.filter(pl.col("team") == self.team)
         behind = self.feeds().join(own, left_on="charged_as", right_on="source", how="semi")
         return behind["source"].unique().sort().implode()

@@ -14,6 +14,7 @@ from typing import Literal
 
 from connectors.sql import identifier, literal, literals
 from models import focus
+from models.focus_regions import REGION_NAMES
 from models.owned_focus import SOURCE
 from models.tables import FOCUS
 from pipelines.engines.duckdb import DuckDBEngine
@@ -60,6 +61,11 @@ NULL_WITHOUT: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """An id -> the columns that FOCUS wants to be null where it is."""
+
+
+REGIONS = {f"{of} {region}": name for of, names in REGION_NAMES.items() for region, name in names.items()}
+REGION_NAME = f"coalesce(RegionName, map({literals(REGIONS)}, {literals(REGIONS.values())})[ProviderName || ' ' || RegionId])"
+"""SQL: the name of a region, where the bill has none as its provider publishes it."""
 
 
 class ExportError(Exception):
@@ -132,8 +138,9 @@ def _charges(facts: str, version: Version) -> str:
     - a charge without a subcategory is in the `Other` one of its category
     - units of time are spelt as FOCUS spells them, thousands in digits; the quantity stays
     - in 1.2, which has no allocation columns, the tags of the receiver of a split cost are among `Tags`
+    - a region of AWS, Google and Oracle without a name has the one that they publish
     - a unit is left out where there is no quantity
-    - a tag whose value is an object or array has its JSON as text
+    - a tag whose value is an object or array has its JSON as text; of tags of one key the first counts
     - a charge whose category of service is not known, or none of FOCUS, is in `Other`
     - usage is `Usage-Based` where its frequency is not known; a class of charge that is none of FOCUS is none
     - no unit price is below 0, and what FOCUS ties to an id is left out where there is no id
@@ -195,7 +202,7 @@ def _allowed() -> str:
             for c in (f"{kind}UnitPrice", f"PricingCurrency{kind}UnitPrice")
         },
         **{
-            c: f"CASE WHEN {key} IS NOT NULL THEN {c} END"
+            c: f"CASE WHEN {key} IS NOT NULL THEN {REGION_NAME if c == 'RegionName' else c} END"
             for key, names in NULL_WITHOUT.items()
             for c in names
         },
@@ -204,13 +211,17 @@ def _allowed() -> str:
 
 
 def _flat(tags: str) -> str:
-    """SQL: tags with text in place of objects and arrays, which FOCUS does not allow as values."""
-    nested = f"regexp_matches({tags}, ':\\s*[\\[{{]')"
-    value = "CASE WHEN json_type(p.value) IN ('OBJECT', 'ARRAY') THEN to_json(CAST(p.value AS VARCHAR)) ELSE p.value END"
-    pair = f"CAST(to_json(p.key) AS VARCHAR) || ':' || COALESCE(CAST({value} AS VARCHAR), 'null')"
-    entries = f"map_entries(CAST(CAST({tags} AS JSON) AS MAP(VARCHAR, JSON)))"
-    flat = f"'{{' || array_to_string(list_transform({entries}, lambda p: {pair}), ',') || '}}'"
-    return f"CASE WHEN {nested} THEN {flat} ELSE {tags} END"
+    """SQL: tags with text in place of objects and arrays, and each key once, with its first value, as FOCUS demands."""
+    content = f"TRY_CAST({tags} AS JSON)"
+    keys, values = f"json_keys({content})", f"json_extract({content}, '$.*')"
+    odd = f"regexp_matches({tags}, ':\\s*[\\[{{]') OR len({keys}) <> len(list_distinct({keys}))"
+    value = (
+        "CASE WHEN json_type(p[2]) IN ('OBJECT', 'ARRAY') THEN to_json(CAST(p[2] AS VARCHAR)) ELSE p[2] END"
+    )
+    pair = f"CAST(to_json(p[1]) AS VARCHAR) || ':' || CAST({value} AS VARCHAR)"
+    first = f"list_filter(list_zip({keys}, {values}), lambda p, i: list_position({keys}, p[1]) = i)"
+    flat = f"'{{' || array_to_string(list_transform({first}, lambda p: {pair}), ',') || '}}'"
+    return f"CASE WHEN {odd} THEN {flat} ELSE {tags} END"
 
 
 def _times_quantity(price: str) -> str:

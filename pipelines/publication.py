@@ -234,7 +234,8 @@ def statements(run: Run) -> Metadata:
 
     run.report("writing statements")
     with Store(run.stage / WAREHOUSE, facts=run.config.data_dir / "facts") as store:
-        files = render_all(store, run.stage / STATEMENTS, run.config.data_dir / "cache" / "charts")
+        charts = run.config.data_dir / "cache" / "charts"
+        files = render_all(store, run.stage / STATEMENTS, charts, run.warehouse.statements)
     return {"files": len(files)}
 
 

@@ -38,11 +38,20 @@ EDITION = "(Amazon Bedrock Edition)"
 MARKETPLACE_TOKENS = "TokenCount|_tokens_"
 """In usage types of such models: `USE1-MP:USE1_InputTokenCount-Units`, `USE1-MP:USE1_input_tokens_standard-Units`."""
 
+CAPACITY = ":capacity-reservation/"
+"""In the ARN of a reservation of capacity, which lowers no price, in the column of the reservations that do."""
+
 SURE = frozenset({
     "CapacityReservationStatus", "ChargeClass", "ChargeFrequency", "CommitmentDiscountCategory",
     "CommitmentDiscountStatus", "PricingCategory", "ServiceCategory", "Tags",
 })  # fmt: skip
 """Columns that take no value from the bill but what this mapping makes of it."""
+
+
+def _reservation(f: Fields) -> str:
+    """SQL: the ARN of a reservation that lowers the price; a reservation of capacity does not."""
+    arn = f["reservation/ReservationARN"]
+    return f"CASE WHEN NOT contains({arn}, {literal(CAPACITY)}) THEN {arn} END"
 
 
 def _decimal(text: str) -> str:
@@ -90,7 +99,7 @@ def effective_cost(f: Fields) -> str:
     - else, and where a reservation or the fee of a plan does not state it: the unblended cost
     """
     kind, cost = f["lineItem/LineItemType"], f["lineItem/UnblendedCost"]
-    reserved, plan = f["reservation/ReservationARN"], f["savingsPlan/SavingsPlanARN"]
+    reserved, plan = _reservation(f), f["savingsPlan/SavingsPlanARN"]
     stated = " ".join(f"WHEN {literal(k)} THEN COALESCE({sql}, {cost})" for k, sql in _stated(f).items())
     one_time = f"regexp_matches(lower({f['lineItem/LineItemDescription']}), 'one-time|upfront')"
     return f"""CASE {kind}
@@ -122,7 +131,7 @@ def to_focus(shape: Shape) -> Native:
 
     amount, unit = f["lineItem/UsageAmount"], f.first("pricing/unit")
     list_cost = f["pricing/publicOnDemandCost"]
-    plan, reserved = f["savingsPlan/SavingsPlanARN"], f["reservation/ReservationARN"]
+    plan, reserved = f["savingsPlan/SavingsPlanARN"], _reservation(f)
     start = f["lineItem/UsageStartDate"]
     region = f.first("product/regionCode", "product/region")
     code = f["lineItem/ProductCode"]
@@ -132,6 +141,9 @@ def to_focus(shape: Shape) -> Native:
         f"starts_with({code}, 'AmazonBedrock') OR contains({product}, {literal(EDITION)}) OR ({sold_tokens})"
     )
     idle_reservation = f"{f['product/capacitystatus']} = 'UnusedCapacityReservation'"
+    if not f.has("product/capacitystatus"):
+        idle_reservation = f"(contains({usage_type}, 'UnusedBox:') OR contains({usage_type}, 'UnusedDed:'))"
+    capacity = f"CASE WHEN {kind} = 'Usage' AND contains({f['reservation/ReservationARN']}, {literal(CAPACITY)}) THEN {f['reservation/ReservationARN']} END"
     priced = (*USAGE, *CATEGORIES["Purchase"])
     seller = f"{f['bill/BillingEntity']} = 'AWS Marketplace'"
     categories = " ".join(
@@ -146,8 +158,8 @@ def to_focus(shape: Shape) -> Native:
         "BillingCurrency": f["lineItem/CurrencyCode"],
         "BillingPeriodEnd": f["bill/BillingPeriodEndDate"],
         "BillingPeriodStart": f[PERIOD],
-        "CapacityReservationId": f"CASE WHEN {idle_reservation} THEN {f['lineItem/ResourceId']} END",
-        "CapacityReservationStatus": f"CASE WHEN {idle_reservation} THEN 'Unused' END",
+        "CapacityReservationId": f"COALESCE(CASE WHEN {idle_reservation} THEN {f['lineItem/ResourceId']} END, {capacity})",
+        "CapacityReservationStatus": f"CASE WHEN {idle_reservation} THEN 'Unused' WHEN ({capacity}) IS NOT NULL THEN 'Used' END",
         "ChargeCategory": f"CASE {kind} {categories} ELSE CASE WHEN {kind} LIKE '{DISCOUNT}' THEN 'Credit' ELSE {kind} END END",
         "ChargeClass": f"CASE WHEN {kind} = 'Refund' AND TRY_CAST({start} AS TIMESTAMPTZ) < "
         f"TRY_CAST({f[PERIOD]} AS TIMESTAMPTZ) THEN 'Correction' END",
@@ -158,7 +170,7 @@ def to_focus(shape: Shape) -> Native:
         "ChargePeriodEnd": f["lineItem/UsageEndDate"],
         "ChargePeriodStart": start,
         "CommitmentDiscountCategory": f"CASE WHEN {plan} IS NOT NULL THEN 'Spend' WHEN {reserved} IS NOT NULL THEN 'Usage' END",
-        "CommitmentDiscountId": f.first("savingsPlan/SavingsPlanARN", "reservation/ReservationARN"),
+        "CommitmentDiscountId": f"COALESCE({plan}, {reserved})",
         "CommitmentDiscountStatus": when(
             (*COMMITTED, NEGATION), f"CASE WHEN {plan} IS NOT NULL OR {reserved} IS NOT NULL THEN 'Used' END"
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import ClassVar, Literal, cast
@@ -44,7 +45,7 @@ class CurReader(BillReader):
     Options: ClassVar[type[SourceOptions]] = Options
     words = "AWS CUR"
     is_header = staticmethod(is_header)
-    version: ClassVar[str] = "aws-cur-7"
+    version: ClassVar[str] = "aws-cur-8"
     """Changes whenever the same file would give other facts."""
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
@@ -53,13 +54,21 @@ class CurReader(BillReader):
         self._files = PlainFiles(self._store, context, self.version, period_column, prepare=written)
 
     def _slices(self) -> list[Slice]:
-        delivered = self._deliveries(self._store.list())
+        listed = self._store.list()
+        delivered = self._deliveries(listed)
         if delivered is None:
             return self._without_manifest()
+        manifests = [o.key for o in listed if o.key.endswith(SUFFIX)]
+        note = self._files.noted_by_manifests(listed, manifests, {o for d in delivered for o in d.objects})
         months: dict[date, list[Delivery]] = defaultdict(list)
         for delivery in delivered:
             months[delivery.month].append(delivery)
-        return [self._slice(month, months[month]) for month in sorted(months)]
+        slices = [self._slice(month, months[month]) for month in sorted(months)]
+        newest = slices[-1]
+        return [
+            *slices[:-1],
+            replace(newest, detail={**newest.detail, "note": note} if note else newest.detail),
+        ]
 
     def _deliveries(self, objects: Sequence[Object]) -> list[Delivery] | None:
         """The current deliveries; None if the location has no manifests."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from connectors.azure.columns import Fields
-from connectors.azure.regions import region_id
+from connectors.azure.regions import region_id, region_name
 from connectors.azure.services import FAMILIES, METERS
 from connectors.bills.amounts import amount as money
 from connectors.bills.amounts import plain, written_ones
@@ -254,7 +254,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
     at_list = f"COALESCE({_positive(f['PayGCost'])}, CASE WHEN {same} THEN {cost} END, {odd})"
     unlisted = f"({kind} = 'purchase' AND {list_price} IS NULL)"
     list_cost = f"CASE WHEN {priced} AND NOT {unlisted} THEN {at_list} ELSE {cost} END"
-    place = f"CASE WHEN lower({f['ResourceLocation']}) NOT IN ('unassigned', 'unknown') THEN {f['ResourceLocation']} END"
+    place = region_name(f["ResourceLocation"])
     seller = f"CASE WHEN {f['PublisherType']} = 'Marketplace' THEN {f['PublisherName']} END"
 
     steps = (

@@ -35,7 +35,7 @@ from connectors.bills.shapes import shapes
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 
-VERSION = "azure-export-12"
+VERSION = "azure-export-13"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"
@@ -76,6 +76,9 @@ class AzureReader(BillReader):
         with_manifest = any(is_manifest(o.key) for o in listed)
         if with_manifest:
             runs = current(self._store, listed)
+            self._files.noted_by_manifests(
+                listed, [o.key for o in listed if is_manifest(o.key)], runs.datasets
+            )
         else:
             runs = Current({o: dataset_of_name(o.key) for o in self._files.objects()}, NOTHING_TOLD)
         datasets, told = runs.datasets, runs.told

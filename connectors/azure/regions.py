@@ -26,6 +26,18 @@ TURNED = {
 TURNED_IDS = {name.replace(" ", ""): region.replace(" ", "") for name, region in TURNED.items()}
 SHORT = f"[a-z]{{2}}({'|'.join([*DIRECTIONS, *(name[2:] for name in TURNED_IDS)])})"
 
+NO_REGION = "unassigned|unknown|(.* )?zone ?[0-9]|inter-?continental"
+"""What stands in the place of a region and is none: traffic is billed by zones of countries, `Zone 1`, `DE Zone 2`."""
+
+
+def region_name(place: str) -> str:
+    """SQL: the name of a place; NULL where it is no region.
+
+    Args:
+        place: SQL text of the name.
+    """
+    return f"CASE WHEN NOT regexp_full_match(lower({place}), {literal(NO_REGION)}) THEN {place} END"
+
 
 def region_id(place: str) -> str:
     """SQL: the id of a region, from any of its names.

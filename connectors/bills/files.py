@@ -204,7 +204,7 @@ def _csv_columns(path: Path, *, private: bool) -> tuple[list[str], str]:
     """Names of the columns without blanks around them, and what separates them: the sign that makes most columns."""
     errors = "surrogateescape" if private else "strict"
     with io.TextIOWrapper(in_utf_8(path), "utf-8-sig", errors, newline="") as file:
-        first = file.readline(LONGEST_LINE)
+        first = file.readline(LONGEST_LINE).lstrip("\ufeff")  # some tools put a second mark before the first
         if len(first) == LONGEST_LINE:
             msg = f"its first line is longer than {LONGEST_LINE} characters"
             raise csv.Error(msg)

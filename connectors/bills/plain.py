@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -36,6 +37,9 @@ BELONGING = (
 )  # fmt: skip
 """How names end of what providers put beside bills."""
 
+PARTITION = re.compile(r"(^|/)BILLING_PERIOD=", re.IGNORECASE)
+"""In keys of AWS Data Exports, whose manifests lie in another folder than the files of all deliveries."""
+
 NAMED = 5
 """Files that a remark names; further ones are counted."""
 
@@ -43,8 +47,33 @@ NAMED = 5
 def left_alone(objects: Sequence[Object], suffixes: tuple[str, ...]) -> str:
     """A remark that names the files that are no bill files and do not belong to one; empty where there is none."""
     others = [o.key for o in objects if not is_bill(o.key, suffixes) and not is_bill(o.key, BELONGING)]
-    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-    return f"no bill files by their names, left alone: {', '.join(others[:NAMED])}{more}" if others else ""
+    return _named("no bill files by their names, left alone", others)
+
+
+def in_no_delivery(objects: Sequence[Object], manifests: Collection[str], named: Collection[Object]) -> str:
+    """A remark that names the bill files of which no manifest knows: neither of those that count nor of a former delivery.
+
+    Args:
+        objects: Everything at the location.
+        manifests: Keys of the manifests; a delivery lies beside or below its own.
+        named: The files that the manifests that count name.
+    """
+    folders, counted = {key.rpartition("/")[0] for key in manifests}, {o.key for o in named}
+    stray = [
+        o.key
+        for o in objects
+        if is_bill(o.key)
+        and o.key not in counted
+        and not is_bill(o.key, BELONGING)
+        and not PARTITION.search(o.key)
+        and folders.isdisjoint(o.key[: m.start()] for m in re.finditer("/|^", o.key))
+    ]
+    return _named("bill files that no manifest names, left alone", stray)
+
+
+def _named(words: str, keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
+    return f"{words}: {', '.join(keys[:NAMED])}{more}" if keys else ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +162,14 @@ class PlainFiles:
         """All objects of the location, as they are; what is no bill file among them will be named."""
         self._others = left_alone(listed, self._suffixes)
         return listed
+
+    def noted_by_manifests(
+        self, listed: Sequence[Object], manifests: Collection[str], named: Collection[Object]
+    ) -> str:
+        """What will be named of a location whose manifests say which files count, as in `in_no_delivery`."""
+        self.noted(listed)
+        self._others = "; ".join(filter(None, [self._others, in_no_delivery(listed, manifests, named)]))
+        return self._others
 
     def slices(
         self,

@@ -119,7 +119,7 @@ def to_focus(shape: Shape) -> Native:
         "__credit_type",
         "__by_commitment",
     )
-    bought, used = "__bought", "__used"
+    bought, priced, used = "__bought", "__priced", "__used"
     cost = either(amount, f["cost"])
     next_month = f"CAST(CAST(TRY_CAST({start} AS DATE) + INTERVAL 1 MONTH AS DATE) AS VARCHAR)"
     began = f"TRY_CAST({f['usage_start_time']} AS TIMESTAMPTZ) < TRY_CAST({start} AS TIMESTAMPTZ)"
@@ -143,10 +143,11 @@ def to_focus(shape: Shape) -> Native:
             credit_id: credits("id"),
             credit_type: credits("type"),
             bought: f"({kind} = 'regular' AND regexp_matches(COALESCE({sku}, ''), '^Commitment'))",
+            priced: f"(__part IS NULL AND {kind} = 'regular')",
         },
         {
             by_commitment: f"CASE {committed} END",
-            used: f"(__part IS NULL AND {kind} = 'regular' AND NOT {bought})",
+            used: f"({priced} AND NOT {bought})",
             subscription: f"CASE WHEN {bought} THEN {f['subscription.instance_id']} END",
         },
     )
@@ -157,6 +158,9 @@ def to_focus(shape: Shape) -> Native:
 
     def when_used(value: str) -> str:
         return f"CASE WHEN {used} THEN {value} END"
+
+    def when_priced(value: str) -> str:
+        return f"CASE WHEN {priced} THEN {value} END"
 
     columns = {
         "AvailabilityZone": f["location.zone"],
@@ -192,19 +196,19 @@ def to_focus(shape: Shape) -> Native:
         "ContractedCost": either(
             amount, f"CASE WHEN {kind} = 'regular' THEN {contracted} ELSE {f['cost']} END"
         ),
-        "ContractedUnitPrice": when_used(f.first("price.effective_price_default", "price.effective_price")),
+        "ContractedUnitPrice": when_priced(f.first("price.effective_price_default", "price.effective_price")),
         "EffectiveCost": cost,
         "HostProviderName": PROVIDER,
         "InvoiceIssuerName": PROVIDER,
         "ListCost": either(
             amount, f"CASE WHEN {kind} = 'regular' THEN {f['cost_at_list']} ELSE {f['cost']} END"
         ),
-        "ListUnitPrice": when_used(f["price.list_price"]),
+        "ListUnitPrice": when_priced(f["price.list_price"]),
         "PricingCategory": f"CASE WHEN {used} AND regexp_matches(lower({sku}), '^(spot |preemptible )|spot preemptible') THEN 'Dynamic' "
         f"WHEN {used} AND {by_model} THEN 'Committed' "
-        f"WHEN __part IS NULL AND {kind} = 'regular' THEN 'Standard' END",
-        "PricingQuantity": when_used(f["usage.amount_in_pricing_units"]),
-        "PricingUnit": when_used(f["usage.pricing_unit"]),
+        f"WHEN {priced} THEN 'Standard' END",
+        "PricingQuantity": when_priced(f["usage.amount_in_pricing_units"]),
+        "PricingUnit": when_priced(f["usage.pricing_unit"]),
         "ProviderName": PROVIDER,
         "RegionId": f["location.region"],
         "ResourceId": f.first("resource.global_name", "resource.name"),

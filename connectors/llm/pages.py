@@ -19,6 +19,7 @@ from typing import Any
 from babel.numbers import list_currencies
 
 from connectors.base import SourceError
+from connectors.bills.texts import UTF_16
 from connectors.llm import dashboard
 
 COSTS = "organization.costs.result"
@@ -99,7 +100,7 @@ def _text(path: Path, uri: str) -> str:
         if len(data) > MAX_BYTES:
             msg = f"{uri} has more than {MAX_BYTES >> 20} MiB, unpacked; save each page of the API in a file of its own"
             raise SourceError(msg)
-        text = data.decode("utf-8-sig").strip()
+        text = data.decode("utf-16" if data[:2] in UTF_16 else "utf-8-sig").strip()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         msg = f"{uri} is damaged or cannot be read ({error}); save it again"
         raise SourceError(msg) from error

@@ -53,24 +53,27 @@ def counter_hours(values: pl.DataFrame, key: Sequence[str], grid: Grid, rises: R
         seen=pl.col("length") - pl.col("missing"),
         tolerance=pl.lit(GAP_SAMPLES / grid.expected),
     )  # fmt: skip
-    rows = rows.with_columns(
-        restart=((pl.col("lo") < pl.col("prev_hi")) & (pl.col("hi") >= pl.col("prev_hi"))).fill_null(
-            value=False
-        ),
-        adjacent=(pl.col("index") == pl.col("prev_index") + 1).fill_null(value=False),
-        between=(pl.col("hour") - pl.col("prev_end")).dt.total_seconds() / 3600,
-    ).with_columns(after_restart=pl.col("restart").shift(1, fill_value=False).over(over))
+    rows = (
+        rows.with_columns(
+            restart=((pl.col("lo") < pl.col("prev_hi")) & (pl.col("hi") >= pl.col("prev_hi"))).fill_null(
+                value=False
+            ),
+            adjacent=(pl.col("index") == pl.col("prev_index") + 1).fill_null(value=False),
+            between=(pl.col("hour") - pl.col("prev_end")).dt.total_seconds() / 3600,
+        )
+        .with_columns(silent=pl.col("between") + pl.col("prev_missing") + pl.col("missing"))
+        .with_columns(after_restart=pl.col("restart").shift(1, fill_value=False).over(over))
+    )
     fell = pl.col("lo") < pl.col("prev_hi")
     unknown = (
         pl.col("prev_hi").is_null()
         | pl.col("restart")
         | pl.col("after_restart")
-        | (pl.col("between") > grid.bridge_h)
+        | (pl.col("silent") > grid.bridge_h + 1e-9)
     )
     rows = rows.with_columns(
         asked=pl.col("restart") | (pl.col("after_restart") & pl.col("adjacent")),
         step=pl.when(unknown).then(0.0).when(fell).then("lo").otherwise(pl.col("lo") - pl.col("prev_hi")),
-        silent=pl.col("between") + pl.col("prev_missing") + pl.col("missing"),
     )
     usual = (
         pl.col("inner") / (pl.col("length") - pl.col("missing")).clip(lower_bound=1e-9) * pl.col("tolerance")

@@ -7,8 +7,8 @@ Rules:
   MIG instances by compute slices besides (slices/7 for a fully partitioned H100); in an hour in which the card is cut
   anew, sample by sample (`recut.py`).
 - Utilisation: mean of GR_ENGINE_ACTIVE, else, of whole cards, of GPU_UTIL / 100, over the samples of the hour.
-- A sample stands for the time until the next one. Those who share a card at the same moment share its hour evenly. Of a
-  card that two exporters see, samples that name no holder count only for the time that none with a holder covers.
+- A sample stands for the time until the next one. Those who share a card at the same moment share its hour evenly. Of
+  several exporters that see a card one counts (`exporters.py`).
 - Blanks of DCGM (near 2^31 and 2^63) and what no card can do are dropped and counted; the rest of the hour stands.
 """
 
@@ -20,11 +20,11 @@ from datetime import datetime
 
 import polars as pl
 
-from connectors.prometheus.at_once import UUIDS, at_once, part
 from connectors.prometheus.counters import Grid, counter_hours
+from connectors.prometheus.exporters import CARD_HOUR, EXPORTER, TARGET, UUIDS, VIEW, Moments, counted, part
 from connectors.prometheus.holder_energy import KEYS, shared
 from connectors.prometheus.holders import PODS, holders
-from connectors.prometheus.pace import Pace, pace
+from connectors.prometheus.pace import Pace
 from connectors.prometheus.question import Question, blank, first_of, observed, one_replica
 from connectors.prometheus.recut import Samples, cut_hours, parts
 from connectors.telemetry import BLANKS
@@ -48,7 +48,7 @@ MAX_CARD_KW = 10.0
 """No GPU draws more; what says so is dropped."""
 
 HOSTS = ("node", "hostname", "Hostname", "exported_node", "kubernetes_node")
-CARD = (*UUIDS, "GPU_I_ID", "GPU_I_PROFILE", "modelName", "instance", *HOSTS)
+CARD = (*UUIDS, "GPU_I_ID", "GPU_I_PROFILE", "modelName", *TARGET, *HOSTS)
 LABELS = (*CARD, *PODS)
 
 
@@ -58,15 +58,14 @@ class Cards:
 
     Attributes:
         hours: hour, length, gpu, node, exporter_pod, instance, gpu_model, mig_profile, mig_id, slices, namespace, pod,
-            uid, job, allocated, observed_hours, present_hours (others aside), used_hours, energy_kwh (NULL unknown).
+            uid, job, allocated, observed_hours, present_hours (others aside), used_hours, energy_kwh (NULL unknown), full
+            (samples that the card would have of a full hour).
         gaps: hour, gpu, estimated: energy of gaps, kWh.
-        expected: Samples of a full hour.
         dropped: hour, column_name, value, rows: values that were not believed.
     """
 
     hours: pl.DataFrame
     gaps: pl.DataFrame
-    expected: float
     dropped: pl.DataFrame
 
 
@@ -92,8 +91,9 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
         exporter_pods: Regular expression of the exporter's own pods.
         bridge_h: A longer silence is not bridged.
     """
-    counted = _either((*ENERGY, *POWER, *ACTIVE, *UTIL), "count_over_time({})", question.gauge)
-    frame = question.ask(counted, LABELS).rename({"value": "count"})
+    metrics = (*ENERGY, *POWER, *ACTIVE, *UTIL)
+    counts = _either(metrics, "count_over_time({})", question.gauge)
+    frame = question.ask(counts, LABELS).rename({"value": "count"})
     dropped = []
     for name, (query, clean) in _questions(question).items():
         values, wrong = _believed(question, query, clean, name)
@@ -107,49 +107,51 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
         pl.col("gpu").is_not_null()
     )
     frame = one_replica(_named(frame, exporter_pods), ["gpu"])
-    known = pl.col("utilisation").is_not_null()
-    merged = frame.group_by(*KEYS).agg(
-        pl.col("node", "exporter_pod", "instance", "gpu_model", "mig_profile", "job").drop_nulls().max(),
-        pl.col("count").sum(),
-        utilisation=(pl.col("utilisation") * pl.col("count")).sum() / pl.col("count").filter(known).sum(),
-        own=pl.when(pl.col("own").is_not_null().any()).then(pl.col("own").sum()),
-        kw=(pl.col("kw") * pl.col("count")).sum() / pl.col("count").filter(pl.col("kw").is_not_null()).sum(),
-    )
-    instance = ["gpu", "mig_id"]
     hours = question.hours()
-    merged = merged.join(hours.drop("index"), on="hour")
-    at_same_time = at_once(question, merged, exporter_pods, (*ENERGY, *POWER, *ACTIVE, *UTIL))
-    merged = merged.join(at_same_time, on=[*instance, "hour"], how="left", nulls_equal=True)
-    # holders that share a card have samples at the same times, which count once
-    times = merged.group_by(*instance, "hour").agg(
-        count=pl.coalesce(pl.col("instants").max(), pl.col("count").sum())
+    frame = frame.join(hours.drop("index"), on="hour")
+    chosen = counted(Moments(question, exporter_pods, metrics), frame, interval_s)
+    scrapes, expected = chosen.scrapes, chosen.scrapes.expected
+    kept = chosen.kept.with_columns(kept=pl.lit(value=True))
+    known, own = pl.col("utilisation").is_not_null(), pl.col("own").filter("kept")
+    merged = (
+        frame.join(kept, on=[*VIEW, "hour"], how="left", nulls_equal=True)
+        .group_by(*KEYS, "length")
+        .agg(
+            pl.col("node", "exporter_pod", "instance", "gpu_model", "mig_profile", "job").drop_nulls().max(),
+            utilisation=(pl.col("utilisation") * pl.col("count")).sum() / pl.col("count").filter(known).sum(),
+            own=pl.when(own.is_not_null().any()).then(own.sum()),
+            kw=(pl.col("kw") * pl.col("count")).sum()
+            / pl.col("count").filter(pl.col("kw").is_not_null()).sum(),
+        )
     )
-    scrapes = pace(times, instance, interval_s)
-    expected = scrapes.expected
-    rows = scrapes.even(merged, "count", "instants", "held").with_columns(
-        observed_hours=pl.when(pl.col("instants").is_null())
-        .then(observed(expected, instance, pl.col("length")))
-        .otherwise(part(expected, instance)),
-        present_hours=pl.min_horizontal(pl.col("count") / expected, "length"),
-        slices=pl.col("mig_profile")
-        .str.extract(r"(\d+)g")
-        .cast(pl.Float64)
-        .fill_null(pl.when(pl.col("mig_id").is_null()).then(WHOLE).otherwise(1.0)),
-        kw=pl.col("kw").fill_nan(None),
+    rows = (
+        merged.join(chosen.rows, on=KEYS, how="left", nulls_equal=True)
+        .join(chosen.full, on=CARD_HOUR, how="left", nulls_equal=True)
+        .with_columns(pl.col("count").fill_null(0.0))
+        .with_columns(
+            observed_hours=pl.when(pl.col("instants").is_null())
+            .then(observed(expected, ["gpu", "mig_id"], pl.col("length")))
+            .otherwise(part(expected, ["gpu", "mig_id"])),
+            present_hours=pl.min_horizontal(pl.col("count") / expected, "length"),
+            slices=pl.col("mig_profile")
+            .str.extract(r"(\d+)g")
+            .cast(pl.Float64)
+            .fill_null(pl.when(pl.col("mig_id").is_null()).then(WHOLE).otherwise(1.0)),
+            kw=pl.col("kw").fill_nan(None),
+        )
     )
     energy, blanks = _card_energy(question, rows, Grid(hours, expected, bridge_h), scrapes)
     dropped.append(blanks)
     beside = pl.col("pod").is_null() & (pl.col("observed_hours") <= 0)
     seen = rows.filter((pl.col("count") > 0) & ~beside)
     cut = cut_hours(seen, expected)
-    rows = shared(seen, energy, parts(question, cut, seen, _drawn(exporter_pods), expected)).with_columns(
+    rows = shared(seen, energy, parts(question, cut, seen, _drawn(exporter_pods), chosen)).with_columns(
         allocated=pl.col("pod").is_not_null(),
         used_hours=pl.col("utilisation").fill_nan(None) * pl.col("observed_hours"),
     )
     return Cards(
         rows.drop("own", "kw", "count", "utilisation"),
         _gaps(rows, energy),
-        expected,
         pl.concat(dropped),
     )
 
@@ -233,6 +235,7 @@ def _named(frame: pl.DataFrame, exporter_pods: str) -> pl.DataFrame:
     host = first_of(HOSTS)
     nobody = host.str.contains(f"^(?:{exporter_pods}|localhost(\\..*)?|127\\..*)$")
     frame = frame.with_columns(
+        exporter=EXPORTER,
         mig_id=blank("GPU_I_ID"),
         mig_profile=blank("GPU_I_PROFILE"),
         gpu_model=blank("modelName"),
@@ -309,8 +312,11 @@ def _gaps(rows: pl.DataFrame, energy: pl.DataFrame) -> pl.DataFrame:
 
 
 def _counts(question: Question, scrapes: Pace) -> pl.DataFrame:
-    found = question.ask(_either(ENERGY, "count_over_time({})", question.values), [*UUIDS, "GPU_I_ID"])
-    named = scrapes.even(found.with_columns(gpu=first_of(UUIDS), mig_id=blank("GPU_I_ID")), "value")
+    found = question.ask(
+        _either(ENERGY, "count_over_time({})", question.values), [*UUIDS, "GPU_I_ID", *TARGET]
+    )
+    views = found.with_columns(gpu=first_of(UUIDS), mig_id=blank("GPU_I_ID"), exporter=EXPORTER)
+    named = scrapes.even(views, "value")
     return named.group_by("hour", "gpu").agg(count=pl.col("value").max())
 
 

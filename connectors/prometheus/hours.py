@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from connectors.meters import with_counts
+from connectors.meters import METHODS, with_counts
 from connectors.prometheus import inference, kube, nodes, power, power_metrics, servers
 from connectors.prometheus.gpu import gpu_hours
 from connectors.prometheus.holders import with_jobs
-from connectors.prometheus.question import GAP_SAMPLES, Question
+from connectors.prometheus.owners import AMOUNTS, with_owners
+from connectors.prometheus.question import Question
 from connectors.prometheus.requests import gap_rows
 from connectors.telemetry import local_day
 from models.tables import GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY, Table
@@ -42,7 +43,7 @@ class Scrapes:
         exporter_pods: Regular expression of the exporters' own pods.
         pod_labels: Dimension -> labels of pods that may hold it.
         bridge_h: Longer gaps are not bridged.
-        methods: Ways to measure power, best first.
+        methods: Ways to measure power, best first; None for all, in the order of `connectors/meters.py`.
         meter_nodes: Meter -> node.
         wrap_joules: Zone of RAPL -> range of its counters.
         job_pattern: Regular expression whose named groups are dimensions in the names of batch jobs, None without.
@@ -52,7 +53,7 @@ class Scrapes:
     exporter_pods: str
     pod_labels: Mapping[str, Sequence[str]]
     bridge_h: float
-    methods: Sequence[str]
+    methods: Sequence[str] | None
     meter_nodes: Mapping[str, str]
     wrap_joules: Mapping[str, float]
     job_pattern: str | None = None
@@ -85,24 +86,29 @@ def read_hours(question: Question, zone: ZoneInfo, scrapes: Scrapes) -> Hours:
         labels = nodes.node_labels(question, scrapes.pod_labels, there)
         rows = nodes.with_replicas(_placed(cards.hours, places), labels)
         pods = kube.requests(question, there)
-        gaps = gap_rows(rows, cards.gaps, pods, question.hours(), GAP_SAMPLES / cards.expected)
+        gaps = gap_rows(rows, cards.gaps, pods, question.hours())
         both = pl.concat(
             [rows.with_columns(energy_estimated_kwh=pl.lit(0.0), sampled=pl.lit(value=True)), gaps],
             how="diagonal",
         )
-        owned = with_jobs(kube.with_owners(both, owners, dimensions), scrapes.job_pattern, dimensions)
+        owned = with_jobs(with_owners(both, owners, dimensions, AMOUNTS), scrapes.job_pattern, dimensions)
         frames[GPU_HOURLY] = _by_day(nodes.with_node_owners(owned, labels, dimensions), zone)
     models = inference.inference_hours(
         question, inference.Scraped(scrapes.interval_s, scrapes.exporter_pods, scrapes.bridge_h), there
     )
     if models.height:
-        owned = kube.with_owners(models, owners, dimensions)
+        owned = with_owners(models, owners, dimensions)
         frames[INFERENCE_HOURLY] = _by_day(owned, zone).with_columns(
             workload=pl.coalesce("served", "workload", "model", "pod")
         )
     hosts = places | _hosts(frames.get(GPU_HOURLY))
     wiring = power.Wiring(
-        scrapes.methods, scrapes.meter_nodes, hosts, scrapes.interval_s, scrapes.bridge_h, scrapes.wrap_joules
+        scrapes.methods or METHODS,
+        scrapes.meter_nodes,
+        hosts,
+        scrapes.interval_s,
+        scrapes.bridge_h,
+        scrapes.wrap_joules,
     )
     meters, wrong = power.power_hours(question, wiring, there)
     dropped.append(wrong)

@@ -1,7 +1,6 @@
 """What kube-state-metrics knows of pods: labels, owners, GPUs requested while running, and names of nodes.
 
-All is joined on the uid of a pod where a series has it; a name alone is given again to the next pod. Which card a pod
-held belongs to `requests.py`.
+Whose a row is by them belongs to `owners.py`, which card a pod held to `requests.py`.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ def pod_labels(question: Question, wanted: Mapping[str, Sequence[str]], there: s
         there: Names of metrics that the server has.
 
     Returns:
-        namespace, pod, uid, hour and each dimension (NULL unknown): one row a pod's uid and hour; and without a pod one row
-        a namespace and hour, for pods that no series names.
+        namespace, pod, uid, hour, samples, told (its own labels) and each dimension (NULL unknown): one row a pod's uid, hour and labels; and
+        without a pod one row a namespace and hour, for pods that no series names.
     """
     names = sorted({name for names in wanted.values() for name in names})
     labels = [n for n in names if not n.startswith("annotation_")]
     key = ["namespace", "pod", "uid", "hour"]
-    found = _info(question, "kube_pod_labels", labels, there)
+    found = _sets(question, "kube_pod_labels", labels, there)
     for metric, more in (
         ("kube_pod_annotations", [n for n in names if n.startswith("annotation_")]),
         ("kube_pod_owner", ["owner_kind", "owner_name"]),
@@ -75,26 +74,31 @@ def pod_labels(question: Question, wanted: Mapping[str, Sequence[str]], there: s
             pl.coalesce("deployment", blank("owner_name"))
         )
         dimensions["workload"] = pl.coalesce(dimensions["workload"], owner)
-    owned = found.select(*key, pl.col("value").alias("samples"), **dimensions)
+    told = pl.sum_horizontal(pl.lit(0), *(blank(n).is_not_null() for n in labels))
+    owned = found.select(*key, pl.col("value").alias("samples"), told=told, **dimensions)
     of_space = {d: first_of([n for n in all_ if n in labels] or [""]) for d, all_ in wanted.items()}
     empty = pl.lit(None, dtype=pl.String)
     spaces = space.with_columns(empty.alias("")).select(
-        "namespace", "hour", pod=empty, uid=empty, samples=pl.lit(0.0), **of_space
+        "namespace", "hour", pod=empty, uid=empty, samples=pl.lit(0.0), told=pl.lit(0), **of_space
     )
     return pl.concat([owned, spaces.select(owned.columns)], how="vertical_relaxed")
 
 
-def _info(question: Question, metric: str, labels: Sequence[str], there: set[str]) -> pl.DataFrame:
-    """The labels of a metric's series of pods: one row a uid and hour, that with the most samples."""
+def _sets(question: Question, metric: str, labels: Sequence[str], there: set[str]) -> pl.DataFrame:
+    """The labels of a metric's series of pods: one row a uid, hour and labels; value is their samples."""
     schema = dict.fromkeys(("namespace", "pod", "uid", *labels), pl.String())
     if metric not in there or not labels:
         return pl.DataFrame(schema=pl.Schema({**schema, "hour": pl.Datetime("us"), "value": pl.Float64()}))
     found = _pods(question.ask(f"count_over_time({question.gauge(metric)})", [*POD, *labels]))
-    key = ["namespace", "pod", "uid", "hour"]
-    return (
-        found.sort("value", *labels, descending=[True, *(False for _ in labels)])
-        .unique(key, keep="first", maintain_order=True)
-        .select(*schema, "hour", "value")
+    return found.group_by(*schema, "hour").agg(pl.col("value").max())
+
+
+def _info(question: Question, metric: str, labels: Sequence[str], there: set[str]) -> pl.DataFrame:
+    """The same, one row a uid and hour: that with the most samples."""
+    found = _sets(question, metric, labels, there)
+    by = [True, *(False for _ in labels)]
+    return found.sort("value", *labels, descending=by).unique(
+        ["namespace", "pod", "uid", "hour"], keep="first", maintain_order=True
     )
 
 
@@ -131,48 +135,6 @@ def _replica_sets(question: Question, there: set[str]) -> pl.DataFrame:
         .select("hour", namespace=first_of(["exported_namespace", "namespace"]), deployment="owner_name", owner_name="replicaset")
         .unique(["namespace", "owner_name", "hour"])
     )  # fmt: skip
-
-
-def with_owners(rows: pl.DataFrame, owners: pl.DataFrame, dimensions: Sequence[str]) -> pl.DataFrame:
-    """Adds the dimensions of a row's pod: by uid where the row has one, else by name.
-
-    Of several pods of one name in an hour the one that was there longer counts. A pod that was not seen in just that
-    hour (kube-state-metrics was silent) is what it was in the nearest hour. One that is never seen is its namespace's.
-
-    Args:
-        rows: namespace, pod, uid and hour.
-        owners: Result of `pod_labels`.
-        dimensions: Its columns to add.
-    """
-    known = owners.filter(pl.col("pod").is_not_null()).sort(
-        "samples", "uid", descending=[True, False], nulls_last=True
-    )
-    by_name = known.unique(["namespace", "pod", "hour"], keep="first", maintain_order=True)
-    uids = known.filter(pl.col("uid").is_not_null())
-    steps = (
-        (rows.filter(pl.col("uid").is_not_null()), uids.unique(["uid", "hour"], keep="first"), ["uid"]),
-        (rows.filter(pl.col("uid").is_null()), by_name, ["namespace", "pod"]),
-    )
-    parts = []
-    for part, source, key in steps:
-        nearest = source.select(*key, "hour", *dimensions).sort("hour")
-        parts.append(
-            part.sort("hour").join_asof(
-                nearest, on="hour", by=key, strategy="nearest", check_sortedness=False
-            )
-            if nearest.height
-            else part.with_columns(pl.lit(None, dtype=pl.String).alias(d) for d in dimensions)
-        )
-    found = pl.concat(parts, how="vertical_relaxed")
-    spaces = owners.filter(pl.col("pod").is_null()).select("namespace", "hour", *dimensions).sort("hour")
-    if spaces.is_empty():
-        return found
-    joined = found.sort("hour").join_asof(
-        spaces, on="hour", by="namespace", strategy="nearest", suffix="_of_namespace", check_sortedness=False
-    )
-    return joined.with_columns(pl.coalesce(d, f"{d}_of_namespace").alias(d) for d in dimensions).select(
-        found.columns
-    )
 
 
 def requests(question: Question, there: set[str]) -> pl.DataFrame:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from connectors.base import Context, Engine, Loaded, Slice, SourceOptions, Window
-from connectors.prometheus.at_once import UUIDS
 from connectors.prometheus.client import Client, describe
+from connectors.prometheus.exporters import UUIDS
 from connectors.prometheus.gpu import ENERGY
 from connectors.prometheus.hours import Scrapes, read_hours
 from connectors.prometheus.options import Options
@@ -22,7 +22,7 @@ from connectors.prometheus.question import Question, spans
 from connectors.prometheus.server_options import HOW_TO_REACH
 from connectors.telemetry import day_bounds, fingerprint, issues, site_of, write_days
 
-VERSION = "prometheus-15"
+VERSION = "prometheus-17"
 """Changes whenever the same series would give other facts."""
 
 CHUNK_DAYS = 7

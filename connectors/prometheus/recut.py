@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from connectors.prometheus.exporters import VIEW, Counted
 from connectors.prometheus.question import GAP_SAMPLES, Question, one_replica
 
 CARD = ("gpu", "hour")
@@ -25,7 +26,7 @@ class Samples:
     Attributes:
         metrics: Names of the metric.
         labels: Labels that `named` needs.
-        named: Puts gpu, mig_id, namespace, pod and uid under those names.
+        named: Puts gpu, mig_id, exporter, namespace, pod and uid under those names.
         believed: Whether a sample is none of DCGM's blanks and not more than a card can do.
         counter: A counter in units of `per_kwh`, else a gauge in W.
         per_kwh: Units of the counter in a kWh; of the gauge, W x h.
@@ -55,7 +56,7 @@ def cut_hours(rows: pl.DataFrame, expected: float) -> pl.DataFrame:
 
 
 def parts(
-    question: Question, cut: pl.DataFrame, rows: pl.DataFrame, kinds: Sequence[Samples], expected: float
+    question: Question, cut: pl.DataFrame, rows: pl.DataFrame, kinds: Sequence[Samples], counted: Counted
 ) -> pl.DataFrame:
     """What each holder's samples say of the energy in hours in which a card is cut anew.
 
@@ -67,19 +68,22 @@ def parts(
         cut: Result of `cut_hours`.
         rows: gpu, mig_id, hour and slices.
         kinds: The samples to ask for; of each card the first kind with an answer counts.
-        expected: Samples of a full hour.
+        counted: Which exporters count.
 
     Returns:
         gpu, hour, mig_id, namespace, pod, uid and kwh.
     """
     slices = rows.group_by(*_INSTANCE, "hour").agg(pl.col("slices").max())
     key = ["gpu", "hour", "mig_id", "namespace", "pod", "uid"]
+    expected = counted.scrapes.expected
     found = [rows.select(key).clear().with_columns(kwh=pl.lit(None, dtype=pl.Float64))]
     for hours in cut.partition_by("hour"):
         left = hours
         for kind in kinds:
-            seen = _samples(question, left, kind, expected).join(
-                slices, on=[*_INSTANCE, "hour"], nulls_equal=True
+            seen = (
+                _samples(question, left, kind, expected)
+                .join(counted.kept, on=[*VIEW, "hour"], how="semi", nulls_equal=True)
+                .join(slices, on=[*_INSTANCE, "hour"], nulls_equal=True)
             )
             found.append(_shared(_steps(seen, left, kind, expected), key))
             left = left.join(found[-1], on=CARD, how="anti")

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import polars as pl
 
+from connectors.prometheus.question import GAP_SAMPLES
+
 HOLD = ["gpu", "mig_id", "namespace", "pod", "uid"]
 
 
-def gap_rows(
-    rows: pl.DataFrame, gaps: pl.DataFrame, pods: pl.DataFrame, hours: pl.DataFrame, tolerance_h: float
-) -> pl.DataFrame:
+def gap_rows(rows: pl.DataFrame, gaps: pl.DataFrame, pods: pl.DataFrame, hours: pl.DataFrame) -> pl.DataFrame:
     """Rows for the time without samples: held where requests say so, else nobody knows.
 
     Args:
@@ -22,7 +22,6 @@ def gap_rows(
         gaps: `Cards.gaps`: energy of gaps by hour and gpu.
         pods: Result of `kube.requests`.
         hours: index, hour, length.
-        tolerance_h: Missing hours that are no gap.
 
     Returns:
         hour, gpu, mig_id, ..., allocated (true or NULL), observed_hours, sampled (false), energy_kwh 0,
@@ -30,7 +29,7 @@ def gap_rows(
     """
     if rows.is_empty():
         return rows.select("hour", "gpu", "node").clear()
-    missing = _missing(rows, hours, tolerance_h)
+    missing = _missing(rows, hours)
     held = _held(rows, missing, pods, _silent(pods, hours))
     cards = rows.group_by("gpu").agg(pl.col("node", "gpu_model").drop_nulls().last())
     slices = rows.group_by("gpu", "mig_id").agg(pl.col("slices").max()).with_columns(
@@ -60,12 +59,14 @@ def gap_rows(
     return pl.concat([named, nobody.with_columns(sampled=pl.lit(value=False))], how="diagonal")
 
 
-def _missing(rows: pl.DataFrame, hours: pl.DataFrame, tolerance_h: float) -> pl.DataFrame:
+def _missing(rows: pl.DataFrame, hours: pl.DataFrame) -> pl.DataFrame:
     """gpu, mig_id, index, hour, missing: of each instance, hours without samples between its first and its last."""
     indexed = rows.join(hours.select("hour", "index"), on="hour")
     instance = ["gpu", "mig_id"]
     life = indexed.group_by(instance).agg(first=pl.col("index").min(), last=pl.col("index").max())
-    seen = indexed.group_by(*instance, "index").agg(seen=pl.col("observed_hours").sum())
+    seen = indexed.group_by(*instance, "index").agg(
+        seen=pl.col("observed_hours").sum(), tolerance=GAP_SAMPLES / pl.col("full").max()
+    )
     return (
         life.with_columns(index=pl.int_ranges("first", pl.col("last") + 1))
         .explode("index")
@@ -73,7 +74,7 @@ def _missing(rows: pl.DataFrame, hours: pl.DataFrame, tolerance_h: float) -> pl.
         .join(seen, on=[*instance, "index"], how="left", nulls_equal=True)
         .join(hours, on="index")
         .with_columns(missing=pl.col("length") - pl.col("seen").fill_null(0.0))
-        .filter(pl.col("missing") > tolerance_h)
+        .filter(pl.col("missing") > pl.col("tolerance").fill_null(0.0))
         .select(*instance, "index", "hour", "missing")
     )
 

@@ -92,48 +92,22 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
     """
     from duckdb import Error
 
-    layouts: dict[str, list[Indexed]] = defaultdict(list)
-    for file in files:
-        layouts[file.layout].append(file)
     held = [f for f in files if f.runs]
     clock = Clock.of(steps.zone, min(f.start for f in held), max(f.end for f in held)) if held else UTC_CLOCK
     frames: dict[Table, pl.DataFrame] = {}
     rows_read: dict[date, int] = defaultdict(int)
     findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list)
     for dataset, table in HOURS.items():
-        places: dict[str, Indexed] = {}
-        scans = []
-        for layout, group in sorted(layouts.items()):
-            kind, written = parse_layout(layout)
-            if kind == dataset:
-                paths = store.fetch([f.object for f in group])
-                if written == "log":
-                    paths = [
-                        _unfold(store, f, path, work, steps) for f, path in zip(group, paths, strict=True)
-                    ]
-                places |= dict(zip(map(str, paths), group, strict=True))
-                scans.append(scan_sql(paths, parquet=written != "csv"))
+        scans, places = _scans(store, files, dataset, steps, work)
         if not scans:
             continue
         try:
-            frame = _hours(dataset, scans, steps, clock, engine)
-            seen = engine.query(_findings_sql(dataset, steps, clock))
-            if table is POWER_HOURLY and steps.runs:
-                frames[RUN_POWER_DAILY] = engine.query(run_power_sql("samples", steps.runs, steps.zone))
-            engine.execute(
-                "; ".join(
-                    f"DROP TABLE IF EXISTS {name}" for name in ("samples", "paces", "chosen", "others", *LEFT)
-                )
-            )
+            read, seen = _read(dataset, scans, steps, clock, engine)
         except Error as error:
-            _find_damaged(store, places, engine)
-            names = ", ".join(store.uri(f.object.key) for f in list(places.values())[:3])
-            msg = f"samples cannot be read from {names}{' ...' if len(places) > 3 else ''}: {error}. Deliver the file again"
-            raise SourceError(msg) from error
-        frames[table] = _finish(frame, steps.zone)
-        _note_lost_bounds(frame, steps.zone, findings)
-        if table is POWER_HOURLY:
-            frames[table] = with_counts(frames[table])
+            raise _unreadable(store, places, engine, error) from error
+        _note_lost_bounds(read[table], steps.zone, findings)
+        finished = _finish(read[table], steps.zone)
+        frames |= {**read, table: with_counts(finished) if table is POWER_HOURLY else finished}
         for row in seen.sort(["file", "day", "rule", "column_name"], nulls_last=False).iter_rows(named=True):
             file = places[row["file"]]
             day = row["day"] or day_of(file.start, steps.zone)
@@ -143,6 +117,46 @@ def read_hours(store: Store, files: Sequence[Indexed], steps: Steps, work: Path,
                 finding = {k: row[k] for k in ("action", "rule", "column_name", "value", "rows")}
                 findings[day].append(finding | {"location": store.uri(file.object.key)})
     return Days(frames, rows_read, findings)
+
+
+def _scans(
+    store: Store, files: Sequence[Indexed], dataset: str, steps: Steps, work: Path
+) -> tuple[list[str], dict[str, Indexed]]:
+    """Of the files of one kind of samples: a scan for each layout, and path -> file; logs are unfolded first."""
+    layouts: dict[str, list[Indexed]] = defaultdict(list)
+    for file in files:
+        if parse_layout(file.layout)[0] == dataset:
+            layouts[file.layout].append(file)
+    scans: list[str] = []
+    places: dict[str, Indexed] = {}
+    for layout, group in sorted(layouts.items()):
+        written, paths = parse_layout(layout)[1], store.fetch([f.object for f in group])
+        if written == "log":
+            paths = [_unfold(store, f, path, work, steps) for f, path in zip(group, paths, strict=True)]
+        places |= dict(zip(map(str, paths), group, strict=True))
+        scans.append(scan_sql(paths, parquet=written != "csv"))
+    return scans, places
+
+
+def _read(
+    dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engine: Engine
+) -> tuple[dict[Table, pl.DataFrame], pl.DataFrame]:
+    """The frames of one kind of samples, and what was found about its rows."""
+    frames = {HOURS[dataset]: _hours(dataset, scans, steps, clock, engine)}
+    seen = engine.query(_findings_sql(dataset, steps, clock))
+    if dataset == "power" and steps.runs:
+        frames[RUN_POWER_DAILY] = engine.query(run_power_sql("samples", steps.runs, steps.zone))
+    tables = ("samples", "paces", "chosen", "others", *LEFT)
+    engine.execute("; ".join(f"DROP TABLE IF EXISTS {name}" for name in tables))
+    return frames, seen
+
+
+def _unreadable(store: Store, places: Mapping[str, Indexed], engine: Engine, error: Exception) -> SourceError:
+    """What to raise where a pass over files failed."""
+    _find_damaged(store, places, engine)
+    names = ", ".join(store.uri(f.object.key) for f in list(places.values())[:3])
+    more = " ..." if len(places) > 3 else ""
+    return SourceError(f"samples cannot be read from {names}{more}: {error}. Deliver the file again")
 
 
 def _find_damaged(store: Store, places: Mapping[str, Indexed], engine: Engine) -> None:

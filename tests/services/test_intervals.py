@@ -3,7 +3,8 @@
 Each card draws 600 W at half use all the time. `n1` is scraped every 15 s, `n2` every 60 s and not from 06:00 to 09:10 of
 the second day; the cards of `n3` every 60 s until 10:20 of second day; the cards of `n3` every 60 s until 10:20 of the second day, then every 15 s. `n4` has four cards that two
 pods share, scraped every 60 s. On the card of `n5` pods take turns: in each hour one has 20 minutes, the other those
-before and after them.
+before and after them. `n6` is scraped every 60 s and not from 04:20 to 04:30 of the first day, `n7` every 300 s. On the card of
+`n8` one pod is joined by another from 09:07 to 15:21 of the first day.
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pl.Data
     for k, start in enumerate(range(0, END, 1200)):
         pod = "pod-g" if k % 3 == 1 else "pod-f"
         _card(text, "n5", "f", list(range(start, min(END, start + 1200), 60)), pod)
+    _card(text, "n6", "h", [*range(0, 15_600, 60), *range(16_200, END, 60)], "pod-h")
+    _card(text, "n7", "s", list(range(0, END, 300)), "pod-s")
+    _card(text, "n8", "i", list(range(0, END, 60)), "pod-i")
+    _card(text, "n8", "i", list(range(9 * H + 420, 15 * H + 1260, 60)), "pod-j")
     _meter(text, "n1", 30)
     _meter(text, "n2", 120)
     text.write(folder / "s.om")
@@ -89,7 +94,7 @@ def test_each_card_has_its_own_interval(read: dict[str, pl.DataFrame]) -> None:
     )  # fmt: skip
     found = {(pod, day): values for pod, day, *values in held.iter_rows()}
     for day in (FIRST, SECOND):
-        for pod in (*(f"pod-a{k}" for k in range(5)), "pod-b", "pod-c0", "pod-c1"):
+        for pod in (*(f"pod-a{k}" for k in range(5)), "pod-b", "pod-c0", "pod-c1", "pod-s"):
             dark = 19 / 6 if (pod, day) == ("pod-b", SECOND) else 0
             hours = 24 - dark
             assert found[pod, day] == pytest.approx([hours, hours / 2, hours * 0.6], rel=0.001)
@@ -97,7 +102,14 @@ def test_each_card_has_its_own_interval(read: dict[str, pl.DataFrame]) -> None:
             assert found[pod, day] == pytest.approx([12, 6, 7.2], rel=1e-6)
         assert found["pod-f", day] == pytest.approx([16, 8, 9.6], rel=0.001)
         assert found["pod-g", day] == pytest.approx([8, 4, 4.8], rel=0.001)
-    assert len(found) == 2 * 18
+    # of 374 minutes each of two has half
+    assert found["pod-j", FIRST] == pytest.approx([187 / 60, 187 / 120, 1.87], rel=0.001)
+    assert found["pod-i", FIRST] == pytest.approx([1253 / 60, 1253 / 120, 12.53], rel=0.001)
+    # ten minutes without samples are a gap of this card, whatever the others' intervals
+    assert found["pod-h", FIRST][:2] == pytest.approx([143 / 6, 143 / 12])
+    blind = cards.filter((pl.col("pod") == "pod-h") & ~pl.col("sampled"))
+    assert blind["observed_hours"].to_list() == pytest.approx([1 / 6])
+    assert len(found) == 2 * 18 + 2 * 3 + 1
     estimated = cards.filter(pl.col("energy_estimated_kwh") > 0)
     assert estimated["gpu"].unique().to_list() == ["b"]
     assert estimated["pod"].unique().to_list() == ["pod-b"]

@@ -50,6 +50,12 @@ def _site(path: Path) -> None:
     series("kube_job_labels", {"namespace": "shop", "job_name": "nightly", "label_team": "search"}, 1)
     card("g-pod", "n1", pod("own", "shop"))
     series("kube_pod_labels", pod("own", "shop") | {"uid": "u-own", "label_team": "vision"}, 1)
+    series("kube_pod_labels", pod("own", "shop") | {"uid": "u-own", "job": "ksm-without-labels"}, 1)
+    # g-anew: its pod is labelled anew at 01:07; g-again: another pod has the name of the first from then on.
+    for name, uids in (("anew", ("u-anew", "u-anew")), ("again", ("u-old", "u-new"))):
+        card(f"g-{name}", "n1", pod(name))
+        for uid, team, minutes in zip(uids, ("vision", "speech"), (range(67), range(67, 181)), strict=True):
+            series("kube_pod_labels", pod(name) | {"uid": uid, "label_team": team}, 1, minutes)
     card("g-job", "n1", pod("nightly-x1", "shop"))
     series("kube_pod_labels", pod("nightly-x1", "shop") | {"uid": "u-job"}, 1)
     series(
@@ -139,6 +145,17 @@ def test_owner(
     found = hours.filter(pl.col("gpu") == gpu)
     assert found.select("team", "workload", "allocated").unique().rows() == [(team, workload, allocated)]
     assert found["observed_hours"].sum() == pytest.approx(3, abs=0.02)
+
+
+@pytest.mark.parametrize("gpu", ["g-anew", "g-again"])
+def test_an_hour_of_two_owners_is_shared_by_time(hours: pl.DataFrame, gpu: str) -> None:
+    """67 minutes, of which seven are in the second hour, at 0.01 kWh and half use a minute."""
+    found = hours.filter((pl.col("gpu") == gpu) & (pl.col("hour") < pl.datetime(2026, 9, 1, 3)))
+    sums = found.group_by("team").agg(pl.col("observed_hours", "used_hours", "energy_kwh").sum())
+    assert {team: [round(v, 6) for v in values] for team, *values in sums.iter_rows()} == {
+        "vision": [round(67 / 60, 6), round(67 / 120, 6), 0.67],
+        "speech": [round(113 / 60, 6), round(113 / 120, 6), 1.13],
+    }
 
 
 def test_each_replica_of_a_time_sliced_card_has_its_part(hours: pl.DataFrame) -> None:

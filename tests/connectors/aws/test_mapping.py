@@ -160,6 +160,24 @@ def test_marketplace_bedrock_spot_and_unused_reservation(tmp_path: Path) -> None
     )
 
 
+def test_a_reservation_of_capacity_is_no_commitment(tmp_path: Path) -> None:
+    """It lowers no price: usage and a block's fee, paid in advance, cost what is billed. The report lacks `capacitystatus`."""
+    arn = "arn:aws:ec2:us-east-1:000111122224:capacity-reservation/cr-1"
+    used, idle, fee, plain = each(
+        tmp_path,
+        {"reservation__ReservationARN": arn},
+        {"lineItem__UsageType": "USE1-UnusedBox:p5.48xlarge", "lineItem__ResourceId": arn},
+        {"reservation__ReservationARN": arn, "lineItem__LineItemType": "Fee"},
+        {},
+    )
+    columns = ("CapacityReservationId", "CapacityReservationStatus", "x_cost_kind")
+    assert [tuple(line[c] for c in columns) for line in (used, idle, fee, plain)] == [
+        (arn, "Used", "direct"), (arn, "Unused", "idle"), (None, None, "direct"), (None, None, "direct"),
+    ]  # fmt: skip
+    assert [line["EffectiveCost"] for line in (used, idle, fee, plain)] == [Decimal(10)] * 4
+    assert {line["CommitmentDiscountId"] for line in (used, idle, fee, plain)} == {None}
+
+
 def test_an_effective_cost_that_is_not_there_is_unknown_not_zero(tmp_path: Path) -> None:
     write(tmp_path / "bills" / "a.csv", [cur(lineItem__LineItemType="SavingsPlanCoveredUsage")])
     (loaded,) = load("aws_cur", tmp_path / "bills", tmp_path).values()

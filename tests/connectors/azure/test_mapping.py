@@ -239,17 +239,17 @@ SOLD = ROWS.add(
     row(MeterCategory="Foundry Models", MeterName="gpt-5 Inp regnl Tokens", UnitOfMeasure="1K"),
     row(MeterCategory="Azure Machine Learning", MeterName="NC A100"),
     row(UnitOfMeasure="100 Hours"),
-    row(ResourceLocation="Unassigned"),
+    *(row(ResourceLocation=place) for place in ("Unassigned", "Zone 1", "DE Zone 2", "Intercontinental")),
 )
 
 
 def test_marketplace_models_units_and_places(lines: Lines) -> None:
-    sold, model, machine, packed, nowhere = lines[SOLD]
+    sold, model, machine, packed, *nowhere = lines[SOLD]
     assert (sold["ServiceProviderName"], sold["ProviderName"]) == ("Red Hat", "Microsoft")
     assert (model["x_tier"], model["ServiceCategory"]) == ("api", "AI and Machine Learning")
     assert (machine["x_tier"], machine["ServiceCategory"]) == ("cloud", "AI and Machine Learning")
     assert (packed["PricingUnit"], packed["ConsumedQuantity"]) == ("100 Hours", None)
-    assert nowhere["RegionId"] is None
+    assert [(line["RegionId"], line["RegionName"]) for line in nowhere] == [(None, None)] * 4
 
 
 # as an export writes it -> id of the region

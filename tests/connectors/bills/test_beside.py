@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from connectors.base import SourceError
-from tests.connectors.bills.helpers import WINDOW, csv_bytes, cur, facts, focus, load, reader
+from tests.connectors.aws import exports as cur2
+from tests.connectors.azure import rows as azure
+from tests.connectors.bills.helpers import WINDOW, csv_bytes, cur, deliver, facts, focus, load, reader
 from tests.connectors.gcp import rows as gcp
 from tests.connectors.test_bad_bills import KINDS, NAMES
 
@@ -43,6 +45,36 @@ def test_they_are_named_in_the_newest_month_alone(tmp_path: Path) -> None:
         s.period.month: s.detail["note"] for s in reader("focus", tmp_path / "b", tmp_path).slices(WINDOW)
     }
     assert (notes[9], "a.pdf" in notes[10]) == ("", True)
+
+
+def by_manifest(kind: str, root: Path) -> None:
+    """Two deliveries of a month, of which the second counts."""
+    if kind == "azure_export":
+        for run, at in (("old", "2026-09-02T01:00:00Z"), ("new", "2026-09-03T01:00:00Z")):
+            azure.run_export(root, f"e/x/20260901-20260930/{run}", {"a.csv": [azure.row()]}, submitted=at)
+    elif kind == "aws_cur2":
+        for execution in ("20260902T000000Z-e", "20260903T000000Z-e"):
+            cur2.export(root, {"a.csv.gz": [cur2.row()]}, execution=execution)
+    else:
+        deliver(root, "old", {"a.csv.gz": [cur()]})
+        deliver(root, "new", {"a.csv.gz": [cur()]})
+
+
+@pytest.mark.parametrize("kind", ["aws_cur", "aws_cur2", "azure_export"])
+def test_files_beside_deliveries_are_named_and_former_deliveries_are_not(kind: str, tmp_path: Path) -> None:
+    by_manifest(kind, tmp_path / "b")
+    for other in ("manual.csv", "more/credit.csv.gz", "bill.pdf"):
+        path = tmp_path / "b" / other
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    words = [
+        "no bill files by their names, left alone: bill.pdf",
+        "bill files that no manifest names, left alone: manual.csv, more/credit.csv.gz",
+    ]
+    (loaded,) = load(kind, tmp_path / "b", tmp_path).values()
+    assert loaded.totals == {"USD": 10}
+    assert {*words} <= {*loaded.note.split("; ")}
+    assert reader(kind, tmp_path / "b", tmp_path).check().endswith("; ".join(words))
 
 
 def day_of(moment: str, form: str) -> str:

@@ -86,6 +86,53 @@ def test_a_later_state_of_the_month_beside_an_earlier_one_is_no_chance(tmp_path:
     assert (found["rows"], found["billed_cost"]) == (3, Decimal(6))
 
 
+def so_far(day: int, things: int, *, end: str = "", **changes: str) -> list[dict[str, str]]:
+    """The month up to a day, one charge a thing from the first day on: thing 1 costs 1 a day, thing 2 costs 2 ..."""
+    end = end or f"2026-09-{day + 1:02}T00:00:00Z"
+    return [
+        focus(BilledCost=str(n * day), ResourceId=f"r-{n}", ChargePeriodEnd=end, **changes)
+        for n in range(1, things + 1)
+    ]
+
+
+def test_files_that_each_hold_the_month_so_far_in_one_row_a_thing(tmp_path: Path) -> None:
+    """Two days cost 2 x (1 + 2 + 3) = 12 USD, which the file of five days (30 USD, a fourth thing: 20) holds again.
+
+    And five days are in the file of nine, whose thing 1 is gone: 5 x (2 + 3 + 4) = 45 USD. Another account's file is none of them.
+    """
+    bills = tmp_path / "bills"
+    write(bills / "02.csv", so_far(2, 3))
+    write(bills / "05.csv", so_far(5, 4))
+    write(bills / "09.csv", [*so_far(9, 4)[1:], *rows(9, ResourceId="once")[3:4]])
+    write(bills / "other.csv", so_far(2, 3, SubAccountId="008"))
+    found = flagged(load("focus", bills, tmp_path)[SEPTEMBER])
+    words = "hold the same charges from the same start, in the second to a later end"
+    assert [f["value"].split(", as ")[0] for f in found] == [
+        f"{bills / a} and {bills / b} {words}" for a, b in (("02.csv", "05.csv"), ("05.csv", "09.csv"))
+    ]
+    assert [(f["rows"], f["billed_cost"]) for f in found] == [(3, Decimal(12)), (3, Decimal(45))]
+
+
+def test_the_month_so_far_whose_rows_all_end_with_the_month_is_a_warning(tmp_path: Path) -> None:
+    """20 things of which all cost more in the later file: 2 x (1 + ... + 20) = 420 USD; 19 may be a supplement, and so may
+    20 of which one costs less. Files of single days, and parts of one month, are neither.
+    """
+    bills, end = tmp_path / "bills", "2026-10-01T00:00:00Z"
+    write(bills / "a.csv", so_far(2, 20, end=end))
+    for later, figures in (
+        (so_far(5, 20, end=end), [(20, Decimal(420))]),
+        (so_far(5, 19, end=end), []),
+        ([*so_far(5, 19, end=end), *so_far(1, 20, end=end)[19:]], []),
+        (so_far(-5, 20, end=end), []),
+        ([r | {"ChargePeriodStart": "2026-09-02T00:00:00Z"} for r in so_far(5, 20, end=end)], []),
+        ([r | {"ResourceId": f"x-{r['ResourceId']}"} for r in so_far(5, 20, end=end)], []),
+    ):
+        write(bills / "b.csv", later)
+        loaded = load("focus", bills, tmp_path)[SEPTEMBER]
+        assert [(f["rows"], f["billed_cost"]) for f in flagged(loaded, "repeated_rows")] == figures
+        assert flagged(loaded) == []
+
+
 def test_deliveries_that_overlap_in_some_of_their_days(tmp_path: Path) -> None:
     """1 to 24 and 5 to 28 September, of three accounts: 20 of 68 charges are alike, 5 + ... + 24 = 290 USD.
 

@@ -42,6 +42,7 @@ FORMS: dict[str, tuple[str, Write]] = {
     "bars": ("a.csv", lambda r: separated("|", r)),
     "blanks in the header": ("a.csv", lambda r: separated(",", r, blanks=" ")),
     "blanks and semicolons": ("a.csv", lambda r: b"\xef\xbb\xbf" + separated(";", r, blanks=" ")),
+    "a second byte order mark": ("a.csv", lambda r: b"\xef\xbb\xbf" * 2 + csv_bytes([{"BilledCost": "", **row} for row in r])),
     "utf-16": ("a.csv", lambda r: utf_16(csv_bytes(r))),
     "utf-16, big end first": ("a.csv", lambda r: b"\xfe\xff" + utf_16(separated("\t", r), "utf-16-be")),
     "utf-16, packed": ("a.csv.gz", lambda r: gzip.compress(utf_16(separated("\t", r)))),

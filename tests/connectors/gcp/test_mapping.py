@@ -216,6 +216,8 @@ def test_each_kind_of_line(typed: tuple[Loaded, Found]) -> None:
         assert kind == (category, class_, frequency), changes
         assert line["ListCost"] == (Decimal(list_cost) if list_cost else None), changes
         assert (line["ConsumedQuantity"] is None) == (category != "Usage"), changes
+        priced = (Decimal(1), "hour") if category in ("Usage", "Purchase") else (None, None)
+        assert (line["PricingQuantity"], line["PricingUnit"]) == priced, changes
 
 
 SOLD = ROWS.add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +28,16 @@ def test_a_page_that_another_follows_is_flagged_until_that_is_there(tmp_path: Pa
     after = {s.period: s.fingerprint for s in reader("openai", tmp_path / "api", tmp_path).slices(WINDOW)}
     assert (before[DAY] == after[DAY], before[second] == after[second]) == (True, False)
     assert counted(load("openai", tmp_path / "api", tmp_path)[second]) == {}
+
+
+@pytest.mark.parametrize("code", ["utf-16-le", "utf-16-be"])
+def test_a_page_that_powershell_saved(code: str, tmp_path: Path) -> None:
+    """Its `>` writes UTF-16 with a byte order mark."""
+    text = json.dumps(costs(cost("1.5", "recherche – é")), ensure_ascii=False)
+    save(tmp_path, "c.json", ("\ufeff" + text).encode(code))
+    (loaded,) = load("openai", tmp_path / "api", tmp_path).values()
+    assert loaded.totals == {"USD": Decimal("1.5")}
+    assert facts(loaded)["ChargeDescription"].to_list() == ["recherche – é"]
 
 
 @pytest.mark.parametrize("width", [FULL, 7 * FULL])

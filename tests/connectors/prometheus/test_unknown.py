@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from connectors.prometheus.client import Access, Client
+from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.gpu import MJ_PER_KWH, gpu_hours
 from connectors.prometheus.inference import Scraped, inference_hours
 from connectors.prometheus.question import Question, Span
@@ -139,3 +140,19 @@ def test_an_hour_with_a_single_sample_counts_nothing_and_is_left_out() -> None:
         START - timedelta(hours=1),
     ).filter(pl.col("hour") == START.replace(tzinfo=None))
     assert got.select("pod", "inferences").rows() == [("a", 10.0)]
+
+
+@pytest.mark.parametrize(("bridge_h", "estimated"), [(24, 0.0), (26, 250.0)])
+def test_a_gap_is_as_long_as_nothing_is_seen(bridge_h: float, estimated: float) -> None:
+    """Silent from 00:20 of one day to 01:40 of the next: 25 1/3 hours, of which 24 are whole ones."""
+    first = datetime(2026, 9, 1, tzinfo=UTC).replace(tzinfo=None)
+    hours = pl.DataFrame(
+        {"index": range(26), "hour": [first + timedelta(hours=h) for h in range(26)], "length": [1.0] * 26},
+        schema_overrides={"index": pl.UInt32},
+    )
+    ends = pl.DataFrame(
+        {"gpu": "a", "hour": hours["hour"].gather([0, 25]), "lo": [0.0, 253.0], "hi": [3.0, 256.0], "count": 20.0, "missing": 2 / 3}
+    )  # fmt: skip
+    found = counter_hours(ends, ["gpu"], Grid(hours, 60, bridge_h), lambda _, __: ends)
+    assert found["measured"].sum() == pytest.approx(6)
+    assert found["estimated"].sum() == pytest.approx(estimated)
