@@ -21,8 +21,17 @@ SCOPES: Mapping[str, str] = {
     "kepler": "components",
     "rapl": "components",
 }
-"""Method -> scope, the best first: a meter in the socket sees what the supplies lose, a processor's counter sees
-the processor alone."""
+"""Method -> scope, the best first of each scope: a meter in the socket sees what the supplies lose, a processor's
+counter sees the processor alone."""
+
+SEEN = ("wall", "components")
+"""Scopes of a node, the best first: a gauge at the wall is off by its sampling, a counter of parts by all the others."""
+
+ALONE = ("acpi",)
+"""Methods whose meters of one node lie within each other, unlabelled: NVIDIA Grace has one each of module, CPU and I/O."""
+
+TOGETHER = 1.5
+"""So many meters an hour of a day are there together; a meter that has another name since an hour of it is one."""
 
 METHODS = tuple(SCOPES)
 
@@ -36,27 +45,41 @@ METER = "COALESCE(meter, node, run_id)"
 """SQL: a meter in a file; without a name it is called after its node, or after the run that its log is of."""
 
 
-def with_counts(meters: pl.DataFrame, order: Sequence[str] = METHODS) -> pl.DataFrame:
+def with_counts(meters: pl.DataFrame, order: Sequence[str] | None = None) -> pl.DataFrame:
     """Adds `scope` and `counts`: whether a meter stands for its node.
 
-    For each node and day the first method in order that has energy that day counts, with all of its meters (two
-    supplies on two sockets are one node). A rack's meter stands for no node.
+    For each node and day one method that has energy that day counts, with all of its meters (two supplies on two sockets
+    are one node): the first in order; without an order one at the wall before one of components, of these one all of whose
+    meters count energy before one that shows power, then as in `SCOPES`. A rack's meter stands for no node, nor do
+    several meters of a method of `ALONE`.
 
     Args:
-        meters: day, node, method, energy_kwh, energy_estimated_kwh.
+        meters: a row a meter and hour, with hour, day, node, method, counter (it counts energy), energy_kwh, energy_estimated_kwh.
         order: Methods, best first; others come after them.
 
     Returns:
-        The frame with scope and counts (NULL where the node is not known, or for a rack).
+        The frame with scope and counts (NULL where the node is not known, or for a rack), without counter.
     """
-    rank = {method: i for i, method in enumerate([*order, *(m for m in METHODS if m not in order)])}
+    first = order or ()
+    rank = {method: i for i, method in enumerate([*first, *(m for m in METHODS if m not in first)])}
     energy = pl.col("energy_kwh") + pl.col("energy_estimated_kwh")
+    by = ["day", "node", "method"]
     place = pl.col("method").replace_strict(rank, return_dtype=pl.Int64)
-    usable = pl.when((pl.col("scope") != "rack") & (energy > 0)).then(place)
-    return meters.with_columns(
-        scope=pl.col("method").replace_strict(SCOPES, return_dtype=pl.String)
-    ).with_columns(
-        counts=pl.when(pl.col("node").is_not_null() & (pl.col("scope") != "rack")).then(
-            (place == usable.min().over("day", "node")).fill_null(value=False)
+    if not first:
+        scope = pl.col("method").replace_strict(
+            {m: SEEN.index(s) for m, s in SCOPES.items() if s in SEEN}, default=9
         )
+        place += 100 * (~pl.col("counter").all().over(by)).cast(pl.Int64) + 1000 * scope
+    nested = pl.col("method").is_in(ALONE) & (
+        pl.len().over(by) > TOGETHER * pl.col("hour").n_unique().over(by)
+    )
+    usable = pl.when((pl.col("scope") != "rack") & (energy > 0) & ~nested).then(place)
+    return (
+        meters.with_columns(scope=pl.col("method").replace_strict(SCOPES, return_dtype=pl.String))
+        .with_columns(
+            counts=pl.when(pl.col("node").is_not_null() & (pl.col("scope") != "rack")).then(
+                (place == usable.min().over("day", "node")).fill_null(value=False)
+            )
+        )
+        .drop("counter")
     )

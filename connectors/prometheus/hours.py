@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from connectors.meters import with_counts
+from connectors.meters import METHODS, with_counts
 from connectors.prometheus import inference, kube, nodes, power, power_metrics, servers
 from connectors.prometheus.gpu import gpu_hours
 from connectors.prometheus.holders import with_jobs
@@ -43,7 +43,7 @@ class Scrapes:
         exporter_pods: Regular expression of the exporters' own pods.
         pod_labels: Dimension -> labels of pods that may hold it.
         bridge_h: Longer gaps are not bridged.
-        methods: Ways to measure power, best first.
+        methods: Ways to measure power, best first; None for all, in the order of `connectors/meters.py`.
         meter_nodes: Meter -> node.
         wrap_joules: Zone of RAPL -> range of its counters.
         job_pattern: Regular expression whose named groups are dimensions in the names of batch jobs, None without.
@@ -53,7 +53,7 @@ class Scrapes:
     exporter_pods: str
     pod_labels: Mapping[str, Sequence[str]]
     bridge_h: float
-    methods: Sequence[str]
+    methods: Sequence[str] | None
     meter_nodes: Mapping[str, str]
     wrap_joules: Mapping[str, float]
     job_pattern: str | None = None
@@ -103,7 +103,12 @@ def read_hours(question: Question, zone: ZoneInfo, scrapes: Scrapes) -> Hours:
         )
     hosts = places | _hosts(frames.get(GPU_HOURLY))
     wiring = power.Wiring(
-        scrapes.methods, scrapes.meter_nodes, hosts, scrapes.interval_s, scrapes.bridge_h, scrapes.wrap_joules
+        scrapes.methods or METHODS,
+        scrapes.meter_nodes,
+        hosts,
+        scrapes.interval_s,
+        scrapes.bridge_h,
+        scrapes.wrap_joules,
     )
     meters, wrong = power.power_hours(question, wiring, there)
     dropped.append(wrong)

@@ -41,7 +41,8 @@ class Options(ServerOptions):
         hpc_job_pattern: Regular expression that finds dimensions in the names of batch jobs (label hpc_job) as named
             groups, such as `^(?P<team>[a-z]+)-(?P<workload>.+)-[0-9]+$`; a job's workload is else its name.
         exporter_pods: Regular expression of the pods of exporters, which hold no card.
-        power_order: Ways to measure a node's power, best first; those left out are not read.
+        power_order: Ways to measure a node's power, best first; those left out are not read. Where it is absent, all
+            are: at the wall before components, and of these counters of energy before gauges of power.
         meter_nodes: Meter or device -> node behind it, where no label of the series says.
         rapl_wrap_joules: Value after which RAPL counters start again (max_energy_range_uj / 1e6), of all or by zone
             (`package`, `dram`), which often differ. What wraps lose is estimated where it is absent.
@@ -57,7 +58,7 @@ class Options(ServerOptions):
     pod_labels: dict[Dimension, tuple[str, ...]] = Field(default_factory=lambda: dict(POD_LABELS))
     hpc_job_pattern: str | None = None
     exporter_pods: str = ".*dcgm-exporter.*"
-    power_order: tuple[str, ...] = METHODS
+    power_order: tuple[str, ...] | None = None
     meter_nodes: dict[str, str] = Field(default_factory=dict)
     rapl_wrap_joules: dict[Literal["package", "dram"], Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict
@@ -76,8 +77,8 @@ class Options(ServerOptions):
 
     @field_validator("power_order")
     @classmethod
-    def _known(cls, order: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [m for m in order if m not in METHODS]
+    def _known(cls, order: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        unknown = [m for m in order or () if m not in METHODS]
         if unknown:
             msg = f"{unknown} are no ways to measure power; allowed are {', '.join(METHODS)}"
             raise ValueError(msg)

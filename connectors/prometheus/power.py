@@ -61,14 +61,18 @@ def power_hours(question: Question, wiring: Wiring, there: set[str]) -> tuple[pl
         there: Names of metrics that the server has.
 
     Returns:
-        hour, node, meter, method, energy_kwh, energy_estimated_kwh, coverage, kw_q1 to kw_q4; and hour, column_name, value, rows of
+        hour, node, meter, method, counter (it counts energy), energy_kwh, energy_estimated_kwh, coverage, kw_q1 to kw_q4; and hour, column_name, value, rows of
         what was dropped.
     """
     frames, dropped = [], [pl.DataFrame(schema=DROPPED)]
     for meter in METERS:
         if meter.method in wiring.methods and there.intersection(meter.metrics):
             found, wrong = Series(question, meter, wiring).hours()
-            frames.append(found.with_columns(method=pl.lit(meter.method), choice=pl.lit(meter.choice)))
+            frames.append(
+                found.with_columns(
+                    method=pl.lit(meter.method), choice=pl.lit(meter.choice), counter=pl.lit(meter.counter)
+                )
+            )
             dropped.append(wrong)
     if not frames:
         return pl.DataFrame(), dropped[0]

@@ -34,7 +34,7 @@ def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Cloc
             FROM {samples} WHERE ts IS NOT NULL AND {METER} IS NOT NULL GROUP BY ALL
         ), paced AS ({paced("meters", "meter", "TRUE", max_step_us)}
         ), steps AS ({energy_steps("paced", "meter", "max_us", bridge_us, MAX_METER_KW)})
-        SELECT hour, meter, COALESCE(MAX(method), 'file') AS method, MAX(node) AS node,
+        SELECT hour, meter, COALESCE(MAX(method), 'file') AS method, BOOL_OR(energy_kwh_total IS NOT NULL) AS counter, MAX(node) AS node,
                SUM(CASE WHEN observed THEN kwh * part_us / us ELSE 0 END) AS energy_kwh,
                SUM(CASE WHEN observed THEN 0 ELSE kwh * part_us / us END) AS energy_estimated_kwh,
                SUM(CASE WHEN observed THEN part_us ELSE 0 END) / {HOUR_US} AS coverage,
