@@ -47,8 +47,8 @@ class TableFormat(StrEnum):
     parquet = "parquet"
 
 
-class BenchFormat(StrEnum):
-    """How `tierwise bench` prints."""
+class Format(StrEnum):
+    """How `tierwise run` and `tierwise bench` print."""
 
     table = "table"
     json = "json"
@@ -124,6 +124,9 @@ def run(
             "--month", metavar="YYYY-MM", help="Read this month again where it changed, nothing else."
         ),
     ] = None,
+    format_: Annotated[
+        Format, typer.Option("--format", "-f", help="How to print what came of it; progress goes to stderr.")
+    ] = Format.table,
 ) -> None:
     """Runs the daily job: reads what changed, computes, audits, publishes."""
     named, only = _day(day), _month(month)
@@ -131,17 +134,19 @@ def run(
         msg = "give --date or --month, not both"
         raise typer.BadParameter(msg)
     tags = {"tierwise/date": named.isoformat()} if named else {"tierwise/month": only} if only else {}
-    _run(_config(config), tags)
+    _run(_config(config), tags, format_)
 
 
-def _run(config: Config, tags: dict[str, str]) -> None:
+def _run(config: Config, tags: dict[str, str], format_: Format = Format.table) -> None:
     from pipelines.daily import run_daily
-    from pipelines.summary import print_summary
+    from pipelines.summary import as_json, print_summary, summary
 
     try:
-        outcome = run_daily(config, tags, console)
+        outcome = run_daily(config, tags, errors)
     except ConfigError as error:
         raise _fail(str(error), 2) from error
+    if format_ is Format.json:
+        typer.echo(as_json(outcome, summary(config) if outcome.success else None))
     if not outcome.success:
         for failure in outcome.failures:
             errors.print(f"[bold red]failed[/] {escape(failure)}", highlight=False, soft_wrap=True)
@@ -157,7 +162,8 @@ def _run(config: Config, tags: dict[str, str]) -> None:
                 f"To look at what was refused, open {staged} read-only.", highlight=False, soft_wrap=True
             )
         raise typer.Exit(1)
-    print_summary(console, config, outcome)
+    if format_ is Format.table:
+        print_summary(console, summary(config), outcome)
 
 
 @app.command(epilog="Example: `tierwise check --config tierwise.yaml`")
@@ -317,7 +323,7 @@ def bench(
     keep: Annotated[
         Path | None, typer.Option(help="Folder for the generated bills, which stay; else removed.")
     ] = None,
-    format_: Annotated[BenchFormat, typer.Option("--format", "-f", help="How to print.")] = BenchFormat.table,
+    format_: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.table,
 ) -> None:
     """Measures speed and memory on a generated AWS bill, as ratios within this run."""
     from pipelines.bench.cases import CASES, FETCHED, BenchError, bench_in
@@ -332,7 +338,7 @@ def bench(
             figures = [figure for name in names for figure in running.run(name)]
     except BenchError as error:
         raise _fail(str(error), 1) from error
-    if format_ is BenchFormat.json:
+    if format_ is Format.json:
         typer.echo(as_json(running, figures))
     else:
         tables(running, figures, console)

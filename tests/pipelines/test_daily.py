@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import json
 from pathlib import Path
 
 import duckdb
@@ -63,9 +63,17 @@ def test_second_run_reads_no_bill(site: Path, monkeypatch: pytest.MonkeyPatch) -
         pytest.fail("a bill was read")
 
     monkeypatch.setattr(FocusReader, "load", refuse)
-    code, text = run(site)
-    assert code == 0, text
-    assert "no bill was read" in text
+    done = small.tierwise("run", "--config", site / "tierwise.yaml", *DATE, "--format", "json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["status"], told["slices_read"], told["failures"]) == (0, "unchanged", 0, [])
+    assert [(m["currency"], m["money_in"], m["money_out"], m["difference"]) for m in told["money"]] == [
+        ("USD", "33.800000000001", "33.800000000001", "0.000000000000")
+    ]
+    assert [(t["team"], t["month"], t["cost"]) for t in told["teams"]] == [
+        ("vision", "2026-11-01", "3.500000000000")
+    ]
+    assert {g["passed"] for g in told["gates"]} == {True}
+    assert Path(told["statements"]).is_file()
     assert small.fingerprint(site) == before
 
 
@@ -78,17 +86,17 @@ def test_failed_gates_keep_everything_published(site: Path) -> None:
         [*small.NOVEMBER_ROWS, small.row("12,50", small.NOVEMBER, 5).replace("12,50", '"12 dollars"')],
     )
     (site / "tierwise.yaml").write_text(small.CONFIG + "gates: {freshness_max_days: 3}\n")
-    code, text = run(site, "--date", "2026-11-20")
-    assert code == 1
+    done = small.tierwise("run", "--config", site / "tierwise.yaml", "--date", "2026-11-20", "-f", "json")
+    told, text = json.loads(done.stdout), done.stderr
+    assert (done.returncode, told["status"], len(told["failures"])) == (1, "failed", 2)
     assert "quarantine_share" in text
     assert "allowed: at most 0" in text
     assert "12 dollars" in text
     assert "freshness_days is 16; allowed: at most 3 (bills)" in text  # the last charge is of 4 November
     assert "stand unchanged" in text
     assert small.fingerprint(site) == before
-    staged = re.search(r"open (\S+/stage/warehouse.duckdb) read-only", text)
-    assert staged
-    with duckdb.connect(staged[1], read_only=True) as refused:
+    assert f"open {told['staged']} read-only" in text
+    with duckdb.connect(told["staged"], read_only=True) as refused:
         failed = refused.sql(
             "SELECT gate FROM ops.quality WHERE NOT passed AND severity = 'error' ORDER BY gate"
         ).fetchall()
