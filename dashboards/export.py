@@ -14,7 +14,6 @@ import polars as pl
 import xlsxwriter
 
 from dashboards import statements
-from dashboards.figures import period
 from dashboards.format import file_names, month_name
 from dashboards.pdf import html_to_pdf
 from dashboards.store import Store
@@ -47,7 +46,7 @@ def export(store: Store, team: str | None, month: date | None, form: Format, out
         raise ValueError(msg)
     out.mkdir(parents=True, exist_ok=True)
     names = file_names(store.teams())
-    at = period(month, months, store.publication()["as_of"])
+    at = store.period(month)
     subjects: list[str | None] = [None, *teams] if team is None else [team]
     written = []
     for subject in subjects:

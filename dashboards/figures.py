@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import calendar
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -29,12 +29,14 @@ class Period:
         as_of: The day the published run was for.
         previous: First day of the month before; None where the warehouse has no charges in it.
         latest: No later month has charges: its page tells what is true on the run's day (waste, placement) too.
+        since: First day with charges in `previous`, where these are the first of all; None elsewhere.
     """
 
     month: date
     as_of: date
     previous: date | None
     latest: bool
+    since: date | None = None
 
     @property
     def end(self) -> date:
@@ -64,8 +66,8 @@ class Period:
         """What the figures are compared with, in words."""
         if self.previous is None or self.cut is None:
             return "no earlier month"
-        name = short_month(self.previous)
-        return name if self.complete else f"1–{self.cut.day} {name}"
+        name, first = short_month(self.previous), self.since.day if self.since else 1
+        return name if self.complete and first == 1 else f"{first}–{self.cut.day} {name}"
 
     def before(self, daily: pl.DataFrame) -> pl.DataFrame:
         """The rows (column `day`) of the month before that are compared."""
@@ -74,10 +76,14 @@ class Period:
         return daily.filter(pl.col("day") <= self.cut)
 
 
-def period(month: date, months: Sequence[date], as_of: date) -> Period:
-    """The period of a month, given all months of the warehouse."""
+def period(month: date, months: Sequence[date], as_of: date, first: date | None = None) -> Period:
+    """The period of a month, given all months of the warehouse and the first day with charges, if it is known."""
     previous = (month - timedelta(1)).replace(day=1)
-    return Period(month, as_of, previous if previous in months else None, latest=month == max(months))
+    since = first if first is not None and first.replace(day=1) == previous == min(months) else None
+    found = Period(month, as_of, previous if previous in months else None, month == max(months), since)
+    if found.since is not None and found.cut is not None and found.since > found.cut:
+        return replace(found, previous=None, since=None)  # none of its days is one of those to compare with
+    return found
 
 
 @dataclass(frozen=True)

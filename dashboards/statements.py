@@ -22,7 +22,7 @@ from dashboards.chart_style import kept_charts, ordered
 from dashboards.conversion import conversion
 from dashboards.economics import KINDS as KINDS_OF_WASTE
 from dashboards.economics import economics
-from dashboards.figures import KINDS, Period, period
+from dashboards.figures import KINDS, Period
 from dashboards.kept_pages import INPUTS, KeptPages
 from dashboards.sections import collect, section
 from dashboards.store import Store
@@ -284,10 +284,9 @@ def _render_all(store: Store, out: Path, kept: KeptPages) -> Iterator[Path]:
 
     out.mkdir(parents=True, exist_ok=True)
     months, files = store.months(), format.file_names(store.teams())
-    as_of = store.publication()["as_of"]
     index = []
     for month in months:
-        at, folder = period(month, months, as_of), out / f"{month:%Y-%m}"
+        at, folder = store.period(month), out / f"{month:%Y-%m}"
         folder.mkdir(exist_ok=True)
         yield write(folder / "index.html", overview_html(store, at, files))
         yield write(folder / "overview.csv", csv_text(overview_frame(store, month)))
@@ -305,7 +304,6 @@ def _render_all(store: Store, out: Path, kept: KeptPages) -> Iterator[Path]:
             for t in teams
         ]
     if months:
-        at = period(months[0], months, as_of)
-        yield write(out / "index.html", overview_html(store, at, files, top=True))
+        yield write(out / "index.html", overview_html(store, store.period(months[0]), files, top=True))
     yield write(out / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
     yield write(out / INPUTS, kept.text())

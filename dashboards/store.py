@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from dashboards.figures import Period, period
 from models import tables
 
 TEAM_TABLES = (
@@ -151,6 +152,11 @@ class Store:
         """Billing months with charges of any team, newest first."""
         frame = self._run("SELECT DISTINCT month FROM marts.chargeback_monthly ORDER BY month DESC")
         return frame["month"].to_list()
+
+    def period(self, month: date) -> Period:
+        """The period of one of the months."""
+        first = self._run("SELECT min(day) AS day FROM marts.chargeback_daily").item()
+        return period(month, self.months(), self.publication()["as_of"], first)
 
     def teams(self, month: date | None = None) -> list[str]:
         """Teams with charges in the month, or in any month where None; a team's store knows itself alone."""

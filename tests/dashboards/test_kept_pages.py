@@ -8,7 +8,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dashboards.figures import period
 from dashboards.kept_pages import INPUTS, KeptPages
 from dashboards.statements import render_all
 from dashboards.store import Store
@@ -84,7 +83,7 @@ def test_a_month_is_written_anew_where_something_on_its_pages_changed(
 ) -> None:
     (tmp_path / "2026-08").mkdir()
     with Store(first.next_day(tmp_path, change)) as store:
-        august = period(made.AUGUST, store.months(), store.publication()["as_of"])
+        august = store.period(made.AUGUST)
         assert KeptPages(store, first.statements).taken(august, PAGES, tmp_path / "2026-08") is kept
         assert len([*(tmp_path / "2026-08").iterdir()]) == (4 if kept else 0)
         assert not KeptPages(store, None).taken(august, PAGES, tmp_path / "2026-08")
@@ -98,5 +97,5 @@ def test_pages_that_are_not_whole_are_written_anew(first: Published, tmp_path: P
     (earlier / "2026-08" / "vision.csv").unlink()
     (tmp_path / "2026-08").mkdir()
     with Store(first.next_day(tmp_path)) as store:
-        august = period(made.AUGUST, store.months(), store.publication()["as_of"])
+        august = store.period(made.AUGUST)
         assert not KeptPages(store, earlier).taken(august, PAGES, tmp_path / "2026-08")
