@@ -4,6 +4,7 @@ What the files hold, and how days are made of it, belongs to the readers. A dama
 another kind than its name says) is left out alone:
 - If it was never read, it counts as not delivered yet. The last day that is offered carries the finding `file_damaged`
   until it comes whole, for which days it would have is not known.
+- A file all of which is later than the moment at which it was first seen has no days; what is wrong in it is told alike.
 - If an earlier version was read, or its times can be, the days that follow from it are not ready: their figures stand.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, cast
 from zoneinfo import ZoneInfo
@@ -39,6 +40,9 @@ from models.tables import Table
 
 BATCH_DAYS = 31
 """Days read by one pass; bounds the memory it takes."""
+
+NO_DAY = date.max
+"""The day of findings in files all of which is ahead: they are told under the newest day that is offered."""
 
 
 class DayOptions(LocationOptions):
@@ -91,6 +95,7 @@ class DayFilesReader(ABC):
         self.zone = site_of(place.site, context).zone
         self.log_zone = ZoneInfo(place.log_time_zone or self.zone.key)
         self.store = open_store(place, context.base, context.cache)
+        self.now = datetime.now(UTC)
 
     @abstractmethod
     def _scan(self, item: Object) -> tuple[set[int], str]:
@@ -117,20 +122,25 @@ class DayFilesReader(ABC):
             SourceError: The location cannot be read or holds nothing usable.
         """
         files = self._files()
-        found = days(files, self.zone, self.across)
+        ahead = [self.store.uri(f.object.key) for f in files if f.ahead]
+        found = days([f for f in files if not f.ahead], self.zone, self.across)
+        if not found and ahead:
+            msg = f"{ahead[0]} and all else there is later than now; set the clocks of the devices"
+            raise SourceError(msg)
         if not found:
             msg = f"{self.store.uri('')} holds no {self.WHAT[1]}; put files such as {self.EXAMPLE} there"
             raise SourceError(msg)
         damaged = [f.damaged for f in files if f.damaged]
         without = f"; {len(damaged)} of them damaged, first: {damaged[0]}" if damaged else ""
-        return f"{len(files)} files of {self.WHAT[1]}, {found[0]} to {found[-1]} ({self.zone.key}){without}"
+        later = f"; {len(ahead)} of them later than now, first: {ahead[0]}" if ahead else ""
+        return f"{len(files)} files of {self.WHAT[1]}, {found[0]} to {found[-1]} ({self.zone.key}){without}{later}"
 
     def _index_name(self) -> str:
         return f"{self.VERSION}/{self.context.name}/{self.place.location}/{self._scanned_by()}"
 
     def _files(self) -> list[Indexed]:
         objects = data_files(self.store, self.SUFFIXES, self.WHAT[0])
-        files = index(self.store, objects, self._scan, self.context.cache, self._index_name())
+        files = index(self.store, objects, self._scan, self.context.cache, self._index_name(), now=self.now)
         if files and all(f.never_read for f in files):
             raise SourceError(files[0].damaged)
         return files
@@ -141,9 +151,11 @@ class DayFilesReader(ABC):
         Raises:
             SourceError: The location cannot be read, a file does not say what it is, or all are damaged.
         """
+        self.now = window.now
         files = self._files()
         options = settings(self.place.model_dump()) | {"zone": self.zone.key}
-        never = [f for f in files if f.never_read]
+        aside = [f for f in files if f.never_read or f.ahead]
+        files = [f for f in files if not f.ahead]
         offered = [d for d in days(files, self.zone, self.across) if d <= window.day]
         found = []
         for day in offered:
@@ -151,7 +163,7 @@ class DayFilesReader(ABC):
             of_day = within(files, start - self.before, end + self.after)
             not_ready = next((f.damaged for f in of_day if f.damaged), "")
             seen = options | self._seen(day, of_day)
-            objects = tuple(f.object for f in (*of_day, *(never if day == offered[-1] else ())))
+            objects = tuple(f.object for f in (*of_day, *(aside if day == offered[-1] else ())))
             mark = fingerprint(self.VERSION, seen, objects)
             found.append(Slice(day, "day", mark, objects, not_ready=not_ready))
         return found
@@ -186,9 +198,13 @@ class DayFilesReader(ABC):
             place = {"source": pl.lit(self.context.name), "site": pl.lit(self.place.site)}
             frames = {table: frame.with_columns(**place) for table, frame in found.frames.items()}
             for day, facts, rows in write_days(frames, by_day, work):
-                damaged = [self._damage(known[o]) for o in by_day[day].objects if known[o].never_read]
-                wrong = issues([*found.findings.get(day, []), *damaged])
-                yield Loaded(by_day[day], facts, found.rows_read.get(day, 0), rows, issues=wrong)
+                of_slice = [known[o] for o in by_day[day].objects]
+                damaged = [self._damage(f) for f in of_slice if f.never_read]
+                told = [day, NO_DAY] if any(f.ahead for f in of_slice) else [day]
+                wrong = issues([*(w for d in told for w in found.findings.get(d, [])), *damaged])
+                yield Loaded(
+                    by_day[day], facts, sum(found.rows_read.get(d, 0) for d in told), rows, issues=wrong
+                )
 
     def _damage(self, file: Indexed) -> Mapping[str, Any]:
         """The finding of a file that is left out; how many rows it has is not known, so none are counted."""

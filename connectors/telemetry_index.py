@@ -25,6 +25,9 @@ from connectors.telemetry import QUARTER_S, TIMESTAMP, day_of
 
 INDEX_VERSION = "2"
 UTC_ZONE = ZoneInfo("UTC")
+AHEAD = timedelta(hours=1)
+"""A clock is believed up to this after the moment at which its file was first seen."""
+
 ZONE = "[Zz]|[+-][0-9]{2}(:?[0-9]{2})?"
 
 
@@ -36,6 +39,7 @@ class Indexed:
         object: The file.
         runs: Quarter hours since 1970 with samples, as (first, last) runs in order; empty for a file without rows.
         layout: What the connector needs to know again to read the file, as text.
+        until: AHEAD after this version was first seen; what is later in it is of a clock that is ahead. None where not known.
         damaged: Why this version cannot be read; runs and layout are then those of the last one that could, or its own. Empty if it can.
     """
 
@@ -43,11 +47,17 @@ class Indexed:
     runs: tuple[tuple[int, int], ...]
     layout: str = ""
     damaged: str = ""
+    until: datetime | None = None
 
     @property
     def never_read(self) -> bool:
         """It is damaged, and no earlier version is known."""
         return bool(self.damaged) and not self.runs
+
+    @property
+    def ahead(self) -> bool:
+        """All of it is later than anything that could have been seen."""
+        return bool(self.runs) and self.until is not None and self.start > self.until
 
     @property
     def start(self) -> datetime:
@@ -96,6 +106,8 @@ def index(
     scan: Callable[[Object], tuple[Iterable[int], str]],
     cache: Path,
     name: str,
+    *,
+    now: datetime | None = None,
 ) -> list[Indexed]:
     """The index of the files; new and changed ones are scanned.
 
@@ -105,6 +117,7 @@ def index(
         scan: Quarter hours and layout of a file; a `DamagedFileError` is noted with the file, another error is raised.
         cache: Folder of caches.
         name: Tells apart the indexes in the folder (reader, location).
+        now: The present moment, remembered for new versions; None where that does not matter.
     """
     file = _file(cache, name)
     known = _read(file)
@@ -119,15 +132,21 @@ def index(
                 entry = {"runs": _runs(quarters), "layout": layout, "damaged": ""}
             except DamagedFileError as error:
                 entry = {"runs": [], "layout": "", **(entry or {}), "damaged": str(error)}
-            entry["version"] = item.version
+            entry |= {"version": item.version} | ({"seen": now.timestamp()} if now else {})
         found[item.key] = entry
     if found != known:
         write_json(file, found)
     return [
-        Indexed(item, tuple((a, b) for a, b in entry["runs"]), entry["layout"], entry["damaged"])
+        Indexed(
+            item, tuple((a, b) for a, b in entry["runs"]), entry["layout"], entry["damaged"], _until(entry)
+        )
         for item in objects
         for entry in [found[item.key]]
     ]
+
+
+def _until(entry: Mapping[str, Any]) -> datetime | None:
+    return datetime.fromtimestamp(entry["seen"], UTC) + AHEAD if "seen" in entry else None
 
 
 def mark_damaged(item: Object, reason: str, cache: Path, name: str) -> None:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from connectors.sql import identifier, literal, literals
 from models import focus
+from models.focus_regions import REGION_NAMES
 from models.owned_focus import SOURCE
 from models.tables import FOCUS
 from pipelines.engines.duckdb import DuckDBEngine
@@ -60,6 +61,11 @@ NULL_WITHOUT: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """An id -> the columns that FOCUS wants to be null where it is."""
+
+
+REGIONS = {f"{of} {region}": name for of, names in REGION_NAMES.items() for region, name in names.items()}
+REGION_NAME = f"coalesce(RegionName, map({literals(REGIONS)}, {literals(REGIONS.values())})[ProviderName || ' ' || RegionId])"
+"""SQL: the name of a region, where the bill has none as its provider publishes it."""
 
 
 class ExportError(Exception):
@@ -132,6 +138,7 @@ def _charges(facts: str, version: Version) -> str:
     - a charge without a subcategory is in the `Other` one of its category
     - units of time are spelt as FOCUS spells them, thousands in digits; the quantity stays
     - in 1.2, which has no allocation columns, the tags of the receiver of a split cost are among `Tags`
+    - a region of AWS, Google and Oracle without a name has the one that they publish
     - a unit is left out where there is no quantity
     - a tag whose value is an object or array has its JSON as text; of tags of one key the first counts
     - a charge whose category of service is not known, or none of FOCUS, is in `Other`
@@ -195,7 +202,7 @@ def _allowed() -> str:
             for c in (f"{kind}UnitPrice", f"PricingCurrency{kind}UnitPrice")
         },
         **{
-            c: f"CASE WHEN {key} IS NOT NULL THEN {c} END"
+            c: f"CASE WHEN {key} IS NOT NULL THEN {REGION_NAME if c == 'RegionName' else c} END"
             for key, names in NULL_WITHOUT.items()
             for c in names
         },

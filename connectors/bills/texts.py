@@ -24,10 +24,10 @@ PARQUET = b"PAR1"
 
 CHUNK = 1 << 20
 
-MOST_PACKED = 1 << 20
+MOST_PACKED = 8 << 20
 """Bytes of a gzip whose end is looked at: larger ones come from programs, and have no totals below their rows."""
 
-MOST_UNPACKED = 32 << 20
+MOST_UNPACKED = 256 << 20
 """Bytes that such a gzip may hold, for the same reason; a bomb holds more."""
 
 LONGEST_OBJECT = 16 << 20
@@ -93,12 +93,23 @@ def _has_footer(path: Path) -> bool:
         if not packed and size > len(header) + footer.TAIL:
             file.seek(-footer.TAIL, os.SEEK_END)
             file.readline()
-        rest = file.read(MOST_UNPACKED + 1)
-        if len(rest) > MOST_UNPACKED:
-            return False
+        rest = _last_lines(file)
         kept, _ = footer.split(rest, footer.separator(header.decode("utf-8", "replace")))
         return bool(rest[len(kept) :].strip(b"\r\n"))
     return False  # damaged: whoever reads it says what is wrong
+
+
+def _last_lines(file: IO[bytes]) -> bytes:
+    """Lines at the end of what is left of a file, all where there are few; none where it holds too much."""
+    held, cut, left = b"", False, MOST_UNPACKED
+    while part := file.read(CHUNK):
+        left -= len(part)
+        if left < 0:
+            return b""
+        held += part
+        cut = cut or len(held) > footer.TAIL
+        held = held[-footer.TAIL :]
+    return held.partition(b"\n")[2] if cut else held
 
 
 def utf_8(file: IO[bytes]) -> Iterator[bytes]:

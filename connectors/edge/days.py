@@ -4,7 +4,7 @@ Rules:
 - A report counts once: the first of each (device_id, boot_id, seq), by file, then line; the others are duplicates. One
   whose time or counter differs is none: the sequence was used again, or ran over.
 - What a report says of its time holds unless its sequence contradicts it (`clocks.py`), or it is of a clock that was not set: before
-  `CLOCK_SET`, or years before most of its file.
+  `CLOCK_SET`, or years before most of its file; or is ahead of the moment at which its file was first seen.
 - Counters count since the device started: an increment belongs to the local day of the later report. A new `boot_id`
   starts at 0; so does a counter that falls. Where that cannot be (`connectors/counters.py`), the day's count is NULL. A device's first report within the bridge only sets the base: alone on its
   day it says nothing, and the counts are NULL.
@@ -54,8 +54,8 @@ def reports_sql(lines: str) -> str:
     """SQL: lines of JSON as reports.
 
     Args:
-        lines: Relation with file, number (of the line), line (text), whole (false for a last line without its end) and since (times before it are those of a clock that was
-            not set; UTC).
+        lines: Relation with file, number (of the line), line (text), whole (false for a last line without its end), since and until (times before and after are those of a
+            clock that was not set, or is ahead; UTC, until may be NULL).
 
     Returns:
         file, number, line (of a bad one), wrong (the rule a line breaks, NULL for a good one), wrong_key, ts (UTC), seq, the texts,
@@ -72,18 +72,18 @@ def reports_sql(lines: str) -> str:
         for name in COUNTERS
     )
     return f"""
-        SELECT * EXCLUDE (v, missing, bad, line, whole, since),
+        SELECT * EXCLUDE (v, missing, bad, line, whole, since, until),
                CASE WHEN v IS NULL AND NOT whole AND line LIKE '{{%' THEN 'line_cut' WHEN v IS NULL THEN 'json_unreadable' WHEN missing IS NOT NULL THEN 'key_missing'
-                    WHEN ts IS NULL THEN 'ts_unreadable' WHEN ts < since THEN 'clock_not_set' WHEN bad IS NOT NULL THEN 'number_unreadable' END AS wrong,
+                    WHEN ts IS NULL THEN 'ts_unreadable' WHEN ts < since THEN 'clock_not_set' WHEN ts > until THEN 'clock_ahead' WHEN bad IS NOT NULL THEN 'number_unreadable' END AS wrong,
                CASE WHEN v IS NULL THEN 'line' WHEN missing IS NOT NULL THEN missing
-                    WHEN ts IS NULL OR ts < since THEN 'ts' ELSE bad END AS wrong_key,
+                    WHEN ts IS NULL OR ts < since OR ts > until THEN 'ts' ELSE bad END AS wrong_key,
                CASE WHEN wrong IS NOT NULL THEN LEFT(line, 500) END AS line
         FROM (
             SELECT *, CASE {missing} END AS missing, CASE {bad} END AS bad FROM (
-                SELECT file, number, line, whole, since, v, COALESCE({sql_timestamp(at["ts"])}, {sql_epoch_text(at["ts"])}) AS ts, {at["seq"]} AS seq, {texts}, {counters},
+                SELECT file, number, line, whole, since, until, v, COALESCE({sql_timestamp(at["ts"])}, {sql_epoch_text(at["ts"])}) AS ts, {at["seq"]} AS seq, {texts}, {counters},
                        TRY_CAST(CAST({at["latency_seconds_buckets"]} AS JSON) AS MAP(VARCHAR, DOUBLE)) AS buckets
                 FROM (
-                    SELECT file, number, line, whole, since, CASE WHEN json_valid(line) THEN json_extract_string(line, [{paths}]) END AS v
+                    SELECT file, number, line, whole, since, until, CASE WHEN json_valid(line) THEN json_extract_string(line, [{paths}]) END AS v
                     FROM {lines}
                 )
             )

@@ -23,7 +23,7 @@ from connectors.edge.logs import NoTimeError, format_of, place_of, samples
 from connectors.epochs import seconds
 from connectors.objects import Store
 from connectors.telemetry import QUARTER_S
-from connectors.telemetry_index import quarter_counts
+from connectors.telemetry_index import AHEAD, quarter_counts
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".log", ".log.gz", ".csv", ".csv.gz")
 HEAD = 20
@@ -72,16 +72,17 @@ class Logs:
     interval_s: float | None
 
 
-def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
+def scan(store: Store, item: Object, logs: Logs, now: datetime) -> tuple[set[int], str]:
     """Reads the timestamps of a file.
 
     Args:
         store: Where it lies.
         item: The file.
         logs: How to read it if it is a log.
+        now: The present moment.
 
     Returns:
-        The quarter hours with reports or samples, and which log it is (`connectors.edge.logs.format_of`). For reports, those
+        The quarter hours with reports or samples, those of clocks that are ahead left out where there are others, and which log it is (`connectors.edge.logs.format_of`). For reports, those
         of clocks that were not set are left out where there are others, and in place of a name are digits: the last
         quarter hour that the file reaches.
 
@@ -94,12 +95,12 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
     kind = format_of(lines["line"].head(HEAD).to_list())
     if kind:
         stamps = log_samples(lines, kind, item.key, uri, logs)["ts"].drop_nulls()
-        return set(when_set(dict((stamps.dt.epoch("s") // QUARTER_S).value_counts().iter_rows()))), kind
+        return set(when_set(dict((stamps.dt.epoch("s") // QUARTER_S).value_counts().iter_rows()), now)), kind
     texts = lines["line"].str.json_path_match("$.ts")
     counts = quarter_counts(texts)
     for times in seconds(texts).values():
         counts.update(dict((times // QUARTER_S).value_counts().iter_rows()))
-    found = when_set(counts)
+    found = when_set(counts, now)
     if not found and not lines["whole"].any() and lines["line"].str.starts_with("{").all():
         msg = f"{uri} holds one line, which is cut off; deliver it again with more"
         raise DamagedFileError(msg)
@@ -114,19 +115,21 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
     return set(found), str(_reach(found))
 
 
-def when_set(counts: Mapping[int, int]) -> dict[int, int]:
-    """The quarter hours of clocks that were set: from `CLOCK_SET` on, and not years before most of the file.
+def when_set(counts: Mapping[int, int], now: datetime) -> dict[int, int]:
+    """The quarter hours of clocks that were set: from `CLOCK_SET` to now, and not years before most of the file.
 
     A board without a battery starts at the time that its image was built, or at one that it had saved.
 
     Args:
         counts: Quarter hour -> reports or lines.
+        now: The present moment.
 
     Returns:
         Those that count; all where none does.
     """
     set_at = CLOCK_SET.replace(tzinfo=UTC).timestamp() // QUARTER_S
-    found = {q: n for q, n in sorted(counts.items()) if q >= set_at} or dict(counts)
+    last = (now + AHEAD).timestamp() // QUARTER_S
+    found = {q: n for q, n in sorted(counts.items()) if set_at <= q <= last} or dict(counts)
     quarters, before = sorted(found), 0
     first = quarters[:1]
     for a, b in pairwise(quarters):
@@ -144,9 +147,16 @@ def _reach(counts: Mapping[int, int]) -> int:
 
 
 def log_samples(
-    lines: pl.DataFrame, kind: str, key: str, uri: str, logs: Logs, *, since: datetime = CLOCK_SET
+    lines: pl.DataFrame,
+    kind: str,
+    key: str,
+    uri: str,
+    logs: Logs,
+    *,
+    since: datetime = CLOCK_SET,
+    until: datetime | None = None,
 ) -> pl.DataFrame:
-    """The samples of a log (`connectors.edge.logs.SAMPLES`), with device; before `since` the clock was not set.
+    """The samples of a log (`connectors.edge.logs.SAMPLES`), with device; before `since` the clock was not set, after `until` ahead.
 
     Raises:
         DamagedFileError: It is no CSV.
@@ -157,7 +167,7 @@ def log_samples(
         raise SourceError(msg)
     place = place_of(key, logs.zone, logs.interval_s)
     try:
-        found = samples(lines, kind, place, max(since, CLOCK_SET))
+        found = samples(lines, kind, place, max(since, CLOCK_SET), until)
     except NoTimeError as error:
         raise SourceError(f"{uri}: {error}") from error
     except csv.Error as error:

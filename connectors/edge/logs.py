@@ -53,7 +53,7 @@ SAMPLES = pl.Schema(
 )  # fmt: skip
 
 
-SET_ASIDE = ("line_unreadable", "ts_unreadable", "clock_not_set")
+SET_ASIDE = ("line_unreadable", "ts_unreadable", "clock_not_set", "clock_ahead")
 """Rules whose lines are no samples."""
 
 
@@ -89,7 +89,9 @@ def format_of(lines: Sequence[str]) -> str:
     return "jtop" if "time" in names and any(p in names for p in JTOP_POWER) else ""
 
 
-def samples(lines: pl.DataFrame, kind: str, place: Place, since: datetime = CLOCK_SET) -> pl.DataFrame:
+def samples(
+    lines: pl.DataFrame, kind: str, place: Place, since: datetime = CLOCK_SET, until: datetime | None = None
+) -> pl.DataFrame:
     """The samples of a log.
 
     Args:
@@ -97,6 +99,7 @@ def samples(lines: pl.DataFrame, kind: str, place: Place, since: datetime = CLOC
         kind: Result of `format_of`.
         place: What the log does not say.
         since: Times before it (UTC without a zone) are those of a clock that was not set.
+        until: Times after it are those of a clock that is ahead.
 
     Returns:
         `SAMPLES`; `ts` is UTC without a zone. `rule` names what is wrong: those of `SET_ASIDE` with the line, the others
@@ -112,6 +115,7 @@ def samples(lines: pl.DataFrame, kind: str, place: Place, since: datetime = CLOC
         (~pl.col("good"), "line_unreadable", "line"),
         (pl.col("ts").is_null(), "ts_unreadable", "ts"),
         (pl.col("ts") < since, "clock_not_set", "ts"),
+        (pl.col("ts") > pl.lit(until, pl.Datetime("us")), "clock_ahead", "ts"),
         (~watts_ok, "value_dropped", "power_w"),
         (~share_ok, "value_dropped", "utilisation"),
         (watts.is_null(), "power_unknown", "power_w"),

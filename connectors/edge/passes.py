@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from connectors.base import Engine
-from connectors.day_files import Days
+from connectors.day_files import NO_DAY, Days
 from connectors.edge.clocks import set_aside
 from connectors.edge.days import CLOCK_SET, edge_daily_sql, reports_sql
 from connectors.edge.files import Logs, log_samples, read_lines
@@ -42,6 +42,7 @@ REPORTS = pl.Schema(
         "line": pl.String(),
         "whole": pl.Boolean(),
         "since": pl.Datetime("us"),
+        "until": pl.Datetime("us"),
     }
 )
 LOGS = pl.Schema({"file": pl.String(), "device": pl.String(), "content": pl.UInt64(), **SAMPLES})
@@ -51,6 +52,7 @@ ACTIONS = {
     "value_dropped": "repaired",
     "power_unknown": "flagged",
     "clock_not_set": "flagged",
+    "clock_ahead": "flagged",
     "clock_contradicts_sequence": "flagged",
 }
 """Rule of a line -> what is done; lines that break other rules are rejected. What a report with a wrong clock counted
@@ -122,9 +124,9 @@ def read_days(
         frames[RUN_POWER_DAILY] = engine.query(run_power_sql(power_sql("logs"), steps.runs, steps.zone))
     logged = engine.query(log_days_sql("logs", naive, steps.log // MICROSECOND, steps.bridge // MICROSECOND))
     wrong = engine.query(
-        "SELECT file, rule, rule_key, COUNT(*) AS rows, MIN(number) AS number, arg_min(line, number) AS raw FROM ("
-        "SELECT file, wrong AS rule, wrong_key AS rule_key, number, line FROM reports UNION ALL BY NAME "
-        "SELECT file, rule, rule_key, number, line FROM logs) WHERE rule IS NOT NULL GROUP BY ALL ORDER BY ALL"
+        "SELECT file, rule, rule_key, CASE WHEN rule = 'clock_ahead' THEN device END AS value, COUNT(*) AS rows, MIN(number) AS number, arg_min(line, number) AS raw FROM ("
+        "SELECT file, wrong AS rule, wrong_key AS rule_key, device_id AS device, number, line FROM reports UNION ALL BY NAME "
+        "SELECT file, rule, rule_key, device, number, line FROM logs) WHERE rule IS NOT NULL GROUP BY ALL ORDER BY ALL"
     )
     good = engine.query(
         f"SELECT ts FROM reports WHERE wrong IS NULL UNION ALL SELECT ts FROM logs WHERE {is_sample()}"
@@ -137,14 +139,14 @@ def read_days(
     local = good["ts"].dt.replace_time_zone("UTC").dt.convert_time_zone(steps.zone.key).dt.date()
     rows.update(dict(local.value_counts().iter_rows()))
     findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list)
-    first_days = {f.object.key: day_of(f.start, steps.zone) for f in files}
+    first_days = {f.object.key: NO_DAY if f.ahead else day_of(f.start, steps.zone) for f in files}
     for row in wrong.iter_rows(named=True):
         day, action = first_days[row["file"]], ACTIONS.get(row["rule"], "rejected")
         if action == "rejected" or row["rule"].startswith(("clock_", "line_", "report_")):
             rows[day] += row["rows"]
         findings[day].append(
             {
-                "action": action, "rule": row["rule"], "column_name": row["rule_key"], "rows": row["rows"],
+                "action": action, "rule": row["rule"], "column_name": row["rule_key"], "rows": row["rows"], "value": row["value"],
                 "location": f"{store.uri(row['file'])}:{row['number']}", "raw": row["raw"] and row["raw"][:500],
             }
         )  # fmt: skip
@@ -169,12 +171,19 @@ def _unfold(
             lines, held = [], 0
         key, uri = file.object.key, store.uri(file.object.key)
         since = max(file.start.replace(tzinfo=None), CLOCK_SET)
-        frame = read_lines(path, uri).with_columns(file=pl.lit(key), since=pl.lit(since, pl.Datetime("us")))
+        until = file.until and file.until.replace(tzinfo=None)
+        frame = read_lines(path, uri).with_columns(
+            pl.lit(since, pl.Datetime("us")).alias("since"),
+            pl.lit(until, pl.Datetime("us")).alias("until"),
+            file=pl.lit(key),
+        )
         if file.layout.isdigit():
             lines.append(frame.select(REPORTS.names()))
             held += frame.height
             continue
-        found = log_samples(frame.drop("file", "since"), file.layout, key, uri, steps.logs, since=since)
+        found = log_samples(
+            frame.drop("file", "since", "until"), file.layout, key, uri, steps.logs, since=since, until=until
+        )
         logs.append(work / f"logs-{number}.parquet")
         found.with_columns(
             file=pl.lit(key),

@@ -51,7 +51,7 @@ class EdgeFilesReader(DayFilesReader):
     """Report files of the devices of one site."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    VERSION = "edge_files-13"
+    VERSION = "edge_files-14"
     SUFFIXES = SUFFIXES
     WHAT = ("file of reports or log", "reports and logs")
     EXAMPLE = "2026-09-01.jsonl.gz or DEVICE.log"
@@ -69,7 +69,7 @@ class EdgeFilesReader(DayFilesReader):
         self.steps = Steps(report, log, self.before, self.zone, self.logs)
 
     def _scan(self, item: Object) -> tuple[set[int], str]:
-        return scan(self.store, item, self.logs)
+        return scan(self.store, item, self.logs, self.now)
 
     def _scanned_by(self) -> str:
         return str(self.logs)
@@ -94,7 +94,7 @@ class EdgeFilesReader(DayFilesReader):
 def _horizons(files: Sequence[Indexed]) -> dict[str, datetime]:
     """File of reports -> until when those that came before it had brought reports."""
     found: dict[str, datetime] = {}
-    for series in _in_order([f for f in files if f.layout.isdigit()]):
+    for series in _in_order([f for f in files if f.layout.isdigit() and not f.ahead]):
         horizon: datetime | None = None
         for together in series:
             if horizon is not None:

@@ -15,6 +15,8 @@ import polars as pl
 
 from connectors.prometheus.question import GAP_SAMPLES
 
+_EPOCH = datetime.fromisoformat("1970-01-01")
+
 Rises = Callable[[datetime, float], pl.DataFrame]
 """Start (UTC) and length of an hour -> keys and value: what the counters rose by in it, restarts bridged."""
 
@@ -48,6 +50,7 @@ def counter_hours(values: pl.DataFrame, key: Sequence[str], grid: Grid, rises: R
         prev_hi=pl.col("hi").shift(1).over(over),
         prev_index=pl.col("index").shift(1).over(over),
         prev_missing=pl.col("missing").shift(1).over(over),
+        prev_length=pl.col("length").shift(1).over(over),
         prev_end=(pl.col("hour") + _duration("length")).shift(1).over(over),
         inner=pl.col("hi") - pl.col("lo"),
         seen=pl.col("length") - pl.col("missing"),
@@ -129,8 +132,8 @@ def _to_the_end(rows: pl.DataFrame, key: list[str], grid: Grid) -> pl.DataFrame:
 def _spread(rows: pl.DataFrame, key: list[str], grid: Grid) -> pl.DataFrame:
     """The energy of gaps over the hours without samples, by a rate that goes from that before to that after.
 
-    A rate is that of the hour beside the gap, of which a part is seen, and of the full one beside that. n samples span
-    n - 1 intervals. Why not by time alone or by longer averages: `docs/sources.md` has the errors of each.
+    A rate is that of the hour beside the gap, of which a part is seen, and of the full one beside that, in the middle of
+    both. n samples span n - 1 intervals. Why not by time alone or by longer averages: `docs/sources.md` has the errors of each.
     """
     hours = grid.hours
     rows = rows.with_columns(
@@ -146,13 +149,31 @@ def _spread(rows: pl.DataFrame, key: list[str], grid: Grid) -> pl.DataFrame:
 
         return pl.when(both("span") >= 0.25).then(both("rise") / both("span"))
 
+    def at(hour: str, hours: pl.Expr) -> pl.Expr:
+        return (pl.col(hour) - pl.lit(_EPOCH)).dt.total_seconds() / 3600 + hours
+
     # a gap that begins within an hour begins with its last sample, which stands for an interval
     last = pl.when(pl.col("prev_missing") > 0.5 / grid.expected).then(1 / grid.expected).otherwise(0.0)
-    at = (pl.col("slot") - pl.col("prev_index")) / (pl.col("index") - pl.col("prev_index"))
+    alone, to_come = (
+        pl.col("far").shift(1, fill_value=True).over(key),
+        pl.col("far").shift(-1, fill_value=True).over(key),
+    )
+    begins, ends = at("prev_end", -pl.col("prev_missing") - last), at("hour", pl.col("missing"))
+    seen_from = at("prev_end", -pl.col("prev_length") - pl.when(alone).then(0.0).otherwise(1.0))
+    seen_to = at("hour", pl.col("length") + pl.when(to_come).then(0.0).otherwise(1.0))
+    from_, to = at("at", pl.lit(0.0)), at("at", pl.col("full"))
+    middle = (pl.max_horizontal(from_, "begins") + pl.min_horizontal(to, "ends")) / 2
+    part = ((middle - pl.col("middle_before")) / (pl.col("middle_after") - pl.col("middle_before"))).clip(
+        0.0, 1.0
+    )
     return (
         rows.with_columns(
-            after=rate(0, -1, pl.col("far").shift(-1, fill_value=True).over(key)),
-            before=rate(1, 2, pl.col("far").shift(1, fill_value=True).over(key)),
+            after=rate(0, -1, to_come),
+            before=rate(1, 2, alone),
+            begins=begins,
+            ends=ends,
+            middle_before=(seen_from + begins) / 2,
+            middle_after=(ends + seen_to) / 2,
         )
         .filter(pl.col("gap") & (pl.col("step") > 0))
         .with_columns(slot=pl.int_ranges(pl.col("prev_index"), pl.col("index") + 1))
@@ -165,7 +186,7 @@ def _spread(rows: pl.DataFrame, key: list[str], grid: Grid) -> pl.DataFrame:
             .then(pl.col("prev_missing") + last)
             .otherwise("full"),
             rate=pl.coalesce("before", "after", 1.0)
-            + (pl.coalesce("after", "before", 1.0) - pl.coalesce("before", "after", 1.0)) * at,
+            + (pl.coalesce("after", "before", 1.0) - pl.coalesce("before", "after", 1.0)) * part,
         )
         .with_columns(flat=pl.col("silent").sum().over(*key, "index"))
         .with_columns(weight=pl.col("silent") * pl.col("rate"))

@@ -9,6 +9,7 @@ Rules:
 - Utilisation: mean of GR_ENGINE_ACTIVE, else, of whole cards, of GPU_UTIL / 100, over the samples of the hour.
 - A sample stands for the time until the next one. Those who share a card at the same moment share its hour evenly. Of
   several exporters that see a card one counts (`exporters.py`).
+- A counter that shows more than a card can draw, or a tenth of its gauge, is not believed (`doubts.py`).
 - Blanks of DCGM (near 2^31 and 2^63) and what no card can do are dropped and counted; the rest of the hour stands.
 """
 
@@ -21,6 +22,7 @@ from datetime import datetime
 import polars as pl
 
 from connectors.prometheus.counters import Grid, counter_hours
+from connectors.prometheus.doubts import DROPPED, MAX_CARD_KW, believed
 from connectors.prometheus.exporters import CARD_HOUR, EXPORTER, TARGET, UUIDS, VIEW, Moments, counted, part
 from connectors.prometheus.holder_energy import KEYS, shared
 from connectors.prometheus.holders import PODS, holders
@@ -44,9 +46,6 @@ WHOLE = 7.0
 """Compute slices of a whole card."""
 SENTINEL = 9e18
 """DCGM's blanks of 64 bits are 2^63 - 16 and the like; no counter gets this far."""
-MAX_CARD_KW = 10.0
-"""No GPU draws more; what says so is dropped."""
-
 HOSTS = ("node", "hostname", "Hostname", "exported_node", "kubernetes_node")
 CARD = (*UUIDS, "GPU_I_ID", "GPU_I_PROFILE", "modelName", *TARGET, *HOSTS)
 LABELS = (*CARD, *PODS)
@@ -71,10 +70,6 @@ class Cards:
 
 BELIEVED = f">= 0 < {SENTINEL:.0f}" + "".join(f" != {blank_:.0f}" for blank_ in BLANKS)
 """PromQL that leaves the samples of an energy counter that are no blanks."""
-
-DROPPED = pl.Schema(
-    {"hour": pl.Datetime("us"), "column_name": pl.String(), "value": pl.String(), "rows": pl.Float64()}
-)
 
 
 def _either(metrics: tuple[str, ...], form: str, select: Callable[[str], str]) -> str:
@@ -141,11 +136,13 @@ def gpu_hours(question: Question, interval_s: float | None, exporter_pods: str, 
         )
     )
     energy, blanks = _card_energy(question, rows, Grid(hours, expected, bridge_h), scrapes)
-    dropped.append(blanks)
+    kinds = _drawn(exporter_pods)
+    energy, nonsense = believed(energy, rows, Grid(hours, expected, bridge_h), question, kinds[0])
+    dropped += [blanks, nonsense]
     beside = pl.col("pod").is_null() & (pl.col("observed_hours") <= 0)
     seen = rows.filter((pl.col("count") > 0) & ~beside)
     cut = cut_hours(seen, expected)
-    rows = shared(seen, energy, parts(question, cut, seen, _drawn(exporter_pods), chosen)).with_columns(
+    rows = shared(seen, energy, parts(question, cut, seen, kinds, chosen)).with_columns(
         allocated=pl.col("pod").is_not_null(),
         used_hours=pl.col("utilisation").fill_nan(None) * pl.col("observed_hours"),
     )

@@ -24,6 +24,9 @@ MAX_METER_KW = 1000.0
 DEVICE = ("target", "instance", "bmc_id", "node_name", "nodename", *HOSTS)
 """Labels that name what a meter belongs to, best first."""
 
+REGAINED = 10
+"""A counter that shows more than so many times what it counts in an hour cannot regain that in one."""
+
 QUARTERS = ("kw_q1", "kw_q2", "kw_q3", "kw_q4")
 THING = ["device", "meter"]
 DROPPED = pl.Schema(
@@ -203,11 +206,13 @@ class Series:
 
     def _counted(self, cover: pl.DataFrame, scrapes: Pace) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Energy of a counter, gaps bridged; an hour that means more than any meter can show is dropped."""
+        returned = pl.DataFrame(schema=DROPPED)
         if self.meter.method == "rapl":
             energy = self._wrapping()
         else:
             grid = Grid(self.question.hours(), scrapes.expected, self.wiring.bridge_h)
-            energy = counter_hours(scrapes.even(self._values(cover), "count"), THING, grid, self._rises)
+            values = scrapes.even(self._values(cover), "count")
+            energy, returned = _returned(counter_hours(values, THING, grid, self._rises), values)
         energy = energy.select(
             *THING, "hour",
             energy_kwh=pl.col("measured") * self.meter.factor,
@@ -215,7 +220,7 @@ class Series:
         )  # fmt: skip
         fine = (pl.col("energy_kwh") + pl.col("energy_estimated_kwh")) <= MAX_METER_KW
         wrong = energy.filter(~fine).with_columns(value="energy_kwh")
-        return energy.filter(fine), _dropped(wrong, "energy_kwh")
+        return energy.filter(fine), pl.concat([_dropped(wrong, "energy_kwh"), returned])
 
     def _values(self, cover: pl.DataFrame) -> pl.DataFrame:
         def ask(function: str, aggregate: str, name: str) -> pl.DataFrame:
@@ -283,6 +288,28 @@ class Series:
             .then(0.0)
             .otherwise(pl.col("measured") * lost / (pl.col("count") - lost)),
         )
+
+
+def _returned(energy: pl.DataFrame, values: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Energy without what a counter seems to count that fell and came back within an hour: its whole life.
+
+    It did not begin anew: a reading of 0, or of another counter, lies between. A counter that is ten times what it counts in
+    an hour cannot regain all of that in it.
+
+    Args:
+        energy: `THING`, hour, measured and estimated.
+        values: `THING`, hour and hi.
+
+    Returns:
+        The energy, and `DROPPED`.
+    """
+    before = values.sort("hour").select(*THING, "hour", "hi", before=pl.col("hi").shift(1).over(THING))
+    judged = energy.join(before, on=[*THING, "hour"], how="left")
+    rise = pl.col("hi") - pl.col("before")
+    back = (pl.col("measured") > pl.col("before")) & (rise >= 0) & (pl.col("before") > REGAINED * rise)
+    wrong = judged.filter(back).with_columns(value="measured")
+    told = judged.with_columns(measured=pl.when(back).then(rise).otherwise("measured"))
+    return told.select(energy.columns), _dropped(wrong, "energy_kwh")
 
 
 def _dropped(wrong: pl.DataFrame, column: str) -> pl.DataFrame:

@@ -81,7 +81,7 @@ def parts(
         left = hours
         for kind in kinds:
             seen = (
-                _samples(question, left, kind, expected)
+                samples_of_cards(question, left, kind, expected)
                 .join(counted.kept, on=[*VIEW, "hour"], how="semi", nulls_equal=True)
                 .join(slices, on=[*_INSTANCE, "hour"], nulls_equal=True)
             )
@@ -92,7 +92,7 @@ def parts(
     return pl.concat(found)
 
 
-def _samples(question: Question, cut: pl.DataFrame, kind: Samples, expected: float) -> pl.DataFrame:
+def samples_of_cards(question: Question, cut: pl.DataFrame, kind: Samples, expected: float) -> pl.DataFrame:
     """Samples of some cards in an hour and up to a gap around it, of one replica: with hour, at and value."""
     hour, length = cut.select("hour", "length").row(0)
     beside = GAP_SAMPLES / expected

@@ -191,6 +191,11 @@ DERIVED: list[tuple[dict[str, str], dict[str, str]]] = [
     ({"PricingCurrency": " Credits ", "PricingCurrencyEffectiveCost": "9"}, {"PricingCurrency": "Credits", "PricingCurrencyEffectiveCost": "9.000000000000"}),
     ({"RegionName": "Paris", "SubAccountId": "", "SubAccountName": "x"}, {"RegionName": "", "SubAccountName": ""}),
     ({"RegionName": "Paris", "RegionId": "p", "SubAccountName": "x"}, {"RegionName": "Paris", "SubAccountName": "x"}),
+    ({"RegionId": "us-east-1", "ProviderName": "AWS"}, {"RegionName": "US East (N. Virginia)"}),
+    ({"RegionId": "us-east-1", "ProviderName": "Alibaba Cloud"}, {"RegionName": ""}),
+    ({"RegionId": "eu-west-1", "RegionName": "EU (Ireland)", "ProviderName": "AWS"}, {"RegionName": "EU (Ireland)"}),
+    ({"RegionId": "us-central1", "ProviderName": "Google Cloud"}, {"RegionName": "Iowa"}),
+    ({"RegionId": "us-east-1-wl1-bos-wlz-1", "ProviderName": "AWS"}, {"RegionName": ""}),
     ({"CommitmentDiscountStatus": "Used", "CapacityReservationStatus": "Unused"}, {"CommitmentDiscountStatus": "", "CapacityReservationStatus": ""}),
     ({"ListUnitPrice": "-2", "PricingQuantity": "1"}, {"ListUnitPrice": "", "ListCost": "2.000000000000"}),
 ]  # fmt: skip

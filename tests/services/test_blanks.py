@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -39,6 +39,16 @@ CARDS = {
 }
 """Each repeats what the card shows in the series of all its holders."""
 
+ODD: dict[str, Callable[[int], float]] = {
+    # what the counter shows of 36 MJ a minute
+    "zero": lambda m: 0.0 if m in (90, 120, 121) else 3e12 + 36e6 * m,
+    "high": lambda m: (3e12 + 36e6 * m) * (3 if m == 90 else 1),
+    "micro": lambda m: 3e15 + 36e9 * m,
+    "still": lambda m: 3e12,
+    "alone": lambda m: 3e15 + 36e9 * m,
+}
+"""Cards of 600 W whose counter shows what no card can do; `alone` has no gauge."""
+
 
 def _write(path: Path) -> None:
     text = Text()
@@ -65,6 +75,18 @@ def _write(path: Path) -> None:
                     for m in range(60 * HOURS + 1)
                 )
                 text.add(metric, labels, samples)
+    for card, counter in ODD.items():
+        labels = {
+            "UUID": card,
+            "Hostname": "n2",
+            "instance": "n2:9400",
+            "namespace": "ml",
+            "pod": f"p-{card}",
+        }
+        times = [(START + 60 * m, m) for m in range(60 * HOURS + 1)]
+        text.add("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", labels, ((t, counter(m)) for t, m in times))
+        if card != "alone":
+            text.add("DCGM_FI_DEV_POWER_USAGE", labels, ((t, 600.0) for t, _ in times))
     labels = {"node": "n1", "label_nvidia_com_gpu_replicas": "4"}
     text.add("kube_node_labels", labels, ((START + 60 * m, 1.0) for m in range(60 * HOURS + 1)))
     text.write(path)
@@ -84,8 +106,18 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
             yield found
 
 
-def rows(loaded: Loaded) -> pl.DataFrame:
-    return pl.read_parquet(loaded.facts["telemetry.gpu_hourly"])
+def rows(loaded: Loaded, *, odd: bool = False) -> pl.DataFrame:
+    found = pl.read_parquet(loaded.facts["telemetry.gpu_hourly"])
+    return found.filter(pl.col("gpu").is_in(list(ODD)) == odd)
+
+
+def test_a_counter_that_no_card_can_have_is_not_believed(loaded: Loaded) -> None:
+    """3.6 kWh by the other readings and the gauge, each hour 0.6; nothing is known without a gauge."""
+    found = rows(loaded, odd=True).filter(pl.col("hour").dt.hour() < HOURS)
+    energy = dict(found.group_by("gpu").agg(pl.col("energy_kwh").sort()).iter_rows())
+    assert energy.pop("alone") == [None] * HOURS
+    assert energy == {gpu: pytest.approx([0.6] * HOURS, rel=0.001) for gpu in ODD if gpu != "alone"}
+    assert found["energy_estimated_kwh"].sum() == 0
 
 
 def test_energy_is_that_of_the_other_samples(loaded: Loaded) -> None:
@@ -114,5 +146,6 @@ def test_each_blank_is_counted(loaded: Loaded) -> None:
     assert found.select("action", "column_name").rows() == [
         ("repaired", name) for name in ("energy_kwh", "power_kw", "utilisation")
     ]
-    # six blanks in the samples of each of four cards
-    assert found["rows"].to_list() == [24, 24, 24]
+    # six blanks in the samples of each of four cards; readings of counters that no card can have: three of zero, to and from
+    # one that is high, and all of six hours of three cards
+    assert found["rows"].to_list() == [24 + 3 + 2 + 3 * 360, 24, 24]

@@ -120,6 +120,15 @@ def test_processors_and_memory_without_what_lies_within_them(site: tuple[str, Me
     assert found == pytest.approx(wanted, rel=0.001)
 
 
+def test_a_reading_of_nought_is_not_a_restart(site: tuple[str, Metered, Path]) -> None:
+    """Of kepler-old-cpu two packages and two banks, each in two modes, show 0 once; its days are those of the other tests."""
+    found = small.query(
+        site[2],
+        "SELECT rule, column_name, sum(rows)::INT FROM ops.quarantine WHERE rule = 'value_dropped' GROUP BY ALL",
+    )
+    assert found == [("value_dropped", "energy_kwh", 8)]
+
+
 def test_the_silence_of_the_exporter_is_estimated(site: tuple[str, Metered, Path]) -> None:
     """Three hours at about 9 kW over a midnight. Of RAPL the first hour alone: what it showed before is not known."""
     found = small.query(

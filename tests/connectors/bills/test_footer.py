@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 from decimal import Decimal
 from pathlib import Path
 
@@ -208,6 +209,19 @@ def test_a_file_longer_than_what_is_looked_at(tmp_path: Path) -> None:
     path.write_bytes(whole + b"Total,250\r\n" + whole.splitlines(keepends=True)[1])
     with pytest.raises(SourceError, match=r"a\.csv"):
         load("focus", tmp_path / "bills", tmp_path)
+
+
+def test_a_gzip_of_more_than_a_megabyte(tmp_path: Path) -> None:
+    """0.25 x 1,000 = 250; what cannot be packed well is larger than what is read at once, unpacked twice as large."""
+    noise = random.Random(0)
+    rows = [focus(BilledCost="0.25", ChargeDescription=noise.randbytes(1200).hex()) for _ in range(1000)]
+    (tmp_path / "bills").mkdir()
+    packed = gzip.compress(separated(",", rows) + b"Total,250\r\n", 1)
+    assert len(packed) > 1 << 20
+    (tmp_path / "bills" / "a.csv.gz").write_bytes(packed)
+    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+    assert (loaded.rows_read, loaded.totals) == (1000, {"USD": Decimal(250)})
+    assert loaded.issues["rule"].to_list() == ["footer"]
 
 
 def test_a_gzip_that_holds_much_and_a_field_that_is_long_are_not_looked_into(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from connectors.base import SourceError, Window
 from connectors.edge.clocks import wrong_clocks
 from tests.connectors.edge.test_reader import START, WINDOW, load, reader, report, rows, write
 
@@ -63,6 +64,46 @@ def test_a_clock_that_was_not_set_yet_counts_once_it_is(tmp_path: Path) -> None:
     assert item.slice.period == date(2026, 9, 1)
     assert rows([item])["inferences"].to_list() == [10 + 40 + 10]
     assert item.issues.select("rule", "rows").rows() == [("clock_not_set", 3)]
+
+
+def test_a_clock_that_is_ahead_is_told_by_device_and_never_believed_later(tmp_path: Path) -> None:
+    """Read on the 3rd at noon. cam-1 is right; cam-2 is three days ahead from noon of the 1st to noon of the 2nd, cam-3 always.
+
+    cam-2 shows 48 reports of the 1st, and 48 of the 2nd, of which the first counts what it did meanwhile.
+    """
+    noon = Window(date(2026, 9, 2), datetime(2026, 9, 3, 12, tzinfo=UTC))
+    lines = [report(n, device_id=f"cam-{d}") for n in range(192) for d in (1, 2, 3)]
+    for n, line in enumerate(lines):
+        if line["device_id"] == "cam-3" or (line["device_id"] == "cam-2" and 48 <= n // 3 < 144):
+            line["ts"] = at(n // 3, days=3)
+    right = [r for r in lines if r["device_id"] != "cam-3"]
+    write(tmp_path, "a.jsonl", right)
+    write(tmp_path, "b.jsonl", [r for r in lines if r["device_id"] == "cam-3"])
+    loaded = load(tmp_path, window=noon)
+    days = rows(loaded).select("device", "day", "inferences", "messages")
+    first, second = date(2026, 9, 1), date(2026, 9, 2)
+    assert days.rows() == [
+        ("cam-1", first, 950, 96), ("cam-1", second, 960, 96), ("cam-2", first, 470, 48), ("cam-2", second, 1440, 48),
+    ]  # fmt: skip
+    told = pl.concat([item.issues for item in loaded]).sort("value")
+    assert told.select("rule", "action", "column_name", "value", "rows").rows() == [
+        ("clock_ahead", "flagged", "ts", "cam-2", 96), ("clock_ahead", "flagged", "ts", "cam-3", 192),
+    ]  # fmt: skip
+    assert [at.rsplit("/")[-1] for at in told["location"]] == ["a.jsonl:98", "b.jsonl:1"]
+    assert all("2026-09-04T" in line for line in told["raw"])
+    assert sum(item.rows_read for item in loaded) == 3 * 192
+    # days later the same files are told alike: what was impossible when it came stays so
+    later = load(tmp_path)
+    assert rows(later).select("device", "day", "inferences", "messages").equals(days)
+    assert pl.concat([item.issues for item in later]).sort("value").equals(told)
+
+
+def test_nothing_but_clocks_that_are_ahead_is_said_by_check(tmp_path: Path) -> None:
+    source = reader(tmp_path)
+    source.now = START - timedelta(days=1)
+    write(tmp_path, "a.jsonl", [report(n) for n in range(4)])
+    with pytest.raises(SourceError, match=r"a\.jsonl and all else there is later than now"):
+        source.check()
 
 
 def test_a_sequence_that_begins_again_within_a_boot_loses_nothing(tmp_path: Path) -> None:

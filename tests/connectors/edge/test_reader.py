@@ -27,11 +27,17 @@ def reader(folder: Path, zone: str = "UTC", **options: Any) -> EdgeFilesReader:
     return EdgeFilesReader(settings, Context("cams", folder, folder / "cache", sites))
 
 
-def load(folder: Path, zone: str = "UTC", days: Sequence[date] | None = None, **options: Any) -> list[Loaded]:
+def load(
+    folder: Path,
+    zone: str = "UTC",
+    days: Sequence[date] | None = None,
+    window: Window = WINDOW,
+    **options: Any,
+) -> list[Loaded]:
     source = reader(folder, zone, **options)
     (folder / "work").mkdir(exist_ok=True)
     with Session() as engine:
-        wanted = [s for s in source.slices(WINDOW) if days is None or s.period in days]
+        wanted = [s for s in source.slices(window) if days is None or s.period in days]
         return list(source.load(wanted, folder / "work", engine))
 
 

@@ -156,3 +156,28 @@ def test_a_gap_is_as_long_as_nothing_is_seen(bridge_h: float, estimated: float) 
     found = counter_hours(ends, ["gpu"], Grid(hours, 60, bridge_h), lambda _, __: ends)
     assert found["measured"].sum() == pytest.approx(6)
     assert found["estimated"].sum() == pytest.approx(estimated)
+
+
+def test_energy_of_a_gap_follows_the_power_beside_it() -> None:
+    """Power falls from 10 kW by 1 kW an hour; no samples from 02:20 to 03:40: 4.9 kWh before 03:00 and 4.4 after it."""
+
+    def kwh(minute: float) -> float:
+        return 10 * minute / 60 - (minute / 60) ** 2 / 2
+
+    first = datetime(2026, 9, 1, tzinfo=UTC).replace(tzinfo=None)
+    hours = pl.DataFrame(
+        {"index": range(6), "hour": [first + timedelta(hours=h) for h in range(6)], "length": [1.0] * 6},
+        schema_overrides={"index": pl.UInt32},
+    )
+    minutes = {h: [m for m in range(60 * h + 1, 60 * h + 61) if not 140 <= m < 220] for h in range(6)}
+    values = pl.DataFrame(
+        [
+            ("a", hours["hour"][h], kwh(seen[0]), kwh(seen[-1]), float(len(seen)), 2 / 3 if h in (2, 3) else 0.0)
+            for h, seen in minutes.items()
+        ],
+        schema=["gpu", "hour", "lo", "hi", "count", "missing"], orient="row",
+    )  # fmt: skip
+    found = counter_hours(values, ["gpu"], Grid(hours, 60, 24), lambda _, __: values).sort("hour")
+    # the last sample before the gap was at 02:19
+    assert found["estimated"][2] == pytest.approx(kwh(180) - kwh(139), rel=0.005)
+    assert found["estimated"][3] == pytest.approx(kwh(220) - kwh(180), rel=0.005)
