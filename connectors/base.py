@@ -144,8 +144,12 @@ class Loaded:
     @property
     def rows(self) -> str:
         """SQL table expression of the FOCUS rows."""
+        return self.rows_of()
+
+    def rows_of(self, *columns: str) -> str:
+        """The same for a question of some columns: all of them take longer to plan than a small month to read."""
         new = [Part(path) for name, path in self.facts.items() if name == tables.FOCUS.name]
-        return current_rows(tables.FOCUS, [*self.kept, *new])
+        return current_rows(tables.FOCUS, [*self.kept, *new], columns)
 
 
 class Engine(Protocol):

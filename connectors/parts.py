@@ -6,7 +6,7 @@ have a value in it: what none of a bill's files fills is not written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -45,14 +45,16 @@ class Earlier:
     memory: Mapping[str, Any] = field(default_factory=dict)
 
 
-def current_rows(table: tables.Table, parts: Sequence[Part]) -> str:
+def current_rows(table: tables.Table, parts: Sequence[Part], only: Collection[str] = ()) -> str:
     """SQL table expression of the rows of all parts that count, with every column of the table.
 
     Args:
         table: What they are rows of.
         parts: Its files; there may be none.
+        only: Columns that are asked of, empty for all: others are there only if the files have them.
     """
-    columns = ", ".join(f"CAST(NULL AS {in_parquet(c)}) AS {identifier(c.name)}" for c in table.columns)
+    wanted = [c for c in table.columns if not only or c.name in only]
+    columns = ", ".join(f"CAST(NULL AS {in_parquet(c)}) AS {identifier(c.name)}" for c in wanted)
     selects = [f"SELECT {columns} WHERE FALSE"]
     whole = [p.file for p in parts if not p.without]
     if whole:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -25,3 +25,11 @@ def files(paths: Iterable[str | Path]) -> str:
 def identifier(name: str) -> str:
     """A quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def lookup(text: str, names: Mapping[str, str]) -> str:
+    """SQL: what a text stands for; NULL where it is none of the names.
+
+    Two lists: a CASE of a hundred names takes twice as long to plan, and half as long again for each row.
+    """
+    return f"({literals(names.values())})[list_position({literals(names)}, {text})]"

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from connectors.base import SourceError
 from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
+from connectors.bills.native import require
 from connectors.bills.shapes import NUMERIC, Shape
-from connectors.bills.stage import require
-from connectors.bills.tags import flat_pairs, is_pairs
+from connectors.bills.tags import flat_pairs, is_pairs, pairs
 from connectors.sql import identifier, literal
 
 MANDATORY = (
@@ -120,7 +120,7 @@ class Fields:
             if is_moment(column):
                 text = iso_sql(text, shape.dates)  # noqa: PLW2901
             nested = name != "resourcetags" and is_pairs(shape.types.get(column, ""))
-            group[name] = flat_pairs(text) if nested else text
+            group[name] = flat_pairs(pairs(text)) if nested else text
             spelling[_key(column)] = column
         needed = [_snake(n) if "/" not in "".join(shape.text) else n for n in MANDATORY]
         require({n: n for n in needed if _key(n) in self._columns}, needed, shape)

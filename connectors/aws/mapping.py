@@ -11,10 +11,10 @@ from __future__ import annotations
 from connectors.aws.columns import PERIOD, Fields
 from connectors.aws.services import SERVICE_CATEGORIES
 from connectors.aws.tags import tags_of_map
+from connectors.bills.native import Native
 from connectors.bills.shapes import Shape
-from connectors.bills.stage import Native
 from connectors.bills.tags import flat_json
-from connectors.sql import literal
+from connectors.sql import literal, lookup
 
 ONE_TIME = ("SavingsPlanUpfrontFee", "Fee", "Tax", "Credit", "Refund")
 RECURRING = ("RIFee", "SavingsPlanRecurringFee")
@@ -149,9 +149,7 @@ def to_focus(shape: Shape) -> Native:
     categories = " ".join(
         f"WHEN {literal(k)} THEN {literal(c)}" for c, kinds in CATEGORIES.items() for k in kinds
     )
-    services = " ".join(
-        f"WHEN {literal(p)} THEN {literal(c)}" for c, products in SERVICE_CATEGORIES.items() for p in products
-    )
+    service = lookup(code, {p: c for c, products in SERVICE_CATEGORIES.items() for p in products})
     columns = {
         "AvailabilityZone": f"nullif({f['lineItem/AvailabilityZone']}, {region})",
         "BilledCost": cost,
@@ -205,7 +203,7 @@ def to_focus(shape: Shape) -> Native:
         "RegionId": region,
         "RegionName": f"CASE WHEN {region} <> '' THEN {f['product/location']} END",
         "ResourceId": f["lineItem/ResourceId"],
-        "ServiceCategory": f"CASE {code} {services} ELSE CASE WHEN {bedrock} THEN 'AI and Machine Learning' ELSE 'Other' END END",
+        "ServiceCategory": f"COALESCE({service}, CASE WHEN {bedrock} THEN 'AI and Machine Learning' ELSE 'Other' END)",
         "ServiceName": product,
         "ServiceProviderName": f"CASE WHEN {seller} THEN "
         f"COALESCE({f['lineItem/LegalEntity']}, 'AWS Marketplace') ELSE 'AWS' END",

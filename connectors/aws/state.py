@@ -21,7 +21,7 @@ def with_state(loaded: Loaded, engine: Engine) -> Loaded:
         return loaded
     found = engine.rows(
         'SELECT "BillingAccountId" AS payer, count(*) AS n, count("InvoiceId") AS invoiced '
-        f"FROM {loaded.rows} GROUP BY 1 ORDER BY 1"
+        f"FROM {loaded.rows_of('BillingAccountId', 'InvoiceId')} GROUP BY 1 ORDER BY 1"
     )
     rows, invoiced = (sum(row[name] for row in found) for name in ("n", "invoiced"))
     state = (

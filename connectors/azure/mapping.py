@@ -21,10 +21,11 @@ from connectors.azure.columns import Fields
 from connectors.azure.regions import region_id, region_name
 from connectors.azure.services import FAMILIES, METERS
 from connectors.bills.amounts import amount as money
+from connectors.bills.amounts import plain, written_ones
+from connectors.bills.native import Native, with_columns
 from connectors.bills.shapes import Shape
-from connectors.bills.stage import Native
 from connectors.bills.tags import json_or_text
-from connectors.sql import literal, literals
+from connectors.sql import literal, literals, lookup
 
 CATEGORIES = {
     "usage": "Usage",
@@ -72,8 +73,7 @@ def _among(paths: Collection[str], shape: Shape) -> str:
 
 
 def _case(text: str, table: dict[str, tuple[str, ...]]) -> str:
-    cases = " ".join(f"WHEN {literal(v)} THEN {literal(c)}" for c, values in table.items() for v in values)
-    return f"CASE lower({text}) {cases} END"
+    return lookup(f"lower({text})", {v: c for c, values in table.items() for v in values})
 
 
 ZERO = "[^1-9]*0[^1-9]*([eE][+-]?[0-9]+)?[^1-9]*"
@@ -90,17 +90,16 @@ def _priced_in(f: Fields) -> str:
     return f"COALESCE({f['PricingCurrency']}, {f['BillingCurrency']})"
 
 
-def _in_billing(price: str, f: Fields) -> str:
-    """A price, which is in the pricing currency, in the billing currency: NULL where they differ and the rate is not known.
+def _in_billing(price: str, number: str, f: Fields) -> str:
+    """A price, `number` where it is one, which is in the pricing currency, in the billing currency: NULL where they differ and the rate is not known.
 
     What cannot be multiplied stays as a text that is no number, and is counted as such.
     """
     written = f["ExchangeRatePricingToBilling"]
     rate = f"TRY_CAST({written} AS DECIMAL(18,8))"
-    number = f"TRY_CAST({money(price, _priced_in(f))} AS DECIMAL(20,10))"
-    converted = f"CAST(CAST({number} * {rate} AS DECIMAL(38,12)) AS VARCHAR)"
+    converted = f"CAST(CAST(TRY_CAST({number} AS DECIMAL(20,10)) * {rate} AS DECIMAL(38,12)) AS VARCHAR)"
     odd = f"{_priced_in(f)} || ' ' || {price} || ' x ' || {written}"
-    return f"CASE WHEN {_foreign(f)} THEN COALESCE({converted}, {odd}) ELSE {price} END"
+    return f"CASE WHEN {FOREIGN} THEN COALESCE({converted}, {odd}) ELSE {price} END"
 
 
 def _foreign(f: Fields) -> str:
@@ -126,24 +125,45 @@ def _model(f: Fields) -> str:
     return f"lower(replace({f['PricingModel']}, ' ', ''))"
 
 
-def _reserved(f: Fields) -> str:
-    """The charge is for a reservation; exports without PricingModel name the reservation."""
+KIND, MODEL, RESERVED, PLAN, COMMITTED, UNUSED, BOUGHT = (
+    "__kind",
+    "__model",
+    "__reserved",
+    "__plan",
+    "__committed",
+    "__unused",
+    "__bought",
+)
+START, DAY, FOREIGN = "__start", "__at", "__foreign"
+
+
+def _steps(f: Fields) -> list[dict[str, str]]:
+    """What a charge is for, in layers of columns, each over those before it.
+
+    - `RESERVED`: a reservation; exports without PricingModel name the reservation
+    - `PLAN`: a savings plan
+    - `UNUSED`: its unused part, only in the amortized export
+    - `BOUGHT`: the commitment itself, only in the actual export
+    """
     named = f"CASE WHEN {f['ReservationId']} IS NOT NULL THEN 'reservation' END"
-    return f"(COALESCE({_model(f)}, {named}) = 'reservation' OR {_kind(f)} = 'unusedreservation')"
+    return [
+        {KIND: _kind(f), MODEL: _model(f), DAY: f.day(f["Date"]), START: _start(f), FOREIGN: _foreign(f)},
+        {
+            RESERVED: f"(COALESCE({MODEL}, {named}) = 'reservation' OR {KIND} = 'unusedreservation')",
+            PLAN: f"({MODEL} = 'savingsplan' OR {KIND} = 'unusedsavingsplan')",
+            UNUSED: f"({KIND} IN ('unusedreservation', 'unusedsavingsplan'))",
+        },
+        {COMMITTED: f"COALESCE({RESERVED} OR {PLAN}, FALSE)"},
+        {BOUGHT: f"({COMMITTED} AND {KIND} IN ('purchase', 'refund'))"},
+    ]
 
 
-def _plan(f: Fields) -> str:
-    return f"({_model(f)} = 'savingsplan' OR {_kind(f)} = 'unusedsavingsplan')"
-
-
-def _unused(f: Fields) -> str:
-    """Only in the amortized export."""
-    return f"({_kind(f)} IN ('unusedreservation', 'unusedsavingsplan'))"
-
-
-def _bought(f: Fields) -> str:
-    """Only in the actual export."""
-    return f"(COALESCE({_reserved(f)} OR {_plan(f)}, FALSE) AND {_kind(f)} IN ('purchase', 'refund'))"
+def _judged(f: Fields, shape: Shape) -> str:
+    """SQL table expression of a shape with `_steps`."""
+    scan = shape.scan
+    for layer in _steps(f):
+        scan = with_columns(layer, scan)
+    return scan
 
 
 def _type_of(resource_id: str) -> str:
@@ -171,10 +191,10 @@ def disagreement(shapes: Sequence[Shape], exports: Exports, month: date) -> str:
         f = Fields(shape)
         cost = f"TRY_CAST({money(f['Cost'], f['BillingCurrency'])} AS DECIMAL(36,12))"
         signed = f"CASE WHEN {_among(exports.amortized, shape)} THEN -{cost} ELSE {cost} END"
-        mine = f"date_trunc('month', TRY_CAST({_start(f)} AS TIMESTAMP)) = DATE '{month}'"
+        mine = f"date_trunc('month', TRY_CAST({START} AS TIMESTAMP)) = DATE '{month}'"
         parts.append(
-            f"SELECT {f['BillingCurrency']} AS currency, {signed} AS cost FROM {shape.scan} "
-            f"WHERE {mine} AND NOT COALESCE({_reserved(f)} OR {_plan(f)}, FALSE)"
+            f"SELECT {f['BillingCurrency']} AS currency, {signed} AS cost FROM {_judged(f, shape)} "
+            f"WHERE {mine} AND NOT {COMMITTED}"
         )
     return f"SELECT currency, SUM(cost) AS difference FROM ({' UNION ALL '.join(parts)}) GROUP BY 1 HAVING SUM(cost) <> 0 ORDER BY 1"
 
@@ -185,7 +205,7 @@ def kinds_of_export(shapes: Sequence[Shape]) -> str:
     for shape in shapes:
         f = Fields(shape)
         parts.append(
-            f"SELECT __file AS file, {_unused(f)} AS unused, {_bought(f)} AS bought FROM {shape.scan}"
+            f"SELECT __file AS file, {UNUSED} AS unused, {BOUGHT} AS bought FROM {_judged(f, shape)}"
         )
     united = " UNION ALL ".join(parts)
     return f"SELECT file, bool_or(unused) AS amortized, bool_or(bought) AS actual FROM ({united}) GROUP BY 1 ORDER BY 1"
@@ -198,19 +218,28 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         SourceError: A mandatory column is missing, or is there in two spellings, or it is a FOCUS export.
     """
     f = Fields(shape)
-    cost, day = f["Cost"], f.day(f["Date"])
-    kind, model = _kind(f), _model(f)
-    unused = _unused(f)
-    reserved, plan = _reserved(f), _plan(f)
-    committed = f"COALESCE({reserved} OR {plan}, FALSE)"
-    usage = f"({kind} = 'usage' OR {unused})"
-    covered = f"({committed} AND {usage})"
-    bought = _bought(f)
-    number = money(cost, f["BillingCurrency"])
+    cost, day = f["Cost"], DAY
+    kind, model, unused, reserved, plan, committed, bought = (
+        KIND,
+        MODEL,
+        UNUSED,
+        RESERVED,
+        PLAN,
+        COMMITTED,
+        BOUGHT,
+    )
+    usage, covered, list_price, price = "__usage", "__covered", "__list_price", "__price"
+    texts = {
+        "__number": (cost, f["BillingCurrency"]),
+        "__list_number": (list_price, _priced_in(f)),
+        "__price_number": (price, _priced_in(f)),
+        "__effective": (f["EffectivePrice"], _priced_in(f)),
+    }
+    number, list_number, price_number, effective = texts
     actual, amortized = _among(exports.actual, shape), _among(exports.amortized, shape)
     billed = f"CASE WHEN {covered} AND {number} IS NOT NULL AND NOT {actual} THEN '0' ELSE {cost} END"
     repeated = f"CASE WHEN {amortized} THEN NOT {committed} ELSE {covered} AND {number} = 0 END"
-    start = _start(f)
+    start = START
     last = f.day(f["BillingPeriodEndDate"])
     exclusive = f"day(TRY_CAST({last} AS TIMESTAMP)) = day(TRY_CAST({start} AS TIMESTAMP))"
     end = f"CASE WHEN {f['BillingPeriodEndDate']} IS NULL THEN {_after(start, '1 MONTH')} WHEN {exclusive} THEN {last} ELSE COALESCE({_after(last, '1 DAY')}, {last}) END"
@@ -219,17 +248,33 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
     frequencies = " ".join(f"WHEN {literal(k)} THEN {literal(c)}" for k, c in FREQUENCIES.items())
     unit, quantity = f["UnitOfMeasure"], f["Quantity"]
     single = f"regexp_matches({unit}, '^1[ /]')"
-    priced = f"({usage} OR {kind} = 'purchase')"
-    list_price = f"CASE WHEN {priced} THEN {_positive(f['PayGPrice'])} END"
-    price = f"CASE WHEN {priced} THEN {_positive(f['UnitPrice'])} END"
-    effective = money(f["EffectivePrice"], _priced_in(f))
-    same = f"{money(list_price, _priced_in(f))} = {effective}"
+    priced = f"({kind} = 'usage' OR {unused} OR {kind} = 'purchase')"
+    same = f"{list_number} = {effective}"
     odd = f"CASE WHEN {list_price} IS NOT NULL AND {effective} IS NULL THEN 'effective price ' || {f['EffectivePrice']} END"
     at_list = f"COALESCE({_positive(f['PayGCost'])}, CASE WHEN {same} THEN {cost} END, {odd})"
     unlisted = f"({kind} = 'purchase' AND {list_price} IS NULL)"
     list_cost = f"CASE WHEN {priced} AND NOT {unlisted} THEN {at_list} ELSE {cost} END"
     place = region_name(f["ResourceLocation"])
     seller = f"CASE WHEN {f['PublisherType']} = 'Marketplace' THEN {f['PublisherName']} END"
+
+    steps = (
+        *_steps(f),
+        {
+            usage: f"({kind} = 'usage' OR {unused})",
+            covered: f"({committed} AND ({kind} = 'usage' OR {unused}))",
+            list_price: f"CASE WHEN {priced} THEN {_positive(f['PayGPrice'])} END",
+            price: f"CASE WHEN {priced} THEN {_positive(f['UnitPrice'])} END",
+        },
+        {
+            "__spelled": written_ones(
+                [(f"CAST({text} AS VARCHAR)", of, plain(text)) for text, of in texts.values()]
+            )
+        },
+        {
+            name: f"COALESCE({plain(text)}, __spelled[{i}])"
+            for i, (name, (text, _)) in enumerate(texts.items(), start=1)
+        },
+    )
 
     def if_committed(value: str) -> str:
         return f"CASE WHEN {committed} THEN {value} END"
@@ -247,7 +292,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "ChargeDescription": f"COALESCE({f['Product']}, {f['MeterName']})",
         "ChargeFrequency": f"CASE lower(replace(COALESCE({f['Frequency']}, CASE WHEN {usage} THEN 'UsageBased' END), '-', '')) {frequencies} ELSE {f['Frequency']} END",
         "ChargePeriodEnd": _after(day, "1 DAY"),
-        "ChargePeriodStart": day,
+        "ChargePeriodStart": f.day(f["Date"]),
         "CommitmentDiscountCategory": f"CASE WHEN {plan} THEN 'Spend' WHEN {reserved} THEN 'Usage' END",
         "CommitmentDiscountId": if_committed(f"lower(COALESCE({f['BenefitId']}, {f['ReservationId']}))"),
         "CommitmentDiscountName": if_committed(f"COALESCE({f['BenefitName']}, {f['ReservationName']})"),
@@ -256,18 +301,18 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "ConsumedQuantity": f"CASE WHEN {kind} = 'usage' AND {single} THEN {quantity} END",
         "ConsumedUnit": f"CASE WHEN {kind} = 'usage' AND {single} THEN ltrim(substr({unit}, 2)) END",
         "ContractedCost": f"CASE WHEN NOT {covered} THEN {cost} END",
-        "ContractedUnitPrice": _in_billing(price, f),
+        "ContractedUnitPrice": _in_billing(price, price_number, f),
         "EffectiveCost": f"CASE WHEN {bought} AND {number} IS NOT NULL THEN '0' ELSE {cost} END",
         "HostProviderName": "'Microsoft'",
         "InvoiceId": f["InvoiceId"],
         "InvoiceIssuerName": f"COALESCE({f['PartnerName']}, 'Microsoft')",
         "ListCost": list_cost,
-        "ListUnitPrice": _in_billing(list_price, f),
+        "ListUnitPrice": _in_billing(list_price, list_number, f),
         "PricingCategory": f"CASE WHEN {covered} THEN 'Committed' WHEN {model} = 'spot' THEN 'Dynamic' WHEN {kind} IN ('usage', 'purchase') THEN 'Standard' END",
         "PricingCurrency": f["PricingCurrency"],
-        "PricingCurrencyContractedUnitPrice": f"CASE WHEN {_foreign(f)} THEN {price} END",
-        "PricingCurrencyEffectiveCost": f"CASE WHEN {bought} AND {_foreign(f)} THEN '0' WHEN {_foreign(f)} THEN {f['CostInPricingCurrency']} END",
-        "PricingCurrencyListUnitPrice": f"CASE WHEN {_foreign(f)} THEN {list_price} END",
+        "PricingCurrencyContractedUnitPrice": f"CASE WHEN {FOREIGN} THEN {price} END",
+        "PricingCurrencyEffectiveCost": f"CASE WHEN {bought} AND {FOREIGN} THEN '0' WHEN {FOREIGN} THEN {f['CostInPricingCurrency']} END",
+        "PricingCurrencyListUnitPrice": f"CASE WHEN {FOREIGN} THEN {list_price} END",
         "PricingQuantity": f"CASE WHEN {kind} <> 'tax' THEN {quantity} END",
         "PricingUnit": f"CASE WHEN {kind} <> 'tax' THEN {unit} END",
         "ProviderName": "'Microsoft'",
@@ -293,6 +338,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         focus=columns,
         cost=billed,
         currency=f["BillingCurrency"],
+        steps=steps,
         skip=f"COALESCE({repeated}, FALSE)" if exports.both else "FALSE",
         skip_rule="in_both_exports",
         model_api=f"{ai} AND regexp_matches({meter}, {literal(MODELS)})",

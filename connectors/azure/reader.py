@@ -186,7 +186,7 @@ def _refuse_mixed(loaded: Loaded, files: Sequence[BillFile], engine: Engine) -> 
         return
     paid = "ChargeCategory IN ('Purchase', 'Adjustment') AND CommitmentDiscountId IS NOT NULL"
     there = engine.query(
-        f"SELECT bool_or(CommitmentDiscountStatus = 'Unused') AS unused, bool_or({paid}) AS paid FROM {loaded.rows}"
+        f"SELECT bool_or(CommitmentDiscountStatus = 'Unused') AS unused, bool_or({paid}) AS paid FROM {loaded.rows_of('CommitmentDiscountStatus', 'ChargeCategory', 'CommitmentDiscountId')}"
     )
     if not all(there.row(0)):
         return

@@ -11,13 +11,14 @@ row ends later and costs more. They are told by the rest of the row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from connectors.base import Engine
 from connectors.bills.issues import KEPT
 from connectors.bills.stage import Stage
 from connectors.sql import identifier, literals
-from models import focus, tables
+from models import focus
 
 RULE, CERTAIN_RULE = "repeated_rows", "repeated_bill"
 
@@ -36,8 +37,8 @@ GROUPS = f"__file AS file, {', '.join(map(identifier, GROUP))}"
 COUNTS = f"count(*) FILTER ({KEPT}) AS kept, SUM(BilledCost) FILTER ({KEPT}) AS billed, SUM(EffectiveCost) FILTER ({KEPT}) AS effective"
 """SQL: what a group holds."""
 
-SAME = ", ".join(identifier(c.name) for c in focus.COLUMNS if c.type in ("text", "json"))
-"""SQL: what a charge is for: the columns that are neither amounts nor times."""
+SAME = frozenset(c.name for c in focus.COLUMNS if c.type in ("text", "json"))
+"""What a charge is for: the columns that are neither amounts nor times."""
 MONEY = "SUM(BilledCost) <> 0 OR SUM(EffectiveCost) <> 0"
 """SQL condition: a group has money. Others do not count, nor in the size of a file: zeros are alike everywhere."""
 
@@ -87,14 +88,14 @@ def repeated(stage: Stage, month: str, counted: str, engine: Engine) -> list[dic
                 "billed_cost": row["billed"],
                 "currency": row["currency"],
             }
-            for row in (look(f"{stage.rows} WHERE {mine}", engine) if files else [])
+            for row in (look(f"{stage.rows} WHERE {mine}", stage.written, engine) if files else [])
         ]
     return sorted(issues, key=lambda i: (i["rule"] == RULE, -i["rows"]))[:SHOWN]
 
 
-def _alike(rows: str, engine: Engine) -> list[dict[str, Any]]:
+def _alike(rows: str, columns: Sequence[str], engine: Engine) -> list[dict[str, Any]]:
     """Pairs of files that hold the same rows."""
-    whole = ", ".join(identifier(c.name) for c in tables.FOCUS.columns)
+    whole = ", ".join(map(identifier, columns))
     alike = " AND ".join(
         f"a.{name} IS NOT DISTINCT FROM b.{name}"
         for name in (*map(identifier, GROUP), "rows", "billed", "content")
@@ -121,14 +122,15 @@ def _alike(rows: str, engine: Engine) -> list[dict[str, Any]]:
     return found
 
 
-def _grown(rows: str, engine: Engine) -> list[dict[str, Any]]:
+def _grown(rows: str, columns: Sequence[str], engine: Engine) -> list[dict[str, Any]]:
     """Pairs of files of which the second holds half of the first one's charges, or more, to a later end.
 
     With the same end and more money in all of them it is a warning: a supplement of a bill may look like this.
     """
+    same = ", ".join(identifier(c) for c in columns if c in SAME)
     found = engine.rows(f"""
         WITH charges AS MATERIALIZED (
-            SELECT __file AS file, "BillingCurrency" AS currency, hash("ChargePeriodStart", {SAME}) AS same, count(*) AS rows, MAX("ChargePeriodEnd") AS until,
+            SELECT __file AS file, "BillingCurrency" AS currency, hash("ChargePeriodStart", {same}) AS same, count(*) AS rows, MAX("ChargePeriodEnd") AS until,
                    SUM(BilledCost) AS billed, SUM(EffectiveCost) AS effective
             FROM {rows} GROUP BY ALL HAVING {MONEY}
         ), sizes AS (

@@ -17,7 +17,8 @@ from typing import Any
 
 from connectors.base import Engine
 from connectors.bills.issues import CURRENCY
-from connectors.bills.stage import Stage, native_sql, stage_sql
+from connectors.bills.native import native_sql
+from connectors.bills.stage import Stage, stage_sql
 from connectors.parts import Earlier, Part
 
 MOST_PARTS = 6

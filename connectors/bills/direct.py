@@ -13,9 +13,10 @@ from datetime import date
 from typing import Any
 
 from connectors.base import Engine
+from connectors.bills.native import NAMES, Native, native_sql, row_hash
 from connectors.bills.rules import NULL_TEXTS, is_null_text
 from connectors.bills.shapes import NESTED, NUMERIC, Shape
-from connectors.bills.stage import NAMES, Bill, Native, Stage, native_sql, present, row_hash, stage_sql, sure
+from connectors.bills.stage import Bill, Stage, present, stage_sql, sure
 from connectors.sql import identifier
 
 LONGEST_NULL = max(map(len, NULL_TEXTS))
@@ -46,7 +47,9 @@ def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part 
     numbers = {c for c in shape.types if bill.numbers(c)}
     if not numbers or not all(shape.types[c].startswith(NUMERIC) for c in numbers):
         return None
-    used = " ".join([*native.focus.values(), native.cost, native.currency, native.skip, native.cost_kind])
+    used = native.written_out(
+        " ".join([*native.focus.values(), native.cost, native.currency, native.skip, native.cost_kind])
+    )
     texts = [c for c, t in shape.types.items() if t == "VARCHAR" and identifier(c) in used]
     asked = [f"bool_or({_unreadable(identifier(c), shape.types[c])})" for c in numbers]
     asked += [f"min(strlen({identifier(c)}))" for c in texts]
@@ -65,7 +68,9 @@ def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part 
     }
     typed_shape = replace(shape, text=own, own=True)
     doubtful = [identifier(c) for c, t in shape.types.items() if c in null or t.startswith(NESTED)]
-    plain = frozenset(c for c in NAMES if not any(d in native.focus.get(c, "") for d in doubtful))
+    plain = frozenset(
+        c for c in NAMES if not any(d in native.written_out(native.focus.get(c, "")) for d in doubtful)
+    )
     return Part(shape, native, bill.to_focus(typed_shape), typed_shape, plain)
 
 
@@ -122,7 +127,7 @@ def view(bill: Bill, month: date, parts: Sequence[Part], engine: Engine, days: S
     plain = frozenset.intersection(*(part.plain for part in mine))
     types = {
         c: type_
-        for c, type_ in engine.columns(" UNION ALL ".join(sqls)).items()
+        for c, type_ in engine.columns(" UNION ALL BY NAME ".join(sqls)).items()
         if c in NAMES and (type_.startswith(("DECIMAL", "TIMESTAMP")) or c in plain)
     }
     sql = stage_sql(sqls, present(natives), bill.source, bill.tier, sure=sure(natives), types=types)

@@ -6,25 +6,24 @@ The rules belong to `connectors/bills/rules.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
 from connectors.base import Engine, SourceError
 from connectors.bills.files import BillFile
+from connectors.bills.native import Native, native_sql
 from connectors.bills.rules import (
     CHECKS,
     NOT_STATED,
     TAGS,
     has_value,
     is_null_text,
-    mark_name,
-    null_name,
-    value_name,
+    raw_name,
 )
 from connectors.bills.shapes import Shape, scan
-from connectors.bills.stage import Native, Stage, marking, native_sql, stage_sql
+from connectors.bills.stage import Note, Stage, stage_sql
 from connectors.bills.tags import REPEATED, has_like_keys
 from connectors.sql import identifier
 
@@ -43,12 +42,9 @@ CURRENCY = (
 REJECTED = "__reject IS NOT NULL AND NOT __skip"
 KEPT = "__reject IS NULL AND NOT __skip"
 
-Note = tuple[str, str, str]
-"""What was found about rows that were kept: action, rule and column."""
 ORDER: Mapping[Note, int] = {(c.action, c.rule, c.column): i for i, c in enumerate(CHECKS)}
 
-
-MARK_NOT_STATED = mark_name(next(i for i, c in enumerate(CHECKS) if c.rule == NOT_STATED))
+COST_NOT_STATED: Note = ("flagged", NOT_STATED, "EffectiveCost")
 
 
 def effective_cost(stage: Stage, kept: str) -> str:
@@ -57,24 +53,16 @@ def effective_cost(stage: Stage, kept: str) -> str:
     A fee is then counted as it was billed, unless every line that its commitment covers states its effective cost:
     these lines carry the fee already, so it is 0 (and what stayed unused is not known).
     """
+    not_stated = stage.has(COST_NOT_STATED)
     covered = (
         f'SELECT "CommitmentDiscountId" FROM {stage.rows} WHERE {kept} AND "ChargeCategory" = \'Usage\' '
         'AND "BilledCost" >= 0 AND "CommitmentDiscountId" IS NOT NULL '
-        f"GROUP BY 1 HAVING NOT bool_or({MARK_NOT_STATED})"
+        f"GROUP BY 1 HAVING NOT bool_or({not_stated})"
     )
     return (
-        f"CASE WHEN {MARK_NOT_STATED} AND \"ChargeCategory\" = 'Purchase' "
+        f"CASE WHEN {not_stated} AND \"ChargeCategory\" = 'Purchase' "
         f'AND "CommitmentDiscountId" IN ({covered}) THEN 0 ELSE "EffectiveCost" END'
     )
-
-
-def counters(stage: Stage) -> Sequence[tuple[Note, str]]:
-    """What may be repaired or flagged in the rows of a stage, and the SQL condition under which it was."""
-    checks: list[tuple[Note, str]] = [
-        ((c.action, c.rule, c.column), mark_name(i))
-        for i, c in marking(stage.present, stage.sure, stage.types)
-    ]
-    return checks + [(("repaired", "null_text", c), null_name(c)) for c in sorted(stage.texts)]
 
 
 def examples(
@@ -82,13 +70,15 @@ def examples(
 ) -> dict[tuple[str, Note], str]:
     """Day and what was found -> the least of the texts that it was found in, where there is one."""
     shown = {
-        (c.action, c.rule, c.column): value_name(i)
+        note: f"v{i}"
         for i, c in enumerate(CHECKS)
-        if (c.action, c.rule, c.column) in notes and has_value(c, stage.present)
+        if (note := (c.action, c.rule, c.column)) in notes and has_value(c, stage.present)
     }
     if not shown:
         return {}
-    values = ", ".join(f"MIN({value}) AS {value}" for value in shown.values())
+    values = ", ".join(
+        f"MIN({raw_name(note[2])}) FILTER ({stage.has(note)}) AS {value}" for note, value in shown.items()
+    )
     found = engine.rows(
         f"SELECT CAST(__day AS VARCHAR) AS day, {values} FROM {stage.rows} WHERE {where} GROUP BY ALL"
     )
@@ -263,7 +253,7 @@ def _detailed(
         sure=stage.sure,
     )
     values = " ".join(
-        f"WHEN {i} THEN {value_name(i)}"
+        f"WHEN {i} THEN {raw_name(c.column)}"
         for i, c in enumerate(CHECKS)
         if c.action == "rejected" and has_value(c, stage.present)
     )

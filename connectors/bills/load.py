@@ -25,7 +25,6 @@ from connectors.bills.files import BillFile, verify
 from connectors.bills.issues import (
     KEPT,
     REJECTED,
-    counters,
     effective_cost,
     examples,
     footers,
@@ -35,15 +34,13 @@ from connectors.bills.issues import (
     orphans,
     rejected,
 )
-from connectors.bills.rules import NOT_STATED
+from connectors.bills.native import native_sql, row_hash
+from connectors.bills.rules import NOT_STATED, TAGS
 from connectors.bills.shapes import shapes
-from connectors.bills.stage import Bill, Stage, native_sql, row_hash, stage_sql
+from connectors.bills.stage import MASK_BITS, Bill, Stage, mask_name, stage_sql
 from connectors.bills.totals import contradictions
 from connectors.sql import identifier, literals
 from models import tables
-
-MASK_BITS = 60
-"""Notes that one BIGINT holds."""
 
 
 def load_bill(
@@ -225,7 +222,7 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
         kept=chosen.parts,
         memory=remembered if stated and stage.bill.by_row else {},
     )
-    issues += like_keys(loaded.rows, stage.written, engine)
+    issues += like_keys(loaded.rows_of(*TAGS), stage.written, engine)
     return replace(loaded, issues=pl.DataFrame(issues, schema=ISSUES_SCHEMA, orient="row"))
 
 
@@ -269,15 +266,9 @@ def _read(month: _Month, stage: Stage, engine: Engine) -> tuple[Survey, Mapping[
     """What the rows to read hold, in one scan, and day -> loaded, rejected, noted."""
     if month.plan.fresh == ():
         return Survey(), {}
-    counted = counters(stage)
+    notes = stage.notes
     # one group for each set of notes that rows have: a filter for each note takes a sixth longer
-    masks = {
-        f"notes{n // MASK_BITS}": " + ".join(
-            f"CASE WHEN {condition} THEN {1 << i} ELSE 0 END"
-            for i, (_, condition) in enumerate(counted[n : n + MASK_BITS])
-        )
-        for n in range(0, len(counted), MASK_BITS)
-    }
+    masks = {f"notes{n}": mask_name(n) for n in range(-(-len(notes) // MASK_BITS))}
     grouped = "".join(f", CASE WHEN {KEPT} THEN {mask} ELSE 0 END AS {name}" for name, mask in masks.items())
     rows = engine.rows(
         f"SELECT {SURVEYS}, CAST(sum(loaded) AS BIGINT) AS loaded, CAST(sum(rejected) AS BIGINT) AS rejected, "
@@ -286,7 +277,7 @@ def _read(month: _Month, stage: Stage, engine: Engine) -> tuple[Survey, Mapping[
         f"FROM {stage.rows} WHERE {month.where} GROUP BY {', '.join(['day', 'currency', *masks])}) GROUP BY day, currency"
     )
     noted = [_by_note(row["noted"]) for row in rows]
-    there = {note for i, (note, _) in enumerate(counted) if any(of[i] for of in noted)}
+    there = {note for i, note in enumerate(notes) if any(of[i] for of in noted)}
     shown = examples(stage, f"{month.where} AND {KEPT}", there, engine)
     result: dict[str, dict[str, Any]] = {}
     for row, noting in zip(rows, noted, strict=True):
@@ -294,9 +285,7 @@ def _read(month: _Month, stage: Stage, engine: Engine) -> tuple[Survey, Mapping[
         of["loaded"] += row["loaded"]
         of["rejected"] += row["rejected"]
         of["noted"] += [
-            [*note, noting[i], shown.get((row["day"], note))]
-            for i, (note, _) in enumerate(counted)
-            if noting[i]
+            [*note, noting[i], shown.get((row["day"], note))] for i, note in enumerate(notes) if noting[i]
         ]
     return survey(rows), result
 

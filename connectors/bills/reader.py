@@ -9,9 +9,10 @@ from typing import ClassVar, Literal, cast
 
 from connectors.base import Context, Engine, Loaded, Slice, SourceOptions, Window
 from connectors.bills.load import load_bill
+from connectors.bills.native import Native
 from connectors.bills.plain import PlainFiles
 from connectors.bills.shapes import Shape
-from connectors.bills.stage import Bill, Native
+from connectors.bills.stage import Bill
 from connectors.bills.unpack import Unpacked
 from connectors.objects import LocationOptions, Store, open_store
 

@@ -1,6 +1,7 @@
 """What may be wrong with a row of a bill, and the type of every FOCUS column: one rule for all bills.
 
-Each rule is SQL over the cleaned text of a column, `"X"`, and its typed value, `"t:X"`. What a native column
+Each rule is SQL over the cleaned text of a column, `"X"`, and its typed value, `"t:X"`; `"d:X"` is an amount that is a
+bare number, `"p:X"` the pairs of tags that are an array. What a native column
 means belongs to the formats (`connectors/focus`, `connectors/aws`); the statement around the rules, to
 `connectors/bills/stage.py`.
 """
@@ -11,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from connectors.bills.amounts import amount
+from connectors.bills.amounts import plain
 from connectors.bills.tags import REPEATED, escaped, flat_pairs, has_breaks, has_odd_pairs, repeats_key
 from connectors.sql import identifier, literal
-from models import focus, tables
+from models import focus
 
 MISSING = "missing_mandatory"
 NOT_STATED = "missing_effective_cost"
@@ -25,7 +26,7 @@ NULL_TEXTS = ("NULL", "null", "N/A", "n/a")
 
 def is_null_text(value: str) -> str:
     """SQL: the text is one that exports write where FOCUS demands null; the empty text never gets this far."""
-    return "(" + " OR ".join(f"{value} = {literal(text)}" for text in NULL_TEXTS) + ")"
+    return f"({value} IN ({', '.join(map(literal, NULL_TEXTS))}))"
 
 
 REJECTING = ("BilledCost", "EffectiveCost", "BillingCurrency", "ChargeCategory")
@@ -52,11 +53,6 @@ class Check:
     condition: str
 
 
-def nothing(column: focus.FocusColumn) -> str:
-    """The value of a column that no file fills."""
-    return f"CAST(NULL AS {tables.TYPES[column.type][0] if column.type in ('decimal', 'timestamp') else 'VARCHAR'})"
-
-
 def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = False) -> str:
     """The value of a column in its type, from its cleaned text; NULL where the text does not fit.
 
@@ -65,6 +61,7 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
         own: DuckDB type of its value where that is known.
         sure: The value needs no rule.
 
+    Of an amount that is no bare number the value is found apart (`stage.py`): to plan its grammar takes long.
     Tags are one flat object, of an array of keys and values, too (`connectors/bills/tags.py`).
     A raw line break or tab in a text of tags, which JSON forbids, is read as one that is escaped.
     DuckDB takes JSON with a comma after the last element, which no other reader does: it is taken off.
@@ -73,9 +70,7 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
     if sure or (column.type == "text" and column.name != "AvailabilityZone" and not column.allowed):
         return f"upper(trim({c}))" if column.name == "BillingCurrency" else c
     if column.type == "decimal":
-        priced = "PricingCurrency" if column.name.startswith("PricingCurrency") else "BillingCurrency"
-        is_money = own is not None and own.startswith("DECIMAL")
-        return f"TRY_CAST({c} AS DECIMAL(38,12))" if is_money else amount(c, identifier(priced))
+        return plain(c)
     if column.type == "timestamp":
         is_moment = own is not None and own.startswith("TIMESTAMP")
         moment = (
@@ -100,7 +95,7 @@ def _json(name: str) -> str:
         return value
     whole = f"CAST(json_extract(TRY_CAST({escaped(c)} AS JSON), '$') AS VARCHAR)"
     broken = f"CASE WHEN {has_breaks(c)} AND ltrim({c}) LIKE '{{%' THEN {whole} END"
-    return f"COALESCE({flat_pairs(c)}, {value}, {broken})"
+    return f"COALESCE({flat_pairs(p(name))}, {value}, {broken})"
 
 
 def _misplaced(zone: str) -> str:
@@ -113,10 +108,20 @@ def t(name: str) -> str:
     return identifier(f"t:{name}")
 
 
+def d(name: str) -> str:
+    """An amount that is a bare number."""
+    return identifier(f"d:{name}")
+
+
+def p(name: str) -> str:
+    """The pairs of a column of tags."""
+    return identifier(f"p:{name}")
+
+
 def _odd_json(name: str) -> str:
     """No JSON of the form that the column has, or tags of which a part is none."""
     nothing = f"{t(name)} IS NULL"
-    return f"COALESCE({has_odd_pairs(identifier(name))}, {nothing})" if name in TAGS else nothing
+    return f"COALESCE({has_odd_pairs(p(name))}, {nothing})" if name in TAGS else nothing
 
 
 def _is_broken(name: str) -> str:
@@ -172,35 +177,29 @@ def _checks() -> list[Check]:
                 unknown = f"{c} IS NOT NULL AND {t(name)} IS NULL"
                 result.append(Check("flagged", "unknown_value", name, unknown))
         if column.type == "decimal":
-            plain = f"TRY_CAST({c} AS DECIMAL(38,12))"
-            result.append(Check("repaired", "spelling", name, f"{t(name)} IS NOT NULL AND {plain} IS NULL"))
+            result.append(Check("repaired", "spelling", name, f"{t(name)} IS NOT NULL AND {d(name)} IS NULL"))
         if column.required and name not in REJECTING and name not in PERIODS:
             result.append(Check("flagged", MISSING, name, f"{c} IS NULL"))
     broken = (Check("repaired", "spelling", name, _is_broken(name)) for name in TAGS)
     rounded = (Check("flagged", "rounded_id", name, _is_rounded(name)) for name in ACCOUNTS)
-    twice = (Check("repaired", REPEATED, name, repeats_key(identifier(name))) for name in TAGS)
+    twice = (Check("repaired", REPEATED, name, repeats_key(p(name))) for name in TAGS)
     return [*result, *broken, *rounded, *twice]
 
 
 CHECKS: Sequence[Check] = tuple(_checks())
-"""The position of a check is its number in `__reject` and `__marks`."""
+"""The position of a check is its number in `__reject`."""
 
 
 def has_value(check: Check, present: Sequence[str]) -> bool:
-    """The stage holds the text that the check found."""
+    """The stage holds the text that the check found, as `raw_name` of its column."""
     return check.column in present and not check.rule.startswith("missing_")
 
 
-def value_name(number: int) -> str:
-    """The stage's column with the text that a check found."""
-    return f"__value_{number}"
-
-
-def mark_name(number: int) -> str:
-    """The stage's column that says whether a check that does not reject holds."""
-    return f"__mark_{number}"
+def raw_name(column: str) -> str:
+    """The stage's column with the text of a FOCUS column in which a check found something."""
+    return identifier(f"raw:{column}")
 
 
 def null_name(column: str) -> str:
-    """The stage's column that says whether a column had a text for null."""
-    return identifier(f"__null_{column}")
+    """Says whether a column had a text for null."""
+    return identifier(f"null:{column}")

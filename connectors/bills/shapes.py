@@ -108,7 +108,7 @@ def _shape(files: tuple[BillFile, ...], types: dict[str, str]) -> Shape:
     if types:
         text = {c: _as_text(identifier(c), types[c]) for c in first.columns}
     elif first.form in JSON_FORMS:
-        text = {c: f"nullif(json_extract_string({identifier(c)}, '$'), '')" for c in first.columns}
+        text = {c: f"__text{i}" for i, c in enumerate(first.columns)}
     else:
         text = {column: f"c{i}" for i, column in enumerate(first.columns)}
     return Shape(
@@ -124,16 +124,23 @@ def _shape(files: tuple[BillFile, ...], types: dict[str, str]) -> Shape:
 
 
 def scan(files: Sequence[BillFile]) -> str:
-    """SQL table expression of files of one shape; CSV columns are named by position, since names may differ by case only."""
+    """SQL table expression of files of one shape; CSV columns are named by position, since names may differ by case only.
+
+    Beside the columns of JSON stand their texts, by position too.
+    """
     paths = sql.files(f.path for f in files)
     if files[0].form == "parquet":
         return f"read_parquet({paths}, filename='__file', hive_partitioning=false, binary_as_string=true)"
     if files[0].form in JSON_FORMS:
         keys = ", ".join(f"{literal(c)}: 'JSON'" for c in files[0].columns)
         compression = literal("gzip" if files[0].form == "json.gz" else "none")
+        texts = ", ".join(
+            f"nullif(json_extract_string({identifier(c)}, '$'), '') AS __text{i}"
+            for i, c in enumerate(files[0].columns)
+        )
         return (
-            f"read_json({paths}, format='newline_delimited', columns={{{keys}}}, compression={compression}, "
-            "filename='__file', hive_partitioning=false)"
+            f"(SELECT *, {texts} FROM read_json({paths}, format='newline_delimited', columns={{{keys}}}, compression={compression}, "
+            "filename='__file', hive_partitioning=false))"
         )
     columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(files[0].columns)))
     compression = literal("gzip" if files[0].form == "gzip" else "none")

@@ -1,4 +1,4 @@
-"""The statement that turns native rows into FOCUS rows, and the file that holds its result.
+"""The statement that turns rows of FOCUS columns, all text, into FOCUS rows, and the file that holds its result.
 
 What is wrong with a row is decided in `connectors/bills/rules.py`; running the statement and reporting belong to
 `load.py` and `issues.py` beside it.
@@ -6,29 +6,28 @@ What is wrong with a row is decided in `connectors/bills/rules.py`; running the 
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from connectors.base import SourceError
-from connectors.bills.amounts import amount
+from connectors.bills.amounts import plain, written_ones
 from connectors.bills.months import AHEAD_H
+from connectors.bills.native import EXTRAS, NAMES, OWN, PROVIDER, Format, Native
 from connectors.bills.rules import (
     CHECKS,
     MISSING,
     NOT_STATED,
-    Check,
+    TAGS,
+    d,
     has_value,
     is_null_text,
-    mark_name,
-    nothing,
     null_name,
+    p,
+    raw_name,
     t,
     typed,
-    value_name,
 )
 from connectors.bills.shapes import Shape
+from connectors.bills.tags import pairs
 from connectors.parts import in_parquet
 from connectors.sql import identifier, literal
 from models import focus, tables
@@ -37,56 +36,15 @@ MODEL_APIS = ("bedrock", "openai", "anthropic", "claude", "gemini", "mistral", "
 """Parts of names of services that are managed model APIs."""
 
 
-NAMES = (*(c.name for c in focus.COLUMNS), "ProviderName")
+ASKED = ("CommitmentDiscountId", "ResourceId", "ServiceName", "SubAccountId")
+"""Columns that a stage has whether a file fills them or not: questions to it name them."""
 
-PROVIDER = ("ProviderName", "ServiceProviderName")
-"""The former and the present name of one column: either stands for the other."""
-OWN = ("x_source", "x_tier", "x_billing_month", "x_cost_kind")
-EXTRAS = tuple(c.name for c in tables.FOCUS.columns if c.name.startswith("x_") and c.name not in OWN)
-"""Columns beside FOCUS that one provider fills; no rule looks at them."""
+MASK_BITS = 60
+"""Notes that one BIGINT holds."""
+NULL_TEXT = "null_text"
 
-
-@dataclass(frozen=True)
-class Native:
-    """What a format makes of one shape of files; all values are SQL expressions over the native columns.
-
-    Attributes:
-        focus: FOCUS column -> its value as text. Columns that are not here are NULL.
-        cost: The native invoiced amount, as text.
-        currency: Its currency, as text.
-        not_stated: True for charges of a commitment whose effective cost the bill does not say.
-        skip: True for rows that repeat the cost of others.
-        skip_rule: Name under which such rows are counted.
-        parent: ResourceId of the row whose cost such a row repeats, where the bill says it.
-        parts: List of texts; the row stands for itself and once more for each of them. In the other expressions
-            `__part` is the text, NULL for the row itself. Empty where rows have no parts.
-        model_api: True for charges of a managed model API that neither service nor unit names.
-        cost_kind: x_cost_kind where the format knows better than the FOCUS columns; NULL elsewhere.
-        ignored: Native columns that are not used.
-        sure: FOCUS columns whose values the format makes itself, so that no rule needs to look at them.
-        zoned: Billing periods may begin at midnight of a zone ahead of UTC: one that begins in the last `AHEAD_H` hours
-            of a month is of the next.
-        extras: Column of `EXTRAS` -> its value as text, JSON where the table says so. The others are NULL.
-    """
-
-    focus: Mapping[str, str]
-    cost: str
-    currency: str
-    skip: str = "FALSE"
-    not_stated: str = "FALSE"
-    skip_rule: str = "repeats_parent_cost"
-    parent: str = "CAST(NULL AS VARCHAR)"
-    parts: str = ""
-    model_api: str = "FALSE"
-    cost_kind: str = "CAST(NULL AS VARCHAR)"
-    ignored: tuple[str, ...] = ()
-    sure: frozenset[str] = frozenset()
-    zoned: bool = False
-    extras: Mapping[str, str] = field(default_factory=dict)
-
-
-Format = Callable[[Shape], Native]
-"""A format: from the columns of files to expressions. Raises SourceError if a mandatory column is missing."""
+Note = tuple[str, str, str]
+"""What was found about rows that were kept: action, rule and column."""
 
 
 @dataclass(frozen=True)
@@ -130,15 +88,13 @@ class Stage:
 
     @property
     def present(self) -> list[str]:
-        """FOCUS columns that any file fills."""
+        """Columns that any file fills."""
         return present(self.natives)
 
     @property
     def written(self) -> list[str]:
         """Columns of the FOCUS table that can have a value."""
-        filled = {*self.present, *OWN, *(c for n in self.natives for c in n.extras)}
-        filled |= {c for c in PROVIDER if filled.intersection(PROVIDER)}
-        return [c.name for c in tables.FOCUS.columns if c.name in filled]
+        return with_value(self.present)
 
     @property
     def sure(self) -> frozenset[str]:
@@ -146,107 +102,35 @@ class Stage:
         return sure(self.natives)
 
     @property
-    def texts(self) -> list[str]:
-        """FOCUS columns whose text may stand for null."""
-        return texts_for_null(self.present, self.sure, self.types)
+    def notes(self) -> list[Note]:
+        """What may be repaired or flagged in the rows: of the n-th, bit n of the masks says whether it was."""
+        return [note for note, _ in notes(self.present, self.sure, self.types)]
+
+    def has(self, note: Note) -> str:
+        """SQL condition: it was noted of the row."""
+        n = self.notes.index(note)
+        return f"({mask_name(n // MASK_BITS)} & {1 << n % MASK_BITS} <> 0)"
 
 
 def present(natives: Sequence[Native]) -> list[str]:
-    """FOCUS columns that any of the files fills."""
-    return [c for c in NAMES if any(c in n.focus for n in natives)]
+    """Columns that any of the files fills: of FOCUS, then `EXTRAS`."""
+    return [c for c in (*NAMES, *EXTRAS) if any(c in n.focus or c in n.extras for n in natives)]
+
+
+def with_value(present: Sequence[str]) -> list[str]:
+    """Columns of the FOCUS table that can have a value, in its order."""
+    filled = {*present, *OWN, *(PROVIDER if {*present}.intersection(PROVIDER) else ())}
+    return [c.name for c in tables.FOCUS.columns if c.name in filled]
+
+
+def mask_name(number: int) -> str:
+    """The stage's column with `MASK_BITS` of the notes."""
+    return f"__notes{number}"
 
 
 def sure(natives: Sequence[Native]) -> frozenset[str]:
     """FOCUS columns whose values all the formats make themselves."""
     return frozenset.intersection(*(n.sure for n in natives))
-
-
-def require(columns: Mapping[str, str], needed: Sequence[str], shape: Shape) -> None:
-    """Checks that a format's mandatory native columns are there.
-
-    Raises:
-        SourceError: One is missing; the message names the file, the column and the columns found.
-    """
-    for name in needed:
-        if name not in columns:
-            found = ", ".join(sorted(shape.text))
-            more = f" (and {len(shape.files) - 1} more files)" if len(shape.files) > 1 else ""
-            msg = (
-                f"{shape.files[0].uri}{more}: mandatory column {name!r} is missing; it has: {found}. "
-                "Put the column back into the export"
-            )
-            raise SourceError(msg)
-
-
-def row_hash(shape: Shape, native: Native) -> str:
-    """SQL of a hash of a native row: of the columns that the mapping uses, as they are in the file."""
-    sql = native_sql(replace(shape, scan="bill"), native)
-    names = [
-        text if re.fullmatch(r"c\d+", text) else identifier(column) for column, text in shape.text.items()
-    ]
-    used = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql)]
-    return f"hash({', '.join([literal(hashlib.sha256(sql.encode()).hexdigest()), *used])})"
-
-
-def native_sql(
-    shape: Shape,
-    native: Native,
-    *,
-    numbered: bool = False,
-    hashed: str = "CAST(NULL AS UBIGINT)",
-    days: Sequence[str] = (),
-) -> str:
-    """The rows of a shape as FOCUS columns.
-
-    Args:
-        shape: The files.
-        native: What a format makes of them.
-        numbered: With `__row`, from 1 within the scan.
-        hashed: SQL of `__hash`: `row_hash` of the shape as text.
-        days: Only charges that start on these days (ISO dates, UTC) are wanted; others may be left out.
-    """
-    values = {**native.focus, **native.extras}
-    columns = [f"{values.get(c, 'CAST(NULL AS VARCHAR)')} AS {identifier(c)}" for c in (*NAMES, *EXTRAS)]
-    months = ", ".join(f"DATE '{m}'" for m in shape.months)
-    scan = f"(SELECT *, row_number() OVER () AS __row FROM {shape.scan})" if numbered else shape.scan
-    if days:
-        scan = f"(SELECT * FROM {scan} WHERE {_starts_on(days, shape, native)})"
-    if native.parts:
-        parts = f"list_concat([CAST(NULL AS VARCHAR)], {native.parts})"
-        scan = f"(SELECT *, unnest({parts}) AS __part FROM {scan})"
-    columns += [
-        f"{native.cost} AS __cost",
-        f"{native.currency} AS __currency",
-        f"{shape.is_header} AS __header",
-        f"({native.skip}) OR __header AS __skip",
-        f"{shape.is_name('__cost')} AND NOT __header AS __other_header",
-        f"{native.parent} AS __parent",
-        f"{native.zoned} AS __zoned",
-        f"{native.cost_kind} AS __cost_kind",
-        f"COALESCE({native.model_api}, FALSE) AS __model_api",
-        f"COALESCE({native.not_stated}, FALSE) AS __not_stated",
-        f"{'__part IS NOT NULL' if native.parts else 'FALSE'} AS __is_part",
-        "__file",
-        f"DATE '{shape.default_month}' AS __default_month",
-        f"[{months}] AS __months",
-        f"{'__row' if numbered else 'CAST(NULL AS BIGINT)'} AS __row",
-        f"{hashed} AS __hash",
-    ]
-    return f"SELECT {', '.join(columns)} FROM {scan}"
-
-
-def _starts_on(days: Sequence[str], shape: Shape, native: Native) -> str:
-    """SQL condition over native columns, so that whole row groups of Parquet can be passed over."""
-    start = native.focus["ChargePeriodStart"]
-    types = {identifier(column): type_ for column, type_ in shape.types.items()}
-    moment = (
-        start if types.get(start) == "TIMESTAMP" else f"CAST(TRY_CAST({start} AS TIMESTAMPTZ) AS TIMESTAMP)"
-    )
-    ways = (f"({moment} >= DATE '{day}' AND {moment} < DATE '{day}' + INTERVAL 1 DAY)" for day in days)
-    first, last = min(days), max(days)
-    return (
-        f"{moment} >= DATE '{first}' AND {moment} < DATE '{last}' + INTERVAL 1 DAY AND ({' OR '.join(ways)})"
-    )
 
 
 def stage_sql(
@@ -264,93 +148,145 @@ def stage_sql(
 
     Args:
         natives: Results of `native_sql`, to be united.
-        present: FOCUS columns that any of them fills; the others are NULL throughout.
+        present: Columns that any of them fills.
         source: Value of x_source.
         tier: x_tier of what is not a managed model API.
         sure: FOCUS columns that need no rule.
         types: FOCUS column -> DuckDB type of its value; where it is not here, a text that may stand for null.
 
     Returns:
-        SQL whose extra columns are `__month` (the slice), `__day` (of the charge, UTC), `__reject` (number of the first rejecting check that
-        holds), `__mark_N` (check N holds, of the others), `__null_X` (column X had a text for null), `__value_N`
-        (the text that check N found), `__cost` (the native amount), `__currency` (its native text), `__skip`,
+        SQL whose columns are those of the FOCUS table that can have a value, `ASKED`, and `__month` (the slice), `__day` (of the charge,
+        UTC), `__reject` (number of the first rejecting check that holds), `__notesN` (what else was found, a bit for each of `notes`),
+        `raw:X` (the text that a check of column X found), `__cost` (the native amount), `__currency` (its native text), `__skip`,
         `__header`, `__other_header`, `__parent`, `__file`, `__row` and `__hash`.
     """
     own = types or {}
     texts = texts_for_null(present, sure, own)
+    filled = [c for c in focus.COLUMNS if c.name in present]
+    money = [
+        c.name for c in filled if c.type == "decimal" and c.name not in sure and not _is_money(own, c.name)
+    ]
     nulls = [f"{is_null_text(identifier(c))} AS {null_name(c)}" for c in texts]
     clean = [f"CASE WHEN {null_name(c)} THEN NULL ELSE {identifier(c)} END AS {identifier(c)}" for c in texts]
     replaced = f" REPLACE ({', '.join(clean)})" if clean else ""
-    values_typed = [
-        f"{typed(c, own.get(c.name), sure=c.name in sure) if c.name in present else nothing(c)} AS {t(c.name)}"
-        for c in focus.COLUMNS
+    tags = [f"{pairs(identifier(c))} AS {p(c)}" for c in TAGS if c in present and c not in sure]
+    values = [
+        f"{typed(c, own.get(c.name), sure=c.name in sure)} AS {(d if c.name in money else t)(c.name)}"
+        for c in filled
     ]
     period = t("BillingPeriodStart")
     named = f"CAST(date_trunc('month', CASE WHEN __zoned THEN {period} + INTERVAL {AHEAD_H} HOUR ELSE {period} END) AS DATE)"
-    rejects = " ".join(f"WHEN {c.condition} THEN {i}" for i, c in enumerate(CHECKS) if c.action == "rejected")
-    marks = [f"COALESCE({c.condition}, FALSE) AS {mark_name(i)}" for i, c in marking(present, sure, own)]
-    values = [
-        f"CASE WHEN {c.condition} THEN left(CAST({identifier(c.column)} AS VARCHAR), 200) END AS {value_name(i)}"
-        for i, c in enumerate(CHECKS)
-        if has_value(c, present)
-    ]
-    rows = f"({' UNION ALL '.join(natives)})"
     month = f"CASE WHEN len(__months) > 1 AND list_contains(__months, {named}) THEN {named} ELSE __default_month END"
+    currencies = {
+        c: "PricingCurrency" if c.startswith("PricingCurrency") else "BillingCurrency" for c in money
+    }
+    amounts = [
+        (identifier(c), identifier(of) if of in present else "NULL", d(c)) for c, of in currencies.items()
+    ]
+    amounts.append(("CAST(__cost AS VARCHAR)", "__currency", d("__cost")))
+    found = [f"COALESCE({d(c)}, __written[{i}]) AS {t(c)}" for i, c in enumerate([*money, "__cost"], start=1)]
+    rejects = " ".join(f"WHEN {c.condition} THEN {i}" for i, c in enumerate(CHECKS) if c.action == "rejected")
+    noted = notes(present, sure, own)
+    masks = [
+        " + ".join(f"CASE WHEN {condition} THEN {1 << i} ELSE 0 END" for i, (_, condition) in enumerate(some))
+        for some in (noted[n : n + MASK_BITS] for n in range(0, len(noted), MASK_BITS))
+    ]
+    rows = f"({' UNION ALL BY NAME '.join(natives)})"
     # subqueries: DuckDB takes twice as long to bind common table expressions of as many columns
     for columns in (
         ["*", *nulls],
-        [f"*{replaced}"],
-        ["*", *values_typed],
-        ["*", f"{named} AS __named", f"{month} AS __month"],
+        [f"*{replaced}", *tags],
+        ["*", *values, f"{plain('__cost')} AS {d('__cost')}"],
+        ["*", f"{named} AS __named", f"{month} AS __month", f"{written_ones(amounts)} AS __written"],
+        ["*", *found],
+        ["*", f"CASE {rejects} END AS __reject", *(f"{m} AS {mask_name(n)}" for n, m in enumerate(masks))],
     ):
         rows = f"(SELECT {', '.join(columns)} FROM {rows})"
+    raw = [f"{_raw(c, noted)} AS {raw_name(c)}" for c in shown(present)]
+    kept = ", ".join([*_output(present, source, tier), *raw, *map(mask_name, range(len(masks)))])
     return (
-        f"SELECT {', '.join(_output(source, tier))}, __month, CAST({t('ChargePeriodStart')} AS DATE) AS __day, CASE {rejects} END AS __reject, "
-        f"{', '.join([*marks, *map(null_name, texts), *values])}, "
-        f"{amount('__cost', '__currency')} AS __cost, __currency, __skip, __header, __other_header, __parent, __is_part, __file, __row, __hash FROM {rows}"
+        f"SELECT {kept}, __month, CAST({t('ChargePeriodStart')} AS DATE) AS __day, __reject, "
+        f"{t('__cost')} AS __cost, __currency, __skip, __header, __other_header, __parent, __is_part, __file, __row, __hash FROM {rows}"
     )
+
+
+def _is_money(types: Mapping[str, str], name: str) -> bool:
+    return types.get(name, "").startswith("DECIMAL")
+
+
+def _raw(column: str, noted: Sequence[tuple[Note, str]]) -> str:
+    """SQL: the text of a column, where a check of it found something."""
+    places = [i for i, (note, _) in enumerate(noted) if note[2] == column and note[1] != NULL_TEXT]
+    ways = ["__reject IS NOT NULL"]
+    for n in range(0, len(noted), MASK_BITS):
+        bits = sum(1 << (i - n) for i in places if n <= i < n + MASK_BITS)
+        ways += [f"{mask_name(n // MASK_BITS)} & {bits} <> 0"] if bits else []
+    return f"CASE WHEN {' OR '.join(ways)} THEN left(CAST({identifier(column)} AS VARCHAR), 200) END"
 
 
 def texts_for_null(
     present: Sequence[str], sure: frozenset[str], types: Mapping[str, str] | None = None
 ) -> list[str]:
     """FOCUS columns whose text may stand for null."""
-    return [c for c in present if c not in sure and c not in (types or {})]
+    return [c for c in present if c in NAMES and c not in sure and c not in (types or {})]
 
 
-def marking(
+def notes(
     present: Sequence[str], sure: frozenset[str], types: Mapping[str, str] | None = None
-) -> list[tuple[int, Check]]:
-    """Number and check of those that do not reject, as far as a row of these columns can fail them."""
-    numbers = {c for c, type_ in (types or {}).items() if type_.startswith("DECIMAL")}
-    return [
-        (i, c)
-        for i, c in enumerate(CHECKS)
-        if c.action != "rejected"
-        and (c.rule in (MISSING, NOT_STATED) or (c.column in present and c.column not in sure | numbers))
+) -> list[tuple[Note, str]]:
+    """What may be repaired or flagged in rows of these columns, and the SQL condition under which it is."""
+    own = types or {}
+    judged = {c for c in present if c not in sure and not _is_money(own, c)}
+    checks = [
+        (
+            (c.action, c.rule, c.column),
+            "TRUE" if c.rule == MISSING and c.column not in present else c.condition,
+        )
+        for c in CHECKS
+        if c.action != "rejected" and (c.rule in (MISSING, NOT_STATED) or c.column in judged)
     ]
+    nulls = [(("repaired", NULL_TEXT, c), null_name(c)) for c in sorted(texts_for_null(present, sure, own))]
+    return [*checks, *nulls]
 
 
-def _output(source: str, tier: str) -> list[str]:
+def shown(present: Sequence[str]) -> list[str]:
+    """Columns of which a check shows the text that it found."""
+    checked = {c.column for c in CHECKS if has_value(c, present)}
+    return [c for c in present if c in checked]
+
+
+def _output(present: Sequence[str], source: str, tier: str) -> list[str]:
     """The columns of the FOCUS table, in its order; JSON stays text, which every reader of Parquet understands."""
-    names = " OR ".join(f"contains(lower({t('ServiceName')}), {literal(a)})" for a in MODEL_APIS)
-    units = " OR ".join(
+    apis = [
+        f"contains(lower({t('ServiceName')}), {literal(a)})" for a in MODEL_APIS if "ServiceName" in present
+    ]
+    apis += [
         f"contains(lower({t(c)}), 'token') AND regexp_matches(lower({t(c)}), '(^|[^a-z])tokens?([^a-z]|$)')"
         for c in ("PricingUnit", "ConsumedUnit")
-    )
-    unused = " OR ".join(
-        f"{t(c)} = 'Unused'" for c in ("CommitmentDiscountStatus", "CapacityReservationStatus")
-    )
+        if c in present
+    ]
+    unused = [
+        f"{t(c)} = 'Unused'"
+        for c in ("CommitmentDiscountStatus", "CapacityReservationStatus")
+        if c in present
+    ]
+    provider = [identifier(c) for c in PROVIDER if c in present]
     own = {
+        **{c: "NULL" for c in ASKED if c not in present},
         **{c.name: f"COALESCE({t(c.name)}, {identifier(c.name)})" for c in focus.COLUMNS if c.allowed},
         **{c: identifier(c) for c in EXTRAS},
-        **{c: f"COALESCE({identifier(c)}, {', '.join(map(identifier, PROVIDER))})" for c in PROVIDER},
+        **{
+            c: f"COALESCE({', '.join([*([identifier(c)] if c in present else []), *provider])})"
+            for c in PROVIDER
+        },
         "x_source": literal(source),
-        "x_tier": f"CASE WHEN {names} OR {units} OR __model_api THEN 'api' ELSE {literal(tier)} END",
+        "x_tier": f"CASE WHEN {' OR '.join([*apis, '__model_api'])} THEN 'api' ELSE {literal(tier)} END",
         "x_billing_month": "__month",
-        "x_cost_kind": f"COALESCE(__cost_kind, CASE WHEN {unused} THEN 'idle' ELSE 'direct' END)",
+        "x_cost_kind": f"COALESCE(__cost_kind, CASE WHEN {' OR '.join(unused or ['FALSE'])} THEN 'idle' ELSE 'direct' END)",
     }
+    names = {*with_value(present), *ASKED}
     return [
         f"CAST({own.get(c.name, t(c.name))} AS {in_parquet(c)}) AS {identifier(c.name)}"
         for c in tables.FOCUS.columns
+        if c.name in names
     ]

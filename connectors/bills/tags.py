@@ -50,33 +50,33 @@ def is_pairs(type_: str) -> bool:
     return PAIRS.fullmatch(type_) is not None
 
 
-def flat_pairs(text: str) -> str:
+def flat_pairs(pairs: str) -> str:
     """SQL: an array of keys and values as one flat JSON object, NULL where there is none or the text is no array.
 
     Exports write `[{"key": "team", "value": "vision"}]`, with `Key`, `name` or `tagKey`, too. Of a key that comes twice
     the first value counts. A key without a value is true. What is no such pair is left out (`has_odd_pairs`).
 
     Args:
-        text: SQL expression of the tags as text.
+        pairs: SQL of `pairs` of the text.
     """
     pair = "CAST(p[1] AS VARCHAR) || ':' || COALESCE(nullif(CAST(p[2] AS VARCHAR), 'null'), 'true')"
     first = "list_filter(l, lambda p, i: list_position(list_transform(l, lambda q: q[1]), p[1]) = i)"
     joined = f"array_to_string(list_transform({first}, lambda p: {pair}), ',')"
-    keyed = f"list_filter({_pairs(text)}, lambda p: {HAS_KEY})"
+    keyed = f"list_filter({pairs}, lambda p: {HAS_KEY})"
     return f"list_transform([{keyed}], lambda l: CASE WHEN len(l) > 0 THEN '{{' || {joined} || '}}' END)[1]"
 
 
-def has_odd_pairs(text: str) -> str:
+def has_odd_pairs(pairs: str) -> str:
     """SQL: an element of the array is no pair with a key; NULL where the text is no array."""
-    return f"len(list_filter({_pairs(text)}, lambda p: NOT {HAS_KEY})) > 0"
+    return f"len(list_filter({pairs}, lambda p: NOT {HAS_KEY})) > 0"
 
 
 REPEATED = "repeated_tag_key"
 
 
-def repeats_key(text: str) -> str:
+def repeats_key(pairs: str) -> str:
     """SQL: a key comes twice in the array, of which the first value counts; NULL where the text is no array."""
-    keys = f"list_transform(list_filter({_pairs(text)}, lambda p: {HAS_KEY}), lambda p: p[1])"
+    keys = f"list_transform(list_filter({pairs}, lambda p: {HAS_KEY}), lambda p: p[1])"
     return f"list_transform([{keys}], lambda l: len(l) <> len(list_distinct(l)))[1]"
 
 
@@ -105,7 +105,7 @@ def escaped(text: str) -> str:
 HAS_KEY = "(json_type(p[1]) IS NOT DISTINCT FROM 'VARCHAR' AND CAST(p[1] AS VARCHAR) <> '\"\"')"
 
 
-def _pairs(text: str) -> str:
+def pairs(text: str) -> str:
     """SQL: the elements of an array as lists of key and value, each JSON; NULL where the text is no array."""
     members = [*KEYS, *VALUES, *NAMES]
     paths = ", ".join(literal(f"$.{name}") for name in members)

@@ -18,8 +18,9 @@ from connectors.bills.amounts import amount, pointed
 from connectors.bills.files import BillFile
 from connectors.bills.footer import SUBTOTAL, fields
 from connectors.bills.issues import CURRENCY, RAW_LENGTH
+from connectors.bills.native import Native, native_sql
 from connectors.bills.shapes import Shape, scan
-from connectors.bills.stage import Native, Stage, native_sql, stage_sql
+from connectors.bills.stage import Stage, stage_sql
 from connectors.sql import literal
 
 RULE = "total_contradicts"

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from connectors.base import SourceError
 from connectors.bills.dates import iso_sql
 from connectors.bills.files import BillFile
+from connectors.bills.native import NAMES, Native, require
 from connectors.bills.numbers import point_sql
 from connectors.bills.rules import PERIODS, REJECTING, TAGS, is_null_text
 from connectors.bills.shapes import Shape
-from connectors.bills.stage import NAMES, Native, require
 from connectors.sql import literal
 from models import focus
 

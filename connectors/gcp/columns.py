@@ -13,8 +13,8 @@ from connectors.base import SourceError
 from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
 from connectors.bills.months import parse_month
+from connectors.bills.native import require
 from connectors.bills.shapes import Shape
-from connectors.bills.stage import require
 from connectors.sql import literal
 
 PERIOD = "invoice.month"

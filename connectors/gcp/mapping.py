@@ -6,13 +6,15 @@ Source: Google's reference of the export's schema. Cleaning values, rejecting ro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from connectors.bills.native import Native
 from connectors.bills.rules import is_null_text
 from connectors.bills.shapes import Shape
-from connectors.bills.stage import Native
 from connectors.bills.tags import RECORDS, flat_json, json_or_text
 from connectors.gcp.columns import NULL, PERIOD, Fields, as_json
 from connectors.gcp.services import SERVICE_CATEGORIES
-from connectors.sql import literal
+from connectors.sql import literal, lookup
 
 PROVIDER = "'Google Cloud'"
 CREDIT = "__part IS NOT NULL"
@@ -38,12 +40,15 @@ MODELS = "gemini|claude|mistral|llama|palm|deepseek|qwen|generative|imagen|veo |
 """Parts of names of SKUs of Vertex AI that are calls of a managed model, not rented machines."""
 
 
-def credit_parts(credits: str) -> str:
+def credit_parts(credits: str, content: str) -> str:
     """SQL: the credits of a row as a list of JSON texts, of an array or of one object; none where the amount is 0.
 
     What is neither becomes one part without an amount, so that the row's credit is rejected and not lost.
+
+    Args:
+        credits: Their text.
+        content: The text as JSON.
     """
-    content = as_json(credits)
     each = f"CASE WHEN json_type({content}) = 'OBJECT' THEN [CAST({content} AS VARCHAR)] ELSE CAST(from_json({content}, '[\"JSON\"]') AS VARCHAR[]) END"
     amount = "TRY_CAST(json_extract_string(TRY_CAST(c AS JSON), '$.amount') AS DECIMAL(38,12))"
     kept = f"list_filter({each}, lambda c: c IS NOT NULL AND c <> '{{}}' AND {amount} IS DISTINCT FROM 0)"
@@ -54,18 +59,23 @@ def credit_parts(credits: str) -> str:
     )
 
 
-def tags(f: Fields) -> str:
+LABELS = {"labels": "", "project.labels": "gcp:project.", "tags": "gcp:tag.", "system_labels": "gcp:"}
+"""Columns of labels -> what their keys begin with as tags."""
+
+
+def tags(f: Fields, contents: Mapping[str, str]) -> str:
     """SQL: labels as an array of keys and values; those of the project and of Google with a prefix. A valueless key is true.
 
     Labels that are no array are an element without a key, to be counted as malformed. NULL where there is none; an
     object instead of an array is kept.
+
+    Args:
+        f: The columns.
+        contents: Column of labels -> SQL of it as JSON.
     """
-    prefixes = {"labels": "", "project.labels": "gcp:project.", "tags": "gcp:tag.", "system_labels": "gcp:"}
     lists = []
-    for name, prefix in prefixes.items():
-        if name not in f:
-            continue
-        content = as_json(f[name])
+    for name, content in contents.items():
+        prefix = LABELS[name]
         found = f"from_json({content}, {RECORDS})"
         pairs = f"list_transform({found}, lambda p: {{'key': {literal(prefix)} || p.key, 'value': nullif(p.value, '')}})"
         nothing = f"{f[name]} IS NULL OR {is_null_text(f[name])} OR {f[name]} = 'None'"
@@ -75,7 +85,7 @@ def tags(f: Fields) -> str:
         )
     if not lists:
         return NULL
-    labels = as_json(f["labels"])
+    labels = contents.get("labels", NULL)
     joined = f"CAST(to_json(list_concat({', '.join(lists)})) AS VARCHAR)"
     return f"CASE WHEN json_type({labels}) = 'OBJECT' THEN {f['labels']} ELSE nullif({joined}, '[]') END"
 
@@ -92,38 +102,55 @@ def to_focus(shape: Shape) -> Native:
         SourceError: A mandatory column is missing, or is there in two spellings.
     """
     f = Fields(shape)
-    credit = "TRY_CAST(__part AS JSON)"
 
     def either(of_credit: str, of_row: str) -> str:
         return f"CASE WHEN {CREDIT} THEN {of_credit} ELSE {of_row} END"
 
     def credits(name: str) -> str:
-        return f"nullif(json_extract_string({credit}, '$.{name}'), '')"
+        return f"nullif(json_extract_string(__credit, '$.{name}'), '')"
 
-    amount = f"COALESCE({credits('amount')}, 'no amount: ' || __part)"
+    labels = [name for name in LABELS if name in f]
+    contents = {name: f"__labels{i}" for i, name in enumerate(labels)}
+    before = {"__credits": as_json(f["credits"])} | {of: as_json(f[name]) for name, of in contents.items()}
+    kind, sku, start, service, subscription = "__kind", "__sku", "__start", "__service", "__subscription"
+    amount, credit_id, credit_type, by_commitment = (
+        "__credit_amount",
+        "__credit_id",
+        "__credit_type",
+        "__by_commitment",
+    )
+    bought, priced, used = "__bought", "__priced", "__used"
     cost = either(amount, f["cost"])
-    kind = f"COALESCE({f['cost_type']}, 'regular')"
-    sku = f["sku.description"]
-    bought = f"({kind} = 'regular' AND regexp_matches(COALESCE({sku}, ''), '^Commitment'))"
-    priced = f"(__part IS NULL AND {kind} = 'regular')"
-    used = f"({priced} AND NOT {bought})"
-    month = f[PERIOD]
-    start = f"regexp_replace({month}, '^(\\d{{4}})(\\d{{2}})(\\.0)?$', '\\1-\\2-01')"
     next_month = f"CAST(CAST(TRY_CAST({start} AS DATE) + INTERVAL 1 MONTH AS DATE) AS VARCHAR)"
     began = f"TRY_CAST({f['usage_start_time']} AS TIMESTAMPTZ) < TRY_CAST({start} AS TIMESTAMPTZ)"
     categories = " ".join(f"WHEN {literal(k)} THEN {literal(c)}" for k, c in CATEGORIES.items())
-    service = f["service.description"]
-    services = " ".join(
-        f"WHEN {literal(p)} THEN {literal(c)}" for c, products in SERVICE_CATEGORIES.items() for p in products
-    )
+    category = lookup(service, {p: c for c, products in SERVICE_CATEGORIES.items() for p in products})
     seller = f"CASE WHEN {f['transaction_type']} LIKE 'THIRD_PARTY%' THEN {f['seller_name']} END"
     committed = " ".join(
-        f"WHEN {credits('type')} = {literal(k)} THEN {literal(c)}" for k, c in COMMITMENTS.items()
+        f"WHEN {credit_type} = {literal(k)} THEN {literal(c)}" for k, c in COMMITMENTS.items()
     )
-    by_commitment = f"CASE {committed} END"
-    is_commitment = f"({by_commitment}) IS NOT NULL AND {credits('id')} IS NOT NULL"
-    subscription = f"CASE WHEN {bought} THEN {f['subscription.instance_id']} END"
-
+    is_commitment = f"{by_commitment} IS NOT NULL AND {credit_id} IS NOT NULL"
+    steps = (
+        {
+            "__credit": "TRY_CAST(__part AS JSON)",
+            kind: f"COALESCE({f['cost_type']}, 'regular')",
+            sku: f["sku.description"],
+            service: f["service.description"],
+            start: f"regexp_replace({f[PERIOD]}, '^(\\d{{4}})(\\d{{2}})(\\.0)?$', '\\1-\\2-01')",
+        },
+        {
+            amount: f"COALESCE({credits('amount')}, 'no amount: ' || __part)",
+            credit_id: credits("id"),
+            credit_type: credits("type"),
+            bought: f"({kind} = 'regular' AND regexp_matches(COALESCE({sku}, ''), '^Commitment'))",
+            priced: f"(__part IS NULL AND {kind} = 'regular')",
+        },
+        {
+            by_commitment: f"CASE {committed} END",
+            used: f"({priced} AND NOT {bought})",
+            subscription: f"CASE WHEN {bought} THEN {f['subscription.instance_id']} END",
+        },
+    )
     by_model = (
         f"regexp_matches(COALESCE({f['consumption_model.description']}, ''), {literal(COMMITTED_MODELS)})"
     )
@@ -155,7 +182,7 @@ def to_focus(shape: Shape) -> Native:
             f"CASE WHEN {is_commitment} THEN {by_commitment} END",
             f"CASE WHEN {subscription} IS NOT NULL THEN CASE WHEN contains(lower({sku}), 'dollar') THEN 'Spend' ELSE 'Usage' END END",
         ),
-        "CommitmentDiscountId": either(f"CASE WHEN {is_commitment} THEN {credits('id')} END", subscription),
+        "CommitmentDiscountId": either(f"CASE WHEN {is_commitment} THEN {credit_id} END", subscription),
         "CommitmentDiscountName": either(
             f"CASE WHEN {is_commitment} THEN {credits('name')} END",
             f"CASE WHEN {subscription} IS NOT NULL THEN {sku} END",
@@ -186,14 +213,14 @@ def to_focus(shape: Shape) -> Native:
         "RegionId": f["location.region"],
         "ResourceId": f.first("resource.global_name", "resource.name"),
         "ResourceName": f["resource.name"],
-        "ServiceCategory": f"CASE {service} {services} ELSE 'Other' END",
+        "ServiceCategory": f"COALESCE({category}, 'Other')",
         "ServiceName": service,
         "ServiceProviderName": f"COALESCE({seller}, {PROVIDER})",
         "SkuId": f["sku.id"],
         "SkuMeter": sku,
         "SubAccountId": f["project.id"],
         "SubAccountName": f["project.name"],
-        "Tags": tags(f),
+        "Tags": tags(f, contents),
     }
     above = f["project.ancestors"]
     extras = {
@@ -205,7 +232,9 @@ def to_focus(shape: Shape) -> Native:
         focus=columns,
         cost=cost,
         currency=f["currency"],
-        parts=credit_parts(f["credits"]),
+        parts=credit_parts(f["credits"], "__credits"),
+        before=before,
+        steps=steps,
         model_api=f"{service} = 'Vertex AI' AND regexp_matches(lower({sku}), {literal(MODELS)})",
         ignored=tuple(f.unused()),
         extras=extras,

@@ -20,7 +20,7 @@ from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceO
 from connectors.llm import spend
 from connectors.llm.charges import to_focus, write_charges
 from connectors.llm.logs import SUFFIXES, explain, rows_sql, scan
-from connectors.llm.requests import BOUNDS, findings_sql, groups_sql, hours_sql, requests_sql, totals_sql
+from connectors.llm.requests import BOUNDS, findings, groups_sql, hours_sql, requests_sql, totals_sql
 from connectors.objects import LocationOptions, open_store
 from connectors.sql import literal
 from connectors.telemetry import day_of, fingerprint, issues, write_days
@@ -164,8 +164,8 @@ class LiteLLMReader:
             totals[day][spend.CURRENCY] = total
         for day, currency, total in spend.list_totals(costs):
             totals[day][currency] = totals[day].get(currency, Decimal(0)) + total
-        found = [*engine.rows(findings_sql("requests")), *spend.findings(costs)]
-        findings = self._findings(found, first)
+        by_row = [*findings("requests", engine), *spend.findings(costs)]
+        found = self._findings(by_row, first)
         engine.execute("DROP TABLE requests")
         for staged in work.glob("lines-*.parquet"):
             staged.unlink()
@@ -180,7 +180,7 @@ class LiteLLMReader:
                 read.get(day, 0),
                 count,
                 totals.get(day, {}),
-                issues(findings.get(day, [])),
+                issues(found.get(day, [])),
             )
 
     def _hours(self, frame: pl.DataFrame) -> pl.DataFrame:

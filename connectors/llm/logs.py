@@ -111,12 +111,20 @@ def utc_text(texts: pl.Series) -> pl.Series:
     return pl.select(pl.when(naive).then(clean + "Z").otherwise(clean)).to_series()
 
 
-def utc_sql(text: str) -> str:
+def pointed_sql(text: str) -> str:
+    """SQL: a timestamp in capitals and with a decimal point, as `utc_sql` wants it."""
+    return f"UPPER(REPLACE(TRIM({text}), ',', '.'))"
+
+
+def utc_sql(text: str, clean: str) -> str:
     """SQL: the UTC timestamp of a text, without a zone taken as UTC; NULL where it is none or not of 2000-2099.
 
     A number is a time since 1970, in the unit that `connectors/epochs.py` tells from its size.
+
+    Args:
+        text: SQL of the text.
+        clean: SQL of its `pointed_sql`, best a column: it is written many times.
     """
-    clean = f"UPPER(REPLACE(TRIM({text}), ',', '.'))"
     zoned = f"CASE WHEN regexp_full_match({clean}, '{NAIVE}') THEN {clean} || 'Z' ELSE {clean} END"
     moment = f"CAST(TRY_CAST({zoned} AS TIMESTAMPTZ) AS TIMESTAMP)"
     readable = f"(regexp_full_match({clean}, '{NAIVE}') OR regexp_full_match({clean}, '{TIMESTAMP}'))"
@@ -136,7 +144,8 @@ def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine,
         spend: The column `spend` must be there.
 
     Returns:
-        file (key), row (from 1), broken (the rule that a row breaks of which nothing can be read), and `COLUMNS` (text, NULL where absent or one of `NULLS`).
+        file (key), row (from 1), broken (the rule that a row breaks of which nothing can be read), and `COLUMNS` (text without outer
+        blanks, NULL where absent; what stands for no value as it is: `clean_sql`).
 
     Raises:
         SourceError: The file is damaged or lacks a column.
@@ -147,34 +156,42 @@ def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine,
         tables = _staged(log, "malformed_json" if is_json(item.key) else "not_utf_8", work)
         found = dict(zip(COLUMNS, COLUMNS, strict=True))
         source, number, broken = f"read_parquet({literals(tables)})", '"row"', '"broken"'
+        types = dict.fromkeys(COLUMNS, "VARCHAR")
     else:
         verify([log])
         found = chosen(log.columns, uri, spend=spend)
         source, number, broken = _table(log), "row_number() OVER ()", "CAST(NULL AS VARCHAR)"
         if log.form != "parquet":
             found = {c: f"c{log.columns.index(name)}" for c, name in found.items()}
-    types = engine.columns(f"SELECT * FROM {source}")
-    nulls = ", ".join(map(literal, NULLS))
+            types = dict.fromkeys(found.values(), "VARCHAR")
+        else:
+            types = engine.columns(f"SELECT * FROM {source}")
     texts = {
         c: f"TRIM({_as_text(found[c], types[found[c]])})" if c in found else "CAST(NULL AS VARCHAR)"
         for c in COLUMNS
     }
-    values = (
-        f"CASE WHEN {text} NOT IN ({nulls}) THEN {text} END AS {identifier(c)}" for c, text in texts.items()
-    )
+    values = (f"{text} AS {identifier(c)}" for c, text in texts.items())
     return (
         f"SELECT {literal(item.key)} AS file, {number} AS row, {broken} AS broken, "
         f"{', '.join(values)} FROM {source}"
     )
 
 
+def clean_sql(rows: str) -> str:
+    """SQL: the rows of `rows_sql`, NULL where a text stands for no value.
+
+    CASE, not IN: DuckDB makes a join of each IN of five values, and plans these for longer than all else.
+    """
+    nulls = " ".join(f"WHEN {literal(text)} THEN NULL" for text in NULLS)
+    values = (f"CASE {c} {nulls} ELSE {c} END AS {c}" for c in map(identifier, COLUMNS))
+    return f"(SELECT * REPLACE ({', '.join(values)}) FROM {rows})"
+
+
 def _as_text(name: str, type_: str) -> str:
-    value = (
-        f"to_json({identifier(name)})"
-        if type_.endswith("[]") or type_.startswith(NESTED)
-        else identifier(name)
-    )
-    return f"CAST({value} AS VARCHAR)"
+    if type_ == "VARCHAR":
+        return identifier(name)
+    nested = type_.endswith("[]") or type_.startswith(NESTED)
+    return f"CAST({f'to_json({identifier(name)})' if nested else identifier(name)} AS VARCHAR)"
 
 
 def _staged(rows: Rows, broken: str, work: Path) -> list[Path]:

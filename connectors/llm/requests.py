@@ -15,9 +15,12 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from connectors.llm.logs import shown_sql, utc_sql
+from connectors.base import Engine
+from connectors.llm.logs import clean_sql, pointed_sql, shown_sql, utc_sql
 from connectors.sql import literal
 
 BOUNDS = (0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680)
@@ -62,7 +65,8 @@ def requests_sql(rows: str, billed: str) -> str:
     tag_list = (
         f"CASE WHEN {is_list} THEN TRY_CAST(TRY_CAST(request_tags AS JSON) AS VARCHAR[]) ELSE {plain} END"
     )
-    tag = f"list_filter({tag_list}, lambda x: starts_with(lower(trim(x)), 'workload:'))[1]"
+    tag = "list_filter(tag_list, lambda x: starts_with(lower(trim(x)), 'workload:'))[1]"
+    hit = "COALESCE(lower(cache_hit) IN ('true', 't', '1'), FALSE)"
     prefix = "lower(custom_llm_provider) || '/'"
     failed = ", ".join(map(literal, FAILED))
     checks = {
@@ -79,9 +83,12 @@ def requests_sql(rows: str, billed: str) -> str:
     }
     reject = " ".join(f"WHEN {condition} THEN {literal(name)}" for name, (condition, _) in checks.items())
     value = " ".join(f"WHEN {literal(name)} THEN {text}" for name, (_, text) in checks.items())
-    ended = f"date_diff('millisecond', ts, {utc_sql(chr(34) + 'endTime' + chr(34))})"
+    ended = f"date_diff('millisecond', ts, {utc_sql(chr(34) + 'endTime' + chr(34), 'end_text')})"
     return f"""
-        WITH timed AS (SELECT *, {utc_sql('"startTime"')} AS ts FROM {rows}
+        WITH worded AS (
+            SELECT *, {pointed_sql('"startTime"')} AS start_text, {pointed_sql('"endTime"')} AS end_text, {tag_list} AS tag_list, {hit} AS hit
+            FROM {clean_sql(rows)}
+        ), timed AS (SELECT *, {utc_sql('"startTime"', "start_text")} AS ts FROM worded
         ), judged AS (SELECT *, CASE WHEN broken IS NOT NULL THEN broken || ':' {reject} END AS reject FROM timed
         ), typed AS (
             SELECT file, row, request_id, ts, CAST(ts AS DATE) AS day, status, spend, reject,
@@ -92,12 +99,11 @@ def requests_sql(rows: str, billed: str) -> str:
                        AS model,
                    TRY_CAST(prompt_tokens AS DOUBLE) AS prompt, TRY_CAST(completion_tokens AS DOUBLE) AS output,
                    TRY_CAST(total_tokens AS DOUBLE) AS total, TRY_CAST(spend AS DECIMAL(38,12)) AS cost,
-                   COALESCE(lower(cache_hit) IN ('true', 't', '1'), FALSE) AS hit,
-                   CASE WHEN COALESCE(lower(cache_hit) IN ('true', 't', '1'), FALSE) THEN TRY_CAST(prompt_tokens AS DOUBLE)
+                   hit, CASE WHEN hit THEN TRY_CAST(prompt_tokens AS DOUBLE)
                         ELSE TRY_CAST(cache_read_input_tokens AS DOUBLE) END AS cached,
                    COALESCE(TRY_CAST(request_duration_ms AS DOUBLE), {ended}) AS ms,
                    COALESCE(lower(status) IN ({failed}), FALSE) AS failed, {billed} AS billed,
-                   request_tags IS NOT NULL AND {tag_list} IS NULL AS tags_bad
+                   request_tags IS NOT NULL AND tag_list IS NULL AS tags_bad
             FROM judged
         ), counted AS (
             SELECT * REPLACE (CASE WHEN beside THEN prompt + cached ELSE prompt END AS prompt)
@@ -147,7 +153,12 @@ def groups_sql(requests: str) -> str:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to count: SQL of rule, column, example and condition, and of the money concerned."""
+    """One thing to count: SQL of rule, column, example and condition, and of the money concerned.
+
+    Attributes:
+        where: Condition of a row by itself.
+        also: Condition beside it that other rows decide.
+    """
 
     action: str
     rule: str
@@ -155,6 +166,7 @@ class Finding:
     value: str
     where: str
     cost: str = "NULL"
+    also: str = "TRUE"
 
     def sql(self, requests: str) -> str:
         """SQL: the rows concerned, by file and day."""
@@ -162,18 +174,19 @@ class Finding:
             f"SELECT file, day, '{self.action}' AS action, {self.rule} AS rule, {self.column} AS column_name, "
             f"{shown_sql(f'CAST(MIN({self.value}) AS VARCHAR)')} AS value, COUNT(*) AS rows, "
             f"CAST({self.cost} AS DECIMAL(38,12)) AS billed_cost, MIN(row) AS row FROM {requests} "
-            f"WHERE {self.where} GROUP BY ALL"
+            f"WHERE {self.where} AND {self.also} GROUP BY ALL"
         )
 
 
-def findings_sql(requests: str) -> str:
-    """SQL: file, day (NULL unknown), action, rule, column_name, value (an example), rows, cost, row (the first).
+def findings(requests: str, engine: Engine) -> Iterator[dict[str, Any]]:
+    """What was found: file, day (NULL unknown), action, rule, column_name, value (an example), rows, billed_cost, row (the first).
 
     Where spend is money of the ledger and cannot be read, the row is rejected from it. Requests without spend are
     not here: what the price list says of them is known later.
 
     Args:
-        requests: Relation of `requests_sql`.
+        requests: Table of `requests_sql`.
+        engine: Runs the SQL. One scan says what there is to look for; mostly nothing.
     """
     kept = "reject IS NULL AND copy = 1"
     statuses = ", ".join(map(literal, KNOWN_STATUS))
@@ -192,14 +205,18 @@ def findings_sql(requests: str) -> str:
         Finding("flagged", "'unknown_value'", "'status'", "status", f"{kept} AND status IS NOT NULL AND lower(status) NOT IN ({statuses})"),
         Finding("flagged", "'total_differs'", "'total_tokens'", "total", f"{kept} AND total IS NOT NULL AND total <> prompt + output AND NOT (beside AND total = prompt + output - cached)"),
         Finding("repaired", "'cached_tokens_beside'", "'prompt_tokens'", "cached", f"{kept} AND beside"),
-        Finding("flagged", "'cached_tokens_ambiguous'", "'prompt_tokens'", "cached", f"{kept} AND NOT beside AND NOT hit AND cached > 0 AND {alike}"),
+        Finding("flagged", "'cached_tokens_ambiguous'", "'prompt_tokens'", "cached", f"{kept} AND NOT beside AND NOT hit AND cached > 0", also=alike),
         Finding("repaired", "'malformed_tags'", "'request_tags'", "NULL", f"{kept} AND tags_bad"),
         Finding("repaired", "'value_dropped'", "'request_duration_ms'", "NULL", f"{kept} AND ms_bad"),
         Finding("rejected", unread_rule, "'spend'", "spend", f"{unread} AND billed"),
         Finding("flagged", unread_rule, "'spend'", "spend", f"{unread} AND NOT billed"),
         Finding("flagged", "'negative_spend'", "'spend'", "spend", f"{kept} AND cost < 0"),
     ]  # fmt: skip
-    return " UNION ALL ".join(p.sql(requests) for p in parts)
+    counts = ", ".join(f"COUNT(*) FILTER ({p.where}) AS n{i}" for i, p in enumerate(parts))
+    [there] = engine.rows(f"SELECT {counts} FROM {requests}")
+    sql = " UNION ALL ".join(p.sql(requests) for p, n in zip(parts, there.values(), strict=True) if n)
+    if sql:
+        yield from engine.rows(sql)
 
 
 def totals_sql(requests: str) -> str:

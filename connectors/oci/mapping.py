@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from connectors.base import SourceError
 from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
+from connectors.bills.native import Native, require
 from connectors.bills.shapes import Shape
-from connectors.bills.stage import Native, require
 from connectors.bills.tags import flat_json
 from connectors.oci.services import SERVICE_CATEGORIES
 from connectors.sql import literal

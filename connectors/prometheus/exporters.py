@@ -24,6 +24,9 @@ UUIDS = ("UUID", "uuid", "gpu_uuid")
 TARGET = ("job", "instance")
 """Labels that name an exporter."""
 
+REPLICAS = ("prometheus_replica", "replica", "__replica__")
+"""Labels that mostly tell apart the replicas of a highly available Prometheus, where the configuration names none."""
+
 EXPORTER = pl.concat_str(TARGET, separator=" ")
 
 VIEW = ("gpu", "mig_id", "exporter")
@@ -71,14 +74,16 @@ class Moments:
             views: `VIEW`, hour and length.
             before_s: Seconds before each hour that are asked for, too.
         """
+        unnamed = () if self.question.replica_label else REPLICAS
         for part_ in views.sort("hour").partition_by("hour"):
             hour, length, left = part_["hour"][0], part_["length"][0], part_
             found = []
             for metric in self.metrics:
                 ranged = f"{self.question.select(metric)}[$w+{before_s}] offset 1ms"
                 seen = self.question.samples_of(
-                    ranged, hour, length, (*UUIDS, "GPU_I_ID", *TARGET, *PODS)
+                    ranged, hour, length, (*UUIDS, "GPU_I_ID", *TARGET, *PODS, *unnamed)
                 ).with_columns(gpu=first_of(UUIDS), mig_id=blank("GPU_I_ID"), exporter=EXPORTER)
+                seen = seen.with_columns(ha=pl.concat_str("ha", *unnamed))
                 found.append(seen.join(left, on=VIEW, how="semi", nulls_equal=True))
                 inside = found[-1].filter(pl.col("at") >= hour)
                 left = left.join(inside, on=VIEW, how="anti", nulls_equal=True)

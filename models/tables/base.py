@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
@@ -50,10 +51,14 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
 
-    @property
+    @cached_property
     def schema(self) -> pl.Schema:
         """The polars schema of a frame of this table."""
         return pl.Schema({c.name: TYPES[c.type][1] for c in self.columns})
+
+    @cached_property
+    def _nulls(self) -> dict[str, pl.Expr]:
+        return {name: pl.lit(None, dtype=type_).alias(name) for name, type_ in self.schema.items()}
 
     def empty(self) -> pl.DataFrame:
         """A frame of this table without rows."""
@@ -71,15 +76,18 @@ class Table:
         Raises:
             ValueError: A column that may not be NULL is missing.
         """
-        missing = [c.name for c in self.columns if not c.nullable and c.name not in frame.columns]
+        there = frame.schema
+        missing = [c.name for c in self.columns if not c.nullable and c.name not in there]
         if missing:
             msg = f"{self.name}: columns {missing} are missing; there are {frame.columns}"
             raise ValueError(msg)
         return frame.select(
-            (pl.col(c.name) if c.name in frame.columns else pl.lit(None, dtype=TYPES[c.type][1]))
-            .cast(TYPES[c.type][1])
-            .alias(c.name)
-            for c in self.columns
+            self._nulls[name]
+            if name not in there
+            else name
+            if there[name] == type_
+            else pl.col(name).cast(type_)
+            for name, type_ in self.schema.items()
         )
 
     def ddl(self) -> str:

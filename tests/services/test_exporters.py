@@ -136,14 +136,14 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pl.Data
     context = Context("dc1", folder, folder / "cache", {"dc1": Site(time_zone="UTC", tariff=Decimal("0.1"))})
     found = {}
     with prometheus(folder / "s.om", folder) as url, DuckDBEngine() as engine:
-        for site in (*SITES, "pair", "jobs", "moved"):
-            settings = {
+        for site in (*SITES, "pair", "pair unnamed", "jobs", "moved"):
+            named = {} if "unnamed" in site else {"replica_label": "prometheus_replica"}
+            settings = named | {
                 "kind": "prometheus",
                 "url": url,
                 "site": "dc1",
                 "start": DAY,
-                "matchers": f'site="{site}"',
-                "replica_label": "prometheus_replica",
+                "matchers": f'site="{site.split()[0]}"',
             }
             source = PrometheusReader(Options.model_validate(settings), context)
             slices = source.slices(Window(DAY, datetime(2027, 1, 1, tzinfo=UTC)))
@@ -160,7 +160,7 @@ def _days(cards: pl.DataFrame) -> dict[tuple[str, str | None], list[float]]:
     return {(gpu, pod): values for gpu, pod, *values in sums.iter_rows()}
 
 
-@pytest.mark.parametrize("site", [*SITES, "pair", "jobs"])
+@pytest.mark.parametrize("site", [*SITES, "pair", "pair unnamed", "jobs"])
 def test_a_second_exporter_changes_no_hours(read: dict[str, pl.DataFrame], site: str) -> None:
     """Hours are by hand; half of them used, 0.6 kWh each. A turn begins within a second exporter's step: 1 %."""
     found = _days(read[site])
