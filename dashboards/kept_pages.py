@@ -37,8 +37,12 @@ class KeptPages:
     def __init__(self, store: Store, earlier: Path | None) -> None:
         self._store = store
         self._earlier = earlier
-        known = None if earlier is None else earlier / INPUTS
-        self._known: dict[str, Any] = json.loads(known.read_text()) if known and known.is_file() else {}
+        try:
+            self._known: dict[str, Any] = (
+                {} if earlier is None else json.loads((earlier / INPUTS).read_text())
+            )
+        except (OSError, ValueError):  # none, or no longer whole: all pages are written
+            self._known = {}
         self._inputs: dict[str, Any] = {}
 
     def taken(self, at: Period, names: Sequence[str], folder: Path) -> bool:

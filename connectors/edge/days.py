@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
+import polars as pl
+
 from connectors.counters import SEVERAL, counted, counter_increments, counter_segments, histogram_sql
 from connectors.epochs import sql_epoch_text
 from connectors.sql import literal
@@ -109,6 +111,28 @@ def by_quarter(bounds: Mapping[date, tuple[datetime, datetime]]) -> str:
     return f"(SELECT day, closes, {quarters} AS quarter FROM {calendar(bounds)})"
 
 
+CARRIED = ("device_model", "model", "team", "project", "environment", "workload", "workload_type")
+"""Texts of a report that its day has."""
+
+DAYS = pl.Schema(
+    {
+        "day": pl.Date(),
+        "device": pl.String(),
+        **dict.fromkeys(CARRIED, pl.String()),
+        **dict.fromkeys(
+            ("inferences", "failed", "online_hours", "energy_kwh", "energy_estimated_kwh"), pl.Float64()
+        ),
+        **dict.fromkeys(("messages", "duplicates", "late_messages"), pl.Decimal(38, 0)),
+        "bounds": pl.List(pl.String()),
+        "counts": pl.List(pl.Float64()),
+        "turned": pl.List(pl.String()),
+        "lost": pl.Int64(),
+        "mixed": pl.List(pl.String()),
+    }
+)
+"""The columns of `edge_daily_sql`, for where there are no reports: to plan it takes a tenth of a second."""
+
+
 def edge_daily_sql(
     reports: str,
     bounds: Mapping[date, tuple[datetime, datetime]],
@@ -131,19 +155,18 @@ def edge_daily_sql(
         of a day's histograms), `mixed` (texts of which a day has several; the last one counts).
     """
     series = ("device_id",)
-    carried = ("device_model", "model", "team", "project", "environment", "workload", "workload_type")
     files = (
         ", ".join(f"({literal(f)}, TIMESTAMP '{h:%Y-%m-%d %H:%M:%S}')" for f, h in sorted(horizons.items()))
         or "(CAST(NULL AS VARCHAR), CAST(NULL AS TIMESTAMP))"
     )
     counters = (*COUNTERS, "bucket_count")
     unknown = ", ".join(f"CASE WHEN SUM(turns_{c}) >= {SEVERAL} THEN '{c}' END" for c in COUNTERS)
-    differ = ", ".join(f"CASE WHEN COUNT(DISTINCT {c}) > 1 THEN '{c}' END" for c in carried)
+    differ = ", ".join(f"CASE WHEN COUNT(DISTINCT {c}) > 1 THEN '{c}' END" for c in CARRIED)
     mixed = f"list_filter([{differ}], lambda c: c IS NOT NULL) AS mixed"
     turned = f"list_filter([{unknown}], lambda c: c IS NOT NULL) AS turned"
     return f"""
         WITH placed AS (
-            SELECT r.{", r.".join(("file", "device_id", "boot_id", "ts", *COUNTERS, "buckets", *carried))}, c.day, c.closes,
+            SELECT r.{", r.".join(("file", "device_id", "boot_id", "ts", *COUNTERS, "buckets", *CARRIED))}, c.day, c.closes,
                    f.id IS NULL AS again
             FROM {reports} AS r JOIN {by_quarter(bounds)} AS c ON time_bucket(INTERVAL {QUARTER}, r.ts) = c.quarter
             LEFT JOIN (
@@ -153,12 +176,12 @@ def edge_daily_sql(
         ), centres AS (SELECT file, mode(day) AS centre FROM placed GROUP BY file
         ), horizons AS (SELECT * FROM (VALUES {files}) AS h(file, horizon)
         ), kinds AS (
-            SELECT device_id, p.day, {", ".join(carried)}, MAX(ts) AS ts, COUNT(*) AS lines, COUNT(*) FILTER (NOT again) AS messages,
+            SELECT device_id, p.day, {", ".join(CARRIED)}, MAX(ts) AS ts, COUNT(*) AS lines, COUNT(*) FILTER (NOT again) AS messages,
                    COUNT(*) FILTER (NOT again AND (horizon >= p.closes OR (p.ts < horizon AND p.day < centre))) AS late_messages
             FROM placed AS p JOIN centres USING (file) LEFT JOIN horizons USING (file) GROUP BY ALL
         ), messages AS (
             SELECT device_id, day, SUM(messages) AS messages, SUM(lines - messages) AS duplicates, SUM(late_messages) AS late_messages,
-                   {", ".join(f"arg_max({c}, ts) AS {c}" for c in carried)}, {mixed}
+                   {", ".join(f"arg_max({c}, ts) AS {c}" for c in CARRIED)}, {mixed}
             FROM kinds GROUP BY device_id, day
         ), points AS (
             SELECT device_id, boot_id, ts, {", ".join(COUNTERS)}, buckets['+Inf'] AS bucket_count, buckets, day FROM placed WHERE NOT again
@@ -183,7 +206,7 @@ def edge_daily_sql(
             ) AS s JOIN {calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens GROUP BY device_id, c.day
         ), histograms AS ({histogram_sql("counted", "device_id, day", "bucket_count")}
         )
-        SELECT m.day, m.device_id AS device, {", ".join(carried)}, inferences, failed,
+        SELECT m.day, m.device_id AS device, {", ".join(CARRIED)}, inferences, failed,
                COALESCE(online_hours, 0) AS online_hours, kwh - COALESCE(gap_kwh, 0) AS energy_kwh,
                CASE WHEN kwh IS NOT NULL THEN COALESCE(gap_kwh, 0) ELSE 0 END AS energy_estimated_kwh, messages, duplicates, late_messages, bounds, counts,
                turned, lost, mixed

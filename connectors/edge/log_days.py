@@ -40,6 +40,17 @@ def power_sql(logs: str) -> str:
     )
 
 
+LOG_DAYS = pl.Schema(
+    {
+        "device": pl.String(),
+        "day": pl.Date(),
+        **dict.fromkeys(("log_messages", "log_duplicates"), pl.Decimal(38, 0)),
+        **dict.fromkeys(("log_hours", "log_kwh", "gpu_utilisation"), pl.Float64()),
+    }
+)
+"""The columns of `log_days_sql`, for where there are no logs."""
+
+
 def log_days_sql(
     samples: str, bounds: Mapping[date, tuple[datetime, datetime]], max_step_us: int, bridge_us: int
 ) -> str:

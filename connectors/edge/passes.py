@@ -19,9 +19,9 @@ import polars as pl
 from connectors.base import Engine
 from connectors.day_files import NO_DAY, Days
 from connectors.edge.clocks import set_aside
-from connectors.edge.days import CLOCK_SET, edge_daily_sql, reports_sql
+from connectors.edge.days import CLOCK_SET, DAYS, edge_daily_sql, reports_sql
 from connectors.edge.files import Logs, log_samples, read_lines
-from connectors.edge.log_days import completed, is_sample, log_days_sql, power_sql
+from connectors.edge.log_days import LOG_DAYS, completed, is_sample, log_days_sql, power_sql
 from connectors.edge.logs import SAMPLES
 from connectors.objects import Store
 from connectors.run_power import run_power_sql
@@ -114,18 +114,19 @@ def read_days(
         f"CREATE OR REPLACE TEMP TABLE reports AS {reports_sql(f'read_parquet({literals(reports)})')}"
     )
     engine.execute(f"CREATE OR REPLACE TEMP TABLE logs AS SELECT * FROM read_parquet({literals(logs)})")
-    engine.execute(CONTRADICTIONS)
-    set_aside("reports", work, engine)
-    reported = engine.query(
-        edge_daily_sql(
-            "reports", naive, {k: at.replace(tzinfo=None) for k, at in came.items()},
-            steps.report // MICROSECOND, steps.bridge // MICROSECOND,
-        )
-    )  # fmt: skip
+    reported, logged = DAYS.to_frame(), LOG_DAYS.to_frame()
+    if any(f.layout.isdigit() for f in files):
+        engine.execute(CONTRADICTIONS)
+        set_aside("reports", work, engine)
+        horizon = {k: at.replace(tzinfo=None) for k, at in came.items()}
+        longest = (steps.report // MICROSECOND, steps.bridge // MICROSECOND)
+        reported = engine.query(edge_daily_sql("reports", naive, horizon, *longest))
     frames: dict[Table, pl.DataFrame] = {}
     if steps.runs:
         frames[RUN_POWER_DAILY] = engine.query(run_power_sql(power_sql("logs"), steps.runs, steps.zone))
-    logged = engine.query(log_days_sql("logs", naive, steps.log // MICROSECOND, steps.bridge // MICROSECOND))
+    if not all(f.layout.isdigit() for f in files):
+        longest = (steps.log // MICROSECOND, steps.bridge // MICROSECOND)
+        logged = engine.query(log_days_sql("logs", naive, *longest))
     wrong = engine.query(
         f"SELECT file, rule, rule_key, CASE WHEN list_contains({literals(BY_DEVICE)}, rule) THEN device END AS value, COUNT(*) AS rows, MIN(number) AS number, arg_min(line, number) AS raw FROM ("
         "SELECT file, wrong AS rule, wrong_key AS rule_key, device_id AS device, number, line FROM reports UNION ALL BY NAME "

@@ -92,10 +92,15 @@ def test_a_month_is_written_anew_where_something_on_its_pages_changed(
         )
 
 
-def test_pages_that_are_not_whole_are_written_anew(first: Published, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["2026-08/vision.csv", INPUTS])
+def test_pages_that_are_not_whole_are_written_anew(first: Published, tmp_path: Path, damage: str) -> None:
     earlier = Path(shutil.copytree(first.statements, tmp_path / "earlier"))
-    (earlier / "2026-08" / "vision.csv").unlink()
+    whole = (earlier / damage).read_text(encoding="utf-8")
     (tmp_path / "2026-08").mkdir()
     with Store(first.next_day(tmp_path)) as store:
         august = store.period(made.AUGUST)
+        assert KeptPages(store, earlier).taken(august, PAGES, tmp_path / "2026-08")
+        (earlier / damage).unlink() if damage != INPUTS else (earlier / damage).write_text(whole[:100])
+        shutil.rmtree(tmp_path / "2026-08")
+        (tmp_path / "2026-08").mkdir()
         assert not KeptPages(store, earlier).taken(august, PAGES, tmp_path / "2026-08")

@@ -295,3 +295,20 @@ def test_a_run_on_a_device_has_the_readings_of_its_log(tmp_path: Path) -> None:
     assert (row["meter"], row["node"], row["readings"], row["readings_dropped"]) == ("orin", "orin", 8, 1)
     assert row["sum_w"] == pytest.approx(40 + 8 * 3)
     assert [s.fingerprint for s in source.slices(WINDOW)] != [s.fingerprint for s in made.slices(WINDOW)]
+
+
+def test_days_without_reports_or_without_logs_have_the_columns_of_days(tmp_path: Path) -> None:
+    """Where a pass has only logs, or only reports, the other statement is not planned: its columns are written down."""
+    from connectors.edge.days import DAYS, edge_daily_sql, reports_sql
+    from connectors.edge.log_days import LOG_DAYS, log_days_sql
+    from connectors.edge.passes import LOGS, REPORTS
+
+    REPORTS.to_frame().write_parquet(tmp_path / "reports.parquet")
+    LOGS.to_frame().write_parquet(tmp_path / "logs.parquet")
+    bounds = {date(2026, 9, 1): (datetime(2026, 9, 1), datetime(2026, 9, 2))}  # noqa: DTZ001
+    with Session() as engine:
+        lines = f"read_parquet('{tmp_path}/reports.parquet')"
+        engine.execute(f"CREATE TEMP TABLE reports AS {reports_sql(lines)}")
+        assert engine.query(edge_daily_sql("reports", bounds, {}, 1, 1)).schema == DAYS
+        engine.execute(f"CREATE TEMP TABLE logs AS FROM read_parquet('{tmp_path}/logs.parquet')")
+        assert engine.query(log_days_sql("logs", bounds, 1, 1)).schema == LOG_DAYS
