@@ -74,6 +74,7 @@ class DayFilesReader(ABC):
         SUFFIXES: How names of files end.
         WHAT: A file, and what files hold, in words.
         EXAMPLE: Names of files.
+        OWN_CLOCKS: Times are those of devices, which may be ahead.
         before: A day follows from files up to this before it.
         after: And up to this after it.
         across: A silence up to this has days of its own.
@@ -84,6 +85,7 @@ class DayFilesReader(ABC):
     SUFFIXES: ClassVar[tuple[str, ...]]
     WHAT: ClassVar[tuple[str, str]]
     EXAMPLE: ClassVar[str]
+    OWN_CLOCKS: ClassVar[bool] = False
     before: timedelta
     after: timedelta
     across: timedelta
@@ -124,9 +126,6 @@ class DayFilesReader(ABC):
         files = self._files()
         ahead = [self.store.uri(f.object.key) for f in files if f.ahead]
         found = days([f for f in files if not f.ahead], self.zone, self.across)
-        if not found and ahead:
-            msg = f"{ahead[0]} and all else there is later than now; set the clocks of the devices"
-            raise SourceError(msg)
         if not found:
             msg = f"{self.store.uri('')} holds no {self.WHAT[1]}; put files such as {self.EXAMPLE} there"
             raise SourceError(msg)
@@ -140,9 +139,17 @@ class DayFilesReader(ABC):
 
     def _files(self) -> list[Indexed]:
         objects = data_files(self.store, self.SUFFIXES, self.WHAT[0])
-        files = index(self.store, objects, self._scan, self.context.cache, self._index_name(), now=self.now)
+        files = index(
+            self.store, objects, self._scan, self.context.cache, self._index_name(),
+            now=self.now if self.OWN_CLOCKS else None,
+        )  # fmt: skip
+
         if files and all(f.never_read for f in files):
             raise SourceError(files[0].damaged)
+        if files and all(f.never_read or f.ahead for f in files):
+            ahead = next(self.store.uri(f.object.key) for f in files if f.ahead)
+            msg = f"{ahead} and all else that can be read there is later than now; set the clocks of the devices"
+            raise SourceError(msg)
         return files
 
     def slices(self, window: Window) -> Sequence[Slice]:

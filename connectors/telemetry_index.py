@@ -117,7 +117,7 @@ def index(
         scan: Quarter hours and layout of a file; a `DamagedFileError` is noted with the file, another error is raised.
         cache: Folder of caches.
         name: Tells apart the indexes in the folder (reader, location).
-        now: The present moment, remembered for new versions; None where that does not matter.
+        now: The present moment, remembered for new versions; None where no clock is ahead.
     """
     file = _file(cache, name)
     known = _read(file)
@@ -138,7 +138,11 @@ def index(
         write_json(file, found)
     return [
         Indexed(
-            item, tuple((a, b) for a, b in entry["runs"]), entry["layout"], entry["damaged"], _until(entry)
+            item,
+            tuple((a, b) for a, b in entry["runs"]),
+            entry["layout"],
+            entry["damaged"],
+            _until(entry) if now else None,
         )
         for item in objects
         for entry in [found[item.key]]

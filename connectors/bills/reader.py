@@ -24,6 +24,8 @@ class BillReader(ABC):
     """What its files are, for a person."""
     is_header: ClassVar[staticmethod[[Sequence[str]], bool]]
     """What makes a line of a CSV the header of such a file."""
+    exact: ClassVar[bool] = False
+    """Numbers of JSON are decimals; else its writer has doubles."""
     _files: PlainFiles
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
@@ -32,7 +34,9 @@ class BillReader(ABC):
 
     def _open_store(self, options: LocationOptions) -> Store:
         store = open_store(options, self.context.base, self.context.cache)
-        return Unpacked(store, self.context.cache / f"unpacked-{self.context.name}", self.is_header)
+        return Unpacked(
+            store, self.context.cache / f"unpacked-{self.context.name}", self.is_header, exact=self.exact
+        )
 
     def check(self) -> str:
         """Says what is there.

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -33,6 +34,12 @@ MOST_UNPACKED = 256 << 20
 LONGEST_OBJECT = 16 << 20
 """Characters of one object of a JSON text."""
 
+LONG = r"-?(?=[1-9][0-9]{3})[0-9](?:\.?[0-9]){15,}"
+"""A number of JSON that is no double: from 1,000 on, a double of 16 digits has fewer than twelve decimals."""
+LONG_NUMBER = re.compile(f":\\s*{LONG}".encode())
+TOKEN = re.compile(f'"(?:[^"\\\\]|\\\\.)*"|({LONG}(?:[eE][+-]?[0-9]+)?)|-?[0-9][-+.eE0-9]*')
+"""A text of JSON, a number that is no double, or any other number."""
+
 Rewrite = Callable[[Path, str], Iterator[bytes]]
 """From a file and its name for a person to the content of its copy. Raises UnpackError if it cannot be read."""
 
@@ -51,28 +58,52 @@ def _packed(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def rewrite(path: Path, is_header: IsHeader, found: list[str]) -> Rewrite | None:
+def rewrite(path: Path, is_header: IsHeader, found: list[str], *, exact: bool = False) -> Rewrite | None:
     """What makes a copy of the file that can be read in place; None where itself can.
 
     Args:
         path: The file.
         is_header: What makes a line of a CSV its header.
         found: Takes the lines after the rows of a CSV, which the copy lacks.
+        exact: Numbers of JSON are decimals, which DuckDB would read as doubles; else they are doubles.
     """
     with opened(path) as file:
         start = file.read(64)
     if start.startswith(UTF_16):
         first = start.decode("utf-16", "ignore").lstrip()[:1]
-        return _one_a_line if first in ("{", "[") else partial(_decoded, is_header, found)
+        is_json = first in ("{", "[")
+        return _lines(path, exact=exact) if is_json else partial(_decoded, is_header, found)
     mark = start.removeprefix(UTF_8).lstrip()[:1]
-    if mark == b"{":
+    lines = _lines(path, exact=exact) if mark in (b"{", b"[") else None
+    if mark == b"{" and lines is _one_a_line and not start.startswith(UTF_8):
         with opened(path) as file, suppress(ValueError):
             json.loads(file.readline(LONGEST_OBJECT).decode("utf-8-sig"))
             return None
-    if mark in (b"{", b"["):
-        return _one_a_line
+    if lines:
+        return lines
     as_it_is = start.startswith(PARQUET) or (_begins(path, is_header) and not _has_footer(path))
     return None if as_it_is else partial(_decoded, is_header, found)
+
+
+def _lines(path: Path, *, exact: bool) -> Rewrite:
+    """How to write one object a line."""
+    return _exact_lines if exact and _has_long_numbers(path) else _one_a_line
+
+
+def _has_long_numbers(path: Path) -> bool:
+    with suppress(OSError, EOFError, zlib.error, UnicodeError), in_utf_8(path) as file:
+        before = b""
+        while part := file.read(CHUNK):
+            if LONG_NUMBER.search(before + part):
+                return True
+            before = part[-64:]
+    return False
+
+
+def _exact_lines(path: Path, uri: str) -> Iterator[bytes]:
+    """The same with numbers that are no doubles as texts."""
+    for line in _one_a_line(path, uri):
+        yield TOKEN.sub(lambda m: f'"{m[1]}"' if m[1] else m[0], line.decode()).encode()
 
 
 def _begins(path: Path, is_header: IsHeader) -> bool:

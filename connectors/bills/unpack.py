@@ -52,12 +52,15 @@ class Unpacked:
         store: The location.
         cache: Folder for copies, of this source alone.
         is_header: What makes a line of a CSV its header.
+        exact: Numbers of JSON are decimals.
     """
 
-    def __init__(self, store: Store, cache: Path, is_header: IsHeader) -> None:
+    def __init__(self, store: Store, cache: Path, is_header: IsHeader, *, exact: bool = False) -> None:
         self._store = store
         self._cache = cache
         self._is_header = is_header
+        self._exact = exact
+        self._rewrite = partial(rewrite, exact=exact)
         self._as_they_are: set[Object] = set()
 
     def list(self, prefix: str = "") -> Sequence[Object]:
@@ -88,7 +91,7 @@ class Unpacked:
         return [self._plain(o, path) for o, path in zip(objects, self._store.fetch(objects), strict=True)]
 
     def _copy(self, item: Object) -> Path:
-        name = json.dumps([item.key, item.version])
+        name = json.dumps([item.key, item.version, *(["exact"] if self._exact else [])])
         return self._cache / hashlib.sha256(name.encode()).hexdigest()[:32]
 
     def _plain(self, item: Object, path: Path) -> Path:
@@ -102,7 +105,9 @@ class Unpacked:
             packed = _is_zip(path)
             found: list[str] = []
             make = (
-                partial(_members, self._is_header, found) if packed else rewrite(path, self._is_header, found)
+                partial(_members, self._is_header, found)
+                if packed
+                else self._rewrite(path, self._is_header, found)
             )
             if make is None:
                 self._as_they_are.add(item)
@@ -110,7 +115,7 @@ class Unpacked:
             self._cache.mkdir(parents=True, exist_ok=True)
             most = max(MOST_TIMES * path.stat().st_size, ALWAYS_ALLOWED)
             _write(part, make(path, uri), most, uri)
-            if packed and (make := rewrite(part, self._is_header, found)) is not None:
+            if packed and (make := self._rewrite(part, self._is_header, found)) is not None:
                 part.replace(unpacked)
                 _write(part, make(unpacked, uri), most, uri)
             if found:

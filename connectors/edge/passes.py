@@ -58,6 +58,9 @@ ACTIONS = {
 """Rule of a line -> what is done; lines that break other rules are rejected. What a report with a wrong clock counted
 is in the next one, too, and so is what one that is cut off counted: it comes again with the rest of its file, or is missing."""
 
+BY_DEVICE = ("clock_ahead", "clock_contradicts_sequence", "report_contradicts")
+"""Rules of lines that are told for each device of a file."""
+
 
 CONTRADICTIONS = """
     UPDATE reports SET wrong = 'report_contradicts', wrong_key = 'inferences_total' WHERE wrong IS NULL AND (device_id, boot_id, seq, ts) IN (
@@ -125,7 +128,7 @@ def read_days(
         longest = (steps.log // MICROSECOND, steps.bridge // MICROSECOND)
         logged = engine.query(log_days_sql("logs", naive, *longest))
     wrong = engine.query(
-        "SELECT file, rule, rule_key, CASE WHEN rule = 'clock_ahead' THEN device END AS value, COUNT(*) AS rows, MIN(number) AS number, arg_min(line, number) AS raw FROM ("
+        f"SELECT file, rule, rule_key, CASE WHEN list_contains({literals(BY_DEVICE)}, rule) THEN device END AS value, COUNT(*) AS rows, MIN(number) AS number, arg_min(line, number) AS raw FROM ("
         "SELECT file, wrong AS rule, wrong_key AS rule_key, device_id AS device, number, line FROM reports UNION ALL BY NAME "
         "SELECT file, rule, rule_key, device, number, line FROM logs) WHERE rule IS NOT NULL GROUP BY ALL ORDER BY ALL"
     )

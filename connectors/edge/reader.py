@@ -54,6 +54,7 @@ class EdgeFilesReader(DayFilesReader):
     VERSION = "edge_files-14"
     SUFFIXES = SUFFIXES
     WHAT = ("file of reports or log", "reports and logs")
+    OWN_CLOCKS = True
     EXAMPLE = "2026-09-01.jsonl.gz or DEVICE.log"
 
     def __init__(self, options: SourceOptions, context: Context) -> None:

@@ -38,7 +38,7 @@ from connectors.focus.mapping import is_header, is_moment, is_number, period_col
 from connectors.objects import LocationOptions
 from models import tables
 
-VERSION = "focus-14"
+VERSION = "focus-15"
 """Changes whenever the same file would give other facts."""
 
 
@@ -65,6 +65,7 @@ class FocusReader(BillReader):
     Options: ClassVar[type[SourceOptions]] = Options
     words = "FOCUS"
     is_header = staticmethod(is_header)
+    exact = True
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
         super().__init__(options, context)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from connectors.prometheus.question import GAP_SAMPLES
+from connectors.prometheus.question import LOST_SAMPLES
 
 HOLD = ["gpu", "mig_id", "namespace", "pod", "uid"]
 
@@ -65,7 +65,7 @@ def _missing(rows: pl.DataFrame, hours: pl.DataFrame) -> pl.DataFrame:
     instance = ["gpu", "mig_id"]
     life = indexed.group_by(instance).agg(first=pl.col("index").min(), last=pl.col("index").max())
     seen = indexed.group_by(*instance, "index").agg(
-        seen=pl.col("observed_hours").sum(), tolerance=GAP_SAMPLES / pl.col("full").max()
+        seen=pl.col("observed_hours").sum(), tolerance=LOST_SAMPLES / pl.col("full").max()
     )
     return (
         life.with_columns(index=pl.int_ranges("first", pl.col("last") + 1))

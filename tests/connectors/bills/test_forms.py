@@ -48,6 +48,7 @@ FORMS: dict[str, tuple[str, Write]] = {
     "utf-16, packed": ("a.csv.gz", lambda r: gzip.compress(utf_16(separated("\t", r)))),
     "JSON lines": ("a.jsonl", lines),
     "JSON lines, packed": ("a.json.gz", lambda r: gzip.compress(lines(r))),
+    "JSON lines with a byte order mark": ("a.json", lambda r: b"\xef\xbb\xbf" + lines(r)),
     "JSON array": ("a.json", array),
     "JSON array of several lines": ("a.json", lambda r: b"\xef\xbb\xbf\n" + json.dumps(json_rows(r), indent=2, ensure_ascii=False).encode()),
     "JSON array in utf-16, packed": ("a.json.gz", lambda r: gzip.compress(utf_16(array(r)))),
@@ -99,6 +100,26 @@ def test_an_array_longer_than_is_read_at_once_keeps_every_row(tmp_path: Path) ->
     (tmp_path / "bills" / "a.json").write_text(content)
     (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
     assert (loaded.rows_read, loaded.totals) == (4000, {"USD": Decimal(1000)})
+
+
+# numbers of JSON that a double does not hold to the twelfth decimal, and what is none
+LONG = ["12345678901234567890.12", "123456.123456789012", "-4096.000000000001", "1234567890123456.5E-3"]
+SHORT = ["0.1234567890125", "0.1234567890123456789", "4095.999999999999", "1e3"]
+
+
+@pytest.mark.parametrize("form", ["lines", "array", "utf-16"])
+def test_numbers_of_json_are_the_decimals_that_they_are_written_as(form: str, tmp_path: Path) -> None:
+    """1234567890123456.5E-3 is 1234567890123.4565; of 0.1234567890125 the thirteenth decimal rounds away from zero."""
+    text = json.dumps(focus(Tags='{"t": ": 12345678901234567890.12"}'))
+    rows = [text.replace('"BilledCost": "1.5"', f'"BilledCost": {n}') for n in [*LONG, *SHORT]]
+    whole = "\n".join(rows) if form == "lines" else f"[{', '.join(rows)}]"
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.json").write_bytes(whole.encode("utf-16" if form == "utf-16" else "utf-8"))
+    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+    wanted = [*LONG, "0.123456789013", "0.123456789012", *SHORT[2:]]
+    assert facts(loaded)["BilledCost"].to_list() == [Decimal(n) for n in wanted]
+    assert {*facts(loaded)["Tags"]} == {'{"t": ": 12345678901234567890.12"}'}
+    assert loaded.issues.is_empty()
 
 
 def test_a_column_that_only_the_last_line_has_is_read(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def test_one_report_with_a_wrong_date_is_set_aside_and_what_it_counted_is_in_the
     found = pl.concat([item.issues for item in loaded])
     assert found.select("rule", "action", "rows").rows() == [("clock_contradicts_sequence", "flagged", 1)]
     assert found["location"][0].endswith("2026-09-03.jsonl:41")
+    assert found["value"].to_list() == ["cam-1"]
     assert sum(item.rows_read for item in loaded) == 576
 
 
@@ -98,12 +99,14 @@ def test_a_clock_that_is_ahead_is_told_by_device_and_never_believed_later(tmp_pa
     assert pl.concat([item.issues for item in later]).sort("value").equals(told)
 
 
-def test_nothing_but_clocks_that_are_ahead_is_said_by_check(tmp_path: Path) -> None:
+def test_nothing_but_clocks_that_are_ahead_fails(tmp_path: Path) -> None:
     source = reader(tmp_path)
     source.now = START - timedelta(days=1)
     write(tmp_path, "a.jsonl", [report(n) for n in range(4)])
-    with pytest.raises(SourceError, match=r"a\.jsonl and all else there is later than now"):
+    with pytest.raises(SourceError, match=r"a\.jsonl and all else that can be read there is later than now"):
         source.check()
+    with pytest.raises(SourceError, match="set the clocks"):
+        source.slices(Window(START.date(), START - timedelta(days=1)))
 
 
 def test_a_sequence_that_begins_again_within_a_boot_loses_nothing(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.gpu import MJ_PER_KWH, gpu_hours
 from connectors.prometheus.inference import Scraped, inference_hours
 from connectors.prometheus.question import Question, Span
+from connectors.prometheus.requests import gap_rows
 from connectors.prometheus.servers import SERVERS
 from tests.connectors.prometheus.server import Answer, ok, serve
 
@@ -181,3 +182,32 @@ def test_energy_of_a_gap_follows_the_power_beside_it() -> None:
     # the last sample before the gap was at 02:19
     assert found["estimated"][2] == pytest.approx(kwh(180) - kwh(139), rel=0.005)
     assert found["estimated"][3] == pytest.approx(kwh(220) - kwh(180), rel=0.005)
+
+
+def test_two_samples_that_an_hour_lacks_are_its_pods() -> None:
+    """A pod runs for three hours; its card has 58 of 60 samples of the second."""
+    first = datetime(2026, 9, 1)  # noqa: DTZ001 - UTC without a zone, as in answers
+    times = [first + timedelta(hours=h) for h in range(3)]
+    hours = pl.DataFrame(
+        {"index": range(3), "hour": times, "length": 1.0}, schema_overrides={"index": pl.UInt32}
+    )
+    pod = {"namespace": "ml", "pod": "p", "uid": None, "node": "n1"}
+    card = {
+        "gpu": "a",
+        "mig_id": None,
+        "gpu_model": "H100",
+        "mig_profile": None,
+        "slices": 7.0,
+        "allocated": True,
+    }
+    texts = dict.fromkeys(("uid", "mig_id", "mig_profile"), pl.String)
+    rows = pl.DataFrame(
+        [{"hour": at, **pod, **card, "observed_hours": seen / 60, "full": 60.0} for at, seen in zip(times, (60, 58, 60), strict=True)],
+        schema_overrides=texts,
+    )  # fmt: skip
+    pods = pl.DataFrame(
+        [{"hour": at, **pod, "gpus": 1.0, "running_hours": 1.0} for at in times], schema_overrides=texts
+    )
+    gaps = pl.DataFrame(schema={"hour": pl.Datetime("us"), "gpu": pl.String, "estimated": pl.Float64})
+    found = gap_rows(rows, gaps, pods, hours).select("hour", "pod", "sampled", "observed_hours")
+    assert found.rows() == [(times[1], "p", False, pytest.approx(2 / 60))]

@@ -161,6 +161,15 @@ def test_bad_files_say_what_to_do(tmp_path: Path, name: str, data: bytes, words:
     assert name in str(error.value)
 
 
+def test_samples_of_a_day_that_is_still_to_come_wait_for_it(tmp_path: Path) -> None:
+    """Half an hour of samples of 600 W, delivered the day before: nothing then, 0.29 kWh between 30 samples later."""
+    rows = [card(ts, 3.6e7 * n) for n, ts in enumerate(minutes("2026-09-02 10:00", 30))]
+    write(tmp_path, "gpu/a.parquet", rows)
+    before = Window(date(2026, 9, 1), datetime(2026, 9, 1, 12, tzinfo=UTC))
+    assert reader(tmp_path).slices(before) == []
+    assert table(load(tmp_path), GPU)["energy_kwh"].to_list() == pytest.approx([0.29])
+
+
 def test_notes_and_header_only_files_are_no_days(tmp_path: Path) -> None:
     write(tmp_path, "gpu/a.parquet", [card(ts, 1.0) for ts in minutes("2026-09-01 10:00", 3)])
     (tmp_path / "in" / "gpu" / "empty.csv").write_text("ts,node,gpu\n")
