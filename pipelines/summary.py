@@ -95,7 +95,7 @@ def as_json(outcome: Outcome, published: Summary | None) -> str:
     """
     told = {
         "status": "failed" if not outcome.success else "unchanged" if outcome.unchanged else "published",
-        "slices_read": outcome.slices_read,
+        "slices_read": outcome.slices_read if outcome.success else None,
         "failures": outcome.failures,
         "warnings": outcome.warnings,
         "staged": outcome.staged,
