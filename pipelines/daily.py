@@ -143,7 +143,7 @@ def _progress(console: Console, sources: int) -> Iterator[tuple[Any, Any]]:
     steps = sources + 11
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=console, transient=True,
+        console=console, transient=True, disable=not console.is_terminal,  # else an empty line is all it writes
     ) as progress:  # fmt: skip
         task = progress.add_task("starting", total=steps)
         seen: set[str] = set()
