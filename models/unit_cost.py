@@ -13,6 +13,7 @@ import polars as pl
 from models.config import Price, TokenWeights
 from models.edge import DEVICE
 from models.energy import length_h
+from models.gpu_slices import CARD
 from models.latency import merge, quantile
 from models.ownership import UNTAGGED
 from models.tables import MONEY, UNIT_COST_DAILY
@@ -76,8 +77,10 @@ def daily(
     costs = pl.concat(
         [full.with_columns(basis=pl.lit("full")), marginal.with_columns(basis=pl.lit("marginal"))]
     )
-    costs = costs.join(energy.drop("cost"), on=PAYER, how="left").join(
-        _gpu_hours(gpu_parts, costs, rented_hours), on=PAYER, how="left"
+    costs = (
+        costs.join(energy.drop("cost"), on=PAYER, how="left")
+        .join(_gpu_hours(gpu_parts, costs, rented_hours), on=PAYER, how="left")
+        .join(_gpu_coverage(gpu_parts), on=PAYER, how="left")
     )
     reports = _reports(inference_hourly, edge_daily, edge_costs)
     charged = full.with_columns(registered=True)
@@ -162,6 +165,28 @@ def _gpu_hours(parts: pl.DataFrame, costs: pl.DataFrame, rented: pl.DataFrame | 
     payers = costs.filter(pl.col("tier") == "cloud").select(PAYER).unique()
     hours = rented.with_columns(team=pl.col("team").fill_null(UNTAGGED))
     return pl.concat([owned, payers.join(hours, on=["day", "workload", "team"]).select(owned.columns)])
+
+
+def _gpu_coverage(parts: pl.DataFrame) -> pl.DataFrame:
+    """Columns PAYER and gpu_coverage: observed hours / all hours of the day of the owned cards held at some time of it."""
+    hours = pl.col("gpu_hours")
+    unseen = (
+        pl.when(pl.col("state") == "unknown")
+        .then(hours - pl.min_horizontal(hours, "seen_hours"))
+        .when("blind")
+        .then(hours)
+        .otherwise(0.0)
+    )
+    cards = parts.group_by(CARD).agg(whole=hours.sort().sum(), unseen=unseen.sort().sum())
+    return (
+        parts.filter((pl.col("state") == "allocated") & pl.col("workload").is_not_null())
+        .with_columns(tier=pl.lit("onprem"), team=pl.col("team").fill_null(UNTAGGED))
+        .select(*PAYER, *(c for c in CARD if c != "day"))
+        .unique()
+        .join(cards, on=CARD)
+        .group_by(PAYER)
+        .agg(gpu_coverage=1 - pl.col("unseen").sort().sum() / pl.col("whole").sort().sum())
+    )
 
 
 def _uptime(inference_hourly: pl.DataFrame, zones: Mapping[str | None, ZoneInfo]) -> pl.DataFrame:

@@ -67,6 +67,13 @@ UNIT_COST_DAILY = Table(
             "for managed APIs",
             "0-1",
         ),
+        c(
+            "gpu_coverage",
+            "double",
+            "Observed part of the day of the owned GPUs that the workload held; below 1, cost, hours and energy are those of "
+            "the part seen; NULL where it held none",
+            "0-1",
+        ),
     ),
 )
 

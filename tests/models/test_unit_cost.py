@@ -315,6 +315,19 @@ def test_hours_used_tokens_by_kind_success_and_uptime() -> None:
     assert [float(got[n]) for n in names] == pytest.approx([unit, unit / 2, unit * 4])
 
 
+def test_coverage_of_the_cards_held_stands_beside_what_they_cost() -> None:
+    """One card seen for 6 of 24 h, another all day: 30 of 48 h; a third, free for 12 h and then dark, is not theirs."""
+    hours = [hour(h) for h in range(6)] + [hour(h, gpu="g2") for h in range(24)]
+    got = compute([charge("9", tier="onprem")], [], gpus=[*hours, *(free(h, gpu="g3") for h in range(12))])
+    assert got["gpu_coverage"].to_list() == [0.625, 0.625]
+    assert compute([charge("9")], [])["gpu_coverage"].to_list() == [None, None]
+    requested = [
+        hour(h, sampled=False, used_hours=None) for h in range(12, 24)
+    ]  # held by its request alone: not seen
+    got = compute([charge("9", tier="onprem")], [], gpus=[*(hour(h) for h in range(12)), *requested])
+    assert got["gpu_coverage"].to_list()[0] == 0.5
+
+
 def test_uptime_of_devices_counts_silent_ones() -> None:
     """Two cameras of one workload, one online 12 h, one silent that day: 12 of 48 h."""
     yesterday = DAY - timedelta(days=1)
