@@ -29,14 +29,14 @@ class Period:
         as_of: The day the published run was for.
         previous: First day of the month before; None where the warehouse has no charges in it.
         latest: No later month has charges: its page tells what is true on the run's day (waste, placement) too.
-        since: First day with charges in `previous`, where these are the first of all; None elsewhere.
+        charged: Of the days compared with, how many have charges, where `previous` is the first month of all; None elsewhere.
     """
 
     month: date
     as_of: date
     previous: date | None
     latest: bool
-    since: date | None = None
+    charged: int | None = None
 
     @property
     def end(self) -> date:
@@ -66,8 +66,10 @@ class Period:
         """What the figures are compared with, in words."""
         if self.previous is None or self.cut is None:
             return "no earlier month"
-        name, first = short_month(self.previous), self.since.day if self.since else 1
-        return name if self.complete and first == 1 else f"{first}–{self.cut.day} {name}"
+        name = short_month(self.previous)
+        days = name if self.complete else f"1–{self.cut.day} {name}"
+        partly = self.charged is not None and self.charged < self.cut.day
+        return f"{days} ({self.charged} of {self.cut.day} days)" if partly else days
 
     def before(self, daily: pl.DataFrame) -> pl.DataFrame:
         """The rows (column `day`) of the month before that are compared."""
@@ -76,14 +78,13 @@ class Period:
         return daily.filter(pl.col("day") <= self.cut)
 
 
-def period(month: date, months: Sequence[date], as_of: date, first: date | None = None) -> Period:
-    """The period of a month, given all months of the warehouse and the first day with charges, if it is known."""
+def period(month: date, months: Sequence[date], as_of: date, charged: Sequence[date] = ()) -> Period:
+    """The period of a month, given all months of the warehouse, and the days with charges in the first of them."""
     previous = (month - timedelta(1)).replace(day=1)
-    since = first if first is not None and first.replace(day=1) == previous == min(months) else None
-    found = Period(month, as_of, previous if previous in months else None, month == max(months), since)
-    if found.since is not None and found.cut is not None and found.since > found.cut:
-        return replace(found, previous=None, since=None)  # none of its days is one of those to compare with
-    return found
+    found = Period(month, as_of, previous if previous in months else None, month == max(months))
+    if not charged or found.cut is None or previous != min(months):
+        return found
+    return replace(found, charged=sum(previous <= day <= found.cut for day in {*charged}))
 
 
 @dataclass(frozen=True)

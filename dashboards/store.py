@@ -155,8 +155,11 @@ class Store:
 
     def period(self, month: date) -> Period:
         """The period of one of the months."""
-        first = self._run("SELECT min(day) AS day FROM marts.chargeback_daily").item()
-        return period(month, self.months(), self.publication()["as_of"], first)
+        days = self._run(
+            "SELECT DISTINCT day FROM marts.chargeback_daily "
+            "WHERE billing_month = (SELECT min(billing_month) FROM marts.chargeback_daily) ORDER BY day"
+        )
+        return period(month, self.months(), self.publication()["as_of"], days["day"].to_list())
 
     def teams(self, month: date | None = None) -> list[str]:
         """Teams with charges in the month, or in any month where None; a team's store knows itself alone."""

@@ -33,16 +33,18 @@ def test_a_month_under_way_is_compared_with_as_many_days() -> None:
     assert so_far.before(days)["day"].to_list() == [date(2026, 8, 20)]
 
 
-def test_the_first_month_of_all_is_named_with_the_days_that_it_has() -> None:
-    months, begun = [SEPTEMBER, AUGUST], date(2026, 8, 25)
-    assert period(SEPTEMBER, months, date(2026, 9, 30), begun).against == "25–31 Aug 2026"
-    assert period(SEPTEMBER, months, date(2026, 9, 28), begun).against == "25–28 Aug 2026"
-    assert (
-        period(SEPTEMBER, months, date(2026, 9, 20), begun).against == "no earlier month"
-    )  # 1-20 August had none
-    assert period(SEPTEMBER, months, date(2026, 9, 30), AUGUST).against == "Aug 2026"
-    before = date(2026, 7, 1)
-    assert period(SEPTEMBER, [*months, before], date(2026, 9, 30), before).against == "Aug 2026"
+def test_the_first_month_of_all_is_told_with_how_many_of_its_days_have_charges() -> None:
+    months = [SEPTEMBER, AUGUST]
+    days = [
+        date(2026, 7, 31),
+        AUGUST,
+        *(date(2026, 8, n) for n in range(27, 32)),
+    ]  # a fee of the 1st, all from the 27th on
+    assert period(SEPTEMBER, months, date(2026, 9, 30), days).against == "Aug 2026 (6 of 31 days)"
+    assert period(SEPTEMBER, months, date(2026, 9, 28), days).against == "1–28 Aug 2026 (3 of 28 days)"
+    every = [date(2026, 8, n) for n in range(1, 32)]
+    assert period(SEPTEMBER, months, date(2026, 9, 30), every).against == "Aug 2026"
+    assert period(SEPTEMBER, [*months, date(2026, 7, 1)], date(2026, 9, 30), days).against == "Aug 2026"
 
 
 def test_a_longer_month_is_not_compared_past_the_end_of_the_shorter() -> None:
