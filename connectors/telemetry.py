@@ -24,6 +24,12 @@ from models.tables import Table
 BLANKS = tuple(float(base + n) for base in (0x7FFFFFF0, 1 << 47) for n in range(4))
 """DCGM's blanks of 32 bits and of doubles: not known, not found, not supported, not permitted."""
 
+MAX_CARD_KW = 10.0
+"""No GPU draws more; a gauge or counter that says so is not believed."""
+
+MAX_METER_KW = 1000.0
+"""No node or rack meter shows more."""
+
 MAX_STEP = 2.5
 """Two samples at most this many sample intervals apart cover the time between them; farther apart is a gap."""
 

@@ -11,9 +11,7 @@ import polars as pl
 from connectors.prometheus.counters import Grid
 from connectors.prometheus.question import GAP_SAMPLES, Question
 from connectors.prometheus.recut import CARD, Samples, samples_of_cards
-
-MAX_CARD_KW = 10.0
-"""No GPU draws more; what says so is dropped."""
+from connectors.telemetry import MAX_CARD_KW
 
 LESS = 10
 """A gauge that is read once a minute is off by less than so many times."""

@@ -22,14 +22,14 @@ from datetime import datetime
 import polars as pl
 
 from connectors.prometheus.counters import Grid, counter_hours
-from connectors.prometheus.doubts import DROPPED, MAX_CARD_KW, believed
+from connectors.prometheus.doubts import DROPPED, believed
 from connectors.prometheus.exporters import CARD_HOUR, EXPORTER, TARGET, UUIDS, VIEW, Moments, counted, part
 from connectors.prometheus.holder_energy import KEYS, shared
 from connectors.prometheus.holders import PODS, holders
 from connectors.prometheus.pace import Pace
 from connectors.prometheus.question import Question, blank, first_of, observed, one_replica
 from connectors.prometheus.recut import Samples, cut_hours, parts
-from connectors.telemetry import BLANKS
+from connectors.telemetry import BLANKS, MAX_CARD_KW
 from models.gpu_slices import time_of_slices
 
 ENERGY = ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "dcgm_total_energy_consumption")

@@ -17,9 +17,7 @@ from connectors.prometheus.gpu import HOSTS
 from connectors.prometheus.pace import Pace, pace
 from connectors.prometheus.power_metrics import METERS, Meter
 from connectors.prometheus.question import Question, blank, first_of, observed, one_replica
-
-MAX_METER_KW = 1000.0
-"""No node or rack meter shows more."""
+from connectors.telemetry import MAX_METER_KW
 
 DEVICE = ("target", "instance", "bmc_id", "node_name", "nodename", *HOSTS)
 """Labels that name what a meter belongs to, best first."""

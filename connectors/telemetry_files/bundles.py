@@ -24,7 +24,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from connectors.steps import HOUR_US, Clock
-from connectors.telemetry_files.columns import GPU, MAX_CARD_KW
+from connectors.telemetry import MAX_CARD_KW
+from connectors.telemetry_files.columns import GPU
 from connectors.telemetry_files.labels import Layout
 from connectors.telemetry_files.rows import dropped_sql, label_sql, samples_sql, stamp_sql, unchecked
 

@@ -9,19 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.base import SourceError
-from connectors.telemetry import BLANKS
+from connectors.telemetry import BLANKS, MAX_CARD_KW, MAX_METER_KW
 
 SENTINEL = 9e18
 """DCGM marks a blank value as 2^63 - 14 and the like; no counter gets this far."""
 
 _KWH = 1 / 3.6e9
 """Of a millijoule."""
-
-MAX_CARD_KW = 10.0
-"""No GPU draws more; a gauge or counter that says so is not believed."""
-
-MAX_METER_KW = 1000.0
-"""No node or rack meter shows more."""
 
 
 TIME = ("ts", "ts_utc", "timestamp")

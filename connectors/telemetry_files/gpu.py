@@ -25,7 +25,7 @@ from datetime import datetime
 
 from connectors.sql import literal
 from connectors.steps import HOUR_US, SELDOM_S, Clock, by_hour, energy_steps, paced
-from connectors.telemetry_files.columns import MAX_CARD_KW
+from connectors.telemetry import MAX_CARD_KW
 from connectors.telemetry_files.labels import HOLDING, NUMBERED, TEXTS
 
 _REST = ("gpu_model", "mig_profile", "project", "environment", "workload_type")

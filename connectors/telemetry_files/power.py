@@ -10,7 +10,7 @@ from __future__ import annotations
 from connectors.meters import METER, METHODS
 from connectors.sql import literal
 from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps, paced
-from connectors.telemetry_files.columns import MAX_METER_KW
+from connectors.telemetry import MAX_METER_KW
 
 
 def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:
