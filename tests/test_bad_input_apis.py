@@ -144,7 +144,7 @@ PAGES: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "no such currency": ("a.json", costs(cost(1, "m, output", amount={"value": 1, "currency": "zzz"})), ("unknown_currency", "zzz")),
     "costs and usage": ("a.json", costs(usage(1, 0, 1, 1)), ("a.json mixes",)),
     "negative count": ("a.json", json.dumps(page(bucket(START, START + 3600, usage(-5, 0, 1, 1)))).encode(), ("bad_count", "input_tokens", "-5")),
-    "utf-16": ("a.json", TEXT.decode().encode("utf-16"), ("a.json is damaged",)),
+    "utf-16 without its mark": ("a.json", TEXT.decode().encode("utf-16-le"), ("a.json is not JSON", "save the whole answer")),
     "a sheet": ("a.xlsx", b"a,b\n", ("a.xlsx is no saved page",)),
     "another table": ("a.csv", b"a,b\n", ("are mandatory, it has a, b",)),
 }  # fmt: skip

@@ -151,7 +151,10 @@ def ours(source: Sequence[Path], columns: Sequence[str], to: Path) -> Work:
         with DuckDBEngine(temp=to.with_suffix(".spill")) as engine:
             parts = [own_types(bill, shape, to_focus(shape), engine) for shape in shapes(opened, engine)]
             stage = view(bill, SEPTEMBER, [part for part in parts if part is not None], engine)
-            selected = ", ".join(map(identifier, columns))
+            filled = {*stage.written}
+            selected = ", ".join(
+                identifier(c) if c in filled else f"CAST(NULL AS VARCHAR) AS {identifier(c)}" for c in columns
+            )
             rows = engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {KEPT}", to, ordered=False)
         return {"rows": rows}
 
