@@ -59,6 +59,7 @@ class Store:
         self._results: dict[tuple[object, ...], pl.DataFrame] = {}
         self._tables: dict[tuple[object, ...], Mapping[str | None, pl.DataFrame]] = {}
         self._asked: set[tuple[str, tuple[object, ...]]] = set()
+        self._fingerprints: dict[tuple[object, ...], str] = {}
         self._connection = duckdb.connect(":memory:")
         quoted = str(path.resolve()).replace("'", "''")
         self._connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
@@ -114,11 +115,15 @@ class Store:
 
     def fingerprint(self, queries: Iterable[tuple[str, Sequence[object]]]) -> str:
         """A text that is another one where a query gives other rows, whatever their order."""
-        sums = (
-            self._connection.execute(f"SELECT count(*), sum(hash(t)) FROM ({sql}) AS t", [*values]).fetchall()
-            for sql, values in queries
-        )
-        return " ".join(f"{rows}:{hashes}" for [(rows, hashes)] in sums)
+        return " ".join(self._fingerprint(sql, values) for sql, values in queries)
+
+    def _fingerprint(self, sql: str, values: Sequence[object]) -> str:
+        key = (sql, *values)
+        if key not in self._fingerprints:
+            counted = f"SELECT count(*), sum(hash(t)) FROM ({sql}) AS t"
+            [(rows, hashes)] = self._connection.execute(counted, [*values]).fetchall()
+            self._fingerprints[key] = f"{rows}:{hashes}"
+        return self._fingerprints[key]
 
     def _run(self, sql: str, parameters: Sequence[object] = (), *, of_the_run: bool = False) -> pl.DataFrame:
         key = (sql, *parameters)
