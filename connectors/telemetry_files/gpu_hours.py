@@ -81,7 +81,7 @@ def gpu_hours(
         ("cards", cards_sql(interval_us, max_step_us)),
         ("held", HELD, "spans"),
         ("bridged", bridged_sql(bridge_us)),
-        ("steps", steps_sql(bridge_us), "cards"),
+        ("steps", steps_sql(bridge_us, clock), "cards"),
         ("sums", sums_sql(clock), "held", "bridged"),
     ):
         make(name, sql)
