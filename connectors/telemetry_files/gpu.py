@@ -83,11 +83,11 @@ def readings_sql(interval_us: int) -> str:
     FROM readings WHERE sharers > 1"""
 
 
-def cards_sql(interval_us: int, max_step_us: int) -> str:
+def cards_sql(max_step_us: int) -> str:
     """SQL: the table `cards`: the spans of each card, whose instances all show the energy of the card.
 
     With `max_us`, the longest step after each that is no gap (`connectors.steps.paced`), and `tail_us`, what it stands for
-    before one: the interval, or that at which the card is read if it is longer.
+    before one: the interval at which the card is read.
     """
     cards = """(
         SELECT *, LEAD(first_ts) OVER (PARTITION BY card ORDER BY first_ts) AS next_ts FROM (
@@ -96,7 +96,7 @@ def cards_sql(interval_us: int, max_step_us: int) -> str:
                    MAX(first_energy_kwh_total) AS first_energy_kwh_total, MAX(energy_kwh_total) AS energy_kwh_total
             FROM spans GROUP BY card, first_ts))"""
     return f"""
-        SELECT * EXCLUDE (step), CASE WHEN LAG(step) OVER w BETWEEN {max_step_us} + 1 AND LAG(max_us) OVER w THEN LAG(step) OVER w ELSE {interval_us} END AS tail_us
+        SELECT * EXCLUDE (step, own_us), CASE WHEN LAG(step) OVER w BETWEEN {max_step_us} + 1 AND LAG(max_us) OVER w THEN LAG(step) OVER w ELSE own_us END AS tail_us
         FROM ({paced(cards, "card", "first_ts = ts", max_step_us)}) WINDOW w AS (PARTITION BY card ORDER BY ts)"""
 
 

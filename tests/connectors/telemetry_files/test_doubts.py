@@ -31,7 +31,7 @@ def test_a_counter_that_stands_or_counts_joules_gives_way_to_the_gauge(
     hours = table([item], GPU).filter(pl.col("observed_hours") > 0).sort("gpu", "hour")
     assert hours["energy_kwh"].to_list() == pytest.approx([0.6] * 4, rel=1e-9)
     assert hours["energy_estimated_kwh"].sum() == 0
-    shown = f"GPU-1: 0.0 kWh in 60.0 s, by its gauge 0.01"
+    shown = "GPU-1: 0.0 kWh in 60.0 s, by its gauge 0.01"
     assert item.issues.select("action", "rule", "column_name", "value", "rows").rows() == [
         ("flagged", "counter_implausible", "energy_mj", shown, 120)
     ]
