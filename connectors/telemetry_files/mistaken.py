@@ -8,7 +8,19 @@ from connectors.telemetry_files.logs import SMI
 
 _QUERY = "`nvidia-smi --query-gpu=timestamp,uuid,name,utilization.gpu,power.draw --format=csv -l 60`"
 
-_KINDS = (
+_REPORTS = (
+    (
+        r"=+NVSMI LOG|<\?xml|<nvidia_smi_log|\+-{20,}|.*\|\s*NVIDIA-SMI \d",
+        f"it is a report of nvidia-smi and no log. Write {_QUERY}",
+    ),
+    (
+        r"NVIDIA-SMI has failed|Failed to initialize NVML|No devices were found",
+        "nvidia-smi found no card, and wrote why: there is no sample. Remove it",
+    ),
+)
+"""Start of one of the first lines -> what the file is."""
+
+_FIRST = (
     (
         r"\d{4}/\d{2}/\d{2} \d{2}:\d{2}:\d{2}",
         f"it has rows of nvidia-smi and no header line. Write it without `noheader`, as {_QUERY} does, "
@@ -23,14 +35,6 @@ _KINDS = (
         r"\d{8}\s+\d{2}:\d{2}:\d{2}\s",
         "it has rows of nvidia-smi and no line that names their columns. Keep the lines with # that `nvidia-smi dmon -o DT` writes",
     ),
-    (
-        r"=+NVSMI LOG|<\?xml|<nvidia_smi_log|\+-{20,}|.*\|\s*NVIDIA-SMI \d",
-        f"it is a report of nvidia-smi and no log. Write {_QUERY}",
-    ),
-    (
-        r"NVIDIA-SMI has failed|Failed to initialize NVML|No devices were found",
-        "nvidia-smi found no card, and wrote why: there is no sample. Remove it",
-    ),
     (r"\s*[{\[]\s*[\"{\[]", "it is JSON. Write CSV or Parquet"),
     (
         r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}|\d{10,19}(\.\d+)?,",
@@ -39,7 +43,7 @@ _KINDS = (
     (r"[^,]*;[^,]*$", "its columns are separated by ';'. Separate them by commas"),
     (r"[^,]*\t[^,]*$", "its columns are separated by tabs. Separate them by commas"),
 )
-"""Start of a line -> what the file is; the first line that says it counts."""
+"""Start of the first line -> what the file is."""
 
 _LINES = 10
 
@@ -51,9 +55,10 @@ def hint(head: str) -> str | None:
         head: How it begins.
     """
     lines = [line.strip() for line in head.splitlines() if line.strip()][:_LINES]
-    for line in lines:
-        if told := next((text for pattern, text in _KINDS if re.match(pattern, line)), None):
-            return told
+    for kinds, said in ((_REPORTS, lines), (_FIRST, lines[:1])):
+        for pattern, text in kinds:
+            if any(re.match(pattern, line) for line in said):
+                return text
     fields = {re.sub(r"\s*\[.*\]$", "", f.strip()).lower() for f in ",".join(lines[:1]).split(",")}
     if fields & (SMI.keys() - {"name", "index"}) and any("." in f for f in fields & SMI.keys()):
         return f"its rows have no time. Write {_QUERY}"

@@ -41,6 +41,7 @@ def put(folder: Path, text: str) -> None:
         ("ts\tnode\tgpu\tpower_w\n2026-09-01T10:00:00Z\tn1\tGPU-1\t300\n", "separated by tabs"),
         ('{"ts":"2026-09-01T10:00:00Z","gpu":"GPU-1"}\n', "it is JSON"),
         ("node,gpu,power_w\nn1,GPU-1,300\n", "column 'ts' is missing"),
+        ("time,gpu\n2026-09-01T10:00:00Z,GPU-1\n", "column 'ts' is missing"),
     ],
 )
 def test_what_is_no_log_is_called_what_it_is(tmp_path: Path, text: str, told: str) -> None:
