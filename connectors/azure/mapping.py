@@ -96,7 +96,7 @@ def _in_billing(price: str, number: str, f: Fields) -> str:
     What cannot be multiplied stays as a text that is no number, and is counted as such.
     """
     written = f["ExchangeRatePricingToBilling"]
-    rate = f"TRY_CAST({written} AS DECIMAL(18,8))"
+    rate = plain(written, "DECIMAL(18,8)")
     converted = f"CAST(CAST(TRY_CAST({number} AS DECIMAL(20,10)) * {rate} AS DECIMAL(38,12)) AS VARCHAR)"
     odd = f"{_priced_in(f)} || ' ' || {price} || ' x ' || {written}"
     return f"CASE WHEN {FOREIGN} THEN COALESCE({converted}, {odd}) ELSE {price} END"

@@ -70,7 +70,7 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
     if sure or (column.type == "text" and column.name != "AvailabilityZone" and not column.allowed):
         return f"upper(trim({c}))" if column.name == "BillingCurrency" else c
     if column.type == "decimal":
-        return plain(c)
+        return c if (own or "").startswith("DECIMAL") else plain(c)
     if column.type == "timestamp":
         is_moment = own is not None and own.startswith("TIMESTAMP")
         moment = (

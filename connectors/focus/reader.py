@@ -38,7 +38,7 @@ from connectors.focus.mapping import is_header, is_moment, is_number, period_col
 from connectors.objects import LocationOptions
 from models import tables
 
-VERSION = "focus-15"
+VERSION = "focus-16"
 """Changes whenever the same file would give other facts."""
 
 

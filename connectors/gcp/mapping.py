@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from connectors.bills.amounts import plain
 from connectors.bills.native import Native
 from connectors.bills.rules import is_null_text
 from connectors.bills.shapes import Shape
@@ -50,7 +51,7 @@ def credit_parts(credits: str, content: str) -> str:
         content: The text as JSON.
     """
     each = f"CASE WHEN json_type({content}) = 'OBJECT' THEN [CAST({content} AS VARCHAR)] ELSE CAST(from_json({content}, '[\"JSON\"]') AS VARCHAR[]) END"
-    amount = "TRY_CAST(json_extract_string(TRY_CAST(c AS JSON), '$.amount') AS DECIMAL(38,12))"
+    amount = plain("json_extract_string(TRY_CAST(c AS JSON), '$.amount')")
     kept = f"list_filter({each}, lambda c: c IS NOT NULL AND c <> '{{}}' AND {amount} IS DISTINCT FROM 0)"
     return (
         f"CASE WHEN json_type({content}) IN ('OBJECT', 'ARRAY') THEN {kept} "

@@ -16,6 +16,7 @@ from babel.numbers import get_currency_precision
 from pydantic import Field
 
 from connectors.base import SourceOptions
+from connectors.bills.amounts import number
 from connectors.llm.organisation import Labels, OrganisationOptions, OrganisationReader
 from connectors.llm.organisation_api import Api
 from connectors.llm.pages import COSTS, MESSAGES, WIDE, count, currency, text
@@ -79,8 +80,11 @@ def _main_unit(amount: Any, code: Any) -> Any:
     """An amount in the main unit of its currency, from one in the lowest (cents); what is no amount stays as it is."""
     if isinstance(amount, bool) or not isinstance(amount, int | str | Decimal):
         return amount
+    value = number(amount) if isinstance(amount, str) else Decimal(amount)
+    if value is None:
+        return amount
     try:
-        return WIDE.scaleb(Decimal(amount), -get_currency_precision(currency(code) or ""))
+        return WIDE.scaleb(value, -get_currency_precision(currency(code) or ""))
     except InvalidOperation:
         return amount
 
@@ -148,5 +152,5 @@ class AnthropicReader(OrganisationReader):
     """Answers of Anthropic's Admin API."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version = "anthropic-1"
+    version = "anthropic-2"
     suffixes = (".json", ".json.gz", ".jsonl", ".jsonl.gz")

@@ -52,5 +52,5 @@ class OpenAIReader(OrganisationReader):
     """Answers of OpenAI's organisation API."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version = "openai-6"
+    version = "openai-7"
     suffixes = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")

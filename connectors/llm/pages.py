@@ -19,6 +19,7 @@ from typing import Any
 from babel.numbers import list_currencies
 
 from connectors.base import SourceError
+from connectors.bills.amounts import number
 from connectors.bills.texts import UTF_16
 from connectors.llm import dashboard
 
@@ -174,8 +175,8 @@ def money(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return None
     try:
-        amount = Decimal(value)
-        if not amount.is_finite() or abs(amount) >= Decimal(10) ** 26:
+        amount = number(value) if isinstance(value, str) else Decimal(value)
+        if amount is None or not amount.is_finite() or abs(amount) >= Decimal(10) ** 26:
             return None
         return amount.quantize(PENNY, ROUND_HALF_UP, WIDE)
     except InvalidOperation:
