@@ -70,7 +70,7 @@ class FocusReader(BillReader):
     def __init__(self, options: SourceOptions, context: Context) -> None:
         super().__init__(options, context)
         self.options = cast("Options", options)
-        self._datasets = Datasets(self._store, context.cache / f"datasets-{context.name}.json")
+        self._datasets = Datasets(self._store, context.cache / f"datasets-{context.name}.json", VERSION)
         version = f"{VERSION}-{self.options.date_order or ''}"
         self._files = PlainFiles(
             self._store,
