@@ -13,7 +13,7 @@ from connectors.bills.native import Native
 from connectors.bills.rules import is_null_text
 from connectors.bills.shapes import Shape
 from connectors.bills.tags import RECORDS, flat_json, json_or_text
-from connectors.gcp.columns import NULL, PERIOD, Fields, as_json
+from connectors.gcp.columns import NULL, PERIOD, Fields, as_json, month_sql
 from connectors.gcp.services import SERVICE_CATEGORIES
 from connectors.sql import literal, lookup
 
@@ -137,7 +137,7 @@ def to_focus(shape: Shape) -> Native:
             kind: f"COALESCE({f['cost_type']}, 'regular')",
             sku: f["sku.description"],
             service: f["service.description"],
-            start: f"regexp_replace({f[PERIOD]}, '^(\\d{{4}})(\\d{{2}})(\\.0)?$', '\\1-\\2-01')",
+            start: month_sql(f[PERIOD]),
         },
         {
             amount: f"COALESCE({credits('amount')}, 'no amount: ' || __part)",
