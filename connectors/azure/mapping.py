@@ -255,7 +255,9 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
     unlisted = f"({kind} = 'purchase' AND {list_price} IS NULL)"
     list_cost = f"CASE WHEN {priced} AND NOT {unlisted} THEN {at_list} ELSE {cost} END"
     place = region_name(f["ResourceLocation"])
-    seller = f"CASE WHEN {f['PublisherType']} = 'Marketplace' THEN {f['PublisherName']} END"
+    other = f"(upper({f['PublisherType']}) = 'AWS' OR upper({f['Provider']}) = 'AWS')"
+    seller = f"CASE WHEN {f['PublisherType']} = 'Marketplace' THEN {f['PublisherName']} WHEN {other} THEN 'AWS' END"
+    provider = f"CASE WHEN {other} THEN 'AWS' ELSE 'Microsoft' END"
 
     steps = (
         *_steps(f),
@@ -303,9 +305,9 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "ContractedCost": f"CASE WHEN NOT {covered} THEN {cost} END",
         "ContractedUnitPrice": _in_billing(price, price_number, f),
         "EffectiveCost": f"CASE WHEN {bought} AND {number} IS NOT NULL THEN '0' ELSE {cost} END",
-        "HostProviderName": "'Microsoft'",
+        "HostProviderName": provider,
         "InvoiceId": f["InvoiceId"],
-        "InvoiceIssuerName": f"COALESCE({f['PartnerName']}, 'Microsoft')",
+        "InvoiceIssuerName": f"COALESCE({f['PartnerName']}, {provider})",
         "ListCost": list_cost,
         "ListUnitPrice": _in_billing(list_price, list_number, f),
         "PricingCategory": f"CASE WHEN {covered} THEN 'Committed' WHEN {model} = 'spot' THEN 'Dynamic' WHEN {kind} IN ('usage', 'purchase') THEN 'Standard' END",
@@ -315,7 +317,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "PricingCurrencyListUnitPrice": f"CASE WHEN {FOREIGN} THEN {list_price} END",
         "PricingQuantity": f"CASE WHEN {kind} <> 'tax' THEN {quantity} END",
         "PricingUnit": f"CASE WHEN {kind} <> 'tax' THEN {unit} END",
-        "ProviderName": "'Microsoft'",
+        "ProviderName": provider,
         "RegionId": region_id(place),
         "RegionName": place,
         "ResourceId": f"lower({f['ResourceId']})",
