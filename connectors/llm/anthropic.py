@@ -2,7 +2,8 @@
 
 Answers of `/v1/organizations/cost_report` (group by workspace_id and description) are a bill; answers of
 `/v1/organizations/usage_report/messages` (group by workspace_id and model, bucket_width 1h) are usage. Both are
-translated to the form of OpenAI's buckets, which `pages.py` reads. The API counts tokens and no requests.
+translated to the form of OpenAI's buckets, which `pages.py` reads. The API counts tokens and no requests. CSV files that
+the console exports of either are the same.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pydantic import Field
 
 from connectors.base import SourceOptions
 from connectors.bills.amounts import number
+from connectors.llm import console
 from connectors.llm.organisation import Labels, OrganisationOptions, OrganisationReader
 from connectors.llm.organisation_api import Api
 from connectors.llm.pages import COSTS, MESSAGES, WIDE, count, currency, text
@@ -127,6 +129,7 @@ ANTHROPIC = Api(
     since="starting_at",
     moment=lambda moment: moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     signed=lambda key: {"x-api-key": key, "anthropic-version": "2023-06-01"},
+    table=console.pages,
     plain=plain_bucket,
 )
 """Its limits are the largest that it allows."""
@@ -136,7 +139,7 @@ class Options(OrganisationOptions):
     """Options of the kind.
 
     Attributes:
-        workspaces: Workspace id -> its labels. Without a workload it is the model's name.
+        workspaces: Workspace id, or its name in files of the console, -> its labels. Without a workload it is the model's name.
     """
 
     api: ClassVar[Api] = ANTHROPIC
@@ -153,4 +156,4 @@ class AnthropicReader(OrganisationReader):
 
     Options: ClassVar[type[SourceOptions]] = Options
     version = "anthropic-2"
-    suffixes = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
+    suffixes = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")
