@@ -86,7 +86,8 @@ def read_buckets(
     Raises:
         SourceError: It is empty, damaged, not JSON, not a page, or a bucket has no time.
     """
-    text, after = _text(path, uri), []
+    text = _text(path, uri)
+    after: list[str] = []
     if is_table(key):
         header, _, rest = text.partition("\n")
         rows, after = footer.split(rest.encode(), footer.separator(header))
