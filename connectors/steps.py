@@ -98,13 +98,13 @@ def by_hour(steps: str, condition: str, clock: Clock = UTC_CLOCK, *, quarters: b
 
 
 def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
-    """SQL: adds `step`, from each sample of a card or meter to its next (NULL beside spans), the longest that is no gap, `max_us`, and `own_us`.
+    """SQL: adds, to each sample of a card or meter, the longest step after it that is no gap, `max_us`, and what it stands for before one, `tail_us`.
 
     What is read more seldom than the configuration says has no gap between any two samples: of three steps in a row
     that are equally long, up to `EVEN`, none is a gap, if it is of at most `SELDOM_S` seconds. What is read at least
     twice as often has its own interval, `own_us` (of nine tenths of the `AROUND` steps on both sides none is longer), and
-    gaps go by that. A card or meter that has one
-    sample in each half of a longest step has no longer one; its samples are not put in order, and its steps are NULL.
+    gaps go by that. A card or meter that has one sample in each half of a longest step has no longer one, and one that has
+    only spans has no step between samples: they are not put in order.
 
     Args:
         relation: With the key and ts; one row a key and ts.
@@ -124,25 +124,30 @@ def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
     )
     slot, interval_us = f"epoch_us(ts) // {max_step_us // 2}", int(max_step_us / MAX_STEP)
     longest = f"own_us * {max_step_us} // {interval_us}"
+    last_step = "LAG(step) OVER s"
     return f"""
         WITH unpaced AS MATERIALIZED (SELECT * FROM {relation}
         ), gappy AS (
-            SELECT {key} FROM (SELECT {key}, {slot} AS slot FROM unpaced GROUP BY ALL)
-            GROUP BY {key} HAVING MAX(slot) - MIN(slot) >= COUNT(*)
+            SELECT {key} FROM (SELECT {key}, {slot} AS slot, BOOL_OR({alone}) AS single FROM unpaced GROUP BY {key}, slot)
+            GROUP BY {key} HAVING MAX(slot) - MIN(slot) >= COUNT(*) AND BOOL_OR(single)
             UNION
-            SELECT {key} FROM unpaced GROUP BY {key}, epoch_us(ts) // {interval_us} HAVING COUNT(*) > 1
+            SELECT {key} FROM unpaced GROUP BY {key}, epoch_us(ts) // {interval_us} HAVING COUNT(*) > 1 AND BOOL_OR({alone})
         )
-        SELECT *, CAST(NULL AS BIGINT) AS step, {max_step_us} AS max_us, {interval_us} AS own_us FROM unpaced ANTI JOIN gappy USING ({key})
+        SELECT *, {max_step_us} AS max_us, {interval_us} AS tail_us FROM unpaced ANTI JOIN gappy USING ({key})
         UNION ALL BY NAME
-        SELECT * EXCLUDE (next_alone), CASE WHEN step <= {SELDOM_S * 1_000_000} AND ({even}) THEN GREATEST(step, {longest}) ELSE {longest} END AS max_us
+        SELECT * EXCLUDE (next_alone, step, own_us),
+               CASE WHEN {last_step} BETWEEN {max_step_us} + 1 AND LAG(max_us) OVER s THEN {last_step} ELSE own_us END AS tail_us
         FROM (
-            SELECT *, CASE WHEN BOOL_AND({alone}) OVER around AND 2 * quantile_disc(step, 0.9) OVER around <= {interval_us}
-                           THEN quantile_disc(step, 0.9) OVER around ELSE {interval_us} END AS own_us
+            SELECT *, CASE WHEN step <= {SELDOM_S * 1_000_000} AND ({even}) THEN GREATEST(step, {longest}) ELSE {longest} END AS max_us
             FROM (
-                SELECT *, LEAD({alone}) OVER w AS next_alone,
-                       CASE WHEN {alone} AND next_alone THEN date_diff('microsecond', ts, LEAD(ts) OVER w) END AS step
-                FROM unpaced SEMI JOIN gappy USING ({key}) WINDOW w AS (PARTITION BY {key} ORDER BY ts)
-            ) WINDOW around AS (PARTITION BY {key} ORDER BY ts ROWS BETWEEN {AROUND} PRECEDING AND {AROUND} FOLLOWING)
+                SELECT *, CASE WHEN BOOL_AND({alone}) OVER around AND 2 * quantile_disc(step, 0.9) OVER around <= {interval_us}
+                               THEN quantile_disc(step, 0.9) OVER around ELSE {interval_us} END AS own_us
+                FROM (
+                    SELECT *, LEAD({alone}) OVER w AS next_alone,
+                           CASE WHEN {alone} AND next_alone THEN date_diff('microsecond', ts, LEAD(ts) OVER w) END AS step
+                    FROM unpaced SEMI JOIN gappy USING ({key}) WINDOW w AS (PARTITION BY {key} ORDER BY ts)
+                ) WINDOW around AS (PARTITION BY {key} ORDER BY ts ROWS BETWEEN {AROUND} PRECEDING AND {AROUND} FOLLOWING)
+            ) WINDOW s AS (PARTITION BY {key} ORDER BY ts)
         ) WINDOW s AS (PARTITION BY {key} ORDER BY ts)"""
 
 

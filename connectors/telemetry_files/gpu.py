@@ -95,9 +95,7 @@ def cards_sql(max_step_us: int) -> str:
                    MAX(first_power_w) AS first_power_w, MAX(power_w) AS power_w,
                    MAX(first_energy_kwh_total) AS first_energy_kwh_total, MAX(energy_kwh_total) AS energy_kwh_total
             FROM spans GROUP BY card, first_ts))"""
-    return f"""
-        SELECT * EXCLUDE (step, own_us), CASE WHEN LAG(step) OVER w BETWEEN {max_step_us} + 1 AND LAG(max_us) OVER w THEN LAG(step) OVER w ELSE own_us END AS tail_us
-        FROM ({paced(cards, "card", "first_ts = ts", max_step_us)}) WINDOW w AS (PARTITION BY card ORDER BY ts)"""
+    return paced(cards, "card", "first_ts = ts", max_step_us)
 
 
 def steps_sql(bridge_us: int, clock: Clock) -> str:

@@ -61,7 +61,7 @@ def write(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
         pl.DataFrame(list(rows), infer_schema_length=None).write_parquet(path)
         return path
     text = io.StringIO()
-    out = csv.DictWriter(text, list(rows[0]))
+    out = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
     out.writeheader()
     for row in rows:
         out.writerow(
