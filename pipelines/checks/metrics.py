@@ -272,7 +272,9 @@ def metrics_sql(
             CAST((SELECT count(*) FROM ops.reconciliation WHERE currency NOT IN (SELECT unnest({literals(sorted(list_currencies()))}))
                     OR (currency IN ('XXX', 'XTS') AND focus_total <> 0))
                 AS DOUBLE) AS unknown_currency_rows,
-            CAST((SELECT count(*) FROM marts.gpu_daily WHERE cost_idle < 0 OR cost_unallocated < 0 OR cost_used < 0
+            CAST((SELECT count(*) FROM marts.gpu_daily
+                  WHERE ((cost_idle < 0 OR cost_unallocated < 0 OR cost_used < 0) AND 'site:' || site NOT IN (
+                        SELECT x_source FROM focus.cost_and_usage WHERE x_tier = 'onprem' AND SkuId = 'energy' AND BilledCost < 0))
                     OR gpu_hours_allocated > gpu_hours_capacity + 1e-6 OR gpu_hours_used > gpu_hours_allocated + 1e-6)
                 AS DOUBLE) AS negative_idle_rows,
             CAST((SELECT max(difference_kwh) FROM ops.energy_balance) AS DOUBLE) AS energy_balance_kwh,
