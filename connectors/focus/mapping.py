@@ -37,6 +37,10 @@ def key(column: str) -> str:
     return re.sub("[ _]", "", column.lower())
 
 
+CONTRACT = frozenset({"contractid", "contractcommitmentid", "contractcommitmentperiodstart"})
+"""Columns that every file of ContractCommitment has, as `key` names them."""
+
+
 def other_dataset(columns: Sequence[str]) -> str | None:
     """The dataset of a file that holds no cost rows, by its columns; None for cost and usage.
 
@@ -49,8 +53,9 @@ def other_dataset(columns: Sequence[str]) -> str | None:
 
 
 def is_header(columns: Sequence[str]) -> bool:
-    """The mandatory columns are among them; the option `currency` may stand for that of the currency."""
-    return {key(c) for c in MANDATORY} - {"billingcurrency"} <= {key(c) for c in columns}
+    """The mandatory columns of charges are among them, or those of contracts; the option `currency` may stand for that of the currency."""
+    names = {key(c) for c in columns}
+    return names >= {key(c) for c in MANDATORY} - {"billingcurrency"} or names >= CONTRACT
 
 
 def is_foreign(columns: Sequence[str]) -> bool:
