@@ -99,7 +99,7 @@ LOOKED_AT = 1000
 
 
 def certain(bill: BillFile, moments: Sequence[str], period: Sequence[str] = ()) -> BillFile:
-    """A bill whose provider writes ISO 8601, with the order of its dates where a spreadsheet wrote them anew in a CSV.
+    """A bill whose provider writes ISO 8601, with the order of its dates where a spreadsheet wrote them anew in a CSV, or a program as numbers.
 
     Args:
         bill: A file.
@@ -109,6 +109,8 @@ def certain(bill: BillFile, moments: Sequence[str], period: Sequence[str] = ()) 
     Raises:
         SourceError: Its dates prove no order, or contradict each other.
     """
+    if bill.form in JSON_FORMS:
+        return replace(bill, dates=EPOCH) if _are_epochs(bill, moments) else bill
     if bill.form not in ("csv", "gzip"):
         return bill
     return dated(bill, "", moments, period, needed=True)
@@ -181,12 +183,15 @@ def _dates(
 
 def _are_epochs(bill: BillFile, moments: Sequence[str]) -> bool:
     """The first rows have times as numbers, and no other dates."""
-    if bill.form in JSON_FORMS:
-        first = islice(json_lines(bill.path, bill.form), LOOKED_AT)
-        values = [row[c] for row in first for c in moments if row.get(c) not in (None, "")]
-    else:
-        head = lazy(bill).select(moments).head(LOOKED_AT).collect()
-        values = [v for column in head for v in column if v not in (None, "")]
+    try:
+        if bill.form in JSON_FORMS:
+            first = islice(json_lines(bill.path, bill.form), LOOKED_AT)
+            values = [row[c] for row in first for c in moments if row.get(c) not in (None, "")]
+        else:
+            head = lazy(bill).select(moments).head(LOOKED_AT).collect()
+            values = [v for column in head for v in column if v not in (None, "")]
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, ValueError):
+        return False  # damaged: whoever reads it says what is wrong
     return bool(values) and all(epochs.moment(str(value)) for value in values)
 
 
