@@ -179,7 +179,11 @@ def json_lines(path: Path, form: str) -> Iterator[dict[str, Any]]:
         for line in file:
             if not line.strip():
                 continue
-            row = json.loads(line)
+            try:
+                row = json.loads(line)
+            except RecursionError as error:
+                msg = "a line is nested too deeply"
+                raise json.JSONDecodeError(msg, line[:100], 0) from error
             if not isinstance(row, dict):
                 msg = "a line is not an object"
                 raise json.JSONDecodeError(msg, line[:100], 0)
