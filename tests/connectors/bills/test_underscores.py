@@ -71,6 +71,22 @@ def test_the_cost_is_no_number(name: str, tmp_path: Path) -> None:
     assert loaded.totals == {"USD": Decimal(left)}
 
 
+HUGE = ["1e999999999", "1e99999999999999999999", "-1e999"]
+
+
+@pytest.mark.parametrize("name", [n for n in MADE if n.startswith(("openai", "anthropic"))])
+def test_an_exponent_beyond_all_numbers_is_no_number(name: str, tmp_path: Path) -> None:
+    """Python would compute with it for hours, or end with an error."""
+    kind, file, make, rows, column, left = MADE[name]
+    good = rows[1]
+    bad = [good | {"amount": {"value": h, "currency": "usd"}} if isinstance(good, dict) else h for h in HUGE]
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / file).write_bytes(make(*bad, good))
+    (loaded,) = load(kind, tmp_path / "bills", tmp_path).values()
+    assert loaded.totals == {"USD": Decimal(left)}
+    assert counted(loaded)["rejected", "not_a_number", column] == len(HUGE)
+
+
 @pytest.mark.parametrize("text", [UNDER, "1_0.5", "1e1_0", "0_0"])
 def test_quantities_and_prices_are_unknown_and_counted(text: str, tmp_path: Path) -> None:
     (tmp_path / "bills").mkdir()
