@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base import Engine, SourceError
+from connectors.bills.amounts import plain
 from connectors.bills.files import BillFile
 from connectors.bills.rules import is_null_text
 from connectors.bills.shapes import Shape, shapes
@@ -116,7 +117,7 @@ def _native(shape: Shape) -> str:
         text = f"CAST({by_name.get(column.name.lower(), 'NULL')} AS VARCHAR)"
         clean = f"CASE WHEN NOT {is_null_text(text)} THEN {text} END"
         type_ = {"timestamp": "TIMESTAMPTZ", "json": "VARCHAR"}.get(column.type, tables.TYPES[column.type][0])
-        value = f"TRY_CAST({clean} AS {type_})"
+        value = plain(clean, type_) if column.type == "decimal" else f"TRY_CAST({clean} AS {type_})"
         if column.type == "timestamp":
             value = f"CAST({value} AS TIMESTAMP)"
         selected.append(f"{value} AS {identifier(column.name)}")

@@ -38,7 +38,7 @@ from connectors.focus.mapping import is_header, is_moment, is_number, period_col
 from connectors.objects import LocationOptions
 from models import tables
 
-VERSION = "focus-15"
+VERSION = "focus-16"
 """Changes whenever the same file would give other facts."""
 
 
@@ -70,7 +70,7 @@ class FocusReader(BillReader):
     def __init__(self, options: SourceOptions, context: Context) -> None:
         super().__init__(options, context)
         self.options = cast("Options", options)
-        self._datasets = Datasets(self._store, context.cache / f"datasets-{context.name}.json")
+        self._datasets = Datasets(self._store, context.cache / f"datasets-{context.name}.json", VERSION)
         version = f"{VERSION}-{self.options.date_order or ''}"
         self._files = PlainFiles(
             self._store,

@@ -13,8 +13,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from connectors.base import SourceOptions
+from connectors.llm import dashboard
 from connectors.llm.organisation import Labels, OrganisationOptions, OrganisationReader
 from connectors.llm.organisation_api import Api
+from connectors.llm.pages import COSTS, USAGE
 
 OPENAI = Api(
     provider="OpenAI",
@@ -28,6 +30,7 @@ OPENAI = Api(
     since="start_time",
     moment=lambda moment: int(moment.timestamp()),
     signed=lambda key: {"Authorization": f"Bearer {key}"},
+    table=lambda text, uri: dashboard.pages(text, uri, COSTS, USAGE[:2]),
 )
 """Its limits are the largest that it allows."""
 
@@ -52,5 +55,5 @@ class OpenAIReader(OrganisationReader):
     """Answers of OpenAI's organisation API."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version = "openai-6"
+    version = "openai-7"
     suffixes = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")
