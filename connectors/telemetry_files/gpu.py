@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from connectors.counters import WRAP
 from connectors.sql import literal
 from connectors.steps import HOUR_US, SELDOM_S, Clock, by_hour, energy_steps, paced
 from connectors.telemetry import LESS, MAX_CARD_KW, TOO_LOW
@@ -106,7 +107,9 @@ def steps_sql(bridge_us: int, clock: Clock) -> str:
     In an hour in which a card's counter is too low (`TOO_LOW`) its steps are told by the gauge, and gaps that touch it by nothing.
     """
     cards = "SELECT * EXCLUDE (kwh) FROM cards"
-    steps = energy_steps(f"({cards})", "card", "max_us", bridge_us, MAX_CARD_KW, first="first_")
+    steps = energy_steps(
+        f"({cards})", "card", "max_us", bridge_us, MAX_CARD_KW, first="first_", wrap_kwh=WRAP / 3.6e9
+    )
     told = "observed AND NOT implausible AND counted IS NOT NULL AND gauge IS NOT NULL"
     spans = by_hour(
         "(SELECT card, kwh AS counted, (first_power_w + power_w) / 2 * date_diff('microsecond', first_ts, ts) / 3.6e12 AS gauge, "
