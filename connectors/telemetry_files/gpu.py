@@ -7,7 +7,8 @@ Rules:
   card for nothing until the next is delivered. The last sample of an instance stands for the time until the next one of its card: there the card is cut anew.
 - Energy is counted once a card: between samples of the card, from its counter, else its gauge (`connectors.steps`).
   Every MIG instance repeats the energy of the whole card, so it is shared among the instances sampled at that moment
-  by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card.
+  by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card. The whole card,
+  where nobody holds it, has no part beside them.
 - A counter that shows less than a tenth of its gauge in an hour stands still or counts in another unit: the gauge counts.
 - Energy of hours of a holder in which no step has a counter or gauge is NULL; where some have, theirs is the energy.
 - `observed_hours` and `used_hours` of a MIG instance are its own hours, not weighted by slices.
