@@ -7,7 +7,8 @@ Rules:
   card for nothing until the next is delivered. The last sample of an instance stands for the time until the next one of its card: there the card is cut anew.
 - Energy is counted once a card: between samples of the card, from its counter, else its gauge (`connectors.steps`).
   Every MIG instance repeats the energy of the whole card, so it is shared among the instances sampled at that moment
-  by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card.
+  by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card. The whole card,
+  where nobody holds it, has no part beside them.
 - A counter that shows less than a tenth of its gauge in an hour stands still or counts in another unit: the gauge counts.
 - Energy of hours of a holder in which no step has a counter or gauge is NULL; where some have, theirs is the energy.
 - `observed_hours` and `used_hours` of a MIG instance are its own hours, not weighted by slices.
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from connectors.counters import WRAP
 from connectors.sql import literal
 from connectors.steps import HOUR_US, SELDOM_S, Clock, by_hour, energy_steps, paced
 from connectors.telemetry import LESS, MAX_CARD_KW, TOO_LOW
@@ -106,7 +108,9 @@ def steps_sql(bridge_us: int, clock: Clock) -> str:
     In an hour in which a card's counter is too low (`TOO_LOW`) its steps are told by the gauge, and gaps that touch it by nothing.
     """
     cards = "SELECT * EXCLUDE (kwh) FROM cards"
-    steps = energy_steps(f"({cards})", "card", "max_us", bridge_us, MAX_CARD_KW, first="first_")
+    steps = energy_steps(
+        f"({cards})", "card", "max_us", bridge_us, MAX_CARD_KW, first="first_", wrap_kwh=WRAP / 3.6e9
+    )
     told = "observed AND NOT implausible AND counted IS NOT NULL AND gauge IS NOT NULL"
     spans = by_hour(
         "(SELECT card, kwh AS counted, (first_power_w + power_w) / 2 * date_diff('microsecond', first_ts, ts) / 3.6e12 AS gauge, "
