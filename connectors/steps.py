@@ -173,7 +173,7 @@ def energy_steps(
         max_kw: Power that one card or meter cannot exceed.
         first: Rows are spans of time that end with these columns and begin with columns of this prefix before their
             names; steps lie between them.
-        wrap_kwh: Where a counter may run over: one that falls did so if that is nearer to the gauge, or to the step before.
+        wrap_kwh: Where a counter may run over: one that falls did so if that is nearer to the gauge.
 
     Returns:
         All columns of the relation, t0, t1, us, `observed` (no gap), `kwh` (NULL unknown), and `implausible`
@@ -189,7 +189,7 @@ def energy_steps(
     took = "date_diff('microsecond', ts, t1)"
     over = "FALSE"
     if wrap_kwh is not None:
-        expected = f"COALESCE((power_w + next_power_w) / 2 / 3.6e12, fell / us) * {took}"
+        expected = f"(power_w + next_power_w) / 2 * {took} / 3.6e12"
         whole = f"next_total + {wrap_kwh!r}e0 - energy_kwh_total"
         over = (
             f"energy_kwh_total < {wrap_kwh!r}e0 AND {whole} <= {max_kw} * {took} / {HOUR_US} "
