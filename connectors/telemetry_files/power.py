@@ -68,9 +68,10 @@ def standing_sql(clock: Clock) -> str:
         clock: Where the hours of the site lie.
     """
     told = f"observed AND NOT implausible AND counted IS NOT NULL AND {GAUGE} IS NOT NULL"
-    hours = by_hour("steps", told, clock)
+    hours = by_hour("(FROM steps SEMI JOIN suspects USING (meter))", told, clock)
     return f"""
-        WITH finest AS (
+        WITH suspects AS MATERIALIZED (SELECT DISTINCT meter FROM steps WHERE {told} AND counted * {LESS} < {GAUGE}
+        ), finest AS (
             SELECT meter, 1.5 * GREATEST(COALESCE(MIN(counted) FILTER (counted > 0 AND NOT implausible), 0), {JUMP_KWH}) AS tick FROM steps GROUP BY meter
         ), sums AS (
             SELECT meter, hour, SUM(counted * part_us / us) AS counted, SUM({GAUGE} * part_us / us) AS drawn, SUM(part_us) / {HOUR_US} AS seen
