@@ -99,7 +99,7 @@ def bundles_sql(added: str, interval_us: int, max_step_us: int, *, counter: bool
         proven = (
             "counted = n AND least = first_energy_kwh_total AND greatest = energy_kwh_total "
             f"AND greatest - least <= {most} * us AND least > {most} * {max_step_us} "
-            f"AND COALESCE((first_power_w + power_w) / 2 * us / 3.6e12 <= {LESS} * (greatest - least), TRUE)"
+            f"AND COALESCE((first_power_w + power_w) / 2 * us / 3.6e12 <= {LESS} * (greatest - least), TRUE) AND (n = 1 OR least < greatest)"
         )
         kwh = "greatest - least"
         alike = ["first_ts", "last_ts", "first_power_w", "power_w", "least", "greatest"]

@@ -55,16 +55,18 @@ def test_what_a_standing_counter_tells_of_a_gap_is_not_known(tmp_path: Path) -> 
     assert hours["energy_estimated_kwh"].sum() == 0
 
 
-def test_a_counter_without_a_gauge_and_a_card_that_draws_in_bursts_are_believed(tmp_path: Path) -> None:
-    """g1 stands and shows no gauge: 0. g2: of 60 minutes one of 600 W that both samples of an hour's end show, 59 of 12 W."""
+def test_a_counter_that_stands_without_a_gauge_is_unknown_and_a_card_that_draws_in_bursts_is_believed(
+    tmp_path: Path,
+) -> None:
+    """g1 stands and shows no gauge: nobody knows. g2: of 60 minutes one of 600 W that both samples of an hour's end show, 59 of 12 W."""
     bursts = drawing(61, [*[720_000.0] * 59, 36e6], gpu="g2")
     calm = [r | {"power_w": 600.0 if n in (0, 59, 60) else 12.0} for n, r in enumerate(bursts)]
     alone = [r | {"power_w": None} for r in drawing(61, [0.0])]
     write(tmp_path, "gpu.parquet", [*alone, *calm])
     (item,) = load(tmp_path)
     hours = table([item], GPU).filter(pl.col("observed_hours") > 0).sort("gpu", "hour")
-    assert hours["energy_kwh"].to_list() == pytest.approx([0.0, 59 * 0.0002 + 0.01])
-    assert item.issues.is_empty()
+    assert hours["energy_kwh"].to_list() == [None, pytest.approx(59 * 0.0002 + 0.01)]
+    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 60)]
 
 
 @pytest.mark.parametrize(("zero", "estimated"), [([30], 0.0), ([60, 61], 0.03), (list(range(20, 50)), 0.31)])
