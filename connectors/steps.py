@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from connectors.telemetry import MAX_STEP
+
 HOUR_US = 3_600_000_000
 SELDOM_S = 1900
 """Seconds: cards and meters are read every half an hour, or more often."""
@@ -17,6 +19,9 @@ SELDOM_S = 1900
 EVEN = 1.25
 """The longest of equal steps / the shortest."""
 QUARTER_MINUTES = 15
+
+AROUND = 10
+"""Steps on each side that tell how often a card or meter is read."""
 
 
 @dataclass(frozen=True)
@@ -93,17 +98,19 @@ def by_hour(steps: str, condition: str, clock: Clock = UTC_CLOCK, *, quarters: b
 
 
 def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
-    """SQL: adds `step`, from each sample of a card or meter to its next (NULL beside spans), and the longest that is no gap, `max_us`.
+    """SQL: adds `step`, from each sample of a card or meter to its next (NULL beside spans), the longest that is no gap, `max_us`, and `own_us`.
 
     What is read more seldom than the configuration says has no gap between any two samples: of three steps in a row
-    that are equally long, up to `EVEN`, none is a gap, if it is of at most `SELDOM_S` seconds. A card or meter that has a
+    that are equally long, up to `EVEN`, none is a gap, if it is of at most `SELDOM_S` seconds. What is read at least
+    twice as often has its own interval, `own_us` (of nine tenths of the `AROUND` steps on both sides none is longer), and
+    gaps go by that. A card or meter that has one
     sample in each half of a longest step has no longer one; its samples are not put in order, and its steps are NULL.
 
     Args:
         relation: With the key and ts; one row a key and ts.
         key: Column that names the card or meter.
         alone: SQL condition: the row is one sample, and no span of time.
-        max_step_us: Longer steps are gaps else.
+        max_step_us: Longer steps are gaps else; `MAX_STEP` intervals.
     """
     before, after = "LAG(step, {}) OVER s", "LEAD(step, {}) OVER s"
     threes = (
@@ -115,21 +122,27 @@ def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
         f"({' + '.join(three)} IS NOT NULL AND GREATEST({', '.join(three)}) <= {EVEN} * LEAST({', '.join(three)}))"
         for three in threes
     )
-    slot = f"epoch_us(ts) // {max_step_us // 2}"
+    slot, interval_us = f"epoch_us(ts) // {max_step_us // 2}", int(max_step_us / MAX_STEP)
+    longest = f"own_us * {max_step_us} // {interval_us}"
     return f"""
         WITH unpaced AS MATERIALIZED (SELECT * FROM {relation}
         ), gappy AS (
             SELECT {key} FROM (SELECT {key}, {slot} AS slot FROM unpaced GROUP BY ALL)
             GROUP BY {key} HAVING MAX(slot) - MIN(slot) >= COUNT(*)
+            UNION
+            SELECT {key} FROM unpaced GROUP BY {key}, epoch_us(ts) // {interval_us} HAVING COUNT(*) > 1
         )
-        SELECT *, CAST(NULL AS BIGINT) AS step, {max_step_us} AS max_us FROM unpaced ANTI JOIN gappy USING ({key})
+        SELECT *, CAST(NULL AS BIGINT) AS step, {max_step_us} AS max_us, {interval_us} AS own_us FROM unpaced ANTI JOIN gappy USING ({key})
         UNION ALL BY NAME
-        SELECT * EXCLUDE (next_alone),
-               CASE WHEN step <= {SELDOM_S * 1_000_000} AND ({even}) THEN GREATEST(step, {max_step_us}) ELSE {max_step_us} END AS max_us
+        SELECT * EXCLUDE (next_alone), CASE WHEN step <= {SELDOM_S * 1_000_000} AND ({even}) THEN GREATEST(step, {longest}) ELSE {longest} END AS max_us
         FROM (
-            SELECT *, LEAD({alone}) OVER w AS next_alone,
-                   CASE WHEN {alone} AND next_alone THEN date_diff('microsecond', ts, LEAD(ts) OVER w) END AS step
-            FROM unpaced SEMI JOIN gappy USING ({key}) WINDOW w AS (PARTITION BY {key} ORDER BY ts)
+            SELECT *, CASE WHEN BOOL_AND({alone}) OVER around AND 2 * quantile_disc(step, 0.9) OVER around <= {interval_us}
+                           THEN quantile_disc(step, 0.9) OVER around ELSE {interval_us} END AS own_us
+            FROM (
+                SELECT *, LEAD({alone}) OVER w AS next_alone,
+                       CASE WHEN {alone} AND next_alone THEN date_diff('microsecond', ts, LEAD(ts) OVER w) END AS step
+                FROM unpaced SEMI JOIN gappy USING ({key}) WINDOW w AS (PARTITION BY {key} ORDER BY ts)
+            ) WINDOW around AS (PARTITION BY {key} ORDER BY ts ROWS BETWEEN {AROUND} PRECEDING AND {AROUND} FOLLOWING)
         ) WINDOW s AS (PARTITION BY {key} ORDER BY ts)"""
 
 

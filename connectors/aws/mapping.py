@@ -11,6 +11,7 @@ from __future__ import annotations
 from connectors.aws.columns import PERIOD, Fields
 from connectors.aws.services import SERVICE_CATEGORIES
 from connectors.aws.tags import tags_of_map
+from connectors.bills.amounts import plain
 from connectors.bills.native import Native
 from connectors.bills.shapes import Shape
 from connectors.bills.tags import flat_json
@@ -54,22 +55,25 @@ def _reservation(f: Fields) -> str:
     return f"CASE WHEN NOT contains({arn}, {literal(CAPACITY)}) THEN {arn} END"
 
 
-def _decimal(text: str) -> str:
+def _decimal(f: Fields, name: str) -> str:
     """Two digits less than money has, so that a sum or difference of two stays exact on every engine."""
-    return f"TRY_CAST({text} AS DECIMAL(36,12))"
+    type_ = "DECIMAL(36,12)"
+    return f"TRY_CAST({f[name]} AS {type_})" if f.own else plain(f[name], type_)
 
 
 def _sum(f: Fields, one: str, other: str) -> str:
-    """The sum of two amounts, of which one may be absent; NULL where both are."""
-    a, b = _decimal(f[one]), _decimal(f[other])
-    return f.computed(f"CASE WHEN {a} IS NULL THEN {b} WHEN {b} IS NULL THEN {a} ELSE {a} + {b} END")
+    """The sum of two amounts, of which one may be absent; NULL where both are, both as text where one is no number."""
+    a, b = f[one], f[other]
+    total = f.computed(f"{_decimal(f, one)} + {_decimal(f, other)}")
+    odd = total if f.own else f"COALESCE({total}, {a} || ' + ' || {b})"
+    return f"CASE WHEN {a} IS NULL THEN {b} WHEN {b} IS NULL THEN {a} ELSE {odd} END"
 
 
 def _stated(f: Fields) -> dict[str, str]:
     """lineItem/LineItemType of commitments -> effective cost as the bill states it, NULL where it does not."""
     commitment, used = (
-        _decimal(f["savingsPlan/TotalCommitmentToDate"]),
-        _decimal(f["savingsPlan/UsedCommitment"]),
+        _decimal(f, "savingsPlan/TotalCommitmentToDate"),
+        _decimal(f, "savingsPlan/UsedCommitment"),
     )
     used_up = _sum(f, "reservation/AmortizedUpfrontCostForUsage", "reservation/RecurringFeeForUsage")
     unused = _sum(

@@ -10,10 +10,10 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from connectors.base import SourceError
+from connectors.bills.amounts import number
 
 TIMES = ("start_time", "end_time")
 COST, COUNTED = "amount_value", "num_model_requests"
@@ -67,8 +67,5 @@ def _result(given: Mapping[str, str], kind: str, *, costs: bool) -> dict[str, An
 
 def _number(text: str | None) -> Any:
     """A whole number, else the text."""
-    try:
-        value = Decimal(text or "")
-    except InvalidOperation:
-        return text
-    return int(value) if value.is_finite() and value == value.to_integral_value() else text
+    value = number(text or "")
+    return int(value) if value is not None and value == value.to_integral_value() else text

@@ -11,13 +11,7 @@ import polars as pl
 from connectors.prometheus.counters import Grid
 from connectors.prometheus.question import GAP_SAMPLES, Question
 from connectors.prometheus.recut import CARD, Samples, samples_of_cards
-from connectors.telemetry import MAX_CARD_KW
-
-LESS = 10
-"""A gauge that is read once a minute is off by less than so many times."""
-
-LEAST_H = 0.25
-"""Of a shorter time a gauge shows nothing."""
+from connectors.telemetry import MAX_CARD_KW, TOO_LOW
 
 DROPPED = pl.Schema(
     {"hour": pl.Datetime("us"), "column_name": pl.String(), "value": pl.String(), "rows": pl.Float64()}
@@ -43,8 +37,9 @@ def believed(
         _gauges(rows), on=CARD, how="left"
     )
     total = pl.col("measured") + pl.col("estimated")
-    low = (pl.col("seen") >= LEAST_H) & (total * LESS < pl.col("gauge"))
-    judged = judged.with_columns(high=total > MAX_CARD_KW * pl.col("length"), low=low.fill_null(value=False))
+    judged = judged.with_columns(counted=total).with_columns(
+        high=total > MAX_CARD_KW * pl.col("length"), low=pl.sql_expr(TOO_LOW).fill_null(value=False)
+    )
     odd = judged.filter(pl.col("high") | pl.col("low"))
     if odd.is_empty():
         return energy, pl.DataFrame(schema=DROPPED)

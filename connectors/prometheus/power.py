@@ -12,6 +12,7 @@ from datetime import datetime
 
 import polars as pl
 
+from connectors.meters import jumps
 from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.gpu import HOSTS
 from connectors.prometheus.pace import Pace, pace
@@ -217,8 +218,10 @@ class Series:
             energy_estimated_kwh=pl.col("estimated") * self.meter.factor,
         )  # fmt: skip
         fine = (pl.col("energy_kwh") + pl.col("energy_estimated_kwh")) <= MAX_METER_KW
-        wrong = energy.filter(~fine).with_columns(value="energy_kwh")
-        return energy.filter(fine), pl.concat([_dropped(wrong, "energy_kwh"), returned])
+        jumped = _jumped(energy.filter(fine))
+        wrong = pl.concat([energy.filter(~fine), jumped]).with_columns(value="energy_kwh")
+        kept = energy.filter(fine).join(jumped, on=[*THING, "hour"], how="anti")
+        return kept, pl.concat([_dropped(wrong, "energy_kwh"), returned])
 
     def _values(self, cover: pl.DataFrame) -> pl.DataFrame:
         def ask(function: str, aggregate: str, name: str) -> pl.DataFrame:
@@ -308,6 +311,13 @@ def _returned(energy: pl.DataFrame, values: pl.DataFrame) -> tuple[pl.DataFrame,
     wrong = judged.filter(back).with_columns(value="measured")
     told = judged.with_columns(measured=pl.when(back).then(rise).otherwise("measured"))
     return told.select(energy.columns), _dropped(wrong, "energy_kwh")
+
+
+def _jumped(energy: pl.DataFrame) -> pl.DataFrame:
+    """The hours in which a counter jumps (`connectors.meters.jumps`)."""
+    counted = pl.col("energy_kwh") + pl.col("energy_estimated_kwh")
+    rises = energy.with_columns(counted=counted, until="hour").filter(pl.col("counted") > 0)
+    return jumps(rises, THING).select(energy.columns)
 
 
 def _dropped(wrong: pl.DataFrame, column: str) -> pl.DataFrame:

@@ -7,7 +7,7 @@ hidden in it. If one bundle of a card's stretch cannot be proven, all samples of
 
 A bundle is proven if each of its intervals holds exactly one sample and all at the same phase (to 1 % of the interval),
 no value was dropped, utilisation and power are known of all samples or of none, and energy follows from its ends: the counter is
-least at its first sample and greatest at its last, in between it rises by no more than a card can draw, and it is high
+least at its first sample and greatest at its last, in between it rises by no more than a card can draw and not by less than a tenth of what the gauge shows at both, and it is high
 enough that a restart from zero would show as a lower value. Without a counter column the gauge is integrated by the
 trapezoid, which for even steps is the mean step times the sum of all powers less half of the first and the last.
 Bundles of one instance must not share an interval; those of several instances of a card must agree on time and energy.
@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from connectors.steps import HOUR_US, Clock
-from connectors.telemetry import MAX_CARD_KW
+from connectors.telemetry import LESS, MAX_CARD_KW
 from connectors.telemetry_files.columns import GPU
 from connectors.telemetry_files.labels import Layout
 from connectors.telemetry_files.rows import dropped_sql, label_sql, samples_sql, stamp_sql, unchecked
@@ -98,7 +98,8 @@ def bundles_sql(added: str, interval_us: int, max_step_us: int, *, counter: bool
     if counter:
         proven = (
             "counted = n AND least = first_energy_kwh_total AND greatest = energy_kwh_total "
-            f"AND greatest - least <= {most} * us AND least > {most} * {max_step_us}"
+            f"AND greatest - least <= {most} * us AND least > {most} * {max_step_us} "
+            f"AND COALESCE((first_power_w + power_w) / 2 * us / 3.6e12 <= {LESS} * (greatest - least), TRUE)"
         )
         kwh = "greatest - least"
         alike = ["first_ts", "last_ts", "first_power_w", "power_w", "least", "greatest"]

@@ -252,6 +252,20 @@ def test_marketplace_models_units_and_places(lines: Lines) -> None:
     assert [(line["RegionId"], line["RegionName"]) for line in nowhere] == [(None, None)] * 4
 
 
+AMAZON = ROWS.add(
+    row(PublisherType="AWS", PublisherName="Amazon"),
+    row(Provider="AWS", PublisherType="Marketplace", PublisherName="Acme"),
+)
+
+
+def test_charges_of_amazon_that_a_connector_brings_are_not_microsofts(lines: Lines) -> None:
+    names = ("ServiceProviderName", "ProviderName", "HostProviderName", "InvoiceIssuerName")
+    assert [tuple(line[n] for n in names) for line in lines[AMAZON]] == [
+        ("AWS",) * 4,
+        ("Acme", *("AWS",) * 3),
+    ]
+
+
 # as an export writes it -> id of the region
 PLACES = {
     "US East 2": "eastus2", "useast": "eastus", "US South Central": "southcentralus", "US West Central": "westcentralus",
