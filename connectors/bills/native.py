@@ -100,7 +100,9 @@ def row_hash(shape: Shape, native: Native) -> str:
     sql = native_sql(replace(shape, scan="bill"), native)
     names = [identifier(column) for column in shape.text]
     names += [text for text in shape.text.values() if re.fullmatch(r"(c|__text)\d+", text)]
-    used = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql)]
+    words = set(re.findall(r"\w+", sql))
+    # the text is long, the names many: each is searched for only if it is no word of it, but somewhere in it
+    used = [n for n in names if n in words or (n in sql and re.search(rf"(?<!\w){re.escape(n)}(?!\w)", sql))]
     return f"hash({', '.join([literal(hashlib.sha256(sql.encode()).hexdigest()), *used])})"
 
 
