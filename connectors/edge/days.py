@@ -141,6 +141,8 @@ def edge_daily_sql(
     horizons: Mapping[str, datetime],
     max_step_us: int,
     bridge_us: int,
+    *,
+    part: tuple[int, int] = (0, 1),
 ) -> str:
     """SQL: days of devices.
 
@@ -150,6 +152,7 @@ def edge_daily_sql(
         horizons: File -> until when earlier files had brought reports; files without earlier ones are absent.
         max_step_us: A report covers at most this.
         bridge_us: A longer silence starts a device anew.
+        part: Which part of the devices, of how many.
 
     Returns:
         The columns of `telemetry.edge_daily` without source, site and coverage, with `bounds` and `counts` (the
@@ -157,6 +160,8 @@ def edge_daily_sql(
         of a day's histograms), `mixed` (texts of which a day has several; the last one counts).
     """
     series = ("d",)
+    mine = "wrong IS NULL" if part[1] == 1 else f"wrong IS NULL AND hash(device_id) % {part[1]} = {part[0]}"
+    on_days = f"JOIN {by_quarter(bounds)} AS c ON time_bucket(INTERVAL {QUARTER}, r.ts) = c.quarter"
     files = (
         ", ".join(f"({literal(f)}, TIMESTAMP '{h:%Y-%m-%d %H:%M:%S}')" for f, h in sorted(horizons.items()))
         or "(CAST(NULL AS VARCHAR), CAST(NULL AS TIMESTAMP))"
@@ -170,11 +175,10 @@ def edge_daily_sql(
         WITH placed AS (
             SELECT r.{", r.".join(("file", "device_id", "boot_id", "ts", *COUNTERS, "buckets", *CARRIED))}, c.day, c.closes,
                    r.rowid NOT IN (
-                       SELECT MIN(rowid) FROM {reports} WHERE wrong IS NULL GROUP BY device_id, boot_id, seq, ts, inferences_total
+                       SELECT MIN(rowid) FROM {reports} WHERE {mine} GROUP BY device_id, boot_id, seq, ts, inferences_total
                    ) AS again
-            FROM {reports} AS r JOIN {by_quarter(bounds)} AS c ON time_bucket(INTERVAL {QUARTER}, r.ts) = c.quarter
-            WHERE wrong IS NULL
-        ), centres AS (SELECT file, mode(day) AS centre FROM placed GROUP BY file
+            FROM {reports} AS r {on_days} WHERE {mine}
+        ), centres AS (SELECT file, mode(day) AS centre FROM {reports} AS r {on_days} WHERE wrong IS NULL GROUP BY file
         ), came AS (
             SELECT file, ANY_VALUE(centre) AS centre, ANY_VALUE(horizon) AS horizon
             FROM centres LEFT JOIN (VALUES {files}) AS h(file, horizon) USING (file) GROUP BY file

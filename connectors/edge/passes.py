@@ -62,6 +62,9 @@ BY_DEVICE = ("clock_ahead", "clock_contradicts_sequence", "report_contradicts")
 """Rules of lines that are told for each device of a file."""
 
 
+AT_ONCE = 1_500_000
+"""Reports that are put in order at once: of more, what is sorted is written to disk, which doubles the CPU."""
+
 PACKED = "edge_pass"
 """A database in memory that is packed: reports take a tenth of the room there, and those of a month are not spilled."""
 
@@ -127,7 +130,12 @@ def read_days(
         set_aside(REPORTS_OF_PASS, work, engine)
         horizon = {k: at.replace(tzinfo=None) for k, at in came.items()}
         longest = (steps.report // MICROSECOND, steps.bridge // MICROSECOND)
-        reported = engine.query(edge_daily_sql(REPORTS_OF_PASS, naive, horizon, *longest))
+        ((count,),) = engine.query(f"SELECT COUNT(*) FROM {REPORTS_OF_PASS}").iter_rows()
+        parts = max(1, -(-count // AT_ONCE))
+        reported = pl.concat(
+            engine.query(edge_daily_sql(REPORTS_OF_PASS, naive, horizon, *longest, part=(p, parts)))
+            for p in range(parts)
+        )
     frames: dict[Table, pl.DataFrame] = {}
     if steps.runs:
         frames[RUN_POWER_DAILY] = engine.query(run_power_sql(power_sql("logs"), steps.runs, steps.zone))

@@ -139,9 +139,10 @@ def test_metrics_query_on_known_tables() -> None:
             """INSERT INTO marts.gpu_daily BY NAME SELECT 'dc1' AS site, 1.0 AS coverage, 24 AS gpu_hours_capacity, 24 AS gpu_hours_allocated,
                  0 AS cost_idle, 0 AS cost_unallocated, 1 AS cost_used, 9 AS energy_kwh
                UNION ALL SELECT 'dc1', 0.5, 24, 25, -1, 0, 1, NULL
-               UNION ALL SELECT 'dc2', 1.0, 24, 24, 0, 0, 1, 9"""
+               UNION ALL SELECT 'dc2', 1.0, 24, 24, 0, 0, 1, 9 UNION ALL SELECT 'dc2', 1.0, 24, 24, 0, 0, -1, 9"""
         )
-        row = engine.query(metrics_sql(3)).row(0, named=True)
+        row = engine.query(metrics_sql(3, paid=["dc2"])).row(0, named=True)
+        assert engine.query(metrics_sql(3)).item(0, "negative_idle_rows") == 2
     assert row["facts_rows"] == 1196
     assert row["reconciliation_difference"] == 0.5
     assert "b 2026-11 XQQ" in row["reconciliation_difference_detail"]
