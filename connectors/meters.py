@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from connectors.counters import AROUND, UNUSUAL
+
 SCOPES: Mapping[str, str] = {
     "pdu_outlet": "wall",
     "redfish": "wall",
@@ -43,6 +45,35 @@ SUPPLIES, NO_SUPPLY = "(?i).*(ps|psu|power supply|pwr supply).*", "(?i).*(out|to
 
 METER = "COALESCE(meter, node, run_id)"
 """SQL: a meter in a file; without a name it is called after its node, or after the run that its log is of."""
+
+
+JUMP_KWH = 1.0
+"""A counter may be no finer than this; what rises by less is believed."""
+
+KNOWN = 5
+"""So many rises beside one say what is usual."""
+
+
+def jumps(rises: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """Rises of energy counters that no load explains: another meter took its place, or a reading is wrong.
+
+    That is one of more than `JUMP_KWH` that means more than `UNUSUAL` times the power of any of the `AROUND` rises before
+    and after it. A rise counts for the time since the one before, so that neither whole kWh nor a counter that
+    stood still while its meter was busy makes a jump.
+
+    Args:
+        rises: key, `until` (where the rise is seen) and counted (kWh, above 0).
+        key: Columns that name a meter.
+
+    Returns:
+        The rows of `rises` that are jumps.
+    """
+    took = (pl.col("until") - pl.col("until").shift(1)).over(key).dt.total_microseconds()
+    rated = rises.sort(*key, "until").with_columns(kw=pl.col("counted") / took * 3.6e9)
+    beside = [pl.col("kw").shift(n).over(key) for n in range(-AROUND, AROUND + 1) if n]
+    known = pl.sum_horizontal(rate.is_not_null() for rate in beside) >= KNOWN
+    jump = (pl.col("counted") > JUMP_KWH) & (pl.col("kw") > UNUSUAL * pl.max_horizontal(beside)) & known
+    return rated.filter(jump).drop("kw")
 
 
 def with_counts(meters: pl.DataFrame, order: Sequence[str] | None = None) -> pl.DataFrame:

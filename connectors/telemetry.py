@@ -27,6 +27,18 @@ BLANKS = tuple(float(base + n) for base in (0x7FFFFFF0, 1 << 47) for n in range(
 MAX_CARD_KW = 10.0
 """No GPU draws more; a gauge or counter that says so is not believed."""
 
+LESS = 10
+"""A gauge that is read once a minute is off by less than so many times."""
+
+TOO_LOW = f"seen >= 0.25 AND counted * {LESS} < gauge"
+"""SQL: in an hour a card's energy counter cannot be right: it stands still, or counts in another unit.
+
+`counted` and `gauge` are kWh of the `seen` hours (of less than a quarter a gauge shows nothing); the gauge counts instead.
+"""
+
+STANDS = f"{TOO_LOW} OR (seen >= 0.25 AND counted = 0)"
+"""SQL: the same of a card, which always draws something: without a gauge (NULL) the energy of such an hour is unknown."""
+
 MAX_METER_KW = 1000.0
 """No node or rack meter shows more."""
 

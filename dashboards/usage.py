@@ -12,6 +12,7 @@ from decimal import Decimal, localcontext
 import polars as pl
 
 from dashboards.figures import total
+from models.unit_cost import observed
 
 MILLION = Decimal(1_000_000)
 COST_PARTS: Mapping[str, str] = {
@@ -168,8 +169,9 @@ class UnitCost:
         per_tokens: basis -> cost per 1M tokens.
         kwh_per_tokens: kWh per 1M tokens over the days on which both are known.
         worst_p95_ms: The highest daily 95th percentile of latency.
-        days_known: Days with known inferences.
+        days_known: Days with known inferences and GPUs that were observed: those of `per_inferences`.
         days: Days with cost.
+        dark: On some day its GPUs were not observed for so long that the day is in no unit cost.
     """
 
     workload: str
@@ -185,6 +187,7 @@ class UnitCost:
     worst_p95_ms: float | None
     days_known: int
     days: int
+    dark: bool
 
     @property
     def counted(self) -> bool:
@@ -200,8 +203,8 @@ class UnitCost:
 def unit_costs(frame: pl.DataFrame) -> list[UnitCost]:
     """Adds up rows of `marts.unit_cost_daily` of one currency by workload, model, team and tier.
 
-    Cost per unit is 1e6 x cost / units over the days on which the units are known, so that a day without work
-    still costs and a day without a measurement distorts nothing.
+    Cost per unit is 1e6 x cost / units over the days on which the units are known and the GPUs were observed, so that
+    a day without work still costs and a day without a measurement distorts nothing.
 
     Returns:
         Greatest full cost first.
@@ -212,8 +215,11 @@ def unit_costs(frame: pl.DataFrame) -> list[UnitCost]:
     for _, group in frame.with_columns(tokens.alias("tokens")).group_by(keys):
         full = group.filter(pl.col("basis") == "full")
         known = full.filter(pl.col("inferences").is_not_null())
-        both = full.filter(pl.col("tokens").is_not_null() & pl.col("energy_kwh").is_not_null())
-        bases = {b: group.filter(pl.col("basis") == b) for b in ("full", "marginal")}
+        seen = group.filter(observed())
+        both = seen.filter(
+            pl.col("basis") == "full", pl.col("tokens").is_not_null(), pl.col("energy_kwh").is_not_null()
+        )
+        bases = {b: seen.filter(pl.col("basis") == b) for b in ("full", "marginal")}
         first = group.row(0, named=True)
         both_tokens = float(both["tokens"].sum())
         result.append(
@@ -231,8 +237,9 @@ def unit_costs(frame: pl.DataFrame) -> list[UnitCost]:
                 if both_tokens > 0
                 else None,
                 worst_p95_ms=full["p95_ms"].max(),  # type: ignore[arg-type]
-                days_known=known["day"].n_unique(),
+                days_known=known.filter(observed())["day"].n_unique(),
                 days=full["day"].n_unique(),
+                dark=seen.height < group.height,
             )
         )
     return sorted(result, key=lambda u: (-u.cost, u.workload, u.model, u.team, u.tier))

@@ -28,6 +28,9 @@ QUANTILES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
 NO_CURRENCY = "XXX"
 """ISO 4217 code for no currency: of work that no charge names."""
 
+SEEN_ENOUGH = 0.99
+"""Below this `gpu_coverage` a day has no unit costs: its cost is of the hours seen, its requests may be of them all."""
+
 
 def daily(
     chargeback_daily: pl.DataFrame,
@@ -65,7 +68,7 @@ def daily(
 
     Returns:
         `marts.unit_cost_daily`, sorted by its key. Unit costs are Float64 quotients rounded to 12 decimals;
-        NULL where the denominator is 0 or unknown. energy_kwh is the payer's, before PUE.
+        NULL where the denominator is 0 or unknown, or the day is not `observed`. energy_kwh is the payer's, before PUE.
     """
     charges = chargeback_daily.filter(pl.col("workload") != UNTAGGED)
     untold = (pl.col("messages") == 1) & pl.col("inferences").is_null()
@@ -93,6 +96,7 @@ def daily(
     rows = with_weights(rows.join(uptime, on=WORK, how="left"), prices, weights)
     tokens, money = pl.col("tokens_in") + pl.col("tokens_out"), pl.col("cost").cast(pl.Float64)
     requests = pl.col("inferences") + pl.col("failed")
+    money, energy_kwh = (pl.when(observed()).then(amount) for amount in (money, pl.col("energy_kwh")))
     by_kind = unit_costs(money)
     quotients = {
         "cost_per_1m_inferences": _per_million(money, pl.col("inferences")),
@@ -101,16 +105,21 @@ def daily(
         "cost_per_1m_tokens_cached": by_kind["cached"],
         "cost_per_1m_tokens_out": by_kind["output"],
         "cost_per_gpu_hour_used": pl.when(pl.col("gpu_hours_used") > 0).then(
-            money / pl.col("gpu_hours_used")
+            pl.col("cost").cast(pl.Float64) / pl.col("gpu_hours_used")
         ),
     }
     return UNIT_COST_DAILY.conform(
         rows.with_columns(
             *(value.round(12).cast(MONEY).alias(name) for name, value in quotients.items()),
-            kwh_per_1m_tokens=_per_million(pl.col("energy_kwh"), tokens),
+            kwh_per_1m_tokens=_per_million(energy_kwh, tokens),
             request_success=pl.when(requests > 0).then(pl.col("inferences") / requests),
         )
     ).sort(UNIT_COST_DAILY.key)
+
+
+def observed() -> pl.Expr:
+    """Cost and energy of a row of `marts.unit_cost_daily` are those of its whole day: no owned GPU was dark for long."""
+    return pl.col("gpu_coverage").fill_null(1.0) >= SEEN_ENOUGH
 
 
 def _per_million(amount: pl.Expr, units: pl.Expr) -> pl.Expr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -48,7 +49,7 @@ class TableFormat(StrEnum):
 
 
 class Format(StrEnum):
-    """How `tierwise run` and `tierwise bench` print."""
+    """How `tierwise run`, `check` and `bench` print."""
 
     table = "table"
     json = "json"
@@ -166,8 +167,11 @@ def _run(config: Config, tags: dict[str, str], format_: Format = Format.table) -
         print_summary(console, summary(config), outcome)
 
 
-@app.command(epilog="Example: `tierwise check --config tierwise.yaml`")
-def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
+@app.command(epilog="Example: `tierwise check --config tierwise.yaml --format json`")
+def check(
+    config: ConfigOption = DEFAULT_CONFIG,
+    format_: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.table,
+) -> None:
     """Validates the configuration and reaches every source and price list: one line each, ok or what to do."""
     from connectors.base import SourceError
     from pipelines.definitions import build_defs
@@ -178,26 +182,29 @@ def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
         build_defs(settings)  # the schedule is understood by Dagster alone
     except ConfigError as error:
         raise _fail(str(error), 2) from error
-    console.print(
-        f"[green]ok[/]    {escape(str(settings.file))}: {len(settings.sources)} sources, {len(settings.assets)} assets",
-        highlight=False,
-    )
-    failed = False
+    found: list[dict[str, str | bool]] = []
+
+    def tell(name: str, message: str, *, ok: bool) -> None:
+        found.append({"name": name, "ok": ok, "message": message})
+        if format_ is Format.table:
+            mark = "[green]ok[/]   " if ok else "[red]fails[/]"
+            console.print(f"{mark} {escape(name)}: {escape(message)}", highlight=False, soft_wrap=True)
+
+    tell(str(settings.file), f"{len(settings.sources)} sources, {len(settings.assets)} assets", ok=True)
     asked: list[tuple[str, Callable[[], str | None]]] = [
         (f"{source.name} ({source.kind})", source.reader.check) for source in settings.sources.values()
     ]
     for name, ask in [*asked, ("list_prices (google)", lambda: reach(settings))]:
         try:
-            with console.status(f"reaching {name}"):
-                found = ask()
-            if found is not None:
-                line = f"[green]ok[/]    {escape(name)}: {escape(settings.hide(found))}"
-                console.print(line, highlight=False, soft_wrap=True)
+            with errors.status(f"reaching {name}"):
+                message = ask()
+            if message is not None:
+                tell(name, settings.hide(message), ok=True)
         except SourceError as error:
-            failed = True
-            line = f"[red]fails[/] {escape(name)}: {escape(settings.hide(str(error)))}"
-            console.print(line, highlight=False, soft_wrap=True)
-    if failed:
+            tell(name, settings.hide(str(error)), ok=False)
+    if format_ is Format.json:
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    if not all(line["ok"] for line in found):
         raise typer.Exit(1)
 
 

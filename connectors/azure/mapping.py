@@ -90,14 +90,19 @@ def _priced_in(f: Fields) -> str:
     return f"COALESCE({f['PricingCurrency']}, {f['BillingCurrency']})"
 
 
+PRICES = ("19,12", "19,8")
+"""Digits of a price below a million, and of others, which a rate of 19 digits leaves room for."""
+
+
 def _in_billing(price: str, number: str, f: Fields) -> str:
     """A price, `number` where it is one, which is in the pricing currency, in the billing currency: NULL where they differ and the rate is not known.
 
     What cannot be multiplied stays as a text that is no number, and is counted as such.
     """
     written = f["ExchangeRatePricingToBilling"]
-    rate = f"TRY_CAST({written} AS DECIMAL(18,8))"
-    converted = f"CAST(CAST(TRY_CAST({number} AS DECIMAL(20,10)) * {rate} AS DECIMAL(38,12)) AS VARCHAR)"
+    rate = plain(written, "DECIMAL(19,14)")
+    products = (f"CAST(TRY_CAST({number} AS DECIMAL({size})) * {rate} AS DECIMAL(38,12))" for size in PRICES)
+    converted = f"CAST(CASE WHEN abs({number}) < 1000000 THEN {' ELSE '.join(products)} END AS VARCHAR)"
     odd = f"{_priced_in(f)} || ' ' || {price} || ' x ' || {written}"
     return f"CASE WHEN {FOREIGN} THEN COALESCE({converted}, {odd}) ELSE {price} END"
 
@@ -255,7 +260,9 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
     unlisted = f"({kind} = 'purchase' AND {list_price} IS NULL)"
     list_cost = f"CASE WHEN {priced} AND NOT {unlisted} THEN {at_list} ELSE {cost} END"
     place = region_name(f["ResourceLocation"])
-    seller = f"CASE WHEN {f['PublisherType']} = 'Marketplace' THEN {f['PublisherName']} END"
+    other = f"(upper({f['PublisherType']}) = 'AWS' OR upper({f['Provider']}) = 'AWS')"
+    seller = f"CASE WHEN {f['PublisherType']} = 'Marketplace' THEN {f['PublisherName']} WHEN {other} THEN 'AWS' END"
+    provider = f"CASE WHEN {other} THEN 'AWS' ELSE 'Microsoft' END"
 
     steps = (
         *_steps(f),
@@ -303,9 +310,9 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "ContractedCost": f"CASE WHEN NOT {covered} THEN {cost} END",
         "ContractedUnitPrice": _in_billing(price, price_number, f),
         "EffectiveCost": f"CASE WHEN {bought} AND {number} IS NOT NULL THEN '0' ELSE {cost} END",
-        "HostProviderName": "'Microsoft'",
+        "HostProviderName": provider,
         "InvoiceId": f["InvoiceId"],
-        "InvoiceIssuerName": f"COALESCE({f['PartnerName']}, 'Microsoft')",
+        "InvoiceIssuerName": f"COALESCE({f['PartnerName']}, {provider})",
         "ListCost": list_cost,
         "ListUnitPrice": _in_billing(list_price, list_number, f),
         "PricingCategory": f"CASE WHEN {covered} THEN 'Committed' WHEN {model} = 'spot' THEN 'Dynamic' WHEN {kind} IN ('usage', 'purchase') THEN 'Standard' END",
@@ -315,7 +322,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "PricingCurrencyListUnitPrice": f"CASE WHEN {FOREIGN} THEN {list_price} END",
         "PricingQuantity": f"CASE WHEN {kind} <> 'tax' THEN {quantity} END",
         "PricingUnit": f"CASE WHEN {kind} <> 'tax' THEN {unit} END",
-        "ProviderName": "'Microsoft'",
+        "ProviderName": provider,
         "RegionId": region_id(place),
         "RegionName": place,
         "ResourceId": f"lower({f['ResourceId']})",

@@ -5,7 +5,9 @@ Which of the two a file has belongs to `numbers.py`: `1.234` is one and a bit or
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from string import ascii_letters, digits
 
 from connectors.sql import literal
@@ -86,20 +88,28 @@ SURE = _written(
 )
 """With a decimal point, where it has one meaning on its own: `$1,234.50`, `(12.00)`, `5- USD`; not `1,234`, nor `1,5`."""
 
+_BARE = re.compile("\\s*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,3})?\\s*")
+"""A bare number, as DuckDB reads one; a longer exponent is none that Python could compute with."""
+
 
 def amount(text: str, currency: str) -> str:
     """SQL: an amount, plain or as a spreadsheet writes it; NULL where it is none or has the sign or code of another currency.
 
     Args:
-        text: The amount, as text or DECIMAL.
+        text: The amount, as text.
         currency: SQL of the currency it is in.
     """
-    return f"COALESCE({plain(text)}, {written(f'CAST({text} AS VARCHAR)', currency)})"
+    return f"COALESCE({plain(text)}, {written(text, currency)})"
 
 
-def plain(value: str) -> str:
-    """SQL: an amount as a bare number; NULL where it is not written so."""
-    return f"TRY_CAST({value} AS DECIMAL(38,12))"
+def plain(text: str, type_: str = "DECIMAL(38,12)") -> str:
+    """SQL: a text that is a bare number; NULL where it is none. `1_000` is none: DuckDB would read it as a thousand."""
+    return f"CASE WHEN NOT contains({text}, '_') THEN TRY_CAST({text} AS {type_}) END"
+
+
+def number(text: str) -> Decimal | None:
+    """The same of a text that does not pass through SQL."""
+    return Decimal(text) if _BARE.fullmatch(text) else None
 
 
 def written(text: str, currency: str) -> str:

@@ -128,7 +128,7 @@ def view(bill: Bill, month: date, parts: Sequence[Part], engine: Engine, days: S
     types = {
         c: type_
         for c, type_ in engine.columns(" UNION ALL BY NAME ".join(sqls)).items()
-        if c in NAMES and (type_.startswith(("DECIMAL", "TIMESTAMP")) or c in plain)
+        if c in (*NAMES, "__cost") and (type_.startswith(("DECIMAL", "TIMESTAMP")) or c in plain)
     }
     sql = stage_sql(sqls, present(natives), bill.source, bill.tier, sure=sure(natives), types=types)
     return Stage(f"({sql})", bill, tuple(part.shape for part in mine), tuple(natives), types)

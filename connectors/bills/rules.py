@@ -13,9 +13,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from connectors.bills.amounts import plain
-from connectors.bills.tags import REPEATED, escaped, flat_pairs, has_breaks, has_odd_pairs, repeats_key
-from connectors.sql import identifier, literal
+from connectors.bills.tags import (
+    REPEATED,
+    escaped,
+    flat_pairs,
+    has_breaks,
+    has_odd_pairs,
+    once,
+    repeats_key,
+    repeats_key_in,
+)
+from connectors.sql import identifier, literal, literals
 from models import focus
+from models.focus_services import pairs as known_pairs
 
 MISSING = "missing_mandatory"
 NOT_STATED = "missing_effective_cost"
@@ -62,7 +72,7 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
         sure: The value needs no rule.
 
     Of an amount that is no bare number the value is found apart (`stage.py`): to plan its grammar takes long.
-    Tags are one flat object, of an array of keys and values, too (`connectors/bills/tags.py`).
+    Tags are one flat object with each key once, of an array of keys and values, too (`connectors/bills/tags.py`).
     A raw line break or tab in a text of tags, which JSON forbids, is read as one that is escaped.
     DuckDB takes JSON with a comma after the last element, which no other reader does: it is taken off.
     """
@@ -70,7 +80,7 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
     if sure or (column.type == "text" and column.name != "AvailabilityZone" and not column.allowed):
         return f"upper(trim({c}))" if column.name == "BillingCurrency" else c
     if column.type == "decimal":
-        return plain(c)
+        return c if (own or "").startswith("DECIMAL") else plain(c)
     if column.type == "timestamp":
         is_moment = own is not None and own.startswith("TIMESTAMP")
         moment = (
@@ -89,7 +99,8 @@ def _json(name: str) -> str:
     """JSON as every reader takes it, of the form that the column has; NULL where the text is none."""
     c = identifier(name)
     types = "('OBJECT')" if name in TAGS else "('OBJECT', 'ARRAY')"
-    strict = f"CASE WHEN regexp_matches({c}, ',\\s*[}}\\]]') THEN CAST(json_extract(TRY_CAST({c} AS JSON), '$') AS VARCHAR) ELSE {c} END"
+    as_it_is = once(c) if name in TAGS else c
+    strict = f"CASE WHEN regexp_matches({c}, ',\\s*[}}\\]]') THEN CAST(json_extract(TRY_CAST({c} AS JSON), '$') AS VARCHAR) ELSE {as_it_is} END"
     value = f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {strict} END"
     if name not in TAGS:
         return value
@@ -182,8 +193,24 @@ def _checks() -> list[Check]:
             result.append(Check("flagged", MISSING, name, f"{c} IS NULL"))
     broken = (Check("repaired", "spelling", name, _is_broken(name)) for name in TAGS)
     rounded = (Check("flagged", "rounded_id", name, _is_rounded(name)) for name in ACCOUNTS)
-    twice = (Check("repaired", REPEATED, name, repeats_key(p(name))) for name in TAGS)
-    return [*result, *broken, *rounded, *twice]
+    twice = (
+        Check(
+            "repaired",
+            REPEATED,
+            name,
+            f"COALESCE({repeats_key(p(name))}, {repeats_key_in(identifier(name), t(name))})",
+        )
+        for name in TAGS
+    )
+    return [*result, _other_subcategory(), *broken, *rounded, *twice]
+
+
+def _other_subcategory() -> Check:
+    """A subcategory that no category of FOCUS has."""
+    name = "ServiceSubcategory"
+    known = literals(sorted({subcategory for _, subcategory in known_pairs()}))
+    unknown = f"{identifier(name)} IS NOT NULL AND NOT list_contains({known}, {identifier(name)})"
+    return Check("flagged", "unknown_value", name, unknown)
 
 
 CHECKS: Sequence[Check] = tuple(_checks())

@@ -152,7 +152,7 @@ def stage_sql(
         source: Value of x_source.
         tier: x_tier of what is not a managed model API.
         sure: FOCUS columns that need no rule.
-        types: FOCUS column -> DuckDB type of its value; where it is not here, a text that may stand for null.
+        types: FOCUS column, or `__cost`, -> DuckDB type of its value; where it is not here, a text that may stand for null.
 
     Returns:
         SQL whose columns are those of the FOCUS table that can have a value, `ASKED`, and `__month` (the slice), `__day` (of the charge,
@@ -196,7 +196,7 @@ def stage_sql(
     for columns in (
         ["*", *nulls],
         [f"*{replaced}", *tags],
-        ["*", *values, f"{plain('__cost')} AS {d('__cost')}"],
+        ["*", *values, f"{'__cost' if _is_money(own, '__cost') else plain('__cost')} AS {d('__cost')}"],
         ["*", f"{named} AS __named", f"{month} AS __month", f"{written_ones(amounts)} AS __written"],
         ["*", *found],
         ["*", f"CASE {rejects} END AS __reject", *(f"{m} AS {mask_name(n)}" for n, m in enumerate(masks))],

@@ -80,6 +80,22 @@ def repeats_key(pairs: str) -> str:
     return f"list_transform([{keys}], lambda l: len(l) <> len(list_distinct(l)))[1]"
 
 
+def once(text: str) -> str:
+    """SQL: a JSON object with each key once, of which the first value counts; any other text, and most, as they are."""
+    content = f"TRY_CAST({text} AS JSON)"
+    keys, values = f"json_keys({content})", f"json_extract({content}, '$.*')"
+    first = f"list_filter(list_zip({keys}, {values}), lambda p, i: list_position({keys}, p[1]) = i)"
+    pair = "CAST(to_json(p[1]) AS VARCHAR) || ':' || CAST(p[2] AS VARCHAR)"
+    single = f"'{{' || array_to_string(list_transform({first}, lambda p: {pair}), ',') || '}}'"
+    return f"CASE WHEN len({keys}) <> list_unique({keys}) THEN {single} ELSE {text} END"
+
+
+def repeats_key_in(text: str, single: str) -> str:
+    """SQL: the text is an object of which `once` took a key; `single` is what is left."""
+    count = f"len(json_keys(TRY_CAST({text} AS JSON))) <> len(json_keys(TRY_CAST({single} AS JSON)))"
+    return f"CASE WHEN {text} <> {single} AND ltrim({text}) LIKE '{{%' THEN {count} END"
+
+
 def has_like_keys(tags: str) -> str:
     """SQL: two keys of a JSON object are the same but for case and outer blanks, so that both may name an owner."""
     keys = f"list_transform(json_keys(TRY_CAST({tags} AS JSON)), lambda k: lower(trim(k)))"

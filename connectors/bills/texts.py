@@ -17,6 +17,7 @@ from typing import IO, Any, cast
 from connectors.base import SourceError
 from connectors.bills import footer
 from connectors.bills.header import LONGEST_LINE, WITHIN, IsHeader, from_header, lines_before
+from connectors.bills.wrapped import elements, is_record, wrapped
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 UTF_8 = b"\xef\xbb\xbf"
@@ -64,30 +65,48 @@ def rewrite(path: Path, is_header: IsHeader, found: list[str], *, exact: bool = 
     Args:
         path: The file.
         is_header: What makes a line of a CSV its header.
-        found: Takes the lines after the rows of a CSV, which the copy lacks.
+        found: Takes the lines after the rows of a CSV, and what stands beside the records of JSON, which the copy lacks.
         exact: Numbers of JSON are decimals, which DuckDB would read as doubles; else they are doubles.
     """
     with opened(path) as file:
         start = file.read(64)
-    if start.startswith(UTF_16):
-        first = start.decode("utf-16", "ignore").lstrip()[:1]
-        is_json = first in ("{", "[")
-        return _lines(path, exact=exact) if is_json else partial(_decoded, is_header, found)
-    mark = start.removeprefix(UTF_8).lstrip()[:1]
-    lines = _lines(path, exact=exact) if mark in (b"{", b"[") else None
-    if mark == b"{" and lines is _one_a_line and not start.startswith(UTF_8):
-        with opened(path) as file, suppress(ValueError):
-            json.loads(file.readline(LONGEST_OBJECT).decode("utf-8-sig"))
-            return None
-    if lines:
-        return lines
+    wide = start.startswith(UTF_16)
+    text = start.decode("utf-16", "ignore") if wide else start.removeprefix(UTF_8).decode("utf-8", "ignore")
+    if (mark := text.lstrip()[:1]) in ("{", "["):
+        first = _first_line(path) if mark == "{" else None
+        records = (
+            partial(_listed, is_header, found) if _is_wrapped(path, mark, first, is_header) else _one_a_line
+        )
+        exactly = exact and _has_long_numbers(path)
+        in_place = records is _one_a_line and first is not None and not wide and not start.startswith(UTF_8)
+        return partial(_exact_lines, records) if exactly else None if in_place else records
+    if wide:
+        return partial(_decoded, is_header, found)
     as_it_is = start.startswith(PARQUET) or (_begins(path, is_header) and not _has_footer(path))
     return None if as_it_is else partial(_decoded, is_header, found)
 
 
-def _lines(path: Path, *, exact: bool) -> Rewrite:
-    """How to write one object a line."""
-    return _exact_lines if exact and _has_long_numbers(path) else _one_a_line
+def _first_line(path: Path) -> Any:
+    """The JSON in the first line; None where it is not complete."""
+    with suppress(ValueError, RecursionError), in_utf_8(path) as file:
+        return json.loads(file.readline(LONGEST_OBJECT).decode("utf-8-sig"))
+    return None
+
+
+def _is_wrapped(path: Path, mark: str, first: Any, is_header: IsHeader) -> bool:
+    """It is one object around lists of records: its first line, if complete, is no record."""
+    if mark != "{" or is_record(first, is_header):
+        return False
+    with suppress(OSError, EOFError, zlib.error, UnicodeError):
+        return wrapped(_whole(path), is_header) is not None
+    return False
+
+
+def _whole(path: Path) -> str:
+    """A text that is no larger than the records of one answer may be; empty where it is."""
+    with in_utf_8(path) as file:
+        text = file.read(MOST_UNPACKED + 1)
+    return text.decode("utf-8-sig") if len(text) <= MOST_UNPACKED else ""
 
 
 def _has_long_numbers(path: Path) -> bool:
@@ -100,9 +119,9 @@ def _has_long_numbers(path: Path) -> bool:
     return False
 
 
-def _exact_lines(path: Path, uri: str) -> Iterator[bytes]:
-    """The same with numbers that are no doubles as texts."""
-    for line in _one_a_line(path, uri):
+def _exact_lines(records: Rewrite, path: Path, uri: str) -> Iterator[bytes]:
+    """One object a line, with numbers that are no doubles as texts."""
+    for line in records(path, uri):
         yield TOKEN.sub(lambda m: f'"{m[1]}"' if m[1] else m[0], line.decode()).encode()
 
 
@@ -223,7 +242,10 @@ def _one_a_line(path: Path, uri: str) -> Iterator[bytes]:
                     _, end = decoder.raw_decode(buffer, at)
                 except ValueError:
                     break  # it goes on in the next part
-                yield buffer[at:end].replace("\r", " ").replace("\n", " ").encode() + b"\n"
+                except RecursionError as error:
+                    msg = f"{uri} holds an object that is nested too deeply to be read; export it without"
+                    raise UnpackError(msg) from error
+                yield _line(buffer[at:end])
                 at = end
             buffer = buffer[at:]
             if len(buffer) > LONGEST_OBJECT or (buffer and buffer[0] not in "{]"):
@@ -234,6 +256,35 @@ def _one_a_line(path: Path, uri: str) -> Iterator[bytes]:
             "newline-delimited JSON"
         )
         raise UnpackError(msg)
+
+
+def _listed(is_header: IsHeader, found: list[str], path: Path, uri: str) -> Iterator[bytes]:
+    """The records of an object around one list of them.
+
+    Args:
+        is_header: The names are those of a record.
+        found: Takes what else the object holds.
+        path: The file.
+        uri: Its name for a person.
+
+    Raises:
+        UnpackError: It holds several such lists.
+    """
+    text = _whole(path)
+    content = wrapped(text, is_header)
+    if content is None or len(content.lists) > 1:
+        names = ", ".join(name for name, _ in content.lists) if content else ""
+        msg = f"{uri} holds several lists of records ({names}), and whether all of them count cannot be known; keep one"
+        raise UnpackError(msg)
+    found += content.others
+    for start, end in elements(text, content.lists[0][1]):
+        if start < end:
+            yield _line(text[start:end])
+
+
+def _line(text: str) -> bytes:
+    """A value of JSON in one line: its line breaks are between its parts, never within a text."""
+    return text.replace("\r", " ").replace("\n", " ").encode() + b"\n"
 
 
 def _object(text: str, at: int) -> int:

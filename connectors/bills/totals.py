@@ -15,7 +15,7 @@ from typing import Any
 
 from connectors.base import Engine
 from connectors.bills.amounts import amount, pointed
-from connectors.bills.files import BillFile
+from connectors.bills.files import JSON_FORMS, BillFile
 from connectors.bills.footer import SUBTOTAL, fields
 from connectors.bills.issues import CURRENCY, RAW_LENGTH
 from connectors.bills.native import Native, native_sql
@@ -79,6 +79,8 @@ def _charges(
 
 def _total(line: str, bill: BillFile) -> Total | None:
     """The total that a line states; None if it is a part of one, or something else."""
+    if bill.form in JSON_FORMS:
+        return None
     word, *beside = fields(line, bill.separator)
     if not beside or SUBTOTAL.match(word[1]):
         return None

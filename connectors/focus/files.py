@@ -74,11 +74,13 @@ class Datasets:
     Args:
         store: Where the files are.
         cache: The JSON file that remembers.
+        version: Version of the reader; what another one found is not used.
     """
 
-    def __init__(self, store: Store, cache: Path) -> None:
+    def __init__(self, store: Store, cache: Path, version: str) -> None:
         self._store = store
         self._cache = cache
+        self._version = version
 
     def split(self, objects: Sequence[Object]) -> tuple[list[Object], dict[str, str]]:
         """The files with cost rows, and key -> dataset of the others.
@@ -88,9 +90,9 @@ class Datasets:
         """
         known = read_json(self._cache)
         found = {}
-        fetch_ahead(self._store, [o for o in objects if f"{o.key}:{o.version}" not in known])
+        fetch_ahead(self._store, [o for o in objects if self._name(o) not in known])
         for item in objects:
-            name = f"{item.key}:{item.version}"
+            name = self._name(item)
             if name not in known:
                 try:
                     path = self._store.fetch([item])[0]
@@ -104,5 +106,8 @@ class Datasets:
                 found[name] = known[name]
         if found != known:
             write_json(self._cache, found)
-        others = {o.key: found.get(f"{o.key}:{o.version}", []) for o in objects}
+        others = {o.key: found.get(self._name(o), []) for o in objects}
         return [o for o in objects if not others[o.key]], {k: v[0] for k, v in others.items() if v}
+
+    def _name(self, item: Object) -> str:
+        return f"{self._version}:{item.key}:{item.version}"

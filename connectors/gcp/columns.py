@@ -33,7 +33,8 @@ MOMENTS = ("usagestarttime", "usageendtime")
 
 NULL = "CAST(NULL AS VARCHAR)"
 UNMARKED = '{"list":['
-MONTH = re.compile(r"(\d{4})(\d{2})(\.0)?")
+MONTH = r"(?:(\d{4})(\d{2})(?:\.0)?|(\d{4})[-/](\d{2})(?:[-/]01(?:[ T]00:00:00(?:\.0+)?(?: ?UTC|Z|\+00(?::?00)?)?)?)?)"
+"""An invoice month: `202601` (`202601.0` where pandas wrote it), or as `2026-01` and `2026-01-01`; year and month are groups."""
 
 
 def _key(column: str) -> str:
@@ -42,9 +43,15 @@ def _key(column: str) -> str:
 
 
 def parse_invoice_month(text: str | None) -> date | None:
-    """First day of an invoice month such as 202601 (a number where pandas wrote it); None if it is none."""
-    found = MONTH.fullmatch((text or "").strip())
-    return parse_month(f"{found[1]}-{found[2]}-01") if found else None
+    """First day of an invoice month such as 202601; None if it is none."""
+    found = re.fullmatch(MONTH, (text or "").strip())
+    return parse_month(f"{found[1] or found[3]}-{found[2] or found[4]}-01") if found else None
+
+
+def month_sql(text: str) -> str:
+    """SQL of the same, as text; one that names a day or a time instead is no date to anybody after this."""
+    first = f"regexp_replace(trim({text}), {literal(f'^{MONTH}$')}, '\\1\\3-\\2\\4-01')"
+    return f"CASE WHEN regexp_full_match(trim({text}), {literal(MONTH)}) THEN {first} WHEN regexp_matches({text}, '[0-9]') THEN 'no month: ' || {text} ELSE {text} END"
 
 
 def period_column(bill: BillFile) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from connectors.bills.amounts import plain
 from connectors.bills.native import Native
 from connectors.bills.rules import is_null_text
 from connectors.bills.shapes import Shape
 from connectors.bills.tags import RECORDS, flat_json, json_or_text
-from connectors.gcp.columns import NULL, PERIOD, Fields, as_json
+from connectors.gcp.columns import NULL, PERIOD, Fields, as_json, month_sql
 from connectors.gcp.services import SERVICE_CATEGORIES
 from connectors.sql import literal, lookup
 
@@ -50,7 +51,7 @@ def credit_parts(credits: str, content: str) -> str:
         content: The text as JSON.
     """
     each = f"CASE WHEN json_type({content}) = 'OBJECT' THEN [CAST({content} AS VARCHAR)] ELSE CAST(from_json({content}, '[\"JSON\"]') AS VARCHAR[]) END"
-    amount = "TRY_CAST(json_extract_string(TRY_CAST(c AS JSON), '$.amount') AS DECIMAL(38,12))"
+    amount = plain("json_extract_string(TRY_CAST(c AS JSON), '$.amount')")
     kept = f"list_filter({each}, lambda c: c IS NOT NULL AND c <> '{{}}' AND {amount} IS DISTINCT FROM 0)"
     return (
         f"CASE WHEN json_type({content}) IN ('OBJECT', 'ARRAY') THEN {kept} "
@@ -136,7 +137,7 @@ def to_focus(shape: Shape) -> Native:
             kind: f"COALESCE({f['cost_type']}, 'regular')",
             sku: f["sku.description"],
             service: f["service.description"],
-            start: f"regexp_replace({f[PERIOD]}, '^(\\d{{4}})(\\d{{2}})(\\.0)?$', '\\1-\\2-01')",
+            start: month_sql(f[PERIOD]),
         },
         {
             amount: f"COALESCE({credits('amount')}, 'no amount: ' || __part)",

@@ -2,20 +2,23 @@
 
 Answers of `/v1/organizations/cost_report` (group by workspace_id and description) are a bill; answers of
 `/v1/organizations/usage_report/messages` (group by workspace_id and model, bucket_width 1h) are usage. Both are
-translated to the form of OpenAI's buckets, which `pages.py` reads. The API counts tokens and no requests.
+translated to the form of OpenAI's buckets, which `pages.py` reads. The API counts tokens and no requests. CSV files that
+the console exports of either are the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from babel.numbers import get_currency_precision
 from pydantic import Field
 
 from connectors.base import SourceOptions
+from connectors.bills.amounts import number
+from connectors.llm import console
 from connectors.llm.organisation import Labels, OrganisationOptions, OrganisationReader
 from connectors.llm.organisation_api import Api
 from connectors.llm.pages import COSTS, MESSAGES, WIDE, count, currency, text
@@ -79,9 +82,12 @@ def _main_unit(amount: Any, code: Any) -> Any:
     """An amount in the main unit of its currency, from one in the lowest (cents); what is no amount stays as it is."""
     if isinstance(amount, bool) or not isinstance(amount, int | str | Decimal):
         return amount
+    value = number(amount) if isinstance(amount, str) else Decimal(amount)
+    if value is None:
+        return amount
     try:
-        return WIDE.scaleb(Decimal(amount), -get_currency_precision(currency(code) or ""))
-    except InvalidOperation:
+        return WIDE.scaleb(value, -get_currency_precision(currency(code) or ""))
+    except ArithmeticError:
         return amount
 
 
@@ -123,6 +129,7 @@ ANTHROPIC = Api(
     since="starting_at",
     moment=lambda moment: moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     signed=lambda key: {"x-api-key": key, "anthropic-version": "2023-06-01"},
+    table=console.pages,
     plain=plain_bucket,
 )
 """Its limits are the largest that it allows."""
@@ -132,7 +139,7 @@ class Options(OrganisationOptions):
     """Options of the kind.
 
     Attributes:
-        workspaces: Workspace id -> its labels. Without a workload it is the model's name.
+        workspaces: Workspace id, or its name in files of the console, -> its labels. Without a workload it is the model's name.
     """
 
     api: ClassVar[Api] = ANTHROPIC
@@ -148,5 +155,5 @@ class AnthropicReader(OrganisationReader):
     """Answers of Anthropic's Admin API."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version = "anthropic-1"
-    suffixes = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
+    version = "anthropic-2"
+    suffixes = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")

@@ -65,7 +65,12 @@ class Findings:
         self._rows: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def add(
-        self, bucket: Bucket, action: str, what: tuple[str, str], value: Any, cost: Decimal | None = None
+        self,
+        bucket: Bucket,
+        action: str,
+        what: tuple[str, str | None],
+        value: Any,
+        cost: Decimal | None = None,
     ) -> None:
         """Counts one result, or one bucket.
 

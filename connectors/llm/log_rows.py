@@ -163,14 +163,25 @@ def _decoded(raw: bytes) -> str:
 
 
 def _listed(path: Path) -> list[Any] | None:
-    """The requests of a file that is one JSON list, or one page of them; None where it is neither: JSON lines."""
+    """The requests of a file that is one JSON list, or an object around one; None where it is neither: JSON lines."""
     with in_utf_8(path) as file:
         data = file.read(MAX_LINE + 1)
     if len(data) > MAX_LINE:
         return None
     content = _loads(_decoded(data))
     if isinstance(content, dict) and "startTime" not in content:
-        content = content.get("data")
+        listed = [
+            v
+            for v in content.values()
+            if isinstance(v, list) and any((_wanted(r) or {}).get("startTime") for r in v)
+        ]
+        content = (
+            content["data"]
+            if isinstance(content.get("data"), list)
+            else listed[0]
+            if len(listed) == 1
+            else None
+        )
     return content if isinstance(content, list) else None
 
 

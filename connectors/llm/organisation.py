@@ -129,7 +129,8 @@ class OrganisationReader:
         return index(self.store, objects, self._scan, self.context.cache, name)
 
     def _buckets(self, item: Object) -> list[Bucket]:
-        return read_buckets(self.store.fetch([item])[0], item.key, self.store.uri(item.key), self.api.plain)
+        path, uri = self.store.fetch([item])[0], self.store.uri(item.key)
+        return read_buckets(path, item.key, uri, self.api.plain, self.api.table)
 
     def _scan(self, item: Object) -> tuple[set[int], str]:
         """Quarter hours, and as the layout the kind, and start and end of buckets after which another page follows."""
@@ -173,6 +174,8 @@ class OrganisationReader:
         for bucket in buckets:
             if bucket.more and piece.detail.get(str(bucket.end)) == bucket.file:
                 findings.add(bucket, "flagged", ("page_missing", "has_more"), None)
+            for line in bucket.after:
+                findings.add(bucket, "flagged", ("footer", None), line)
         costs = [b for b in kept if b.kind == COSTS]
         usage = [b for b in kept if b.kind in USAGE]
         labels = {k: (v.team, v.workload) for k, v in self.options.labels.items()}

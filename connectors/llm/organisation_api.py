@@ -36,6 +36,7 @@ class Api:
         moment: A moment (UTC) as that parameter has it.
         signed: The headers that prove who asks, from the admin key.
         plain: A bucket in the form of OpenAI's, which `pages.py` reads.
+        table: The buckets of a CSV that a person exports, page by page, from its text and its name for a person.
     """
 
     provider: str
@@ -45,6 +46,7 @@ class Api:
     since: str
     moment: Callable[[datetime], Any]
     signed: Callable[[str], Mapping[str, str]]
+    table: Callable[[str, str], list[list[Any]]]
     plain: Callable[[Any], Any] = lambda bucket: bucket
 
 

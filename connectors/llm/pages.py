@@ -1,6 +1,6 @@
 """Saved answers of an organisation API: pages of buckets, and what is wrong with their results.
 
-Files of the dashboard belong to `dashboard.py`, FOCUS and slices to `charges.py` and `organisation.py` beside it. Buckets
+CSV files belong to `dashboard.py` (OpenAI) and `console.py` (Anthropic), FOCUS and slices to `charges.py` and `organisation.py` beside it. Buckets
 have OpenAI's form here; what other providers call these things is translated before.
 """
 
@@ -12,15 +12,16 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal
 from pathlib import Path
 from typing import Any
 
 from babel.numbers import list_currencies
 
 from connectors.base import SourceError
+from connectors.bills import footer
+from connectors.bills.amounts import number
 from connectors.bills.texts import UTF_16
-from connectors.llm import dashboard
 
 COSTS = "organization.costs.result"
 MESSAGES = "usage_report.messages.result"
@@ -48,6 +49,7 @@ class Bucket:
         end: The same, exclusive.
         results: As they came.
         more: It is the last of a page that says that another page follows.
+        after: It is the last of a CSV, below whose rows these lines stand.
     """
 
     file: str
@@ -57,6 +59,7 @@ class Bucket:
     end: int
     results: tuple[Any, ...]
     more: bool = False
+    after: tuple[str, ...] = ()
 
     @property
     def day(self) -> date:
@@ -64,30 +67,43 @@ class Bucket:
         return datetime.fromtimestamp(self.start, UTC).date()
 
 
-def read_buckets(path: Path, key: str, uri: str, plain: Callable[[Any], Any]) -> list[Bucket]:
-    """The buckets of a file: one page, a list of pages, or a page a line; or a CSV of the dashboard.
+def read_buckets(
+    path: Path,
+    key: str,
+    uri: str,
+    plain: Callable[[Any], Any],
+    table: Callable[[str, str], Iterable[Sequence[Any]]],
+) -> list[Bucket]:
+    """The buckets of a file: one page, a list of pages, or a page a line; or a CSV that a person has exported.
 
     Args:
         path: The file.
         key: Its name below the location.
         uri: Its name for a person.
         plain: What makes a bucket one of OpenAI's form.
+        table: What makes pages of a CSV.
 
     Raises:
         SourceError: It is empty, damaged, not JSON, not a page, or a bucket has no time.
     """
     text = _text(path, uri)
-    found = dashboard.pages(text, uri, COSTS, USAGE[:2]) if is_table(key) else _pages(text, uri)
+    after: list[str] = []
+    if is_table(key):
+        header, _, rest = text.partition("\n")
+        rows, after = footer.split(rest.encode(), footer.separator(header))
+        text = f"{header}\n{rows.decode()}"
+    found = table(text, uri) if is_table(key) else _pages(text, uri)
     buckets = [
         _bucket(plain(bucket), key, place, uri)
         for place, bucket in enumerate((b for page in found for b in page), start=1)
     ]
     kind = _kind((b.kind for b in buckets), uri)
-    return [replace(b, kind=kind) for b in buckets]
+    buckets = [replace(b, kind=kind) for b in buckets]
+    return [*buckets[:-1], *(replace(b, after=tuple(after)) for b in buckets[-1:])]
 
 
 def is_table(key: str) -> bool:
-    """The file is a CSV of the dashboard."""
+    """The file is a CSV."""
     return key.lower().removesuffix(".gz").endswith(".csv")
 
 
@@ -122,7 +138,7 @@ def _pages(text: str, uri: str) -> Iterator[Sequence[Any]]:
             if "\n" not in text:
                 raise
             content = [_loads(line) for line in text.splitlines() if line.strip()]
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         msg = f"{uri} is not JSON ({error}); save the whole answer of the API again"
         raise SourceError(msg) from error
     for page in content if isinstance(content, list) else [content]:
@@ -174,11 +190,11 @@ def money(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return None
     try:
-        amount = Decimal(value)
-        if not amount.is_finite() or abs(amount) >= Decimal(10) ** 26:
+        amount = number(value) if isinstance(value, str) else Decimal(value)
+        if amount is None or not amount.is_finite() or abs(amount) >= Decimal(10) ** 26:
             return None
         return amount.quantize(PENNY, ROUND_HALF_UP, WIDE)
-    except InvalidOperation:
+    except ArithmeticError:  # an exponent beyond all numbers
         return None
 
 

@@ -20,13 +20,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.base import Engine
+from connectors.bills.amounts import plain
+from connectors.bills.footer import TOTAL
 from connectors.llm.logs import clean_sql, pointed_sql, shown_sql, utc_sql
-from connectors.sql import literal
+from connectors.sql import identifier, literal
 
 BOUNDS = (0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680)
 """Upper bounds of the latency histogram in seconds: those of vLLM, so that both can be added."""
 
 MAX_TOKENS = 1e9
+TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens", "cache_read_input_tokens")
 FAILED = ("failure", "failed", "error")
 KNOWN_STATUS = ("success", *FAILED)
 COSTLESS = (
@@ -38,12 +41,15 @@ _TAGS = r"""( *('[^'",\\]*'|"[^'",\\]*"|[^'",\[\]{}\\]*) *)"""
 _TAGS += f"(,{_TAGS})*"
 TAGS = rf"\[{_TAGS}\]|\{{{_TAGS}\}}|{_TAGS}"
 """Tags that are no JSON: text with commas, a list as Python writes it, an array as PostgreSQL writes it."""
+FOOTER = "footer:request_id"
+"""A line with totals below the requests: a word of total in place of an id, and nothing else but numbers."""
+NAMING = ("startTime", "endTime", "model", "model_group", "custom_llm_provider", "status")
 UNKNOWN = "unknown"
 """Workload of requests that name neither tag nor model."""
 
 
 def _bad(column: str) -> str:
-    value = f"TRY_CAST({column} AS DOUBLE)"
+    value = plain(column, "DOUBLE")
     return f"NOT COALESCE({value} >= 0 AND {value} <= {MAX_TOKENS} AND {value} = floor({value}), FALSE)"
 
 
@@ -61,15 +67,18 @@ def requests_sql(rows: str, billed: str) -> str:
     """
     is_list = "json_type(TRY_CAST(request_tags AS JSON)) = 'ARRAY'"
     written = f"CASE WHEN regexp_full_match(request_tags, {literal(TAGS)}) THEN string_split(trim(request_tags, '[]{{}}'), ',') END"
-    plain = f"list_transform({written}, lambda x: trim(x, {literal(QUOTES)}))"
+    unquoted = f"list_transform({written}, lambda x: trim(x, {literal(QUOTES)}))"
     tag_list = (
-        f"CASE WHEN {is_list} THEN TRY_CAST(TRY_CAST(request_tags AS JSON) AS VARCHAR[]) ELSE {plain} END"
+        f"CASE WHEN {is_list} THEN TRY_CAST(TRY_CAST(request_tags AS JSON) AS VARCHAR[]) ELSE {unquoted} END"
     )
     tag = "list_filter(tag_list, lambda x: starts_with(lower(trim(x)), 'workload:'))[1]"
     hit = "COALESCE(lower(cache_hit) IN ('true', 't', '1'), FALSE)"
     prefix = "lower(custom_llm_provider) || '/'"
     failed = ", ".join(map(literal, FAILED))
+    total = f"regexp_full_match(request_id, {literal('(?i)' + TOTAL.pattern)})"
+    nameless = " AND ".join(f"{identifier(c)} IS NULL" for c in NAMING)
     checks = {
+        FOOTER: (f"{total} AND {nameless}", "request_id"),
         "missing_value:startTime": ('"startTime" IS NULL', "NULL"),
         "bad_date:startTime": ("ts IS NULL", '"startTime"'),
         "missing_value:prompt_tokens": ("prompt_tokens IS NULL", "NULL"),
@@ -83,6 +92,7 @@ def requests_sql(rows: str, billed: str) -> str:
     }
     reject = " ".join(f"WHEN {condition} THEN {literal(name)}" for name, (condition, _) in checks.items())
     value = " ".join(f"WHEN {literal(name)} THEN {text}" for name, (_, text) in checks.items())
+    number = {c: plain(c, "DOUBLE") for c in (*TOKENS, "request_duration_ms")}
     ended = f"date_diff('millisecond', ts, {utc_sql(chr(34) + 'endTime' + chr(34), 'end_text')})"
     return f"""
         WITH worded AS (
@@ -97,11 +107,10 @@ def requests_sql(rows: str, billed: str) -> str:
                    organization_id AS organisation, custom_llm_provider AS provider, model_group,
                    NULLIF(CASE WHEN starts_with(lower(model), {prefix}) THEN substr(model, length({prefix}) + 1) ELSE model END, '')
                        AS model,
-                   TRY_CAST(prompt_tokens AS DOUBLE) AS prompt, TRY_CAST(completion_tokens AS DOUBLE) AS output,
-                   TRY_CAST(total_tokens AS DOUBLE) AS total, TRY_CAST(spend AS DECIMAL(38,12)) AS cost,
-                   hit, CASE WHEN hit THEN TRY_CAST(prompt_tokens AS DOUBLE)
-                        ELSE TRY_CAST(cache_read_input_tokens AS DOUBLE) END AS cached,
-                   COALESCE(TRY_CAST(request_duration_ms AS DOUBLE), {ended}) AS ms,
+                   {number["prompt_tokens"]} AS prompt, {number["completion_tokens"]} AS output,
+                   {number["total_tokens"]} AS total, {plain("spend")} AS cost,
+                   hit, CASE WHEN hit THEN {number["prompt_tokens"]} ELSE {number["cache_read_input_tokens"]} END AS cached,
+                   COALESCE({number["request_duration_ms"]}, {ended}) AS ms,
                    COALESCE(lower(status) IN ({failed}), FALSE) AS failed, {billed} AS billed,
                    request_tags IS NOT NULL AND tag_list IS NULL AS tags_bad
             FROM judged
@@ -196,9 +205,10 @@ def findings(requests: str, engine: Engine) -> Iterator[dict[str, Any]]:
     parts = [
         Finding(
             "rejected", "split_part(reject, ':', 1)", "split_part(reject, ':', 2)", "value",
-            "reject IS NOT NULL AND copy = 1", "SUM(cost) FILTER (billed)",
+            f"reject <> '{FOOTER}' AND copy = 1", "SUM(cost) FILTER (billed)",
         ),
-        Finding("flagged", "'duplicate_request'", "'request_id'", "request_id", "copy > 1"),
+        Finding("flagged", "'footer'", "NULL", "request_id", f"reject = '{FOOTER}'"),
+        Finding("flagged", "'duplicate_request'", "'request_id'", "request_id", f"copy > 1 AND reject IS DISTINCT FROM '{FOOTER}'"),
         Finding("flagged", "'conflicting_request'", "'request_id'", "request_id", f"{kept} AND conflicting AND request_id IS NOT NULL"),
         Finding("flagged", "'missing_value'", "'request_id'", "NULL", f"{kept} AND request_id IS NULL"),
         Finding("flagged", "'missing_value'", "'model'", "NULL", f"{kept} AND model IS NULL"),
@@ -223,5 +233,5 @@ def totals_sql(requests: str) -> str:
     """SQL: file, day, total: billed spend that can be read, of rejected rows too, each request once."""
     return (
         f"SELECT file, day, CAST(SUM(cost) AS DECIMAL(38,12)) AS total FROM {requests} "
-        "WHERE copy = 1 AND cost IS NOT NULL AND billed GROUP BY ALL"
+        f"WHERE copy = 1 AND cost IS NOT NULL AND billed AND reject IS DISTINCT FROM '{FOOTER}' GROUP BY ALL"
     )

@@ -14,6 +14,7 @@ import polars as pl
 
 from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.gpu import HOSTS
+from connectors.prometheus.jumps import without_jumps
 from connectors.prometheus.pace import Pace, pace
 from connectors.prometheus.power_metrics import METERS, Meter
 from connectors.prometheus.question import Question, blank, first_of, observed, one_replica
@@ -112,7 +113,11 @@ class Series:
         rows = energy.join(about, on=THING, how="left").join(cover, on=[*THING, "hour"], how="left")
         rows = rows.join(self._quarters(scrapes), on=[*THING, "hour"], how="left")
         columns = ("hour", "device", "meter", "node", "energy_kwh", "energy_estimated_kwh", *QUARTERS)
-        return rows.select(*columns, pl.col("coverage").fill_null(0.0)), wrong
+        rows = rows.select(*columns, pl.col("coverage").fill_null(0.0))
+        if not self.meter.counter:
+            return rows, wrong
+        rows, jumped = without_jumps(rows, THING, QUARTERS)
+        return rows, pl.concat([wrong, _dropped(jumped.rename({"kwh": "value"}), "energy_kwh")])
 
     def _quarters(self, scrapes: Pace) -> pl.DataFrame:
         """Mean power of each quarter of an hour: device, meter, hour, kw_q1 to kw_q4 (kW).

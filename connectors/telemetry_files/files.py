@@ -24,6 +24,7 @@ from connectors.telemetry_files import logs as gpu_logs
 from connectors.telemetry_files import meter_logs
 from connectors.telemetry_files.columns import DATASETS, require, time_column
 from connectors.telemetry_files.logs import NoStartError, Place, place_of
+from connectors.telemetry_files.mistaken import hint
 from connectors.telemetry_index import quarters_of, quarters_of_utc
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".log", ".log.gz")
@@ -108,6 +109,9 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
     if not parquet and any("\r" in name for name in names):
         msg = f"{uri}: its lines end with CR alone; LF or CR LF is needed. Export it again"
         raise SourceError(msg)
+    if not parquet and time_column(names) is None and (told := hint(_head(path))):
+        msg = f"{uri}: {told}"
+        raise SourceError(msg)
     require(dataset, names, uri)
     stamps = stamps if stamps is not None else pl.Series(dtype=pl.String)
     found = _quarters(stamps, uri)
@@ -163,6 +167,11 @@ def _text(path: Path) -> str:
     return _decoded(data)
 
 
+def _head(path: Path) -> str:
+    with gzip.open(path) if _packed(path) else path.open("rb") as file:
+        return _decoded(file.read(4000))
+
+
 def _decoded(data: bytes) -> str:
     """Text without its byte order mark: UTF-8, or UTF-16 as PowerShell redirects a command's output."""
     code = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
@@ -179,11 +188,9 @@ def is_log(path: Path, dataset: str) -> bool:
     if dataset not in LOGS:
         return False
     try:
-        with gzip.open(path) if _packed(path) else path.open("rb") as file:
-            head = _decoded(file.read(4000))
+        return LOGS[dataset][0](_head(path)) is not None
     except (OSError, EOFError, zlib.error):
         return False
-    return LOGS[dataset][0](head) is not None
 
 
 def log_rows(path: Path, key: str, uri: str, logs: Logs) -> pl.DataFrame:

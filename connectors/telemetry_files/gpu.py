@@ -7,7 +7,10 @@ Rules:
   card for nothing until the next is delivered. The last sample of an instance stands for the time until the next one of its card: there the card is cut anew.
 - Energy is counted once a card: between samples of the card, from its counter, else its gauge (`connectors.steps`).
   Every MIG instance repeats the energy of the whole card, so it is shared among the instances sampled at that moment
-  by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card.
+  by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card. The whole card,
+  where nobody holds it, has no part beside them.
+- A counter that shows less than a tenth of its gauge in an hour, or nothing, stands still or counts in another unit: the
+  gauge counts, and without one the energy is unknown.
 - Energy of hours of a holder in which no step has a counter or gauge is NULL; where some have, theirs is the energy.
 - `observed_hours` and `used_hours` of a MIG instance are its own hours, not weighted by slices.
 - Samples without utilisation are taken at the mean of the others of the hour under that holder.
@@ -23,9 +26,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from connectors.counters import WRAP
 from connectors.sql import literal
 from connectors.steps import HOUR_US, SELDOM_S, Clock, by_hour, energy_steps, paced
-from connectors.telemetry import MAX_CARD_KW
+from connectors.telemetry import LESS, MAX_CARD_KW, STANDS
 from connectors.telemetry_files.labels import HOLDING, NUMBERED, TEXTS
 
 _REST = ("gpu_model", "mig_profile", "project", "environment", "workload_type")
@@ -82,11 +86,11 @@ def readings_sql(interval_us: int) -> str:
     FROM readings WHERE sharers > 1"""
 
 
-def cards_sql(interval_us: int, max_step_us: int) -> str:
+def cards_sql(max_step_us: int) -> str:
     """SQL: the table `cards`: the spans of each card, whose instances all show the energy of the card.
 
     With `max_us`, the longest step after each that is no gap (`connectors.steps.paced`), and `tail_us`, what it stands for
-    before one: the interval, or that at which the card is read if it is longer.
+    before one: the interval at which the card is read.
     """
     cards = """(
         SELECT *, LEAD(first_ts) OVER (PARTITION BY card ORDER BY first_ts) AS next_ts FROM (
@@ -95,15 +99,43 @@ def cards_sql(interval_us: int, max_step_us: int) -> str:
                    MAX(first_energy_kwh_total) AS first_energy_kwh_total, MAX(energy_kwh_total) AS energy_kwh_total
             FROM spans GROUP BY card, first_ts))"""
     return f"""
-        SELECT * EXCLUDE (step), CASE WHEN LAG(step) OVER w BETWEEN {max_step_us} + 1 AND LAG(max_us) OVER w THEN LAG(step) OVER w ELSE {interval_us} END AS tail_us
+        SELECT * EXCLUDE (step, own_us), CASE WHEN LAG(step) OVER w BETWEEN {max_step_us} + 1 AND LAG(max_us) OVER w THEN LAG(step) OVER w ELSE own_us END AS tail_us
         FROM ({paced(cards, "card", "first_ts = ts", max_step_us)}) WINDOW w AS (PARTITION BY card ORDER BY ts)"""
 
 
-def steps_sql(bridge_us: int) -> str:
-    """SQL: the table `steps`: from the end of each span of a card to the next."""
+def steps_sql(bridge_us: int, clock: Clock) -> str:
+    """SQL: the table `steps`: from the end of each span of a card to the next.
+
+    In an hour in which a card's counter is too low (`STANDS`) its steps are told by the gauge, and gaps that touch it by nothing.
+    """
     cards = "SELECT * EXCLUDE (kwh) FROM cards"
-    steps = energy_steps(f"({cards})", "card", "max_us", bridge_us, MAX_CARD_KW, first="first_")
-    return f"SELECT card, first_ts, ts, t0, t1, us, observed, kwh, implausible, counted FROM ({steps})"
+    steps = energy_steps(
+        f"({cards})", "card", "max_us", bridge_us, MAX_CARD_KW, first="first_", wrap_kwh=WRAP / 3.6e9
+    )
+    told = "observed AND NOT implausible AND counted IS NOT NULL"
+    spans = by_hour(
+        "(SELECT card, kwh AS counted, (first_power_w + power_w) / 2 * date_diff('microsecond', first_ts, ts) / 3.6e12 AS gauge, "
+        "date_diff('microsecond', first_ts, ts) AS us, first_ts AS t0, ts AS t1 FROM cards SEMI JOIN suspects USING (card))",
+        "counted IS NOT NULL",
+        clock,
+    )
+    return f"""
+        WITH drawn AS MATERIALIZED (
+            SELECT card, first_ts, ts, t0, t1, us, observed, kwh, implausible, counted,
+                   CASE WHEN observed THEN (power_w + next_power_w) / 2 * us / 3.6e12 END AS gauge FROM ({steps})
+        ), suspects AS MATERIALIZED (
+            SELECT DISTINCT card FROM drawn WHERE {told} AND (counted * {LESS} < gauge OR counted = 0)
+        ), low AS (
+            SELECT card, hour FROM (
+                SELECT card, hour, SUM(counted * part_us / us) AS counted, SUM(gauge * part_us / us) AS gauge, SUM(part_us) / {HOUR_US} AS seen
+                FROM (FROM ({by_hour("(FROM drawn SEMI JOIN suspects USING (card))", told, clock)}) UNION ALL BY NAME {spans}) GROUP BY card, hour
+            ) WHERE {STANDS}
+        ), doubted AS (
+            SELECT DISTINCT card, ts FROM ({by_hour("(FROM drawn SEMI JOIN suspects USING (card))", "counted IS NOT NULL", clock)}) SEMI JOIN low USING (card, hour)
+        )
+        SELECT * FROM drawn ANTI JOIN doubted USING (card, ts)
+        UNION ALL BY NAME
+        SELECT * REPLACE (gauge AS kwh, TRUE AS implausible) FROM drawn SEMI JOIN doubted USING (card, ts)"""
 
 
 HELD = """
@@ -198,10 +230,10 @@ def gpu_hourly_sql(week: datetime) -> str:
 
 IMPLAUSIBLE = """
     SELECT MAX(file) AS file, ts, MAX(gpu) || ': ' || CAST(ROUND(counted, 3) AS VARCHAR) || ' kWh in '
-           || CAST(us / 1000000 AS VARCHAR) || ' s' AS jump
-    FROM (SELECT card, ts, counted, us FROM steps WHERE implausible) JOIN (
+           || CAST(us / 1000000 AS VARCHAR) || ' s' || COALESCE(', by its gauge ' || CAST(ROUND(gauge, 3) AS VARCHAR), '') AS jump
+    FROM (SELECT card, ts, counted, gauge, us FROM steps WHERE implausible) JOIN (
         SELECT card, last_ts AS ts, gpu, file FROM bundles JOIN labels USING (label)
-        UNION ALL SELECT card, ts, gpu, file FROM samples JOIN labels USING (label)) USING (card, ts) GROUP BY card, ts, counted, us"""
+        UNION ALL SELECT card, ts, gpu, file FROM samples JOIN labels USING (label)) USING (card, ts) GROUP BY card, ts, counted, gauge, us"""
 """SQL: file, ts and jump (in words) of counter steps that were not believed (see `connectors.steps.energy_steps`)."""
 
 

@@ -78,10 +78,10 @@ def gpu_hours(
         ("readings", readings_sql(interval_us), "told"),
         ("names", NAMES),
         ("spans", SPANS),
-        ("cards", cards_sql(interval_us, max_step_us)),
+        ("cards", cards_sql(max_step_us)),
         ("held", HELD, "spans"),
         ("bridged", bridged_sql(bridge_us)),
-        ("steps", steps_sql(bridge_us), "cards"),
+        ("steps", steps_sql(bridge_us, clock), "cards"),
         ("sums", sums_sql(clock), "held", "bridged"),
     ):
         make(name, sql)

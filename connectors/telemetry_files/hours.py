@@ -19,7 +19,7 @@ import polars as pl
 
 from connectors.base import DamagedFileError, Engine, SourceError
 from connectors.day_files import Days
-from connectors.meters import METER, with_counts
+from connectors.meters import METER, jumps, with_counts
 from connectors.objects import Store
 from connectors.run_power import run_power_sql
 from connectors.sql import literal
@@ -31,7 +31,14 @@ from connectors.telemetry_files.gpu import IMPLAUSIBLE, SPARSE
 from connectors.telemetry_files.gpu_hours import LEFT, gpu_hours
 from connectors.telemetry_files.inference import inference_hourly_sql, turns_sql
 from connectors.telemetry_files.labels import Layout
-from connectors.telemetry_files.power import power_hourly_sql
+from connectors.telemetry_files.power import (
+    JUMPS,
+    RISES,
+    meter_steps_sql,
+    power_hourly_sql,
+    standing_sql,
+    unbelieved_sql,
+)
 from connectors.telemetry_files.replicas import chosen_sql, kept, others_sql, paces_sql, with_replicas
 from connectors.telemetry_files.rows import samples_sql, scan_sql
 from connectors.telemetry_index import Indexed
@@ -194,8 +201,14 @@ def _hours(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engin
         us = {"interval_us": interval_us, "max_step_us": steps.max_us, "bridge_us": steps.bridge_us}
         return gpu_hours(layouts, clock, engine, same=SAME["gpu"], **us)
     make("samples", " UNION ALL BY NAME ".join(samples_sql(dataset, *layout) for layout in layouts))
-    hours_sql = {"power": power_hourly_sql, "inference": inference_hourly_sql}[dataset]
-    return engine.query(hours_sql("samples", steps.max_us, steps.bridge_us, clock))
+    if dataset == "inference":
+        return engine.query(inference_hourly_sql("samples", steps.max_us, steps.bridge_us, clock))
+    make("steps", meter_steps_sql("samples", steps.max_us, steps.bridge_us))
+    engine.execute(standing_sql(clock))
+    jumped = jumps(engine.query(RISES), ["meter"])
+    if jumped.height:
+        engine.execute(unbelieved_sql(jumped))
+    return engine.query(power_hourly_sql(clock))
 
 
 def _unfold(store: Store, file: Indexed, path: Path, work: Path, steps: Steps) -> Path:
@@ -288,6 +301,10 @@ def _findings_sql(dataset: str, steps: Steps, clock: Clock) -> str:
             count("flagged", "counter_implausible", "energy_mj", "jump", "TRUE", relation=f"({IMPLAUSIBLE})")
         )
         parts.append(count("flagged", "interval_longer", "ts", "step", "TRUE", relation=f"({SPARSE})"))
+    if dataset == "power":
+        parts.append(
+            count("flagged", "counter_implausible", "energy_kwh_total", "jump", "TRUE", relation=f"({JUMPS})")
+        )
     if dataset == "inference":
         parts.append(
             count(

@@ -36,6 +36,9 @@ SMI = {
 OURS = ("timestamp", "uuid")
 """Fields that samples of ours may have, too."""
 
+MESSAGES = 10
+"""Among so many lines is the first header: before it drivers may warn of something."""
+
 TIMES = ("%Y/%m/%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S")
 """How `nvidia-smi` writes times."""
 
@@ -85,18 +88,17 @@ def place_of(key: str, zone: ZoneInfo, interval_s: float) -> Place:
 
 
 def format_of(head: str) -> str | None:
-    """Which log a text begins: smi, dmon, dcgmi, or None."""
-    lines = [line.strip() for line in head.splitlines() if line.strip()]
-    if not lines:
-        return None
-    first = lines[0].lower()
-    fields = {re.sub(r"\s*\[.*\]$", "", f.strip()) for f in first.split(",")}
-    if "timestamp" in fields and fields & (SMI.keys() - OURS):
-        return "smi"
-    if first.startswith(("#entity", "# entity")):
-        return "dcgmi"
-    if re.match(r"#\s*(date|time|gpu)\b", first):
-        return "dmon" if any(re.search(r"\b(pwr|sm)\b", line.lower()) for line in lines[:2]) else "dcgmi"
+    """Which log a text begins, messages before it aside: smi, dmon, dcgmi, or None."""
+    lines = [line.strip().lower() for line in head.splitlines() if line.strip()]
+    for number, line in enumerate(lines[:MESSAGES]):
+        fields = {re.sub(r"\s*\[.*\]$", "", f.strip()) for f in line.split(",")}
+        if "timestamp" in fields and fields & (SMI.keys() - OURS):
+            return "smi"
+        if line.startswith(("#entity", "# entity")):
+            return "dcgmi"
+        if re.match(r"#\s*(date|time|gpu)\b", line):
+            dmon = any(re.search(r"\b(pwr|sm)\b", also) for also in lines[number : number + 2])
+            return "dmon" if dmon else "dcgmi"
     return None
 
 
@@ -267,4 +269,4 @@ def _dcgmi(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]
         row: dict[str, str | None] = {DCGMI[n]: _value(v) for n, v in values if n in DCGMI}
         card, _, instance = entity[2].partition("/")
         row |= {"number": card if instance or entity[1] == "GPU" else None, "mig_id": instance or None}
-        yield _card({**row, "ts": clock.at(entity[2]).isoformat()}, place)
+        yield _card({**row, "ts": clock.at(f"{entity[1]} {entity[2]}").isoformat()}, place)

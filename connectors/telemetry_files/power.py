@@ -1,39 +1,108 @@
 """Samples of wall and node power meters to `telemetry.power_hourly`, in SQL.
 
-The same rules as for cards: the counter first, the trapezoid of the gauge else, gaps bridged by the counter only. Meters
+The same rules as for cards: the counter first, the trapezoid of the gauge else, gaps bridged by the counter only. A counter that
+jumps (`connectors.meters.jumps`) or stands still beside its gauge is not believed there. Meters
 may be read more seldom than cards: steps that are no longer than the ones beside them are no gaps. The
 mean power of a quarter of an hour, by which demand is billed, is known where samples without a gap cover all of it.
 """
 
 from __future__ import annotations
 
-from connectors.meters import METER, METHODS
+import polars as pl
+
+from connectors.meters import JUMP_KWH, METER, METHODS
 from connectors.sql import literal
 from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps, paced
-from connectors.telemetry import MAX_METER_KW
+from connectors.telemetry import LESS, MAX_METER_KW, TOO_LOW
 
 
-def power_hourly_sql(samples: str, max_step_us: int, bridge_us: int, clock: Clock = UTC_CLOCK) -> str:
-    """SQL: hours of meters.
+def meter_steps_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
+    """SQL: the table `steps`: from each sample of a meter to its next.
 
     Args:
         samples: Relation of `samples_sql("power", ...)`.
         max_step_us: Longer steps between samples are gaps.
         bridge_us: Longer gaps are not bridged by the counter.
-        clock: Where the hours of the site lie.
-
-    Returns:
-        The columns of `telemetry.power_hourly` without day, source and site.
     """
     methods = ", ".join(literal(m) for m in METHODS)
-    quarters = ", ".join(_mean_kw(k) for k in (1, 2, 3, 4))
     return f"""
         WITH meters AS (
             SELECT {METER} AS meter, ts, MAX(node) AS node, MAX(CASE WHEN method IN ({methods}) THEN method END) AS method, MAX(energy_kwh_total) AS energy_kwh_total,
                    AVG(power_w) AS power_w
             FROM {samples} WHERE ts IS NOT NULL AND {METER} IS NOT NULL GROUP BY ALL
-        ), paced AS ({paced("meters", "meter", "TRUE", max_step_us)}
-        ), steps AS ({energy_steps("paced", "meter", "max_us", bridge_us, MAX_METER_KW)})
+        ), paced AS ({paced("meters", "meter", "TRUE", max_step_us)})
+        SELECT * FROM ({energy_steps("paced", "meter", "max_us", bridge_us, MAX_METER_KW)})"""
+
+
+GAUGE = "(power_w + next_power_w) / 2 * us / 3.6e12"
+"""SQL: kWh of a step by the gauge."""
+
+RISES = f"""
+    SELECT meter, ts, t1 AS until, counted FROM steps WHERE counted > 0 AND NOT implausible
+    AND meter IN (SELECT meter FROM steps WHERE counted > {JUMP_KWH} AND NOT implausible)"""
+"""SQL: of `steps`, what `connectors.meters.jumps` judges."""
+
+
+def unbelieved_sql(jumped: pl.DataFrame) -> str:
+    """SQL: takes the jumps out of `steps`: the gauge tells what it can.
+
+    Args:
+        jumped: meter and ts.
+    """
+    rows = ", ".join(
+        f"({literal(meter)}, TIMESTAMP {literal(str(ts))})"
+        for meter, ts in jumped.select("meter", "ts").iter_rows()
+    )
+    return f"""
+        UPDATE steps SET implausible = TRUE, kwh = CASE WHEN observed THEN {GAUGE} END
+        WHERE (meter, ts) IN (VALUES {rows})"""
+
+
+def standing_sql(clock: Clock) -> str:
+    """SQL: in hours in which a meter's counter stands still, or counts in a larger unit, the gauge tells of `steps`.
+
+    That is where it shows less than a tenth of the gauge (`TOO_LOW`), and no one and a half of its smallest rises
+    (nor of `JUMP_KWH`) are what it lacks. What such a meter later regains in one step is told already.
+
+    Args:
+        clock: Where the hours of the site lie.
+    """
+    told = f"observed AND NOT implausible AND counted IS NOT NULL AND {GAUGE} IS NOT NULL"
+    hours = by_hour("(FROM steps SEMI JOIN suspects USING (meter))", told, clock)
+    return f"""
+        WITH suspects AS MATERIALIZED (SELECT DISTINCT meter FROM steps WHERE {told} AND counted * {LESS} < {GAUGE}
+        ), finest AS (
+            SELECT meter, 1.5 * GREATEST(COALESCE(MIN(counted) FILTER (counted > 0 AND NOT implausible), 0), {JUMP_KWH}) AS tick FROM steps GROUP BY meter
+        ), sums AS (
+            SELECT meter, hour, SUM(counted * part_us / us) AS counted, SUM({GAUGE} * part_us / us) AS drawn, SUM(part_us) / {HOUR_US} AS seen
+            FROM ({hours}) GROUP BY meter, hour
+        ), low AS (SELECT meter, hour, tick FROM (SELECT *, drawn - tick AS gauge FROM sums JOIN finest USING (meter)) WHERE {TOO_LOW}
+        ), told AS (
+            SELECT meter, ts FROM ({hours}) SEMI JOIN low USING (meter, hour)
+            UNION SELECT meter, ts FROM steps JOIN (SELECT DISTINCT meter, tick FROM low) USING (meter)
+            WHERE {told} AND counted > {LESS} * {GAUGE} AND counted > tick
+        )
+        UPDATE steps SET implausible = TRUE, kwh = {GAUGE} WHERE (meter, ts) IN (FROM told)"""
+
+
+JUMPS = f"""
+    SELECT MAX(file) AS file, ts, j.meter || ': ' || CAST(ROUND(counted, 3) AS VARCHAR) || ' kWh in ' || CAST(us / 1000000 AS VARCHAR) || ' s' AS jump
+    FROM samples AS s JOIN (SELECT meter, ts, counted, us FROM steps WHERE implausible) AS j USING (ts) WHERE {METER.replace("meter", "s.meter")} = j.meter
+    GROUP BY ts, j.meter, counted, us"""
+"""SQL: file, ts and jump (in words) of counter steps that were not believed."""
+
+
+def power_hourly_sql(clock: Clock = UTC_CLOCK) -> str:
+    """SQL: hours of meters, from `steps`.
+
+    Args:
+        clock: Where the hours of the site lie.
+
+    Returns:
+        The columns of `telemetry.power_hourly` without day, source and site.
+    """
+    quarters = ", ".join(_mean_kw(k) for k in (1, 2, 3, 4))
+    return f"""
         SELECT hour, meter, COALESCE(MAX(method), 'file') AS method, BOOL_OR(energy_kwh_total IS NOT NULL) AS counter, MAX(node) AS node,
                SUM(CASE WHEN observed THEN kwh * part_us / us ELSE 0 END) AS energy_kwh,
                SUM(CASE WHEN observed THEN 0 ELSE kwh * part_us / us END) AS energy_estimated_kwh,

@@ -71,7 +71,7 @@ UNIT_COST_DAILY = Table(
             "gpu_coverage",
             "double",
             "Observed part of the day of the owned GPUs that the workload held; below 1, cost, hours and energy are those of "
-            "the part seen; NULL where it held none",
+            "the part seen; below 0.99, costs and energy per 1M are NULL; NULL where it held none",
             "0-1",
         ),
     ),

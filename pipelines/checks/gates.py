@@ -27,7 +27,13 @@ def judge(gates: tuple[Gate, ...], row: Mapping[str, Any], folder: Path, run_id:
 
     Returns:
         One verdict for each gate.
+
+    Raises:
+        ValueError: The row lacks the metric of a gate.
     """
+    if absent := [gate.name for gate in gates if gate.name not in row]:
+        msg = f"no metric for gate {', '.join(absent)}: `metrics_sql` in pipelines/checks/metrics.py must select a column of its name"
+        raise ValueError(msg)
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's own deprecations are not ours to mend

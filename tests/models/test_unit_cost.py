@@ -354,3 +354,21 @@ def test_rented_cards_are_not_missing_from_the_register() -> None:
     hours = gpu_hourly(hour(1, site="k8s", gpu="r1"), hour(1, gpu="g9", node="n9"))
     found = gpu.anomalies(hours, [server()], sites, DAYS | {"k8s": (DAY, DAY)})
     assert found.select("issue", "site", "gpu").rows() == [("no asset", "dc1", "g9")]
+
+
+def test_a_day_that_was_not_seen_whole_has_no_unit_cost() -> None:
+    """Seen 23.76 of 24 h is 0.99: enough. 18 h of 24 is 0.75: 9.00 of those hours over the requests of 24 says too little."""
+    work = served(inferences=1000.0, tokens_in=1000.0, tokens_out=1000.0)
+    day = [hour(h) for h in range(23)]
+    names = ("cost_per_1m_inferences", "cost_per_1m_tokens", "cost_per_1m_tokens_in", "kwh_per_1m_tokens")
+    weights = TokenWeights(input=Decimal(1), cached=Decimal(1), output=Decimal(1))
+    for seen, known in (
+        (day[:18], False),
+        ([*day, hour(23, allocated_hours=0.76, used_hours=0.38, coverage=0.76)], True),
+    ):
+        got = compute(
+            [charge("9", tier="onprem")], [work | {"tier": "onprem"}], gpus=seen, weights=weights
+        ).filter(pl.col("basis") == "full")
+        assert got["cost"].to_list() == [9]
+        assert [got[name].is_not_null().all() for name in names] == [known] * 4, seen
+        assert got["cost_per_gpu_hour_used"].is_not_null().all()

@@ -93,6 +93,12 @@ def test_absent_bounds_do_not_block(tmp_path: Path) -> None:
     assert [v.gate.name for v in found if not v.passed] == []
 
 
+def test_a_gate_without_a_metric_says_where_it_is_missing(tmp_path: Path) -> None:
+    row = {name: value for name, value in GOOD.items() if name != "stale_sources"}
+    with pytest.raises(ValueError, match="no metric for gate stale_sources: `metrics_sql`"):
+        judge(gates(BOUNDS), row, tmp_path, "r4")
+
+
 def test_warnings_do_not_block_and_unknown_is_not_a_failure(tmp_path: Path) -> None:
     row = {**GOOD, "stale_sources": 2.0, "energy_unknown_share": 0.01, "gpu_coverage": None}
     found = judge(gates(BOUNDS), row, tmp_path, "r3")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,8 +161,10 @@ def test_check_reaches_the_catalogue_whatever_is_cached(site: Path) -> None:
             catalogue.asked.clear()
     with refusing() as url:
         (site / "tierwise.yaml").write_text(small.CONFIG + WORKLOADS % url)
-        done = small.tierwise("check", "--config", site / "tierwise.yaml")
+        done = small.tierwise("check", "--config", site / "tierwise.yaml", "--format", "json")
     assert done.returncode == 1
-    assert "fails list_prices (google): " in done.stdout
+    config, *_, prices = json.loads(done.stdout)
+    assert (config["ok"], prices["ok"], prices["name"]) == (True, False, "list_prices (google)")
+    assert url in prices["message"]
     (site / "tierwise.yaml").write_text(small.CONFIG)
     assert "list_prices" not in small.tierwise("check", "--config", site / "tierwise.yaml").stdout

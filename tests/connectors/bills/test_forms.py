@@ -58,6 +58,9 @@ FORMS: dict[str, tuple[str, Write]] = {
     "archive of parts": ("a.zip", lambda r: archive(*parts(r), ("b/readme.txt", b"x"), ("__MACOSX/b/part_0.csv", b"x"), (".x.csv", b"x"))),
     "archive of parts in utf-16": ("a.zip", lambda r: archive(*((n, utf_16(c)) for n, c in parts(r)))),
     "archive of a packed file": ("a.zip", lambda r: archive(("a.csv.gz", gzip.compress(csv_bytes(r))))),
+    "JSON object around the list": ("a.json", lambda r: b'{"data": ' + array(r) + b"}"),
+    "JSON object around objects around the list": ("a.json", lambda r: json.dumps({"a": {"rows": json_rows(r)}}, indent=2).encode()),
+    "JSON object in utf-16, packed": ("a.json.gz", lambda r: gzip.compress(utf_16(b'{"next": null, "rows": ' + array(r) + b"}"))),
     "archive of an array": ("a.zip", lambda r: archive(("a.json", array(r)))),
 }  # fmt: skip
 
@@ -107,12 +110,13 @@ LONG = ["12345678901234567890.12", "123456.123456789012", "-4096.000000000001", 
 SHORT = ["0.1234567890125", "0.1234567890123456789", "4095.999999999999", "1e3"]
 
 
-@pytest.mark.parametrize("form", ["lines", "array", "utf-16"])
+@pytest.mark.parametrize("form", ["lines", "array", "utf-16", "in an object"])
 def test_numbers_of_json_are_the_decimals_that_they_are_written_as(form: str, tmp_path: Path) -> None:
     """1234567890123456.5E-3 is 1234567890123.4565; of 0.1234567890125 the thirteenth decimal rounds away from zero."""
     text = json.dumps(focus(Tags='{"t": ": 12345678901234567890.12"}'))
     rows = [text.replace('"BilledCost": "1.5"', f'"BilledCost": {n}') for n in [*LONG, *SHORT]]
     whole = "\n".join(rows) if form == "lines" else f"[{', '.join(rows)}]"
+    whole = f'{{"data": {whole}}}' if form == "in an object" else whole
     (tmp_path / "bills").mkdir()
     (tmp_path / "bills" / "a.json").write_bytes(whole.encode("utf-16" if form == "utf-16" else "utf-8"))
     (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
@@ -120,6 +124,52 @@ def test_numbers_of_json_are_the_decimals_that_they_are_written_as(form: str, tm
     assert facts(loaded)["BilledCost"].to_list() == [Decimal(n) for n in wanted]
     assert {*facts(loaded)["Tags"]} == {'{"t": ": 12345678901234567890.12"}'}
     assert loaded.issues.is_empty()
+
+
+def test_what_stands_beside_the_list_of_an_answer_is_told(tmp_path: Path) -> None:
+    """A total there is no total of the rows: whether other pages belong to it is not known."""
+    answer = {
+        "count": 3,
+        "total": 99.5,
+        "page": {"next": "p2"},
+        "currencies": ["USD"],
+        "data": json_rows(),
+        "meta": [],
+    }
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.json").write_text(json.dumps(answer))
+    loaded = load("focus", tmp_path / "bills", tmp_path)
+    assert loaded[SEPTEMBER].totals == {"USD": Decimal("-2.399999999996")}
+    [issue] = loaded[SEPTEMBER].issues.iter_rows(named=True)
+    assert (issue["action"], issue["rule"], issue["rows"]) == ("flagged", "footer", 4)
+    assert issue["value"] == 'count: 3; total: 99.5; page.next: "p2"; currencies: 1 elements'
+    assert loaded[OCTOBER].issues.is_empty()
+
+
+def test_of_two_lists_of_records_none_is_chosen(tmp_path: Path) -> None:
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.json").write_text(
+        json.dumps({"data": json_rows(), "late": {"rows": json_rows()}})
+    )
+    with pytest.raises(SourceError, match=r"a\.json holds several lists of records \(data, late\.rows\)"):
+        load("focus", tmp_path / "bills", tmp_path)
+
+
+@pytest.mark.parametrize("form", ["{}\n", "[{}]", '{{"data": [{}]}}'])
+def test_what_is_nested_too_deeply_is_refused(form: str, tmp_path: Path) -> None:
+    deep = '{"a":' * 100_000 + "1" + "}" * 100_000
+    row = json.dumps(focus(Tags="HERE")).replace('"HERE"', deep)
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.json").write_text(form.format(row))
+    with pytest.raises(SourceError, match=r"a\.json .*nested too deeply"):
+        load("focus", tmp_path / "bills", tmp_path)
+
+
+def test_a_cut_answer_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.json").write_text(json.dumps({"data": json_rows()}, indent=1)[:-4])
+    with pytest.raises(SourceError, match=r"a\.json is not JSON lines, nor a complete array"):
+        load("focus", tmp_path / "bills", tmp_path)
 
 
 def test_a_column_that_only_the_last_line_has_is_read(tmp_path: Path) -> None:

@@ -9,18 +9,20 @@ from typing import Any
 import pytest
 
 from tests.connectors.aws.exports import parquet, row
-from tests.connectors.bills.helpers import counted, csv_bytes, facts, load
+from tests.connectors.bills.helpers import counted, csv_bytes, facts, focus, load
 from tests.connectors.test_bad_bills import KINDS
 
 FLAGGED, REPAIRED = (("flagged", "repeated_tag_key", "Tags"), ("repaired", "repeated_tag_key", "Tags"))
 
 # kind, native columns, how it is counted, and what team is then
 CASES: list[tuple[str, dict[str, str], tuple[str, str, str], str]] = [
-    ("focus", {"Tags": '{"team":"a","team":"b"}'}, FLAGGED, "b"),
+    ("focus", {"Tags": '{"team":"a","team":"b"}'}, REPAIRED, "a"),
+    ("azure_export", {"Tags": '"team":"a","x":"1","team":"b"'}, REPAIRED, "a"),
     ("focus", {"Tags": '{"team":"a"," Team":"b"}'}, FLAGGED, "a"),
     ("focus", {"Tags": '[{"key":"team","value":"a"},{"key":"team","value":"b"}]'}, REPAIRED, "a"),
     ("aws_cur", {"resourceTags/user:Team": "b"}, FLAGGED, "vision"),
     ("aws_cur2", {"resource_tags": '{"user_team":"a","user:Team":"b"}'}, FLAGGED, "a"),
+    ("aws_cur2", {"resource_tags": '{"user_team":"a","user_x":"","user_team":"b"}'}, REPAIRED, "a"),
     (
         "gcp_billing_export",
         {"labels": json.dumps([{"key": "team", "value": v} for v in "ab"])},
@@ -47,3 +49,17 @@ def test_keys_of_a_map_that_become_one_are_counted(tmp_path: Path) -> None:
     parquet(tmp_path / "b" / "a.parquet", [row(resource_tags={"user_team": "a", "team": "b"})])
     (loaded,) = load("aws_cur2", tmp_path / "b", tmp_path).values()
     assert counted(loaded)[FLAGGED] == 1
+
+
+def test_a_key_that_is_written_twice_is_in_the_ledger_once(tmp_path: Path) -> None:
+    """The first value counts, whatever the values are; what has no key twice stays as it is written."""
+    twice = '{"a": "1", "b": {"c": [1, "d"]}, "a": "2", "é\\"": null, "b": true, "a": "3"}'
+    plain = '{"a" : "1",  "A": "2"}'
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "a.csv").write_bytes(
+        csv_bytes([focus(Tags=t, BilledCost=c) for t, c in ((twice, "1"), (plain, "2"))])
+    )
+    (loaded,) = load("focus", tmp_path / "b", tmp_path).values()
+    tags = facts(loaded).sort("BilledCost")["Tags"].to_list()
+    assert tags == ['{"a":"1","b":{"c":[1,"d"]},"é\\"":null}', plain]
+    assert counted(loaded)[REPAIRED] == 1

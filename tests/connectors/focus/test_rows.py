@@ -144,6 +144,16 @@ def test_values_that_do_not_fit_are_repaired_or_flagged_with_an_example(tmp_path
     assert (loaded.rows_read, loaded.rows_loaded) == (8, 8)
 
 
+def test_a_subcategory_that_is_none_of_focus_is_kept_and_flagged(tmp_path: Path) -> None:
+    """One that belongs to another category is for the gates (`pipelines/focus_checks.py`)."""
+    names = ["GPU Rental", "Virtual Machines", "Other (Compute)", "virtual machines", "Caching", ""]
+    write(tmp_path / "bills" / "a.csv", [focus(ServiceSubcategory=name) for name in names])
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert facts(loaded)["ServiceSubcategory"].to_list() == [*names[:-1], None]
+    found = loaded.issues.select("action", "rule", "column_name", "value", "rows").rows()
+    assert found == [("flagged", "unknown_value", "ServiceSubcategory", "GPU Rental", 2)]
+
+
 BAD = [
     ({"BilledCost": "12 dollars"}, "not_a_number", "BilledCost", "12 dollars", None),
     ({"BilledCost": "NaN"}, "not_a_number", "BilledCost", "NaN", None),

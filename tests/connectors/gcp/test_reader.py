@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from csv import DictReader
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -67,19 +67,48 @@ def test_standard_and_detailed_export_are_the_same_money(tmp_path: Path) -> None
         reader(KIND, tmp_path / "bills", tmp_path).slices(WINDOW)
 
 
-@pytest.mark.parametrize(
-    ("text", "month"),
-    [
-        ("202609", SEPTEMBER),
-        ("202609.0", SEPTEMBER),
-        ("202613", None),
-        ("2026-09", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_invoice_months(text: str | None, month: date | None) -> None:
-    assert parse_invoice_month(text) == month
+MONTHS = ["202609", "202609.0", " 202609 ", "2026-09", "2026/09", "2026-09-01", "2026/09/01", "2026-09-01 00:00:00.000 UTC", "2026-09-01T00:00:00Z", "2026-09-01 00:00:00+00"]  # fmt: skip
+NONE = [
+    "202613",
+    "2026-13",
+    "2026-09-02",
+    "2026-09-01 01:00:00",
+    "202609-01",
+    "09/2026",
+    "Sep-26",
+    "2609",
+    "",
+]
+
+
+def test_invoice_months(tmp_path: Path) -> None:
+    """One row a spelling, in CSV; the files say which months they hold by the same rule."""
+    rows = [flat(row(invoice={"month": m})) for m in [*MONTHS, *NONE]]
+    write(tmp_path / "bills" / "a.csv", rows)
+    (month, loaded), *others = load(KIND, tmp_path / "bills", tmp_path).items()
+    assert (month, others, loaded.rows_loaded) == (SEPTEMBER, [], len(MONTHS))
+    rejected = loaded.issues.filter(action="rejected")
+    assert {*rejected["rule"]} == {"bad_date", "missing_value"}
+    assert rejected["rows"].sum() == len(NONE)
+    assert [parse_invoice_month(text) for text in [*MONTHS, *NONE, None]] == [SEPTEMBER] * len(MONTHS) + [
+        None
+    ] * (len(NONE) + 1)
+
+
+def test_times_as_pandas_writes_them_to_json(tmp_path: Path) -> None:
+    """1788220800 seconds since 1970 are the start of September 2026; pandas writes milliseconds."""
+    late = row(usage_start_time=1790809200000, usage_end_time=1790812800000, cost=4)
+    write_lines(
+        tmp_path / "bills" / "a.jsonl",
+        [row(usage_start_time=1788220800000, usage_end_time=1788224400000), late],
+    )
+    (loaded,) = load(KIND, tmp_path / "bills", tmp_path).values()
+    found = facts(loaded).sort("ChargePeriodStart").select("ChargePeriodStart", "ChargePeriodEnd").rows()
+    assert found == [
+        (datetime(2026, 9, 1), datetime(2026, 9, 1, 1)),  # noqa: DTZ001
+        (datetime(2026, 9, 30, 23), datetime(2026, 10, 1)),  # noqa: DTZ001
+    ]
+    assert loaded.totals == {"USD": Decimal("14.5")}
 
 
 # (change, rule, column, value)

@@ -110,3 +110,28 @@ def test_hours_that_uneven_intervals_lose_are_flagged(tmp_path: Path) -> None:
     (item,) = load(tmp_path, sample_interval_s=300)
     assert table([item], GPU).filter(gpu="g1")["observed_hours"].sum() == pytest.approx(100 / 60)
     assert item.issues.is_empty()
+
+
+@pytest.mark.parametrize("step", [60, 15])
+def test_a_card_that_is_read_more_often_than_another_has_its_own_gaps(tmp_path: Path, step: int) -> None:
+    """g1 each 300 s, as is said; g2 more often, without samples after 11:20 and before 11:27: its sample of 11:20 stands for a step."""
+    silent = (utc("2026-09-01 11:20"), utc("2026-09-01 11:27"))
+    fast = [
+        ts for ts in minutes("2026-09-01 10:00", 10800 // step + 1, step) if not silent[0] < ts < silent[1]
+    ]
+    write(tmp_path, "gpu.parquet", [*cards(minutes("2026-09-01 10:00", 37, 300)), *cards(fast, gpu="g2")])
+    hours = table(load(tmp_path, sample_interval_s=300), GPU).filter("allocated").sort("gpu", "hour")
+    seen = 3600 - 420 + step
+    assert hours["observed_hours"].to_list() == pytest.approx([1, 1, 1, 1, seen / 3600, 1])
+    # a gauge tells nothing of the gap: 0.3 kW x 53 minutes
+    assert hours["energy_kwh"].to_list() == pytest.approx([0.3, 0.3, 0.3, 0.3, 0.3 * 53 / 60, 0.3])
+
+
+def test_samples_that_alternate_have_no_shorter_interval(tmp_path: Path) -> None:
+    """Two collectors at :00 and :07 of each minute, 60 is said; one that lacks a minute leaves none unseen."""
+    first, second = (
+        minutes("2026-09-01 10:00", 61),
+        [ts + timedelta(seconds=7) for ts in minutes("2026-09-01 10:00", 60)],
+    )
+    write(tmp_path, "gpu.parquet", cards(sorted([*first[:20], *first[21:], *second[:19], *second[21:]])))
+    assert table(load(tmp_path), GPU)["observed_hours"].sum() == pytest.approx(1)

@@ -1,0 +1,117 @@
+"""JSON whose records are a list in an object, as APIs answer: `{"data": [{...}, {...}], "count": 2}`.
+
+What is a record, the mandatory columns of a format say. Beside the one list of records the object may hold anything else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from connectors.bills.header import IsHeader
+
+SAMPLE = 100
+"""Records of a list among which one has all mandatory columns: others may leave out what is null."""
+
+_DECODER = json.JSONDecoder()
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """What an object holds.
+
+    Attributes:
+        lists: Names of its lists of records, inner objects with dots, and where in the text they start.
+        others: What else there is, as texts such as `count: 2`.
+    """
+
+    lists: Sequence[tuple[str, int]]
+    others: Sequence[str]
+
+
+def is_record(value: Any, is_header: IsHeader) -> bool:
+    """It is an object with the mandatory columns; nested ones have a dot in their names."""
+    if not isinstance(value, dict):
+        return False
+    inner = (f"{k}.{n}" for k, v in value.items() if isinstance(v, dict) for n in v)
+    return is_header([*value, *inner])
+
+
+def wrapped(text: str, is_header: IsHeader) -> Wrapped | None:
+    """What a text holds that is one object around lists of records; None where it is anything else."""
+    try:
+        lists, others, end = _members(text, _blanks(text, 0), "", is_header)
+    except (ValueError, IndexError, RecursionError):
+        return None
+    return Wrapped(lists, others) if lists and not text[end:].strip() else None
+
+
+def elements(text: str, start: int) -> Iterator[tuple[int, int]]:
+    """Where the elements of a list lie, and at last the place behind the list, twice.
+
+    Raises:
+        ValueError: It is not JSON.
+    """
+    at = _blanks(text, start + 1)
+    while text[at] != "]":
+        _, end = _DECODER.raw_decode(text, at)
+        yield at, end
+        at = _after(text, end, "]")
+    yield at + 1, at + 1
+
+
+def _members(
+    text: str, start: int, prefix: str, is_header: IsHeader
+) -> tuple[list[tuple[str, int]], list[str], int]:
+    """The lists of records of the object that starts here, what else it has, and the place behind it."""
+    lists: list[tuple[str, int]] = []
+    others: list[str] = []
+    if text[start] != "{":
+        raise ValueError
+    at = _blanks(text, start + 1)
+    while text[at] != "}":
+        key, end = _DECODER.raw_decode(text, at)
+        at = _blanks(text, end)
+        if text[at] != ":" or not isinstance(key, str):
+            raise ValueError
+        at, name = _blanks(text, at + 1), prefix + key
+        if text[at] == "{":
+            inner, more, end = _members(text, at, f"{name}.", is_header)
+            lists += inner
+            others += more
+        elif text[at] == "[":
+            places = [*elements(text, at)]
+            end = places[-1][0]
+            values = (json.loads(text[a:b]) for a, b in islice(places[:-1], SAMPLE))
+            if any(is_record(value, is_header) for value in values):
+                lists.append((name, at))
+            elif len(places) > 1:
+                others.append(f"{name}: {len(places) - 1} elements")
+        else:
+            value, end = _DECODER.raw_decode(text, at)
+            others += [] if value is None else [f"{name}: {text[at:end]}"]
+        at = _after(text, end, "}")
+    return lists, others, at + 1
+
+
+def _after(text: str, at: int, close: str) -> int:
+    """Where the next element starts, or the list or object closes."""
+    at = _blanks(text, at)
+    if text[at] == close:
+        return at
+    if text[at] != ",":
+        raise ValueError
+    at = _blanks(text, at + 1)
+    if text[at] == close:
+        raise ValueError
+    return at
+
+
+def _blanks(text: str, at: int) -> int:
+    """The first place that is no blank."""
+    while text[at] in " \t\r\n":
+        at += 1
+    return at

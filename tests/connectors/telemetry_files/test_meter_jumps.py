@@ -1,0 +1,121 @@
+"""Energy counters of power meters that jump: what no load explains is not energy. Figures by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from connectors.meters import jumps
+from tests.connectors.telemetry_files.samples import POWER, load, minutes, table, utc, write
+
+
+def counted(rises: Sequence[float], start: float = 100.0, **more: Any) -> list[dict[str, Any]]:
+    """A sample each minute from 10:00 on, and what the counter rises by from each to the next."""
+    total, rows = start, []
+    for n, ts in enumerate(minutes("2026-09-01 10:00", len(rises) + 1)):
+        rows.append({"ts": ts, "node": "n1", "energy_kwh_total": total} | more)
+        total += rises[n] if n < len(rises) else 0
+    return rows
+
+
+@pytest.mark.parametrize("gauge", [False, True])
+def test_a_counter_that_jumps_once(tmp_path: Path, gauge: bool) -> None:
+    """Two hours of 3 kW, at 10:30 15 kWh more: 6 kWh by the gauge of that minute, without one 119 minutes of them."""
+    rises = [0.05] * 120
+    rises[30] += 15
+    write(tmp_path, "power.parquet", counted(rises, **({"power_w": 3000.0} if gauge else {})))
+    (item,) = load(tmp_path)
+    hours = table([item], POWER).sort("hour")
+    assert hours["energy_kwh"].to_list() == pytest.approx([3 if gauge else 59 * 0.05, 3])
+    assert hours["coverage"].to_list() == pytest.approx([1 if gauge else 59 / 60, 1])
+    assert item.issues.select("action", "rule", "column_name", "value", "rows").rows() == [
+        ("flagged", "counter_implausible", "energy_kwh_total", "n1: 15.05 kWh in 60.0 s", 1)
+    ]
+
+
+def test_another_meter_after_a_gap(tmp_path: Path) -> None:
+    """3 kW to 11:00 and from 17:00 on, when a meter of 500 kWh takes its place: of the gap nothing is known, not 400 kWh."""
+    rows = counted([0.05] * 480)
+    later = [
+        r | {"energy_kwh_total": r["energy_kwh_total"] + 400}
+        for r in rows
+        if r["ts"] >= utc("2026-09-01 17:00")
+    ]
+    write(tmp_path, "power.parquet", [*(r for r in rows if r["ts"] <= utc("2026-09-01 11:00")), *later])
+    (item,) = load(tmp_path)
+    hours = table([item], POWER).sort("hour")
+    assert hours["energy_kwh"].sum() == pytest.approx(6)
+    assert hours["energy_estimated_kwh"].sum() == 0
+    assert item.issues["rule"].to_list() == ["counter_implausible"]
+
+
+@pytest.mark.parametrize(
+    "rises",
+    [
+        [1.0 if n % 60 == 30 else 0 for n in range(480)],  # whole kWh, 1 kW
+        [*[0.005] * 240, *[0.2] * 240],  # 0.3 kW, then 12
+        [*[0.1] * 120, *[0.0] * 120, 12.1, *[0.1] * 239],  # it stands for two hours, and then tells of them
+        [1.0 if n % 60 == 30 else 0 for n in range(240)] + [1.0 if n % 4 == 0 else 0 for n in range(240)],
+    ],
+    ids=["whole kWh", "load", "stands", "whole kWh and load"],
+)
+def test_what_a_load_explains_is_believed(tmp_path: Path, rises: list[float]) -> None:
+    write(tmp_path, "power.parquet", counted(rises))
+    (item,) = load(tmp_path)
+    hours = table([item], POWER)
+    assert hours["energy_kwh"].sum() == pytest.approx(sum(rises))
+    assert item.issues.is_empty()
+
+
+def test_hours_of_a_counter() -> None:
+    """3 kWh an hour and 45 in one are a jump; whole tens of kWh each tenth hour, and 12 hours' worth after a silence, are none."""
+    start = utc("2026-09-01 00:00").replace(tzinfo=None)
+
+    def hours(meter: str, kwh: dict[int, float]) -> pl.DataFrame:
+        return pl.DataFrame(
+            [{"meter": meter, "until": start + timedelta(hours=h), "counted": v} for h, v in kwh.items()]
+        )
+
+    frames = [
+        hours("a", dict.fromkeys(range(24), 3.0) | {12: 45.0}),
+        hours("b", dict.fromkeys(range(0, 100, 10), 10.0)),
+        hours("c", {h: 36.0 if h == 18 else 3.0 for h in range(24) if not 6 < h < 18}),
+    ]
+    assert jumps(pl.concat(frames), ["meter"]).select("meter", "counted").rows() == [("a", 45.0)]
+
+
+@pytest.mark.parametrize("unit", [0.0, 1e-3], ids=["stands", "MWh"])
+def test_a_counter_that_stands_or_counts_mwh_gives_way_to_the_gauge(tmp_path: Path, unit: float) -> None:
+    """Three hours of 3 kW."""
+    write(tmp_path, "power.parquet", counted([0.05 * unit] * 180, power_w=3000.0))
+    (item,) = load(tmp_path)
+    hours = table([item], POWER).sort("hour")
+    assert hours["energy_kwh"].to_list() == pytest.approx([3, 3, 3])
+    assert hours["coverage"].to_list() == [1, 1, 1]
+    assert item.issues.select("rule", "column_name", "rows").rows() == [
+        ("counter_implausible", "energy_kwh_total", 180)
+    ]
+
+
+def test_what_a_counter_that_stood_still_regains_is_told_once(tmp_path: Path) -> None:
+    """Six hours of 3 kW: from 11:00 to 13:00 it stands, at 13:00 it shows all of it."""
+    rises = [*[0.05] * 60, *[0.0] * 120, 6.05, *[0.05] * 179]
+    write(tmp_path, "power.parquet", counted(rises, power_w=3000.0))
+    hours = table(load(tmp_path), POWER).sort("hour")
+    assert hours["energy_kwh"].to_list() == pytest.approx([3] * 6)
+
+
+@pytest.mark.parametrize(("kwh", "watts"), [(1, 500.0), (1, 3000.0), (10, 3000.0)])
+def test_a_coarse_counter_beside_a_gauge_is_believed(tmp_path: Path, kwh: int, watts: float) -> None:
+    """24 hours by whole units of the counter, whose first and last part of one nobody knows."""
+    each = round(kwh / watts * 60_000)
+    rises = [float(kwh) if n % each == each // 2 else 0.0 for n in range(1440)]
+    write(tmp_path, "power.parquet", counted(rises, power_w=watts))
+    (item, *_) = load(tmp_path)
+    assert table([item], POWER)["energy_kwh"].sum() == pytest.approx(sum(rises[:840]))
+    assert item.issues.is_empty()
