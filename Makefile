@@ -32,7 +32,7 @@ quick: lint      ## the same without tests that start a service or take seconds 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 	$(BIN)/lint-imports
 
 docs: $(READY)   ## rewrite docs/tables.md from models/tables/

@@ -6,7 +6,9 @@ number is no time: a date without separators (20260901100000), a time of a day, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -42,6 +44,15 @@ def sql_epoch_text(text: str) -> str:
     """SQL: the same of text."""
     clean = f"CASE WHEN regexp_full_match(TRIM({text}), '{NUMBER}') THEN CAST({text} AS DOUBLE) END"
     return sql_epoch(f"({clean})")
+
+
+def moment(text: str) -> datetime | None:
+    """The same of one text; None where it is no time."""
+    value = float(text) if re.fullmatch(NUMBER, text.strip()) else 0.0
+    return next(
+        (datetime.fromtimestamp(value / n, UTC) for n in UNITS.values() if _FIRST * n <= value < _END * n),
+        None,
+    )
 
 
 def seconds(stamps: pl.Series) -> dict[str, pl.Series]:

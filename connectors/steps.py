@@ -152,14 +152,22 @@ def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
 
 
 def energy_steps(
-    relation: str, key: str, max_step_us: int | str, bridge_us: int, max_kw: float, *, first: str = ""
+    relation: str,
+    key: str,
+    max_step_us: int | str,
+    bridge_us: int,
+    max_kw: float,
+    *,
+    first: str = "",
+    wrap_kwh: float | None = None,
 ) -> str:
     """SQL: the energy between each sample of a card or meter and its next.
 
     The counter decides where both samples have it: E = v1 - v0, or v1 after a reset (v1 < v0, the Prometheus rule),
     unless that means more than `max_kw`. A reading that is less than the one before, and more than can have been counted
     since, while the next is not less, is of another clock (a replica's) or another counter: it is left out, and steps go
-    from the one before to the one after. Else, for steps that are no gap, the trapezoid of the gauge:
+    from the one before to the one after. So are readings from a fall to a rise of more than `max_kw` back to where the
+    counter was: it shows 0 (or anything) for a while and did not begin anew. Else, for steps that are no gap, the trapezoid of the gauge:
     E = (P0 + P1) / 2 x dt. A gauge is never stretched over a gap.
 
     Args:
@@ -170,6 +178,7 @@ def energy_steps(
         max_kw: Power that one card or meter cannot exceed.
         first: Rows are spans of time that end with these columns and begin with columns of this prefix before their
             names; steps lie between them.
+        wrap_kwh: Where a counter may run over: one that falls did so if that is nearer to the gauge.
 
     Returns:
         All columns of the relation, t0, t1, us, `observed` (no gap), `kwh` (NULL unknown), and `implausible`
@@ -182,30 +191,53 @@ def energy_steps(
         "next_total": f"LEAD({first}energy_kwh_total)",
         "next_power_w": f"LEAD({first}power_w)",
     }
+    took = "date_diff('microsecond', ts, t1)"
+    over = "FALSE"
+    if wrap_kwh is not None:
+        expected = f"(power_w + next_power_w) / 2 * {took} / 3.6e12"
+        whole = f"next_total + {wrap_kwh!r}e0 - energy_kwh_total"
+        over = (
+            f"energy_kwh_total < {wrap_kwh!r}e0 AND {whole} <= {max_kw} * {took} / {HOUR_US} "
+            f"AND abs({whole} - {expected}) < abs(next_total - {expected})"
+        )
     return f"""
         WITH judged AS MATERIALIZED (
             SELECT *, {since} AS us, {first}energy_kwh_total - {earlier} AS fell,
                    COALESCE(fell < 0 AND {later} >= {earlier} AND {first}ts = ts
                             AND {first}energy_kwh_total > {max_kw} * us / {HOUR_US}, FALSE) AS stale,
-                   {", ".join(f"{sql} OVER before AS {name}" for name, sql in ahead.items())}
+                   {", ".join(f"{sql} OVER before AS {name}" for name, sql in ahead.items())},
+                   COALESCE(next_total - energy_kwh_total > {max_kw} * {took} / {HOUR_US}, FALSE) AS leaps
             FROM {relation} WHERE energy_kwh_total IS NOT NULL OR power_w IS NOT NULL
             WINDOW before AS (PARTITION BY {key} ORDER BY ts)
-        ), doubtful AS (SELECT DISTINCT {key} FROM judged WHERE stale)
-        SELECT *, ts AS t0, NOT stale AND us <= {max_step_us} AS observed,
+        ), doubtful AS (
+            SELECT {key} FROM judged GROUP BY {key} HAVING BOOL_OR(stale) OR (BOOL_OR(leaps) AND BOOL_OR(fell < 0))
+        ), runs AS MATERIALIZED (
+            SELECT *, COUNT(*) FILTER (fell < 0 OR leapt) OVER (PARTITION BY {key} ORDER BY ts) AS run FROM (
+                SELECT *, LAG(leaps) OVER (PARTITION BY {key} ORDER BY ts) AS leapt FROM judged SEMI JOIN doubtful USING ({key})
+            )
+        ), nonsense AS (
+            SELECT {key}, run FROM runs GROUP BY {key}, run
+            HAVING arg_min(fell, ts) < 0 AND arg_max(leaps, ts) AND arg_max(next_total, ts) >= arg_min({first}energy_kwh_total - fell, ts)
+               AND BOOL_AND({first}ts = ts) AND date_diff('microsecond', MIN(ts), MAX(ts)) <= {bridge_us}
+        ), left_out AS (
+            SELECT r.* EXCLUDE (leapt, run) REPLACE (r.stale OR n.run IS NOT NULL AS stale) FROM runs AS r LEFT JOIN nonsense AS n USING ({key}, run)
+        )
+        SELECT * EXCLUDE (leaps), ts AS t0, NOT stale AND us <= {max_step_us} AS observed,
                stale OR (counted IS NOT NULL AND NOT believable) AS implausible,
                CASE WHEN stale THEN NULL WHEN believable THEN counted
                     WHEN us <= {max_step_us} THEN (power_w + next_power_w) / 2 * us / 3.6e12 END AS kwh
         FROM (
             SELECT *, COALESCE(counted <= {max_kw} * us / {HOUR_US}, FALSE) AS believable FROM (
-                SELECT * REPLACE (CASE WHEN stale THEN us ELSE date_diff('microsecond', ts, t1) END AS us),
+                SELECT * REPLACE (CASE WHEN stale THEN us ELSE {took} END AS us),
                        CASE WHEN stale THEN fell
                             WHEN next_total >= energy_kwh_total THEN next_total - energy_kwh_total
+                            WHEN {over} THEN next_total + {wrap_kwh or 0.0!r}e0 - energy_kwh_total
                             WHEN energy_kwh_total IS NOT NULL THEN next_total END AS counted
                 FROM (
                     FROM judged ANTI JOIN doubtful USING ({key})
                     UNION ALL
                     SELECT * REPLACE ({", ".join(f"{sql} OVER w AS {name}" for name, sql in ahead.items())})
-                    FROM judged SEMI JOIN doubtful USING ({key}) WINDOW w AS (PARTITION BY {key}, stale ORDER BY ts)
+                    FROM left_out WINDOW w AS (PARTITION BY {key}, stale ORDER BY ts)
                 )
             ) WHERE stale OR us <= {bridge_us}
         )"""

@@ -36,6 +36,9 @@ TOO_LOW = f"seen >= 0.25 AND counted * {LESS} < gauge"
 `counted` and `gauge` are kWh of the `seen` hours (of less than a quarter a gauge shows nothing); the gauge counts instead.
 """
 
+STANDS = f"{TOO_LOW} OR (seen >= 0.25 AND counted = 0)"
+"""SQL: the same of a card, which always draws something: without a gauge (NULL) the energy of such an hour is unknown."""
+
 MAX_METER_KW = 1000.0
 """No node or rack meter shows more."""
 

@@ -31,7 +31,7 @@ def with_allocation(charges: pl.DataFrame, origin: Sequence[str]) -> pl.DataFram
 
     An origin is allocated where somebody holds a part of it. All its parts then name the method and their ratio; those
     that nobody holds name no receiver, as FOCUS demands. The ratio is the part of the origin's cost (of its
-    quantity, where it costs nothing), cut to 12 decimals; what that leaves over goes to the largest, so that the
+    quantity, where it costs nothing or parts of it earn), cut to 12 decimals; what that leaves over goes to the largest, so that the
     ratios as they are written sum to 1. What nobody holds at all is not allocated: all columns are NULL.
 
     Args:
@@ -43,7 +43,7 @@ def with_allocation(charges: pl.DataFrame, origin: Sequence[str]) -> pl.DataFram
         The rows in their order, with AllocatedMethodId, AllocatedMethodDetails (JSON), AllocatedResourceId,
         AllocatedResourceName, AllocatedTags (JSON) added.
     """
-    costs = pl.col("cost").sum().over(origin) > 0
+    costs = (pl.col("cost").sum().over(origin) > 0) & (pl.col("cost").min().over(origin) >= 0)
     weighted = charges.with_columns(
         pl.lit(1).cast(MONEY).alias("__whole"),
         pl.when(costs).then("cost").otherwise("quantity").cast(pl.Float64).alias("__weight"),

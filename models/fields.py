@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated
 from zoneinfo import available_timezones
 
 from babel.numbers import list_currencies
 from pydantic import AfterValidator, Field
 
+_zones = cache(available_timezones)  # each call looks through a folder of hundreds of files
+
 
 def _zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _zones():
         msg = f"{name!r} is not an IANA time zone; write one such as Europe/Athens, Asia/Kolkata or UTC"
         raise ValueError(msg)
     return name

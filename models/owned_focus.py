@@ -71,7 +71,7 @@ def rows(
     money, quantity = pl.col("cost"), pl.col("quantity")
     whole = quantity.sum().over(ORIGIN)
     price = money.sum().over(ORIGIN) / pl.when(whole > 0).then(whole)
-    exact = pl.when(price * quantity == money).then(price)
+    exact = pl.when((price * quantity == money) & (price >= 0)).then(price)  # FOCUS knows no price below 0
     month = pl.col("day").dt.truncate("1mo")
     reserved = pl.col("sku").is_in(["gpu-hour", "device-hour", "contract-gpu-hour"])
     status = (

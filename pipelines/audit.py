@@ -38,6 +38,11 @@ def check(run: Run) -> list[Verdict]:
                     broken=gate_counts(
                         focus_counts(run.slices(), run.config.data_dir / "cache" / "focus_checks")
                     ),
+                    paid=[
+                        name
+                        for name, site in run.config.settings.sites.items()
+                        if any(period.price < 0 for period in site.tariff.energy)
+                    ],
                 )
             )
             .pl()

@@ -24,25 +24,31 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 
-GATES = ("tests/pipelines/test_daily.py", "tests/pipelines/test_gates.py")
-"""Files without long tests whose tests run the gates."""
+TOGETHER = (
+    "tests/pipelines/test_daily.py",
+    "tests/pipelines/test_gates.py",
+    "tests/pipelines/test_definitions.py",
+    "tests/connectors/test_contract.py",
+    "tests/models/tariffs/test_eeco.py",
+)
+"""Files whose tests import Great Expectations, Dagster, pandas or SciPy: seconds, once for all of them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`GATES` and files with long tests come first: begun last, one of them would keep one process busy while the others wait."""
+    """`TOGETHER` and files with long tests come first: begun last, one of them would keep one process busy while the others wait."""
     long = {i.path for i in items if any(map(i.get_closest_marker, ("service", "long")))}
-    items.sort(key=lambda item: (not item.nodeid.startswith(GATES), item.path not in long))
+    items.sort(key=lambda item: (not item.nodeid.startswith(TOGETHER), item.path not in long))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Whole files to each process, those of `GATES` to one: importing Great Expectations takes five seconds."""
+    """Whole files to each process, those of `TOGETHER` to one."""
     from xdist.scheduler import LoadFileScheduling
 
     class Files(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
-            return GATES[0] if file in GATES else file
+            return TOGETHER[0] if file in TOGETHER else file
 
     return Files(config, log) if config.getoption("dist") == "loadfile" else None
 

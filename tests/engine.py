@@ -13,7 +13,9 @@ from pipelines.engines.duckdb import DuckDBEngine
 @functools.cache
 def _instance() -> duckdb.DuckDBPyConnection:
     atexit.register(_instance.cache_clear)  # while the library can still close it
-    return duckdb.connect(":memory:", config={"threads": 1})
+    instance = duckdb.connect(":memory:", config={"threads": 1})
+    instance.execute("SET GLOBAL TimeZone = 'UTC'")  # of all sessions, what `prepare` sets in each
+    return instance
 
 
 class Session(DuckDBEngine):
@@ -24,4 +26,3 @@ class Session(DuckDBEngine):
 
     def __init__(self) -> None:
         self.connection = _instance().cursor()
-        self.prepare()

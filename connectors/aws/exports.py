@@ -116,7 +116,7 @@ def _read(store: Store, item: Object) -> Mapping[str, object]:
     uri = store.uri(item.key)
     try:
         manifest = json.loads(store.read(item))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = f"manifest {uri} is damaged ({error}); have the export delivered again"
         raise SourceError(msg) from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("dataFiles"), list):

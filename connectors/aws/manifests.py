@@ -129,7 +129,7 @@ def _delivery(store: Store, key: str, keys: Mapping[str, Object]) -> Delivery:
         start = str(manifest["billingPeriod"]["start"])
         assembly = str(manifest.get("assemblyId", ""))
         account, report = str(manifest.get("account", "")), str(manifest.get("reportName", ""))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         msg = f"manifest {uri} is damaged ({type(error).__name__}: {error}); have the report delivered again"
         month = month_above(key)
         if month is None:

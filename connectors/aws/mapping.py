@@ -13,6 +13,7 @@ from connectors.aws.services import SERVICE_CATEGORIES
 from connectors.aws.tags import tags_of_map
 from connectors.bills.amounts import plain
 from connectors.bills.native import Native
+from connectors.bills.rules import is_null_text
 from connectors.bills.shapes import Shape
 from connectors.bills.tags import flat_json
 from connectors.sql import literal, lookup
@@ -61,27 +62,33 @@ def _decimal(f: Fields, name: str) -> str:
     return f"TRY_CAST({f[name]} AS {type_})" if f.own else plain(f[name], type_)
 
 
+def _stated_amount(f: Fields, name: str) -> str:
+    """An amount as the bill has it; NULL where a text stands for none."""
+    return f[name] if f.own else f"CASE WHEN NOT {is_null_text(f[name])} THEN {f[name]} END"
+
+
+def _computed(f: Fields, one: str, sign: str, other: str) -> str:
+    """The sum or difference of two amounts; NULL where one is absent, both as text where one is no number."""
+    value = f.computed(f"{_decimal(f, one)} {sign} {_decimal(f, other)}")
+    a, b = _stated_amount(f, one), _stated_amount(f, other)
+    return value if f.own else f"COALESCE({value}, {a} || ' {sign} ' || {b})"
+
+
 def _sum(f: Fields, one: str, other: str) -> str:
-    """The sum of two amounts, of which one may be absent; NULL where both are, both as text where one is no number."""
-    a, b = f[one], f[other]
-    total = f.computed(f"{_decimal(f, one)} + {_decimal(f, other)}")
-    odd = total if f.own else f"COALESCE({total}, {a} || ' + ' || {b})"
-    return f"CASE WHEN {a} IS NULL THEN {b} WHEN {b} IS NULL THEN {a} ELSE {odd} END"
+    """The sum of two amounts, of which one may be absent; NULL where both are."""
+    return f"COALESCE({_computed(f, one, '+', other)}, {_stated_amount(f, one)}, {_stated_amount(f, other)})"
 
 
 def _stated(f: Fields) -> dict[str, str]:
     """lineItem/LineItemType of commitments -> effective cost as the bill states it, NULL where it does not."""
-    commitment, used = (
-        _decimal(f, "savingsPlan/TotalCommitmentToDate"),
-        _decimal(f, "savingsPlan/UsedCommitment"),
-    )
+    commitment, used = "savingsPlan/TotalCommitmentToDate", "savingsPlan/UsedCommitment"
     used_up = _sum(f, "reservation/AmortizedUpfrontCostForUsage", "reservation/RecurringFeeForUsage")
     unused = _sum(
         f, "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod", "reservation/UnusedRecurringFee"
     )
     return {
         "DiscountedUsage": f"COALESCE({f['reservation/EffectiveCost']}, {used_up})",
-        "SavingsPlanRecurringFee": f.computed(f"{commitment} - {used}"),
+        "SavingsPlanRecurringFee": _computed(f, commitment, "-", used),
         "RIFee": unused,
     }
 

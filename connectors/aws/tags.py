@@ -33,7 +33,11 @@ def tags_of_map(column: str, *, json_text: bool) -> str:
     for start, instead in PREFIXES.items():
         for before in "{,":
             renamed = f"replace({renamed}, {literal(before + chr(34) + start)}, {literal(before + chr(34) + instead)})"
-    entries = f"map_entries(CAST(CAST({column} AS JSON) AS MAP(VARCHAR, VARCHAR)))"
+    entries = (
+        _entries(column)
+        if json_text
+        else f"map_entries(CAST(CAST({column} AS JSON) AS MAP(VARCHAR, VARCHAR)))"
+    )
     pair = f"CAST(to_json({RENAMED}) AS VARCHAR) || ':' || CAST(to_json(e.value) AS VARCHAR)"
     joined = f"array_to_string(list_transform(list_filter({entries}, lambda e: e.value <> ''), lambda e: {pair}), ',')"
     hollow = f"contains({compact}, ':\"\"') OR contains({compact}, ':null')"
@@ -46,6 +50,13 @@ def tags_of_map(column: str, *, json_text: bool) -> str:
             f"WHEN {form} <> 'OBJECT' THEN {column} ELSE {tags} END"
         )
     return f"CASE WHEN {empty} THEN NULL ELSE {tags} END"
+
+
+def _entries(column: str) -> str:
+    """SQL: keys and values of a JSON object, of which a map would not have one twice."""
+    content = f"CAST({column} AS JSON)"
+    zipped = f"list_zip(json_keys({content}), json_extract_string({content}, '$.*'))"
+    return f"list_transform({zipped}, lambda e: {{'key': e[1], 'value': e[2]}})"
 
 
 def _pairs(column: str) -> str:

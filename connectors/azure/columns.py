@@ -15,6 +15,7 @@ from connectors.bills.files import BillFile
 from connectors.bills.months import parse_month
 from connectors.bills.numbers import numbered, point_sql
 from connectors.bills.shapes import Shape
+from connectors.sql import literal
 
 NULL = "CAST(NULL AS VARCHAR)"
 
@@ -46,6 +47,8 @@ MANDATORY = ("Cost", "BillingCurrency", "Date")
 
 FOCUS_ONLY = {"billedcost", "chargecategory"}
 
+WRITTEN_DAY = r"^(?:(\d{1,2})/(\d{1,2})/(\d{4})|(\d{4})(\d{2})(\d{2})$)"
+"""A date as exports write it, 09/04/2026, or 20260904 as queries do; ISO 8601 needs no change."""
 US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(.*)")
 
 
@@ -158,10 +161,10 @@ class Fields:
         return f"COALESCE({', '.join(self._columns[a] for a in there)})"
 
     def day(self, text: str) -> str:
-        """SQL: a date as YYYY-MM-DD, from MM/DD/YYYY or from the order that the file's dates prove."""
+        """SQL: a date as YYYY-MM-DD, from MM/DD/YYYY, YYYYMMDD or from the order that the file's dates prove."""
         if self._dates == "dmy":
             return iso_sql(text, self._dates)
-        return f"regexp_replace(trim({text}), '^(\\d{{1,2}})/(\\d{{1,2}})/(\\d{{4}})', '\\3-\\1-\\2')"
+        return f"regexp_replace(trim({text}), {literal(WRITTEN_DAY)}, '\\3\\4-\\1\\5-\\2\\6')"
 
     def unused(self) -> Sequence[str]:
         """Columns that nothing was asked of, so far."""

@@ -126,7 +126,7 @@ def _run(store: Store, item: Object, datasets: Mapping[str, str]) -> Run:
         submitted, resource = str(info.get("submittedTime") or ""), str(config.get("resourceId") or "")
         span, until = (f"{info.get(k) or ''}".strip()[:10] for k in ("startDate", "endDate"))
         rows = manifest.get("dataRowCount")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         msg = f"manifest {uri} is damaged ({type(error).__name__}: {error}); have the export run again"
         months = _months(*_period(folders)) if depth is not None else ()
         return Run(key, "/".join(folders[: (depth or 0) + 1]), "", stamp, None, (), months, msg)

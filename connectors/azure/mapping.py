@@ -90,14 +90,19 @@ def _priced_in(f: Fields) -> str:
     return f"COALESCE({f['PricingCurrency']}, {f['BillingCurrency']})"
 
 
+PRICES = ("19,12", "19,8")
+"""Digits of a price below a million, and of others, which a rate of 19 digits leaves room for."""
+
+
 def _in_billing(price: str, number: str, f: Fields) -> str:
     """A price, `number` where it is one, which is in the pricing currency, in the billing currency: NULL where they differ and the rate is not known.
 
     What cannot be multiplied stays as a text that is no number, and is counted as such.
     """
     written = f["ExchangeRatePricingToBilling"]
-    rate = plain(written, "DECIMAL(18,8)")
-    converted = f"CAST(CAST(TRY_CAST({number} AS DECIMAL(20,10)) * {rate} AS DECIMAL(38,12)) AS VARCHAR)"
+    rate = plain(written, "DECIMAL(19,14)")
+    products = (f"CAST(TRY_CAST({number} AS DECIMAL({size})) * {rate} AS DECIMAL(38,12))" for size in PRICES)
+    converted = f"CAST(CASE WHEN abs({number}) < 1000000 THEN {' ELSE '.join(products)} END AS VARCHAR)"
     odd = f"{_priced_in(f)} || ' ' || {price} || ' x ' || {written}"
     return f"CASE WHEN {FOREIGN} THEN COALESCE({converted}, {odd}) ELSE {price} END"
 

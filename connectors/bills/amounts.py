@@ -88,8 +88,8 @@ SURE = _written(
 )
 """With a decimal point, where it has one meaning on its own: `$1,234.50`, `(12.00)`, `5- USD`; not `1,234`, nor `1,5`."""
 
-_BARE = re.compile(f"\\s*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+){EXPONENT}\\s*")
-"""A bare number, as DuckDB reads one."""
+_BARE = re.compile("\\s*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,3})?\\s*")
+"""A bare number, as DuckDB reads one; a longer exponent is none that Python could compute with."""
 
 
 def amount(text: str, currency: str) -> str:

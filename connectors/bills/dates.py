@@ -11,16 +11,19 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import product
+from itertools import islice, product
 from typing import Literal
 
 import polars as pl
 
+from connectors import epochs
 from connectors.base import SourceError
 from connectors.bills.files import JSON_FORMS, BillFile, json_lines, lazy
 from connectors.sql import literal
 
 Order = Literal["mdy", "dmy"]
+EPOCH = "epoch"
+"""The order of times written as numbers, as programs write them: since 1970, in the unit that `connectors/epochs.py` tells."""
 WORDS = {"mdy": "month/day/year", "dmy": "day/month/year"}
 
 WRITTEN = r"\s*\d{1,2}(?:/\d{1,2}/\d{2}(?:\d{2})?|\.\d{1,2}\.\d{2}(?:\d{2})?|-\d{1,2}-\d{4})(?:[ T].*)?\s*"
@@ -43,6 +46,8 @@ def is_written(text: str | None) -> bool:
 
 def iso(text: str | None, order: str) -> str | None:
     """A date of that order as ISO 8601; any other text as it is."""
+    if order == EPOCH and text is not None and (at := epochs.moment(text)):
+        return at.isoformat()
     if order in WORDS and text is not None and is_written(text):
         moment = _moment(text, order)
         return text if moment is None else moment.isoformat()
@@ -51,6 +56,8 @@ def iso(text: str | None, order: str) -> str | None:
 
 def iso_sql(text: str, order: str) -> str:
     """SQL of the same."""
+    if order == EPOCH:
+        return f"COALESCE(CAST({epochs.sql_epoch_text(text)} AS VARCHAR), {text})"
     if order not in WORDS:
         return text
     known = "[" + ", ".join(map(literal, formats("mdy" if order == "mdy" else "dmy"))) + "]"
@@ -92,7 +99,7 @@ LOOKED_AT = 1000
 
 
 def certain(bill: BillFile, moments: Sequence[str], period: Sequence[str] = ()) -> BillFile:
-    """A bill whose provider writes ISO 8601, with the order of its dates where a spreadsheet wrote them anew in a CSV.
+    """A bill whose provider writes ISO 8601, with the order of its dates where a spreadsheet wrote them anew in a CSV, or a program as numbers.
 
     Args:
         bill: A file.
@@ -102,6 +109,8 @@ def certain(bill: BillFile, moments: Sequence[str], period: Sequence[str] = ()) 
     Raises:
         SourceError: Its dates prove no order, or contradict each other.
     """
+    if bill.form in JSON_FORMS:
+        return replace(bill, dates=EPOCH) if _are_epochs(bill, moments) else bill
     if bill.form not in ("csv", "gzip"):
         return bill
     return dated(bill, "", moments, period, needed=True)
@@ -127,7 +136,7 @@ def dated(
     except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, ValueError):
         return bill  # damaged: whoever reads it says what is wrong
     if not dates:
-        return bill
+        return replace(bill, dates=EPOCH) if _are_epochs(bill, moments) else bill
     order = proven(dates, periods, bill.uri)
     if order and asked and order != asked:
         msg = (
@@ -147,7 +156,8 @@ def dated(
 
 def remark(files: Iterable[BillFile]) -> list[str]:
     """What was concluded of the order of dates, for the note of a month: one text for each order."""
-    of = [(words, [f.key for f in files if f.dates == order]) for order, words in WORDS.items()]
+    words_of = {**WORDS, EPOCH: "times since 1970"}
+    of = [(words, [f.key for f in files if f.dates == order]) for order, words in words_of.items()]
     return [f"dates read as {words}: {', '.join(keys)}" for words, keys in of if keys]
 
 
@@ -169,6 +179,20 @@ def _dates(
     pair = [c for c in period if c in texts]
     rows = frame.select(pair).unique().collect().rows() if len(pair) == 2 else []
     return found, [(start or "", end or "") for start, end in rows]
+
+
+def _are_epochs(bill: BillFile, moments: Sequence[str]) -> bool:
+    """The first rows have times as numbers, and no other dates."""
+    try:
+        if bill.form in JSON_FORMS:
+            first = islice(json_lines(bill.path, bill.form), LOOKED_AT)
+            values = [row[c] for row in first for c in moments if row.get(c) not in (None, "")]
+        else:
+            head = lazy(bill).select(moments).head(LOOKED_AT).collect()
+            values = [v for column in head for v in column if v not in (None, "")]
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, ValueError):
+        return False  # damaged: whoever reads it says what is wrong
+    return bool(values) and all(epochs.moment(str(value)) for value in values)
 
 
 def _text(value: object) -> str | None:

@@ -79,7 +79,7 @@ class BillFile:
         months: Billing months of its rows; rows that name none or another are laid to the first.
         strict: A CSV whose lines all end alike; DuckDB reads others only when told not to be strict.
         separator: What stands between the columns of a CSV.
-        dates: Order of its dates (mdy, dmy) where they are not ISO 8601 (`connectors/bills/dates.py`).
+        dates: Order of its dates (mdy, dmy, epoch) where they are not ISO 8601 (`connectors/bills/dates.py`).
         decimal: The decimal sign of numbers that are not plain, as all of them prove it (`connectors/bills/numbers.py`).
         after: Lines that stood after its rows, and that `path` lacks (`connectors/bills/footer.py`).
     """
@@ -179,7 +179,11 @@ def json_lines(path: Path, form: str) -> Iterator[dict[str, Any]]:
         for line in file:
             if not line.strip():
                 continue
-            row = json.loads(line)
+            try:
+                row = json.loads(line)
+            except RecursionError as error:
+                msg = "a line is nested too deeply"
+                raise json.JSONDecodeError(msg, line[:100], 0) from error
             if not isinstance(row, dict):
                 msg = "a line is not an object"
                 raise json.JSONDecodeError(msg, line[:100], 0)

@@ -11,9 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from connectors.base import SourceError
+from connectors.bills.rules import PERIODS, REJECTING
 from connectors.bills.shapes import Shape
 from connectors.sql import identifier, literal
 from models import focus, tables
+
+NULL = "CAST(NULL AS VARCHAR)"
+"""A column that no native one fills: as good as one that is not there."""
 
 NAMES = (*(c.name for c in focus.COLUMNS), "ProviderName")
 
@@ -56,16 +60,25 @@ class Native:
     skip: str = "FALSE"
     not_stated: str = "FALSE"
     skip_rule: str = "repeats_parent_cost"
-    parent: str = "CAST(NULL AS VARCHAR)"
+    parent: str = NULL
     parts: str = ""
     model_api: str = "FALSE"
-    cost_kind: str = "CAST(NULL AS VARCHAR)"
+    cost_kind: str = NULL
     ignored: tuple[str, ...] = ()
     sure: frozenset[str] = frozenset()
     zoned: bool = False
     extras: Mapping[str, str] = field(default_factory=dict)
     before: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[Mapping[str, str], ...] = ()
+
+    @property
+    def filled(self) -> dict[str, str]:
+        """Columns of `focus` and `extras` that a native one fills, and those that rules reject rows by.
+
+        To plan a column that is NULL throughout takes as long as any other.
+        """
+        columns = {**self.focus, **self.extras}
+        return {c: sql for c, sql in columns.items() if sql != NULL or c in (*REJECTING, *PERIODS)}
 
     def written_out(self, sql: str) -> str:
         """An expression, and those of all the steps that it names: every native column that it follows from is in it."""
@@ -100,7 +113,9 @@ def row_hash(shape: Shape, native: Native) -> str:
     sql = native_sql(replace(shape, scan="bill"), native)
     names = [identifier(column) for column in shape.text]
     names += [text for text in shape.text.values() if re.fullmatch(r"(c|__text)\d+", text)]
-    used = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql)]
+    words = set(re.findall(r"\w+", sql))
+    # the text is long, the names many: each is searched for only if it is no word of it, but somewhere in it
+    used = [n for n in names if n in words or (n in sql and re.search(rf"(?<!\w){re.escape(n)}(?!\w)", sql))]
     return f"hash({', '.join([literal(hashlib.sha256(sql.encode()).hexdigest()), *used])})"
 
 
@@ -121,7 +136,7 @@ def native_sql(
         hashed: SQL of `__hash`: `row_hash` of the shape as text.
         days: Only charges that start on these days (ISO dates, UTC) are wanted; others may be left out.
     """
-    columns = [f"{sql} AS {identifier(c)}" for c, sql in (*native.focus.items(), *native.extras.items())]
+    columns = [f"{sql} AS {identifier(c)}" for c, sql in native.filled.items()]
     months = ", ".join(f"DATE '{m}'" for m in shape.months)
     scan = f"(SELECT *, row_number() OVER () AS __row FROM {shape.scan})" if numbered else shape.scan
     if days:

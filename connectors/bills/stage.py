@@ -114,7 +114,7 @@ class Stage:
 
 def present(natives: Sequence[Native]) -> list[str]:
     """Columns that any of the files fills: of FOCUS, then `EXTRAS`."""
-    return [c for c in (*NAMES, *EXTRAS) if any(c in n.focus or c in n.extras for n in natives)]
+    return [c for c in (*NAMES, *EXTRAS) if any(c in n.filled for n in natives)]
 
 
 def with_value(present: Sequence[str]) -> list[str]:

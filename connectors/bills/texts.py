@@ -88,7 +88,7 @@ def rewrite(path: Path, is_header: IsHeader, found: list[str], *, exact: bool = 
 
 def _first_line(path: Path) -> Any:
     """The JSON in the first line; None where it is not complete."""
-    with suppress(ValueError), in_utf_8(path) as file:
+    with suppress(ValueError, RecursionError), in_utf_8(path) as file:
         return json.loads(file.readline(LONGEST_OBJECT).decode("utf-8-sig"))
     return None
 
@@ -242,6 +242,9 @@ def _one_a_line(path: Path, uri: str) -> Iterator[bytes]:
                     _, end = decoder.raw_decode(buffer, at)
                 except ValueError:
                     break  # it goes on in the next part
+                except RecursionError as error:
+                    msg = f"{uri} holds an object that is nested too deeply to be read; export it without"
+                    raise UnpackError(msg) from error
                 yield _line(buffer[at:end])
                 at = end
             buffer = buffer[at:]

@@ -19,7 +19,7 @@ import polars as pl
 
 from connectors.base import Engine
 from connectors.edge.days import COUNTERS
-from connectors.sql import literal
+from connectors.sql import literal, literals
 
 Stamp = tuple[int, datetime, Sequence[float | None], int, int, int, int]
 """seq, ts, counters, row id, boot, reports of the boot, reports of the device."""
@@ -51,7 +51,7 @@ def suspects_sql(reports: str) -> str:
                OR COUNT(*) FILTER (boot_id IS DISTINCT FROM boot_before) > COUNT(DISTINCT boot_id)"""
 
 
-def contradictions_sql(reports: str) -> str:
+def contradictions_sql(reports: str, suspects: str) -> str:
     """SQL: the reports of devices that cannot all be right about their time, in order of sequence.
 
     A device's boots follow each other by the middle of their times. Where all times before some place in the sequence
@@ -60,6 +60,7 @@ def contradictions_sql(reports: str) -> str:
 
     Args:
         reports: Table of `days.reports_sql`.
+        suspects: The devices of `suspects_sql`, as a query.
 
     Returns:
         device_id, piece, and what `Stamp` has. Reports whose seq is no number are left out.
@@ -67,7 +68,7 @@ def contradictions_sql(reports: str) -> str:
     return f"""
         WITH numbered AS (
             SELECT device_id, boot_id, TRY_CAST(seq AS BIGINT) AS n, ts, [{", ".join(COUNTERS)}] AS counters, rowid AS id FROM {reports}
-            WHERE wrong IS NULL AND TRY_CAST(seq AS BIGINT) IS NOT NULL AND device_id IN ({suspects_sql(reports)})
+            WHERE wrong IS NULL AND TRY_CAST(seq AS BIGINT) IS NOT NULL AND device_id IN ({suspects})
         ), boots AS (
             SELECT device_id, boot_id, row_number() OVER (PARTITION BY device_id ORDER BY quantile_disc(ts, 0.5), boot_id) AS boot,
                    COUNT(*) AS of_boot, CAST(SUM(COUNT(*)) OVER (PARTITION BY device_id) AS BIGINT) AS of_device
@@ -165,11 +166,11 @@ def set_aside(reports: str, work: Path, engine: Engine) -> None:
         work: Folder for an intermediate file.
         engine: Runs the SQL.
     """
-    if not engine.rows(
-        suspects_sql(reports)
-    ):  # as it mostly is, and the rest takes five times as long to plan
+    suspects = [row["device_id"] for row in engine.rows(suspects_sql(reports))]
+    if not suspects:  # as it mostly is, and the rest takes five times as long to plan
         return
-    wrong = wrong_clocks(engine.query(contradictions_sql(reports)).iter_rows())
+    listed = f"SELECT UNNEST({literals(suspects)})"
+    wrong = wrong_clocks(engine.query(contradictions_sql(reports, listed)).iter_rows())
     if not wrong:
         return
     marked = work / "clocks.parquet"

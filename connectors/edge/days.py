@@ -10,6 +10,7 @@ Rules:
   day it says nothing, and the counts are NULL.
 - A report covers the time back to the previous one, at most `MAX_STEP` report intervals, on each local day its part.
 - Energy between reports farther apart than that, or that span such a time, is estimated.
+- Devices and boots are numbers where reports are put in order: that takes a third less time than their names.
 - A report is late when files before its own (by name) had brought reports from after its day, or when it lies behind
   theirs and its own file is mostly of a later day.
 """
@@ -68,7 +69,8 @@ def reports_sql(lines: str) -> str:
     paths = ", ".join(f"'$.{name}'" for name in names)
     texts = ", ".join(f"NULLIF(TRIM({at[name]}), '') AS {name}" for name in TEXTS)
     counters = ", ".join(f"TRY_CAST({at[name]} AS DOUBLE) AS {name}" for name in COUNTERS)
-    missing = " ".join(f"WHEN NULLIF(TRIM({at[key]}), '') IS NULL THEN '{key}'" for key in MUST)
+    must = {key: key if key in TEXTS else f"NULLIF(TRIM({at[key]}), '')" for key in MUST}
+    missing = " ".join(f"WHEN {sql} IS NULL THEN '{key}'" for key, sql in must.items())
     bad = " ".join(
         f"WHEN {at[name]} IS NOT NULL AND NOT COALESCE({name} >= 0 AND {name} < {MOST}, FALSE) THEN '{name}'"
         for name in COUNTERS
@@ -139,6 +141,8 @@ def edge_daily_sql(
     horizons: Mapping[str, datetime],
     max_step_us: int,
     bridge_us: int,
+    *,
+    part: tuple[int, int] = (0, 1),
 ) -> str:
     """SQL: days of devices.
 
@@ -148,13 +152,16 @@ def edge_daily_sql(
         horizons: File -> until when earlier files had brought reports; files without earlier ones are absent.
         max_step_us: A report covers at most this.
         bridge_us: A longer silence starts a device anew.
+        part: Which part of the devices, of how many.
 
     Returns:
         The columns of `telemetry.edge_daily` without source, site and coverage, with `bounds` and `counts` (the
         histogram) in place of latency_buckets; `turned` (counters that are unknown), `lost` (bounds that are not in all
         of a day's histograms), `mixed` (texts of which a day has several; the last one counts).
     """
-    series = ("device_id",)
+    series = ("d",)
+    mine = "wrong IS NULL" if part[1] == 1 else f"wrong IS NULL AND hash(device_id) % {part[1]} = {part[0]}"
+    on_days = f"JOIN {by_quarter(bounds)} AS c ON time_bucket(INTERVAL {QUARTER}, r.ts) = c.quarter"
     files = (
         ", ".join(f"({literal(f)}, TIMESTAMP '{h:%Y-%m-%d %H:%M:%S}')" for f, h in sorted(horizons.items()))
         or "(CAST(NULL AS VARCHAR), CAST(NULL AS TIMESTAMP))"
@@ -167,50 +174,55 @@ def edge_daily_sql(
     return f"""
         WITH placed AS (
             SELECT r.{", r.".join(("file", "device_id", "boot_id", "ts", *COUNTERS, "buckets", *CARRIED))}, c.day, c.closes,
-                   f.id IS NULL AS again
-            FROM {reports} AS r JOIN {by_quarter(bounds)} AS c ON time_bucket(INTERVAL {QUARTER}, r.ts) = c.quarter
-            LEFT JOIN (
-                SELECT MIN(rowid) AS id FROM {reports} WHERE wrong IS NULL GROUP BY device_id, boot_id, seq, ts, inferences_total
-            ) AS f ON f.id = r.rowid
-            WHERE wrong IS NULL
-        ), centres AS (SELECT file, mode(day) AS centre FROM placed GROUP BY file
-        ), horizons AS (SELECT * FROM (VALUES {files}) AS h(file, horizon)
+                   r.rowid NOT IN (
+                       SELECT MIN(rowid) FROM {reports} WHERE {mine} GROUP BY device_id, boot_id, seq, ts, inferences_total
+                   ) AS again
+            FROM {reports} AS r {on_days} WHERE {mine}
+        ), centres AS (SELECT file, mode(day) AS centre FROM {reports} AS r {on_days} WHERE wrong IS NULL GROUP BY file
+        ), came AS (
+            SELECT file, ANY_VALUE(centre) AS centre, ANY_VALUE(horizon) AS horizon
+            FROM centres LEFT JOIN (VALUES {files}) AS h(file, horizon) USING (file) GROUP BY file
         ), kinds AS (
             SELECT device_id, p.day, {", ".join(CARRIED)}, MAX(ts) AS ts, COUNT(*) AS lines, COUNT(*) FILTER (NOT again) AS messages,
                    COUNT(*) FILTER (NOT again AND (horizon >= p.closes OR (p.ts < horizon AND p.day < centre))) AS late_messages
-            FROM placed AS p JOIN centres USING (file) LEFT JOIN horizons USING (file) GROUP BY ALL
+            FROM placed AS p JOIN came USING (file) GROUP BY ALL
         ), messages AS (
             SELECT device_id, day, SUM(messages) AS messages, SUM(lines - messages) AS duplicates, SUM(late_messages) AS late_messages,
                    {", ".join(f"arg_max({c}, ts) AS {c}" for c in CARRIED)}, {mixed}
             FROM kinds GROUP BY device_id, day
+        ), lives AS (
+            SELECT device_id, boot_id, dense_rank() OVER (ORDER BY device_id) AS d, row_number() OVER () AS life
+            FROM (SELECT DISTINCT device_id, boot_id FROM placed)
         ), points AS (
-            SELECT device_id, boot_id, ts, {", ".join(COUNTERS)}, buckets['+Inf'] AS bucket_count, buckets, day FROM placed WHERE NOT again
-        ), segments AS ({counter_segments("points", series, counters, bridge_us, max_step_us, life="boot_id", period="day", few={"energy_wh_total": "0"}, most={"energy_wh_total": str(MAX_COUNTED_KW * 1000 / HOUR_US)})}
+            SELECT d, life, ts, {", ".join(COUNTERS)}, buckets['+Inf'] AS bucket_count, buckets, day
+            FROM placed JOIN lives USING (device_id, boot_id) WHERE NOT again
+        ), segments AS ({counter_segments("points", series, counters, bridge_us, max_step_us, life="life", period="day", few={"energy_wh_total": "0"}, most={"energy_wh_total": str(MAX_COUNTED_KW * 1000 / HOUR_US)})}
         ), counted AS ({counter_increments("segments", series, counters, "day", {"told": "COUNT(*) FILTER (NOT fresh)"})}
         ), sums AS (
-            SELECT device_id, day, {counted("inferences_total")} AS inferences, {counted("failed_total")} AS failed,
+            SELECT d, day, {counted("inferences_total")} AS inferences, {counted("failed_total")} AS failed,
                    {counted("energy_wh_total")} / 1000 AS kwh, {turned}
-            FROM counted WHERE told > 0 GROUP BY device_id, day
+            FROM counted WHERE told > 0 GROUP BY d, day
         ), gaps AS (
-            SELECT device_id, day, SUM(CASE WHEN restart THEN energy_wh_total ELSE energy_wh_total - before END) / 1000 AS gap_kwh
+            SELECT d, day, SUM(CASE WHEN restart THEN energy_wh_total ELSE energy_wh_total - before END) / 1000 AS gap_kwh
             FROM (
-                SELECT *, LAG(energy_wh_total) OVER (PARTITION BY device_id ORDER BY ts) AS before FROM segments
+                SELECT *, LAG(energy_wh_total) OVER (PARTITION BY d ORDER BY ts) AS before FROM segments
             ) WHERE previous_ts IS NOT NULL AND date_diff('microsecond', previous_ts, ts) BETWEEN {max_step_us} + 1 AND {bridge_us}
-            GROUP BY device_id, day
+            GROUP BY d, day
         ), online AS (
-            SELECT device_id, c.day,
+            SELECT d, c.day,
                    SUM(date_diff('microsecond', GREATEST(t0, c.opens), LEAST(ts, c.closes))) / 3.6e9 AS online_hours
             FROM (
-                SELECT device_id, ts, GREATEST(previous_ts, ts - to_microseconds({max_step_us})) AS t0
+                SELECT d, ts, GREATEST(previous_ts, ts - to_microseconds({max_step_us})) AS t0
                 FROM segments WHERE previous_ts IS NOT NULL
-            ) AS s JOIN {calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens GROUP BY device_id, c.day
-        ), histograms AS ({histogram_sql("counted", "device_id, day", "bucket_count")}
+            ) AS s JOIN {calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens GROUP BY d, c.day
+        ), histograms AS ({histogram_sql("counted", "d, day", "bucket_count")}
         )
         SELECT m.day, m.device_id AS device, {", ".join(CARRIED)}, inferences, failed,
                COALESCE(online_hours, 0) AS online_hours, kwh - COALESCE(gap_kwh, 0) AS energy_kwh,
                CASE WHEN kwh IS NOT NULL THEN COALESCE(gap_kwh, 0) ELSE 0 END AS energy_estimated_kwh, messages, duplicates, late_messages, bounds, counts,
                turned, lost, mixed
-        FROM messages AS m LEFT JOIN sums AS s ON s.device_id = m.device_id AND s.day = m.day
-        LEFT JOIN gaps AS g ON g.device_id = m.device_id AND g.day = m.day
-        LEFT JOIN online AS o ON o.device_id = m.device_id AND o.day = m.day
-        LEFT JOIN histograms AS h ON h.device_id = m.device_id AND h.day = m.day"""
+        FROM messages AS m JOIN (SELECT DISTINCT device_id, d FROM lives) AS n USING (device_id)
+        LEFT JOIN sums AS s ON s.d = n.d AND s.day = m.day
+        LEFT JOIN gaps AS g ON g.d = n.d AND g.day = m.day
+        LEFT JOIN online AS o ON o.d = n.d AND o.day = m.day
+        LEFT JOIN histograms AS h ON h.d = n.d AND h.day = m.day"""

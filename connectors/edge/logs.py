@@ -45,6 +45,9 @@ MIN_DEVICE_W = 0.1
 
 LINE = r"\bRAM \d+/\d+[kMG]B"
 STAMP = r"^(\d{2}-\d{2}-\d{4} \d{2}:\d{2}:\d{2})\s"
+ISO_STAMP = r"^\[?(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?)(Z|[+-]\d{2}:?\d{2})?\]?\s"
+"""What `ts` of moreutils and other wrappers put before a line."""
+
 SAMPLES = pl.Schema(
     {
         "number": pl.UInt32(), "line": pl.String(), "ts": pl.Datetime("us"), "power_w": pl.Float64(),
@@ -141,7 +144,7 @@ def _tegrastats(lines: pl.DataFrame, place: Place) -> pl.DataFrame:
         totals.append(pl.when(there).then(pl.when(known).then(total).otherwise(-1.0)))
     read = lines.with_columns(
         good=line.str.contains(LINE),
-        naive=line.str.extract(STAMP).str.to_datetime("%m-%d-%Y %H:%M:%S", time_unit="us", strict=False),
+        naive=_naive(line, place.zone),
         percent=line.str.extract(r"\bGR3D(?:_FREQ)? (\d+)%").cast(pl.Float64),
         mw=pl.coalesce(totals),
     )
@@ -153,6 +156,20 @@ def _tegrastats(lines: pl.DataFrame, place: Place) -> pl.DataFrame:
     start = place.started if place.started.tzinfo else place.started.replace(tzinfo=place.zone)
     passed = pl.duration(microseconds=pl.int_range(pl.len()) * round(place.interval_s * 1e6))
     return read.with_columns(ts=pl.lit(start.astimezone(UTC).replace(tzinfo=None)) + passed)
+
+
+def _naive(line: pl.Expr, zone: ZoneInfo) -> pl.Expr:
+    """The time before a line, as the device's clock shows it."""
+    iso = line.str.extract(ISO_STAMP, 1) + " " + line.str.extract(ISO_STAMP, 2)
+    offset = line.str.extract(ISO_STAMP, 3).str.replace("Z", "+00:00", literal=True)
+    zoned = (iso + offset).str.to_datetime(
+        "%Y-%m-%d %H:%M:%S%.f%z", time_unit="us", time_zone="UTC", strict=False
+    )
+    return pl.coalesce(
+        line.str.extract(STAMP).str.to_datetime("%m-%d-%Y %H:%M:%S", time_unit="us", strict=False),
+        zoned.dt.convert_time_zone(zone.key).dt.replace_time_zone(None),
+        iso.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False),
+    )
 
 
 def _jtop(lines: pl.DataFrame, place: Place) -> pl.DataFrame:

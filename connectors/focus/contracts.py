@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base import Engine, SourceError
-from connectors.bills.amounts import plain
+from connectors.bills.amounts import amount
 from connectors.bills.files import BillFile
 from connectors.bills.rules import is_null_text
 from connectors.bills.shapes import Shape, shapes
+from connectors.focus.mapping import key
 from connectors.sql import files as sql_files
 from connectors.sql import identifier, literal
 from models import tables
@@ -104,9 +105,9 @@ def _lost(column: str) -> str:
 
 
 def _native(shape: Shape) -> str:
-    by_name = {column.lower(): text for column, text in shape.text.items()}
+    by_name = {key(column): text for column, text in shape.text.items()}
     for name in NEEDED:
-        if name.lower() not in by_name:
+        if key(name) not in by_name:
             msg = (
                 f"{shape.files[0].uri}: a ContractCommitment file without the mandatory column {name!r}; it has: "
                 f"{', '.join(sorted(shape.text))}. Put the column back into the export"
@@ -114,10 +115,13 @@ def _native(shape: Shape) -> str:
             raise SourceError(msg)
     selected = []
     for column in CONTRACT_COMMITMENT:
-        text = f"CAST({by_name.get(column.name.lower(), 'NULL')} AS VARCHAR)"
+        text = f"CAST({by_name.get(key(column.name), 'NULL')} AS VARCHAR)"
         clean = f"CASE WHEN NOT {is_null_text(text)} THEN {text} END"
         type_ = {"timestamp": "TIMESTAMPTZ", "json": "VARCHAR"}.get(column.type, tables.TYPES[column.type][0])
-        value = plain(clean, type_) if column.type == "decimal" else f"TRY_CAST({clean} AS {type_})"
+        currency = by_name.get(
+            f"{'pricing' if column.name.startswith('Pricing') else 'billing'}currency", "NULL"
+        )
+        value = amount(clean, currency) if column.type == "decimal" else f"TRY_CAST({clean} AS {type_})"
         if column.type == "timestamp":
             value = f"CAST({value} AS TIMESTAMP)"
         selected.append(f"{value} AS {identifier(column.name)}")

@@ -6,6 +6,7 @@ its name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from connectors.base import SourceError
@@ -31,39 +32,49 @@ OTHER_DATASETS = {
 """A column that only another dataset of FOCUS 1.3 and 1.4 has -> its name; cost rows have BilledCost beside it."""
 
 
+def key(column: str) -> str:
+    """One spelling of a column: `BilledCost`, `BILLED_COST` and `Billed Cost` (the display name) are the same."""
+    return re.sub("[ _]", "", column.lower())
+
+
+CONTRACT = frozenset({"contractid", "contractcommitmentid", "contractcommitmentperiodstart"})
+"""Columns that every file of ContractCommitment has, as `key` names them."""
+
+
 def other_dataset(columns: Sequence[str]) -> str | None:
     """The dataset of a file that holds no cost rows, by its columns; None for cost and usage.
 
     The contracts themselves are no charges: their purchases are rows of cost and usage.
     """
-    names = {c.lower() for c in columns}
+    names = {key(c) for c in columns}
     if names & {"effectivecost", "chargeperiodstart"}:
         return None
     return next((dataset for column, dataset in OTHER_DATASETS.items() if column in names), None)
 
 
 def is_header(columns: Sequence[str]) -> bool:
-    """The mandatory columns are among them; the option `currency` may stand for that of the currency."""
-    return {c.lower() for c in MANDATORY} - {"billingcurrency"} <= {c.lower() for c in columns}
+    """The mandatory columns of charges are among them, or those of contracts; the option `currency` may stand for that of the currency."""
+    names = {key(c) for c in columns}
+    return names >= {key(c) for c in MANDATORY} - {"billingcurrency"} or names >= CONTRACT
 
 
 def is_foreign(columns: Sequence[str]) -> bool:
     """No column is one of a FOCUS dataset."""
-    known = {name.lower() for name in NAMES} | {*OTHER_DATASETS}
-    return known.isdisjoint(c.lower() for c in columns)
+    known = {key(name) for name in NAMES} | {*OTHER_DATASETS}
+    return known.isdisjoint(map(key, columns))
 
 
 def is_number(column: str) -> bool:
     """The column holds a number."""
-    return column.lower() in _OF_TYPE["decimal"]
+    return key(column) in _OF_TYPE["decimal"]
 
 
 def is_moment(column: str) -> bool:
     """The column holds a moment."""
-    return column.lower() in _OF_TYPE["timestamp"]
+    return key(column) in _OF_TYPE["timestamp"]
 
 
-_OF_TYPE = {t: {c.name.lower() for c in focus.COLUMNS if c.type == t} for t in ("decimal", "timestamp")}
+_OF_TYPE = {t: {key(c.name) for c in focus.COLUMNS if c.type == t} for t in ("decimal", "timestamp")}
 
 
 def period_column(bill: BillFile) -> str:
@@ -72,9 +83,10 @@ def period_column(bill: BillFile) -> str:
     Raises:
         SourceError: There is none.
     """
-    for column in bill.columns:
-        if column.lower() == PERIOD.lower():
-            return column
+    for spelling in (str.lower, key):
+        for column in bill.columns:
+            if spelling(column) == PERIOD.lower():
+                return column
     msg = (
         f"{bill.uri}: mandatory column {PERIOD!r} is missing; it has: {', '.join(sorted(bill.columns))}. "
         "If it is not a FOCUS cost and usage export, move it elsewhere; else put the column back"
@@ -97,10 +109,11 @@ def to_focus(shape: Shape, currency: str | None = None) -> Native:
     """
     lower = {name.lower(): name for name in NAMES}
     found: dict[str, str] = {}
+    own = {name for column in shape.text if (name := lower.get(column.lower()))}
     ignored = []
     for column, text in shape.text.items():
-        name = lower.get(column.lower())
-        if name is None:
+        name = lower.get(key(column))
+        if name is None or (name in own and column.lower() not in lower):
             ignored.append(column)
         elif name in found:
             msg = f"{shape.files[0].uri}: column {name!r} is there twice in different spellings; keep one"

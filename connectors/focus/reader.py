@@ -34,11 +34,11 @@ from connectors.bills.stage import Bill
 from connectors.focus.allocation import faults
 from connectors.focus.contracts import disagreements, load_contracts
 from connectors.focus.files import FILES, Datasets, counting
-from connectors.focus.mapping import is_header, is_moment, is_number, period_column, to_focus
+from connectors.focus.mapping import is_header, is_moment, is_number, key, period_column, to_focus
 from connectors.objects import LocationOptions
 from models import tables
 
-VERSION = "focus-16"
+VERSION = "focus-18"
 """Changes whenever the same file would give other facts."""
 
 
@@ -84,7 +84,7 @@ class FocusReader(BillReader):
 
     def _written(self, bill: BillFile) -> BillFile:
         """The file with the forms of its dates and numbers."""
-        named = {c.lower(): c for c in bill.columns if is_moment(c)}
+        named = {key(c): c for c in bill.columns if is_moment(c)}
         period = [named[c] for c in ("billingperiodstart", "billingperiodend") if c in named]
         bill = dated(bill, self.options.date_order or "", list(named.values()), period)
         return numbered(bill, {c for c in bill.columns if is_number(c)})
@@ -165,14 +165,14 @@ class FocusReader(BillReader):
         keys = {o.key for o in loaded.slice.objects}
         mine = [f for f in files if f.key in keys]
         if self.options.currency:
-            lacking = [f.key for f in mine if "billingcurrency" not in map(str.lower, f.columns)]
+            lacking = [f.key for f in mine if "billingcurrency" not in map(key, f.columns)]
             if lacking:
                 yield f"billed in {self.options.currency} by the option `currency`: {', '.join(lacking)}"
 
 
 def _splits(bill: BillFile) -> bool:
     """The file has columns of split costs."""
-    return "allocatedmethodid" in map(str.lower, bill.columns)
+    return "allocatedmethodid" in map(key, bill.columns)
 
 
 def _with_contracts(newest: Slice, contracts: Sequence[Object]) -> Slice:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from babel.numbers import get_currency_precision
@@ -87,7 +87,7 @@ def _main_unit(amount: Any, code: Any) -> Any:
         return amount
     try:
         return WIDE.scaleb(value, -get_currency_precision(currency(code) or ""))
-    except InvalidOperation:
+    except ArithmeticError:
         return amount
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from connectors.base import SourceError
 from connectors.bills.amounts import number
+from connectors.llm.dashboard import whole
+from connectors.llm.pages import WIDE
 
 DATE, COST, UNCACHED = "usage_date_utc", "cost_usd", "usage_input_tokens_no_cache"
 """The day in all files; what only files of costs, and only those of usage, have."""
@@ -107,7 +109,7 @@ def _cost(given: Mapping[str, str]) -> dict[str, Any]:
     dollars = number(written or "")
     kind = _said(given, "token_type")
     return {
-        "amount": written if dollars is None else dollars * 100,
+        "amount": written if dollars is None else WIDE.scaleb(dollars, 2),
         "currency": "USD",
         "token_type": kind and TOKENS.get(kind, kind),
         "workspace_id": _said(given, "workspace"),
@@ -119,18 +121,12 @@ def _cost(given: Mapping[str, str]) -> dict[str, Any]:
 def _usage(given: Mapping[str, str]) -> dict[str, Any]:
     """A row as usage of the API."""
     return {
-        "uncached_input_tokens": _count(given.get(UNCACHED)),
-        "cache_read_input_tokens": _count(given.get("usage_input_tokens_cache_read")),
-        "cache_creation": {n: _count(given[n]) for n in WRITTEN if n in given},
-        "output_tokens": _count(given.get("usage_output_tokens")),
+        "uncached_input_tokens": whole(given.get(UNCACHED)),
+        "cache_read_input_tokens": whole(given.get("usage_input_tokens_cache_read")),
+        "cache_creation": {n: whole(given[n]) for n in WRITTEN if n in given},
+        "output_tokens": whole(given.get("usage_output_tokens")),
         "model": _said(given, "model_version"),
         "workspace_id": _said(given, "workspace"),
         "service_tier": _said(given, "usage_type"),
         **{n: _said(given, n) for n in ("context_window", "inference_geo", "speed")},
     }
-
-
-def _count(text: str | None) -> Any:
-    """A whole number, else the text."""
-    value = number(text or "")
-    return int(value) if value is not None and value == value.to_integral_value() else text

@@ -48,7 +48,7 @@ def pages(text: str, uri: str, costs: str, usage: tuple[str, str]) -> list[list[
         found: dict[tuple[Any, Any], list[Any]] = defaultdict(list)
         for row in rows:
             given = {k: v.strip() for k, v in row.items() if k and isinstance(v, str) and v.strip()}
-            results = found[tuple(_number(given.get(t)) for t in TIMES)]
+            results = found[tuple(whole(given.get(t)) for t in TIMES)]
             if {*given} - {*TIMES, "start_time_iso", "end_time_iso"}:
                 results.append(_result(given, kind, costs=kind == costs))
     except csv.Error as error:
@@ -62,10 +62,10 @@ def _result(given: Mapping[str, str], kind: str, *, costs: bool) -> dict[str, An
     result: dict[str, Any] = {"object": kind} | {n: given[n] for n in NAMES if n in given}
     if costs:
         return result | {"amount": {"value": given.get(COST), "currency": given.get("amount_currency")}}
-    return result | {n: _number(given.get(n)) for n in COUNTS}
+    return result | {n: whole(given.get(n)) for n in COUNTS}
 
 
-def _number(text: str | None) -> Any:
+def whole(text: str | None) -> Any:
     """A whole number, else the text."""
     value = number(text or "")
     return int(value) if value is not None and value == value.to_integral_value() else text

@@ -8,7 +8,7 @@ files that the dashboard exports of either are the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -17,6 +17,26 @@ from connectors.llm import dashboard
 from connectors.llm.organisation import Labels, OrganisationOptions, OrganisationReader
 from connectors.llm.organisation_api import Api
 from connectors.llm.pages import COSTS, USAGE
+
+
+def plain_bucket(bucket: Any) -> Any:
+    """A bucket whose results say what they are: some programs save them without `object`. An amount is a cost."""
+    if not isinstance(bucket, dict) or not isinstance(bucket.get("results"), list):
+        return bucket
+    return bucket | {"results": [_said(r) for r in bucket["results"]]}
+
+
+def _said(result: Any) -> Any:
+    if not isinstance(result, dict) or result.get("object") is not None:
+        return result
+    if isinstance(result.get("amount"), dict):
+        return result | {"object": COSTS}
+    return (
+        result | {"object": USAGE[0]}
+        if {"input_tokens", "output_tokens", "num_model_requests"} <= {*result}
+        else result
+    )
+
 
 OPENAI = Api(
     provider="OpenAI",
@@ -30,6 +50,7 @@ OPENAI = Api(
     since="start_time",
     moment=lambda moment: int(moment.timestamp()),
     signed=lambda key: {"Authorization": f"Bearer {key}"},
+    plain=plain_bucket,
     table=lambda text, uri: dashboard.pages(text, uri, COSTS, USAGE[:2]),
 )
 """Its limits are the largest that it allows."""
@@ -55,5 +76,5 @@ class OpenAIReader(OrganisationReader):
     """Answers of OpenAI's organisation API."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version = "openai-7"
+    version = "openai-8"
     suffixes = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ def _pages(text: str, uri: str) -> Iterator[Sequence[Any]]:
             if "\n" not in text:
                 raise
             content = [_loads(line) for line in text.splitlines() if line.strip()]
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         msg = f"{uri} is not JSON ({error}); save the whole answer of the API again"
         raise SourceError(msg) from error
     for page in content if isinstance(content, list) else [content]:
@@ -194,7 +194,7 @@ def money(value: Any) -> Decimal | None:
         if amount is None or not amount.is_finite() or abs(amount) >= Decimal(10) ** 26:
             return None
         return amount.quantize(PENNY, ROUND_HALF_UP, WIDE)
-    except InvalidOperation:
+    except ArithmeticError:  # an exponent beyond all numbers
         return None
 
 

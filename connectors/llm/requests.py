@@ -21,8 +21,9 @@ from typing import Any
 
 from connectors.base import Engine
 from connectors.bills.amounts import plain
+from connectors.bills.footer import TOTAL
 from connectors.llm.logs import clean_sql, pointed_sql, shown_sql, utc_sql
-from connectors.sql import literal
+from connectors.sql import identifier, literal
 
 BOUNDS = (0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680)
 """Upper bounds of the latency histogram in seconds: those of vLLM, so that both can be added."""
@@ -40,6 +41,9 @@ _TAGS = r"""( *('[^'",\\]*'|"[^'",\\]*"|[^'",\[\]{}\\]*) *)"""
 _TAGS += f"(,{_TAGS})*"
 TAGS = rf"\[{_TAGS}\]|\{{{_TAGS}\}}|{_TAGS}"
 """Tags that are no JSON: text with commas, a list as Python writes it, an array as PostgreSQL writes it."""
+FOOTER = "footer:request_id"
+"""A line with totals below the requests: a word of total in place of an id, and nothing else but numbers."""
+NAMING = ("startTime", "endTime", "model", "model_group", "custom_llm_provider", "status")
 UNKNOWN = "unknown"
 """Workload of requests that name neither tag nor model."""
 
@@ -71,7 +75,10 @@ def requests_sql(rows: str, billed: str) -> str:
     hit = "COALESCE(lower(cache_hit) IN ('true', 't', '1'), FALSE)"
     prefix = "lower(custom_llm_provider) || '/'"
     failed = ", ".join(map(literal, FAILED))
+    total = f"regexp_full_match(request_id, {literal('(?i)' + TOTAL.pattern)})"
+    nameless = " AND ".join(f"{identifier(c)} IS NULL" for c in NAMING)
     checks = {
+        FOOTER: (f"{total} AND {nameless}", "request_id"),
         "missing_value:startTime": ('"startTime" IS NULL', "NULL"),
         "bad_date:startTime": ("ts IS NULL", '"startTime"'),
         "missing_value:prompt_tokens": ("prompt_tokens IS NULL", "NULL"),
@@ -198,9 +205,10 @@ def findings(requests: str, engine: Engine) -> Iterator[dict[str, Any]]:
     parts = [
         Finding(
             "rejected", "split_part(reject, ':', 1)", "split_part(reject, ':', 2)", "value",
-            "reject IS NOT NULL AND copy = 1", "SUM(cost) FILTER (billed)",
+            f"reject <> '{FOOTER}' AND copy = 1", "SUM(cost) FILTER (billed)",
         ),
-        Finding("flagged", "'duplicate_request'", "'request_id'", "request_id", "copy > 1"),
+        Finding("flagged", "'footer'", "NULL", "request_id", f"reject = '{FOOTER}'"),
+        Finding("flagged", "'duplicate_request'", "'request_id'", "request_id", f"copy > 1 AND reject IS DISTINCT FROM '{FOOTER}'"),
         Finding("flagged", "'conflicting_request'", "'request_id'", "request_id", f"{kept} AND conflicting AND request_id IS NOT NULL"),
         Finding("flagged", "'missing_value'", "'request_id'", "NULL", f"{kept} AND request_id IS NULL"),
         Finding("flagged", "'missing_value'", "'model'", "NULL", f"{kept} AND model IS NULL"),
@@ -225,5 +233,5 @@ def totals_sql(requests: str) -> str:
     """SQL: file, day, total: billed spend that can be read, of rejected rows too, each request once."""
     return (
         f"SELECT file, day, CAST(SUM(cost) AS DECIMAL(38,12)) AS total FROM {requests} "
-        "WHERE copy = 1 AND cost IS NOT NULL AND billed GROUP BY ALL"
+        f"WHERE copy = 1 AND cost IS NOT NULL AND billed AND reject IS DISTINCT FROM '{FOOTER}' GROUP BY ALL"
     )

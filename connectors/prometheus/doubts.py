@@ -1,7 +1,7 @@
 """Energy counters of cards that show what no card can do: a reading of 0 between others, another unit, a counter that stands.
 
 An hour in which a counter rose by more than any card draws is told sample by sample, and its gauge tells what is left. One
-in which it rose by less than a tenth of what its gauge shows is told by the gauge. Blanks of DCGM belong to `gpu.py`.
+in which it rose by less than a tenth of what its gauge shows, or not at all, is told by the gauge, and without one by nothing. Blanks of DCGM belong to `gpu.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import polars as pl
 from connectors.prometheus.counters import Grid
 from connectors.prometheus.question import GAP_SAMPLES, Question
 from connectors.prometheus.recut import CARD, Samples, samples_of_cards
-from connectors.telemetry import MAX_CARD_KW, TOO_LOW
+from connectors.telemetry import MAX_CARD_KW, STANDS
 
 DROPPED = pl.Schema(
     {"hour": pl.Datetime("us"), "column_name": pl.String(), "value": pl.String(), "rows": pl.Float64()}
@@ -38,7 +38,7 @@ def believed(
     )
     total = pl.col("measured") + pl.col("estimated")
     judged = judged.with_columns(counted=total).with_columns(
-        high=total > MAX_CARD_KW * pl.col("length"), low=pl.sql_expr(TOO_LOW).fill_null(value=False)
+        high=total > MAX_CARD_KW * pl.col("length"), low=pl.sql_expr(STANDS).fill_null(value=False)
     )
     odd = judged.filter(pl.col("high") | pl.col("low"))
     if odd.is_empty():
@@ -63,10 +63,12 @@ def believed(
 
 
 def _gauges(rows: pl.DataFrame) -> pl.DataFrame:
-    """gpu, hour, gauge (kWh) and seen (h): each slice repeats the gauge of its card."""
-    known = rows.filter(pl.col("kw").is_not_null() & (pl.col("observed_hours") > 0))
-    slices = known.group_by(*CARD, "mig_id").agg(
-        gauge=(pl.col("kw") * pl.col("observed_hours")).sum(), seen=pl.col("observed_hours").sum()
+    """gpu, hour, gauge (kWh, NULL without one) and seen (h): each slice repeats the gauge of its card."""
+    there, gauged = rows.filter(pl.col("observed_hours") > 0), pl.col("kw").is_not_null()
+    slices = there.with_columns(gauged=gauged.any().over(CARD)).filter(gauged | ~pl.col("gauged"))
+    slices = slices.group_by(*CARD, "mig_id").agg(
+        gauge=pl.when(gauged.any()).then((pl.col("kw") * pl.col("observed_hours")).sum()),
+        seen=pl.col("observed_hours").sum(),
     )
     return slices.sort("seen").group_by(CARD, maintain_order=True).agg(pl.col("gauge", "seen").last())
 

@@ -25,7 +25,7 @@ SUMS = ("inferences", "failed", *TOKENS)
 COMMON = ("request_", "prompt_", "generation_", "e2e_", "prefix_", "gpu_prefix_")
 """Names that other programs use too: NIM's and KServe's."""
 
-CHILD = ("engine", "version", "replica", "route", "reason", "err", "source")
+CHILD = ("engine", "version", "replica", "route", "reason", "err", "source", "cache_source")
 """Labels that tell apart counters of one server that are added up."""
 
 THING = ["model", "served", "namespace", "pod", "instance"]

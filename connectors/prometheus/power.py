@@ -12,9 +12,9 @@ from datetime import datetime
 
 import polars as pl
 
-from connectors.meters import jumps
 from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.gpu import HOSTS
+from connectors.prometheus.jumps import without_jumps
 from connectors.prometheus.pace import Pace, pace
 from connectors.prometheus.power_metrics import METERS, Meter
 from connectors.prometheus.question import Question, blank, first_of, observed, one_replica
@@ -113,7 +113,11 @@ class Series:
         rows = energy.join(about, on=THING, how="left").join(cover, on=[*THING, "hour"], how="left")
         rows = rows.join(self._quarters(scrapes), on=[*THING, "hour"], how="left")
         columns = ("hour", "device", "meter", "node", "energy_kwh", "energy_estimated_kwh", *QUARTERS)
-        return rows.select(*columns, pl.col("coverage").fill_null(0.0)), wrong
+        rows = rows.select(*columns, pl.col("coverage").fill_null(0.0))
+        if not self.meter.counter:
+            return rows, wrong
+        rows, jumped = without_jumps(rows, THING, QUARTERS)
+        return rows, pl.concat([wrong, _dropped(jumped.rename({"kwh": "value"}), "energy_kwh")])
 
     def _quarters(self, scrapes: Pace) -> pl.DataFrame:
         """Mean power of each quarter of an hour: device, meter, hour, kw_q1 to kw_q4 (kW).
@@ -218,10 +222,8 @@ class Series:
             energy_estimated_kwh=pl.col("estimated") * self.meter.factor,
         )  # fmt: skip
         fine = (pl.col("energy_kwh") + pl.col("energy_estimated_kwh")) <= MAX_METER_KW
-        jumped = _jumped(energy.filter(fine))
-        wrong = pl.concat([energy.filter(~fine), jumped]).with_columns(value="energy_kwh")
-        kept = energy.filter(fine).join(jumped, on=[*THING, "hour"], how="anti")
-        return kept, pl.concat([_dropped(wrong, "energy_kwh"), returned])
+        wrong = energy.filter(~fine).with_columns(value="energy_kwh")
+        return energy.filter(fine), pl.concat([_dropped(wrong, "energy_kwh"), returned])
 
     def _values(self, cover: pl.DataFrame) -> pl.DataFrame:
         def ask(function: str, aggregate: str, name: str) -> pl.DataFrame:
@@ -311,13 +313,6 @@ def _returned(energy: pl.DataFrame, values: pl.DataFrame) -> tuple[pl.DataFrame,
     wrong = judged.filter(back).with_columns(value="measured")
     told = judged.with_columns(measured=pl.when(back).then(rise).otherwise("measured"))
     return told.select(energy.columns), _dropped(wrong, "energy_kwh")
-
-
-def _jumped(energy: pl.DataFrame) -> pl.DataFrame:
-    """The hours in which a counter jumps (`connectors.meters.jumps`)."""
-    counted = pl.col("energy_kwh") + pl.col("energy_estimated_kwh")
-    rises = energy.with_columns(counted=counted, until="hour").filter(pl.col("counted") > 0)
-    return jumps(rises, THING).select(energy.columns)
 
 
 def _dropped(wrong: pl.DataFrame, column: str) -> pl.DataFrame:

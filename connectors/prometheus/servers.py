@@ -60,6 +60,16 @@ SERVERS = (
         buckets=("vllm:e2e_request_latency_seconds_bucket",),
     ),
     Server(
+        "sglang",
+        ("sglang:num_requests_total",),
+        tokens={
+            "tokens_in": ("sglang:prompt_tokens_total",),
+            "tokens_cached": ("sglang:cached_tokens_total",),
+            "tokens_out": ("sglang:generation_tokens_total",),
+        },
+        buckets=("sglang:e2e_request_latency_seconds_bucket",),
+    ),
+    Server(
         "nim",
         ("request_success_total", "request_finish_total"),
         reason="finished_reason",

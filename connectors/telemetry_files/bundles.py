@@ -99,7 +99,7 @@ def bundles_sql(added: str, interval_us: int, max_step_us: int, *, counter: bool
         proven = (
             "counted = n AND least = first_energy_kwh_total AND greatest = energy_kwh_total "
             f"AND greatest - least <= {most} * us AND least > {most} * {max_step_us} "
-            f"AND COALESCE((first_power_w + power_w) / 2 * us / 3.6e12 <= {LESS} * (greatest - least), TRUE)"
+            f"AND COALESCE((first_power_w + power_w) / 2 * us / 3.6e12 <= {LESS} * (greatest - least), TRUE) AND (n = 1 OR least < greatest)"
         )
         kwh = "greatest - least"
         alike = ["first_ts", "last_ts", "first_power_w", "power_w", "least", "greatest"]
@@ -218,11 +218,24 @@ def singles_sql(layouts: Sequence[Layout], clock: Clock, interval_us: int) -> st
 
 
 SPANS = f"""
-    SELECT s.* EXCLUDE (sharers), card, instance, holder, pod IS NOT NULL AS in_pod, sharers, slices / sharers AS slices FROM (
-        SELECT COALESCE(m.name, l.name) AS name, first_ts, last_ts AS ts, utilisation, last_utilisation, kwh, {_ENDS}, 1 AS sharers, 1 AS nth
-        FROM bundles JOIN labels AS l USING (label) LEFT JOIN merged AS m USING (several) WHERE regular AND NOT spare
-        UNION ALL BY NAME
-        SELECT name, ts AS first_ts, ts, utilisation AS last_utilisation, power_w AS first_power_w, power_w,
-               energy_kwh_total AS first_energy_kwh_total, energy_kwh_total, sharers, nth FROM readings
-    ) AS s JOIN names USING (name)"""
-"""SQL: the table `spans`, that hours are made of: regular bundles, and other samples, which begin and end at once."""
+    WITH spans AS (
+        SELECT s.* EXCLUDE (sharers), card, instance, holder, pod IS NOT NULL AS in_pod, sharers, slices / sharers AS slices,
+               mig_id IS NOT NULL AS sliced, allocated FROM (
+            SELECT COALESCE(m.name, l.name) AS name, first_ts, last_ts AS ts, utilisation, last_utilisation, kwh, {_ENDS}, 1 AS sharers, 1 AS nth
+            FROM bundles JOIN labels AS l USING (label) LEFT JOIN merged AS m USING (several) WHERE regular AND NOT spare
+            UNION ALL BY NAME
+            SELECT name, ts AS first_ts, ts, utilisation AS last_utilisation, power_w AS first_power_w, power_w,
+                   energy_kwh_total AS first_energy_kwh_total, energy_kwh_total, sharers, nth FROM readings
+        ) AS s JOIN names USING (name)
+    ), carried AS (
+        SELECT card FROM names GROUP BY card HAVING BOOL_OR(mig_id IS NOT NULL) AND BOOL_OR(mig_id IS NULL AND NOT allocated)
+    )
+    SELECT * EXCLUDE (sliced, allocated) FROM spans ANTI JOIN carried USING (card)
+    UNION ALL
+    SELECT * EXCLUDE (sliced, allocated) REPLACE (
+        CASE WHEN NOT sliced AND NOT allocated AND BOOL_OR(sliced) OVER (PARTITION BY card, first_ts) THEN 0 ELSE slices END AS slices)
+    FROM spans SEMI JOIN carried USING (card)"""
+"""SQL: the table `spans`, that hours are made of: regular bundles, and other samples, which begin and end at once.
+
+A whole card that nobody holds has no part of what it draws beside its slices.
+"""

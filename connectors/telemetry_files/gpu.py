@@ -7,8 +7,10 @@ Rules:
   card for nothing until the next is delivered. The last sample of an instance stands for the time until the next one of its card: there the card is cut anew.
 - Energy is counted once a card: between samples of the card, from its counter, else its gauge (`connectors.steps`).
   Every MIG instance repeats the energy of the whole card, so it is shared among the instances sampled at that moment
-  by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card.
-- A counter that shows less than a tenth of its gauge in an hour stands still or counts in another unit: the gauge counts.
+  by their compute slices: slices/7 of a fully partitioned H100, and always parts that sum to the card. The whole card,
+  where nobody holds it, has no part beside them.
+- A counter that shows less than a tenth of its gauge in an hour, or nothing, stands still or counts in another unit: the
+  gauge counts, and without one the energy is unknown.
 - Energy of hours of a holder in which no step has a counter or gauge is NULL; where some have, theirs is the energy.
 - `observed_hours` and `used_hours` of a MIG instance are its own hours, not weighted by slices.
 - Samples without utilisation are taken at the mean of the others of the hour under that holder.
@@ -24,9 +26,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from connectors.counters import WRAP
 from connectors.sql import literal
 from connectors.steps import HOUR_US, SELDOM_S, Clock, by_hour, energy_steps, paced
-from connectors.telemetry import LESS, MAX_CARD_KW, TOO_LOW
+from connectors.telemetry import LESS, MAX_CARD_KW, STANDS
 from connectors.telemetry_files.labels import HOLDING, NUMBERED, TEXTS
 
 _REST = ("gpu_model", "mig_profile", "project", "environment", "workload_type")
@@ -101,15 +104,17 @@ def cards_sql(max_step_us: int) -> str:
 def steps_sql(bridge_us: int, clock: Clock) -> str:
     """SQL: the table `steps`: from the end of each span of a card to the next.
 
-    In an hour in which a card's counter is too low (`TOO_LOW`) its steps are told by the gauge, and gaps that touch it by nothing.
+    In an hour in which a card's counter is too low (`STANDS`) its steps are told by the gauge, and gaps that touch it by nothing.
     """
     cards = "SELECT * EXCLUDE (kwh) FROM cards"
-    steps = energy_steps(f"({cards})", "card", "max_us", bridge_us, MAX_CARD_KW, first="first_")
-    told = "observed AND NOT implausible AND counted IS NOT NULL AND gauge IS NOT NULL"
+    steps = energy_steps(
+        f"({cards})", "card", "max_us", bridge_us, MAX_CARD_KW, first="first_", wrap_kwh=WRAP / 3.6e9
+    )
+    told = "observed AND NOT implausible AND counted IS NOT NULL"
     spans = by_hour(
         "(SELECT card, kwh AS counted, (first_power_w + power_w) / 2 * date_diff('microsecond', first_ts, ts) / 3.6e12 AS gauge, "
         "date_diff('microsecond', first_ts, ts) AS us, first_ts AS t0, ts AS t1 FROM cards SEMI JOIN suspects USING (card))",
-        "counted IS NOT NULL AND gauge IS NOT NULL",
+        "counted IS NOT NULL",
         clock,
     )
     return f"""
@@ -117,12 +122,12 @@ def steps_sql(bridge_us: int, clock: Clock) -> str:
             SELECT card, first_ts, ts, t0, t1, us, observed, kwh, implausible, counted,
                    CASE WHEN observed THEN (power_w + next_power_w) / 2 * us / 3.6e12 END AS gauge FROM ({steps})
         ), suspects AS MATERIALIZED (
-            SELECT DISTINCT card FROM drawn WHERE {told} AND counted * {LESS} < gauge
+            SELECT DISTINCT card FROM drawn WHERE {told} AND (counted * {LESS} < gauge OR counted = 0)
         ), low AS (
             SELECT card, hour FROM (
                 SELECT card, hour, SUM(counted * part_us / us) AS counted, SUM(gauge * part_us / us) AS gauge, SUM(part_us) / {HOUR_US} AS seen
                 FROM (FROM ({by_hour("(FROM drawn SEMI JOIN suspects USING (card))", told, clock)}) UNION ALL BY NAME {spans}) GROUP BY card, hour
-            ) WHERE {TOO_LOW}
+            ) WHERE {STANDS}
         ), doubted AS (
             SELECT DISTINCT card, ts FROM ({by_hour("(FROM drawn SEMI JOIN suspects USING (card))", "counted IS NOT NULL", clock)}) SEMI JOIN low USING (card, hour)
         )

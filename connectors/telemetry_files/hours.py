@@ -31,7 +31,14 @@ from connectors.telemetry_files.gpu import IMPLAUSIBLE, SPARSE
 from connectors.telemetry_files.gpu_hours import LEFT, gpu_hours
 from connectors.telemetry_files.inference import inference_hourly_sql, turns_sql
 from connectors.telemetry_files.labels import Layout
-from connectors.telemetry_files.power import JUMPS, RISES, meter_steps_sql, power_hourly_sql, unbelieved_sql
+from connectors.telemetry_files.power import (
+    JUMPS,
+    RISES,
+    meter_steps_sql,
+    power_hourly_sql,
+    standing_sql,
+    unbelieved_sql,
+)
 from connectors.telemetry_files.replicas import chosen_sql, kept, others_sql, paces_sql, with_replicas
 from connectors.telemetry_files.rows import samples_sql, scan_sql
 from connectors.telemetry_index import Indexed
@@ -197,6 +204,7 @@ def _hours(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engin
     if dataset == "inference":
         return engine.query(inference_hourly_sql("samples", steps.max_us, steps.bridge_us, clock))
     make("steps", meter_steps_sql("samples", steps.max_us, steps.bridge_us))
+    engine.execute(standing_sql(clock))
     jumped = jumps(engine.query(RISES), ["meter"])
     if jumped.height:
         engine.execute(unbelieved_sql(jumped))

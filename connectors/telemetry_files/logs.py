@@ -269,4 +269,4 @@ def _dcgmi(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]
         row: dict[str, str | None] = {DCGMI[n]: _value(v) for n, v in values if n in DCGMI}
         card, _, instance = entity[2].partition("/")
         row |= {"number": card if instance or entity[1] == "GPU" else None, "mig_id": instance or None}
-        yield _card({**row, "ts": clock.at(entity[2]).isoformat()}, place)
+        yield _card({**row, "ts": clock.at(f"{entity[1]} {entity[2]}").isoformat()}, place)

@@ -1,7 +1,7 @@
 """Samples of wall and node power meters to `telemetry.power_hourly`, in SQL.
 
 The same rules as for cards: the counter first, the trapezoid of the gauge else, gaps bridged by the counter only. A counter that
-jumps (`connectors.meters.jumps`) is not believed there. Meters
+jumps (`connectors.meters.jumps`) or stands still beside its gauge is not believed there. Meters
 may be read more seldom than cards: steps that are no longer than the ones beside them are no gaps. The
 mean power of a quarter of an hour, by which demand is billed, is known where samples without a gap cover all of it.
 """
@@ -13,7 +13,7 @@ import polars as pl
 from connectors.meters import JUMP_KWH, METER, METHODS
 from connectors.sql import literal
 from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps, paced
-from connectors.telemetry import MAX_METER_KW
+from connectors.telemetry import LESS, MAX_METER_KW, TOO_LOW
 
 
 def meter_steps_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
@@ -34,6 +34,9 @@ def meter_steps_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
         SELECT * FROM ({energy_steps("paced", "meter", "max_us", bridge_us, MAX_METER_KW)})"""
 
 
+GAUGE = "(power_w + next_power_w) / 2 * us / 3.6e12"
+"""SQL: kWh of a step by the gauge."""
+
 RISES = f"""
     SELECT meter, ts, t1 AS until, counted FROM steps WHERE counted > 0 AND NOT implausible
     AND meter IN (SELECT meter FROM steps WHERE counted > {JUMP_KWH} AND NOT implausible)"""
@@ -51,8 +54,35 @@ def unbelieved_sql(jumped: pl.DataFrame) -> str:
         for meter, ts in jumped.select("meter", "ts").iter_rows()
     )
     return f"""
-        UPDATE steps SET implausible = TRUE, kwh = CASE WHEN observed THEN (power_w + next_power_w) / 2 * us / 3.6e12 END
+        UPDATE steps SET implausible = TRUE, kwh = CASE WHEN observed THEN {GAUGE} END
         WHERE (meter, ts) IN (VALUES {rows})"""
+
+
+def standing_sql(clock: Clock) -> str:
+    """SQL: in hours in which a meter's counter stands still, or counts in a larger unit, the gauge tells of `steps`.
+
+    That is where it shows less than a tenth of the gauge (`TOO_LOW`), and no one and a half of its smallest rises
+    (nor of `JUMP_KWH`) are what it lacks. What such a meter later regains in one step is told already.
+
+    Args:
+        clock: Where the hours of the site lie.
+    """
+    told = f"observed AND NOT implausible AND counted IS NOT NULL AND {GAUGE} IS NOT NULL"
+    hours = by_hour("(FROM steps SEMI JOIN suspects USING (meter))", told, clock)
+    return f"""
+        WITH suspects AS MATERIALIZED (SELECT DISTINCT meter FROM steps WHERE {told} AND counted * {LESS} < {GAUGE}
+        ), finest AS (
+            SELECT meter, 1.5 * GREATEST(COALESCE(MIN(counted) FILTER (counted > 0 AND NOT implausible), 0), {JUMP_KWH}) AS tick FROM steps GROUP BY meter
+        ), sums AS (
+            SELECT meter, hour, SUM(counted * part_us / us) AS counted, SUM({GAUGE} * part_us / us) AS drawn, SUM(part_us) / {HOUR_US} AS seen
+            FROM ({hours}) GROUP BY meter, hour
+        ), low AS (SELECT meter, hour, tick FROM (SELECT *, drawn - tick AS gauge FROM sums JOIN finest USING (meter)) WHERE {TOO_LOW}
+        ), told AS (
+            SELECT meter, ts FROM ({hours}) SEMI JOIN low USING (meter, hour)
+            UNION SELECT meter, ts FROM steps JOIN (SELECT DISTINCT meter, tick FROM low) USING (meter)
+            WHERE {told} AND counted > {LESS} * {GAUGE} AND counted > tick
+        )
+        UPDATE steps SET implausible = TRUE, kwh = {GAUGE} WHERE (meter, ts) IN (FROM told)"""
 
 
 JUMPS = f"""

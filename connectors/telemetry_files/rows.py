@@ -72,8 +72,8 @@ def stamp_sql(types: Mapping[str, str]) -> str:
         return f"COALESCE({sql_timestamp(ts)}, {sql_epoch_text(ts)})"
     if is_numeric(types[time]):
         return sql_epoch(f"CAST({ts} AS DOUBLE)")
-    if types[time] == "TIMESTAMP WITH TIME ZONE":
-        return f"make_timestamp(epoch_us({ts}))"
+    if types[time] in ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"):
+        return f"make_timestamp(epoch_us(CAST({ts} AS TIMESTAMPTZ)))"
     return f"CAST({ts} AS TIMESTAMP)" if types[time].startswith("TIMESTAMP") else "CAST(NULL AS TIMESTAMP)"
 
 

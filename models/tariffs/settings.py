@@ -26,6 +26,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Money = Annotated[Decimal, Field(ge=0, max_digits=30, decimal_places=12)]
+Price = Annotated[Decimal, Field(max_digits=30, decimal_places=12)]
+"""Of a kWh: below 0 where the supplier pays for what is used."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -46,6 +49,9 @@ def _without_zone(value: time) -> time:
 def _some(prices: tuple[TariffPeriod, ...]) -> tuple[TariffPeriod, ...]:
     if not prices:
         msg = "must have a price of a kWh, such as 0.12 or [{price: 0.12}]"
+        raise ValueError(msg)
+    if all(period.price < 0 for period in prices):
+        msg = "has no price of 0 or more; below 0 may be the prices of some hours or tiers, not all"
         raise ValueError(msg)
     if all(period.above_kwh for period in prices):
         msg = "has no price for the first kWh of a month; give one without above_kwh"
@@ -82,11 +88,11 @@ class TariffPeriod(Window):
     """One priced period of a tariff; of those of the highest tier reached, the first that matches an hour wins.
 
     Attributes:
-        price: Price per kWh.
+        price: Price per kWh, also below 0.
         above_kwh: The tier: this price holds for what a calendar month uses beyond so many kWh.
     """
 
-    price: Money
+    price: Price
     above_kwh: Money = Decimal(0)
 
 

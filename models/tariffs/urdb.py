@@ -116,7 +116,9 @@ def tariff(rate: Mapping[str, Any]) -> dict[str, Any]:
         result["energy"] = list(_energy(rate, problems))
         result["demand"] = [*_demand(rate, problems), *_flat_demand(rate, problems)]
         given = {key.lower(): value for key, value in rate.items()}
-        result["minimum_month"] = _least_bill(given, result["customer_month"], problems)
+        paid = any(period["price"] < 0 for period in result["energy"])  # energy may lower the bill
+        fixed = Decimal(0) if paid else result["customer_month"]
+        result["minimum_month"] = _least_bill(given, fixed, problems)
         problems += _ratchet(given, result["demand"])
     except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         problems.append(f"its structures and schedules do not fit together ({error!r})")
@@ -185,10 +187,7 @@ def _unit(rate: Mapping[str, Any], key: str) -> str | None:
 
 
 def _least_bill(given: Mapping[str, Any], fixed: Decimal, problems: list[str]) -> Decimal:
-    """The greatest minimum bill of a month, 0 where the fixed charge reaches it by itself.
-
-    Prices below 0 are refused, so nothing lowers the fixed charge.
-    """
+    """The greatest minimum bill of a month, 0 where the fixed charge, of which nothing is taken away, reaches it by itself."""
     least = Decimal(0)
     for key, usual in LEAST.items():
         if _nothing(given.get(key)):
@@ -266,12 +265,7 @@ def _energy(rate: Mapping[str, Any], problems: list[str]) -> Iterator[dict[str, 
                 by_fuel[fuel[month - 1]].append(month)
             for extra, those in by_fuel.items():
                 for above, tier in zip(bounds, tiers, strict=True):
-                    price = _price(tier) + extra
-                    if price < 0:
-                        problems.append(
-                            f"energyratestructure period {period}: a price of {price} cannot be said"
-                        )
-                    yield {**window(of, those), "price": price, "above_kwh": above}
+                    yield {**window(of, those), "price": _price(tier) + extra, "above_kwh": above}
 
 
 def _tier_problems(

@@ -3,7 +3,7 @@
 A device reports every fifteen minutes, and is offline for 12 of each 60 hours: three times in five it keeps its reports
 and delivers them one to five days late, else they are lost while it counts on, or it is off and starts anew. Lines
 come twice, in any order, some a day later again. Devices restart, counters fall without a word (where two
-reports show it: else nobody can know), clocks are wrong: not
+reports show it, so not soon after a start: else nobody can know), clocks are wrong: not
 yet set after a start, or days off for one report. A twentieth is silent for some days, a twentieth from then on.
 
 What the reports mean is `connectors/edge/days.py`; nothing of it is used here.
@@ -158,12 +158,14 @@ def _reports_sql(plan: Plan) -> str:
                             FALSE) AS boots,
                    delivery = 'sent' AND LAG(delivery) OVER {window} = 'sent' AND hour = 12 AND LAG(hour) OVER {window} = 11 AND {day_dice("reset", 40)} = 0 AS resets
             FROM local
+        ), shown AS (
+            SELECT * REPLACE (resets AND NOT BOOL_OR(boots) OVER (PARTITION BY d ORDER BY k ROWS 5 PRECEDING) AS resets) FROM worked
         ), summed AS (
             SELECT *, {", ".join(f"CAST(SUM({sql}) OVER {window} AS BIGINT) AS all_{c}" for c, sql in sums.items())},
                    {", ".join(f"{sql} AS now_{c}" for c, sql in sums.items())},
                    SUM(CASE WHEN boots THEN 1 ELSE 0 END) OVER {window} AS boot,
                    SUM(CASE WHEN boots OR resets THEN 1 ELSE 0 END) OVER {window} AS life
-            FROM worked WHERE delivery <> 'off'
+            FROM shown WHERE delivery <> 'off'
         ), lives AS (
             SELECT *, row_number() OVER (PARTITION BY d, boot ORDER BY k) - 1 AS seq,
                    {", ".join(f"first_value(all_{c} - now_{c}) OVER (PARTITION BY d, life ORDER BY k) AS born_{c}" for c in sums)}

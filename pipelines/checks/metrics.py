@@ -197,6 +197,7 @@ def metrics_sql(
     *,
     removed: Sequence[str] = (),
     broken: Mapping[str, tuple[int, str]] = MappingProxyType({}),
+    paid: Sequence[str] = (),
 ) -> str:
     """The one query that gives every metric, one column a gate and `<gate>_detail` where words help.
 
@@ -208,6 +209,7 @@ def metrics_sql(
         billed_twice: Accounts and months that two kinds of report of one provider bill, each in words.
         removed: Sources that are published and no longer configured, each in words.
         broken: Gate of `pipelines.focus_checks.GATES` -> rows that break its rules, and the worst in words.
+        paid: Sites whose tariff has prices below 0: their cards may cost less than nothing.
     """
     variances = " UNION ALL ".join(
         f"SELECT month, provider || ' ' || model || ' ' || token_kind || ': {a} - {b}, {what}' AS name, abs({share}) AS share "
@@ -272,7 +274,8 @@ def metrics_sql(
             CAST((SELECT count(*) FROM ops.reconciliation WHERE currency NOT IN (SELECT unnest({literals(sorted(list_currencies()))}))
                     OR (currency IN ('XXX', 'XTS') AND focus_total <> 0))
                 AS DOUBLE) AS unknown_currency_rows,
-            CAST((SELECT count(*) FROM marts.gpu_daily WHERE cost_idle < 0 OR cost_unallocated < 0 OR cost_used < 0
+            CAST((SELECT count(*) FROM marts.gpu_daily
+                  WHERE ((cost_idle < 0 OR cost_unallocated < 0 OR cost_used < 0) AND NOT list_contains(CAST({literals(paid)} AS VARCHAR[]), site))
                     OR gpu_hours_allocated > gpu_hours_capacity + 1e-6 OR gpu_hours_used > gpu_hours_allocated + 1e-6)
                 AS DOUBLE) AS negative_idle_rows,
             CAST((SELECT max(difference_kwh) FROM ops.energy_balance) AS DOUBLE) AS energy_balance_kwh,

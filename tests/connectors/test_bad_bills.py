@@ -100,7 +100,7 @@ ROWS: list[tuple[str, str, str, str]] = [
 OWN: list[tuple[str, str, str, str, str]] = [
     ("gcp_billing_export", "invoice.month", "", "missing_value", "BillingPeriodStart"),
     ("gcp_billing_export", "invoice.month", "202613", "bad_date", "BillingPeriodStart"),
-    ("gcp_billing_export", "invoice.month", "2026-09", "bad_date", "BillingPeriodStart"),
+    ("gcp_billing_export", "invoice.month", "2026-09-02", "bad_date", "BillingPeriodStart"),
     ("azure_export", "BillingPeriodEndDate", "09/31/2026", "bad_date", "BillingPeriodEnd"),
     ("azure_export", "BillingPeriodEndDate", "01/31/2026", "period_ends_before_start", "BillingPeriodEnd"),
     ("azure_export", "Date", "13/13/2026", "bad_date", "ChargePeriodStart"),

@@ -33,7 +33,7 @@ def problems(folder: Path, tariff: str, asset: str, more: str) -> list[str]:
 @pytest.mark.parametrize(
     ("tariff", "asset", "more", "problem"),
     [
-        ("tariff: -0.1", "", "", "sites.dc1.tariff.energy.0.price: must be greater than or equal to 0 (found: -0.1)"),
+        ("tariff: -0.1", "", "", "sites.dc1.tariff.energy: has no price of 0 or more; below 0 may be the prices of some hours or tiers, not all"),
         ("tariff: true", "", "", "sites.dc1.tariff.energy.0.price: must be a number (found: True)"),
         ("tariff: []", "", "", "sites.dc1.tariff.energy: must have a price of a kWh, such as 0.12 or [{price: 0.12}]"),
         (

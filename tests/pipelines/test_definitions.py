@@ -1,4 +1,4 @@
-"""The asset graph, the job, the schedule and the partitions, as Dagster sees them."""
+"""The asset graph, the job, the schedule and the partitions, as Dagster sees them: imported where a test runs, not to collect it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 from connectors.base import Window
-from pipelines import resources
-from pipelines.definitions import build_defs
 from pipelines.facts import FactStore
-from pipelines.resources import Tierwise
 from pipelines.settings import load_config
 from tests.pipelines import small
 
@@ -36,6 +32,8 @@ def site(tmp_path: Path) -> Path:
 
 
 def test_graph_by_layer(site: Path) -> None:
+    from pipelines.definitions import build_defs
+
     graph = build_defs(load_config(site / "tierwise.yaml")).resolve_asset_graph()
     found = {
         key.to_user_string(): (node.group_name, sorted(p.to_user_string() for p in node.parent_keys))
@@ -79,6 +77,10 @@ def test_graph_by_layer(site: Path) -> None:
 
 
 def test_schedule_partitions_and_job(site: Path) -> None:
+    import dagster as dg
+
+    from pipelines.definitions import build_defs
+
     defs = build_defs(load_config(site / "tierwise.yaml"))
     schedule = defs.resolve_schedule_def("daily_schedule")
     assert (schedule.cron_schedule, schedule.execution_timezone, schedule.job_name) == (
@@ -104,6 +106,11 @@ def test_schedule_partitions_and_job(site: Path) -> None:
 
 @pytest.mark.long
 def test_daily_job_reports_partitions_and_one_can_be_read_by_hand(site: Path) -> None:
+    import dagster as dg
+
+    from pipelines.definitions import build_defs
+    from pipelines.resources import Tierwise
+
     config = load_config(small.write_site(site))
     clock = Tierwise(config, clock=lambda: datetime(2026, 11, 6, 6, tzinfo=UTC))
     defs = build_defs(config, {"tierwise": clock})
@@ -135,6 +142,9 @@ def test_daily_job_reports_partitions_and_one_can_be_read_by_hand(site: Path) ->
 def test_a_run_of_dagster_waits_for_another_one_and_touches_nothing_before(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from pipelines import resources
+    from pipelines.definitions import build_defs
+
     config = load_config(small.write_site(site))
     job = build_defs(config).resolve_job_def("daily")
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

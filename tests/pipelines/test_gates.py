@@ -88,8 +88,7 @@ def test_each_gate_fails_by_itself_and_says_value_and_bound(tmp_path: Path, half
         assert says in found[name]
 
 
-def test_unknown_is_not_a_failure_and_absent_bounds_do_not_block(tmp_path: Path) -> None:
-    assert failed({**GOOD, "gpu_coverage": None}, tmp_path) == {}
+def test_absent_bounds_do_not_block(tmp_path: Path) -> None:
     found = judge(gates(Gates()), {**GOOD, "freshness_days": 900.0, "untagged_share": 1.0}, tmp_path, "r2")
     assert [v.gate.name for v in found if not v.passed] == []
 
@@ -100,8 +99,9 @@ def test_a_gate_without_a_metric_says_where_it_is_missing(tmp_path: Path) -> Non
         judge(gates(BOUNDS), row, tmp_path, "r4")
 
 
-def test_warnings_do_not_block(tmp_path: Path) -> None:
-    found = judge(gates(BOUNDS), {**GOOD, "stale_sources": 2.0, "energy_unknown_share": 0.01}, tmp_path, "r3")
+def test_warnings_do_not_block_and_unknown_is_not_a_failure(tmp_path: Path) -> None:
+    row = {**GOOD, "stale_sources": 2.0, "energy_unknown_share": 0.01, "gpu_coverage": None}
+    found = judge(gates(BOUNDS), row, tmp_path, "r3")
     warned = [v for v in found if not v.passed]
     assert [v.gate.name for v in warned] == ["energy_unknown_share", "stale_sources"]
     assert not any(v.blocks for v in warned)
@@ -139,9 +139,10 @@ def test_metrics_query_on_known_tables() -> None:
             """INSERT INTO marts.gpu_daily BY NAME SELECT 'dc1' AS site, 1.0 AS coverage, 24 AS gpu_hours_capacity, 24 AS gpu_hours_allocated,
                  0 AS cost_idle, 0 AS cost_unallocated, 1 AS cost_used, 9 AS energy_kwh
                UNION ALL SELECT 'dc1', 0.5, 24, 25, -1, 0, 1, NULL
-               UNION ALL SELECT 'dc2', 1.0, 24, 24, 0, 0, 1, 9"""
+               UNION ALL SELECT 'dc2', 1.0, 24, 24, 0, 0, 1, 9 UNION ALL SELECT 'dc2', 1.0, 24, 24, 0, 0, -1, 9"""
         )
-        row = engine.query(metrics_sql(3)).row(0, named=True)
+        row = engine.query(metrics_sql(3, paid=["dc2"])).row(0, named=True)
+        assert engine.query(metrics_sql(3)).item(0, "negative_idle_rows") == 2
     assert row["facts_rows"] == 1196
     assert row["reconciliation_difference"] == 0.5
     assert "b 2026-11 XQQ" in row["reconciliation_difference_detail"]

@@ -1,4 +1,4 @@
-"""Model servers of six kinds whose requests are known to the last, as OpenMetrics text.
+"""Model servers of seven kinds whose requests are known to the last, as OpenMetrics text.
 
 Three local days in Adelaide, the third of 23 hours. Requests come at half past each minute, but for the last minute of
 a day; scrapes at 17 seconds past. What happens to them, on purpose:
@@ -9,6 +9,7 @@ a day; scrapes at 17 seconds past. What happens to them, on purpose:
 - nim: request_success_total becomes request_finish_total in place
 - kserve: a transformer in front, an InferenceService's label
 - ray: two replicas and two routes; the newer version shows each counter under both names
+- sglang: a newer version tells where cached tokens came from
 """
 
 from __future__ import annotations
@@ -146,12 +147,26 @@ def _ray(p: Process, r: Request, *, new: bool) -> None:
     p.observe("ray_serve_deployment_processing_latency_ms", r.seconds, 1000.0, **own)
 
 
-KINDS = {"vllm": _vllm, "triton": _triton, "tgi": _tgi, "nim": _nim, "kserve": _kserve, "ray": _ray}
+def _sglang(p: Process, r: Request, *, new: bool) -> None:
+    own = {"model_name": "qwen3-32b", "engine_type": "unified", "tp_rank": "0"}
+    p.add("sglang:num_requests_total", **own)
+    p.add("sglang:prompt_tokens_total", r.prompt, **own)
+    p.add("sglang:generation_tokens_total", r.generated, **own)
+    for part, source in ((r.cached // 2, "device"), (r.cached - r.cached // 2, "host")):
+        p.add("sglang:cached_tokens_total", part, **own, **({"cache_source": source} if new else {}))
+    p.observe("sglang:e2e_request_latency_seconds", r.seconds, **own)
+
+
+COUNT_NO_FAILURES = ("kserve", "sglang")
+KINDS = {
+    "vllm": _vllm, "triton": _triton, "tgi": _tgi, "nim": _nim, "kserve": _kserve, "ray": _ray,
+    "sglang": _sglang,
+}  # fmt: skip
 TOKENS = {
-    "vllm": ("tokens_in", "tokens_cached", "tokens_out"), "tgi": ("tokens_in", "tokens_out"),
+    "vllm": ("tokens_in", "tokens_cached", "tokens_out"), "sglang": ("tokens_in", "tokens_cached", "tokens_out"), "tgi": ("tokens_in", "tokens_out"),
     "nim": ("tokens_in", "tokens_out"),
 }  # fmt: skip
-RESTARTS = {"vllm-0": 30.4, "tgi-0": 41.7, "nim-0": 52.9, "ray-0": 20.2, "triton-0": 60.6}
+RESTARTS = {"vllm-0": 30.4, "tgi-0": 41.7, "nim-0": 52.9, "ray-0": 20.2, "triton-0": 60.6, "sglang-0": 25.5}
 """Pod -> hours after the first midnight at which its process is replaced, by a newer version."""
 
 LIVES = {"vllm-1": (0.0, 33.3), "vllm-2": (33.3, 99.0)}
@@ -189,7 +204,7 @@ def _pod(text: Text, name: str, rng: random.Random, truth: Served) -> None:
         day, scrape = PLAN.day_of(ts), ts + 77
         last = PLAN.day_of(scrape) != day
         for _ in range(0 if last else rng.randrange(0, 5)):
-            failure = "abort" if rng.random() < 0.1 and kind != "kserve" else ""
+            failure = "abort" if rng.random() < 0.1 and kind not in COUNT_NO_FAILURES else ""
             request = Request(
                 rng.lognormvariate(-0.5, 1.2), rng.randrange(1, 3000), rng.randrange(0, 500), rng.randrange(1, 600),
                 failure, rng.choice(("/a", "/b")),
@@ -220,7 +235,7 @@ def _pod(text: Text, name: str, rng: random.Random, truth: Served) -> None:
     process.write()
 
 
-PODS = ("vllm-0", "vllm-1", "vllm-2", "triton-0", "tgi-0", "nim-0", "kserve-0", "ray-0")
+PODS = ("vllm-0", "vllm-1", "vllm-2", "triton-0", "tgi-0", "nim-0", "kserve-0", "ray-0", "sglang-0")
 
 
 def write_servers(path: Path) -> Served:

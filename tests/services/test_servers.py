@@ -16,7 +16,17 @@ from connectors.prometheus.reader import Options, PrometheusReader
 from models.config import Site
 from pipelines.engines.duckdb import DuckDBEngine
 from tests.services.prometheus import prometheus, victoria_metrics
-from tests.services.served_site import DAYS, FIELDS, PLAN, PODS, SILENT, TOKENS, Served, write_servers
+from tests.services.served_site import (
+    COUNT_NO_FAILURES,
+    DAYS,
+    FIELDS,
+    PLAN,
+    PODS,
+    SILENT,
+    TOKENS,
+    Served,
+    write_servers,
+)
 
 pytestmark = pytest.mark.service
 
@@ -67,11 +77,12 @@ def assert_same(found: dict[Key, float], wanted: dict[Key, float]) -> None:
 def test_requests_and_failures(there: tuple[Served, pl.DataFrame]) -> None:
     truth, rows = there
     for column in ("inferences", "failed"):
-        pods = [p for p in PODS if column == "inferences" or not p.startswith("kserve")]
+        pods = [p for p in PODS if column == "inferences" or not p.startswith(COUNT_NO_FAILURES)]
         wanted = {key: counts[column] for key, counts in truth.seen.items() if key[0] in pods}
         found = by_day(rows.filter(pl.col("pod").is_in(pods)), column)
         assert_same(found, wanted)
-    assert rows.filter(pl.col("pod") == "kserve-0")["failed"].null_count() > 0  # it does not count them
+    for pod in ("kserve-0", "sglang-0"):  # they do not count them, or not apart
+        assert rows.filter(pl.col("pod") == pod)["failed"].drop_nulls().is_empty()
     assert sum(truth.lost.values()) < 0.001 * sum(counts["inferences"] for counts in truth.seen.values())
 
 
@@ -101,6 +112,7 @@ def test_models_and_workloads(there: tuple[Served, pl.DataFrame]) -> None:
         ("kserve-0", "bert", "search-bert"),
         ("nim-0", "meta/llama-3.1-8b", "meta/llama-3.1-8b"),
         ("ray-0", "Ranker", "shop"),
+        ("sglang-0", "qwen3-32b", "qwen3-32b"),
         ("tgi-0", None, "tgi-0"),
         ("triton-0", "resnet50", "resnet50"),
         ("vllm-0", "llama-3.3-70b", "llama-3.3-70b"),

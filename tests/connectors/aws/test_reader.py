@@ -139,6 +139,7 @@ def test_no_top_manifest_means_not_known(tmp_path: Path) -> None:
     ("content", "words"),
     [
         ("{", "is damaged"),
+        ("[" * 100_000, "is damaged"),
         ("[]", "is damaged"),
         ('{"reportKeys": []}', "is damaged.*billingPeriod"),
         ('{"reportKeys": [], "billingPeriod": {"start": "20260901T000000.000Z"}}', "names no file"),

@@ -215,12 +215,15 @@ DATED = ROWS.add(
     row(Date="2026-09-04", BillingPeriodStartDate="2026-09-01T00:00:00Z", BillingPeriodEndDate="2026-09-30"),
     row(BillingPeriodEndDate="10/01/2026"),
     row(BillingPeriodStartDate="8/19/2026", BillingPeriodEndDate="9/18/2026"),
+    row(Date="20260904", BillingPeriodStartDate="20260901", BillingPeriodEndDate="20260930"),
+    row(Date=" 20260904", BillingPeriodStartDate="", BillingPeriodEndDate=""),
 )
 
 
-def test_dates_in_both_forms_and_periods_that_are_no_calendar_months(lines: Lines) -> None:
-    usual, iso, exclusive, odd = lines[DATED]
-    assert iso | {"SkuPriceId": ""} == usual | {"SkuPriceId": ""}
+def test_dates_in_all_forms_and_periods_that_are_no_calendar_months(lines: Lines) -> None:
+    usual, iso, exclusive, odd, *digits = lines[DATED]
+    for same in (iso, *digits):
+        assert same | {"SkuPriceId": ""} == usual | {"SkuPriceId": ""}
     assert exclusive["BillingPeriodEnd"] == at("2026-10-01")
     assert (odd["BillingPeriodStart"], odd["BillingPeriodEnd"]) == (at("2026-08-19"), at("2026-09-19"))
     assert odd["x_billing_month"] == date(2026, 8, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 from tests.connectors.azure.rows import row
@@ -11,6 +11,14 @@ from tests.connectors.bills.helpers import counted, facts, load, write
 
 PRICES = ("ListUnitPrice", "ContractedUnitPrice", "ListCost")
 MCA = {"BillingCurrency": "USD", "PricingCurrency": "EUR", "ExchangeRatePricingToBilling": "1.25"}
+
+RATE = "0.84961767204758"
+
+
+def product(price: str) -> str:
+    """Times the rate, to the twelfth decimal."""
+    return str((Decimal(price) * Decimal(RATE)).quantize(Decimal("1e-12"), ROUND_HALF_UP))
+
 
 # what a row of 10 USD has instead; list price, contracted price and list cost; columns counted as no number
 WRITTEN: list[tuple[dict[str, str], tuple[str | None, ...], set[str]]] = [
@@ -24,6 +32,17 @@ WRITTEN: list[tuple[dict[str, str], tuple[str | None, ...], set[str]]] = [
     # 8 x 1.25 = 10; 4 x 1.25 = 5
     ({**MCA, "PayGPrice": "€ 8.00", "UnitPrice": "4 EUR"}, ("10", "5", None), set()),
     ({**MCA, "PayGPrice": "8", "EffectivePrice": "€8"}, ("10", "6.25", "10"), set()),
+    # to the twelfth decimal: 1.123456789012 x 0.84961767204758 = 0.954508741726..., 12345678.12345678 x that = 10489106.307...
+    (
+        {
+            **MCA,
+            "ExchangeRatePricingToBilling": RATE,
+            "PayGPrice": "1.123456789012",
+            "UnitPrice": "12345678.12345678",
+        },
+        (product("1.123456789012"), product("12345678.12345678"), None),
+        set(),
+    ),
     # 8 dollars among prices in euros are neither
     (
         {**MCA, "PayGPrice": "$8"},

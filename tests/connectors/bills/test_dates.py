@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date
+import json
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
 from connectors.base import SourceError
 from connectors.bills.dates import is_written, iso, iso_sql, proven
 from connectors.bills.months import parse_month
 from tests.connectors.azure.rows import row as azure_row
-from tests.connectors.bills.helpers import facts, load, write
+from tests.connectors.bills.helpers import facts, focus, load, write
 
 APRIL = ("4/1/25", "5/1/25")
 
@@ -94,3 +96,31 @@ def test_a_year_that_comes_first_proves_the_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["2026/13/1", "2026/9/31", "2026/9/301", "26/9/1"])
 def test_no_date_has_no_month(text: str) -> None:
     assert parse_month(text) is None
+
+
+EPOCHS = {"BillingPeriodStart": 1788220800, "BillingPeriodEnd": 1790812800, "ChargePeriodStart": 1788307200, "ChargePeriodEnd": 1788310800}  # fmt: skip
+"""1 September, 1 October, 2 September and an hour later, 2026, UTC, in seconds since 1970."""
+
+
+def test_times_since_1970_are_read_in_their_unit(tmp_path: Path) -> None:
+    """JSON as pandas writes it, in milliseconds; Parquet in microseconds; CSV in seconds; beside them a file in ISO 8601."""
+    (tmp_path / "b").mkdir()
+    rows = [{**focus(SubAccountId=n), **{k: v * unit for k, v in EPOCHS.items()}} for n, unit in (("j", 10**3), ("p", 10**6), ("c", 1))]  # fmt: skip
+    (tmp_path / "b" / "j.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    pl.DataFrame(rows[1:2]).write_parquet(tmp_path / "b" / "p.parquet")
+    odd = rows[2] | {"ChargePeriodEnd": "20260902010000", "BilledCost": "7"}
+    write(tmp_path / "b" / "c.csv", [{k: str(v) for k, v in r.items()} for r in [rows[2]] * 1000 + [odd]])
+    write(
+        tmp_path / "b" / "iso.csv",
+        [focus(ChargePeriodStart="2026-09-02T00:00:00Z", ChargePeriodEnd="2026-09-02T01:00:00Z")],
+    )
+    (loaded,) = load("focus", tmp_path / "b", tmp_path).values()
+    assert facts(loaded).select(*EPOCHS).unique().rows() == [tuple(datetime.fromisoformat(d) for d in ("2026-09-01", "2026-10-01", "2026-09-02", "2026-09-02T01:00"))]  # fmt: skip
+    assert loaded.rows_loaded == 1003
+    [bad] = loaded.issues.filter(action="rejected").iter_rows(named=True)
+    assert (bad["rule"], bad["column_name"], bad["value"]) == (
+        "bad_date",
+        "ChargePeriodEnd",
+        "20260902010000",
+    )
+    assert "dates read as times since 1970: c.csv, j.jsonl, p.parquet" in loaded.note

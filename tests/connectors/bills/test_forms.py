@@ -155,6 +155,16 @@ def test_of_two_lists_of_records_none_is_chosen(tmp_path: Path) -> None:
         load("focus", tmp_path / "bills", tmp_path)
 
 
+@pytest.mark.parametrize("form", ["{}\n", "[{}]", '{{"data": [{}]}}'])
+def test_what_is_nested_too_deeply_is_refused(form: str, tmp_path: Path) -> None:
+    deep = '{"a":' * 100_000 + "1" + "}" * 100_000
+    row = json.dumps(focus(Tags="HERE")).replace('"HERE"', deep)
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.json").write_text(form.format(row))
+    with pytest.raises(SourceError, match=r"a\.json .*nested too deeply"):
+        load("focus", tmp_path / "bills", tmp_path)
+
+
 def test_a_cut_answer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bills").mkdir()
     (tmp_path / "bills" / "a.json").write_text(json.dumps({"data": json_rows()}, indent=1)[:-4])

@@ -22,6 +22,7 @@ CASES: list[tuple[str, dict[str, str], tuple[str, str, str], str]] = [
     ("focus", {"Tags": '[{"key":"team","value":"a"},{"key":"team","value":"b"}]'}, REPAIRED, "a"),
     ("aws_cur", {"resourceTags/user:Team": "b"}, FLAGGED, "vision"),
     ("aws_cur2", {"resource_tags": '{"user_team":"a","user:Team":"b"}'}, FLAGGED, "a"),
+    ("aws_cur2", {"resource_tags": '{"user_team":"a","user_x":"","user_team":"b"}'}, REPAIRED, "a"),
     (
         "gcp_billing_export",
         {"labels": json.dumps([{"key": "team", "value": v} for v in "ab"])},

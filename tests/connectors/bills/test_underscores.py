@@ -71,6 +71,22 @@ def test_the_cost_is_no_number(name: str, tmp_path: Path) -> None:
     assert loaded.totals == {"USD": Decimal(left)}
 
 
+HUGE = ["1e999999999", "1e99999999999999999999", "-1e999"]
+
+
+@pytest.mark.parametrize("name", [n for n in MADE if n.startswith(("openai", "anthropic"))])
+def test_an_exponent_beyond_all_numbers_is_no_number(name: str, tmp_path: Path) -> None:
+    """Python would compute with it for hours, or end with an error."""
+    kind, file, make, rows, column, left = MADE[name]
+    good = rows[1]
+    bad = [good | {"amount": {"value": h, "currency": "usd"}} if isinstance(good, dict) else h for h in HUGE]
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / file).write_bytes(make(*bad, good))
+    (loaded,) = load(kind, tmp_path / "bills", tmp_path).values()
+    assert loaded.totals == {"USD": Decimal(left)}
+    assert counted(loaded)["rejected", "not_a_number", column] == len(HUGE)
+
+
 @pytest.mark.parametrize("text", [UNDER, "1_0.5", "1e1_0", "0_0"])
 def test_quantities_and_prices_are_unknown_and_counted(text: str, tmp_path: Path) -> None:
     (tmp_path / "bills").mkdir()
@@ -90,24 +106,37 @@ def test_other_bare_numbers_are_what_they_say(text: str, tmp_path: Path) -> None
     assert facts(loaded)["BilledCost"].to_list() == [1]
 
 
-@pytest.mark.parametrize(
-    "bad", ["reservation/RecurringFeeForUsage", "reservation/AmortizedUpfrontCostForUsage"]
-)
-def test_a_part_of_an_effective_cost(bad: str, tmp_path: Path) -> None:
-    """Amortised 2 + recurring 1_000 is neither 2 nor 1002."""
-    parts = {
-        "reservation/RecurringFeeForUsage": "2",
-        "reservation/AmortizedUpfrontCostForUsage": "2",
-        bad: UNDER,
-    }
+SUMMED = ("reservation/AmortizedUpfrontCostForUsage", "reservation/RecurringFeeForUsage")
+PLAN = ("savingsPlan/TotalCommitmentToDate", "savingsPlan/UsedCommitment")
+# kind of line, its two amounts, effective cost; None: the row is set aside
+PARTS = [
+    ("DiscountedUsage", SUMMED, ("2", "3"), 5),
+    ("DiscountedUsage", SUMMED, ("2", "NULL"), 2),
+    ("DiscountedUsage", SUMMED, ("", "3"), 3),
+    ("DiscountedUsage", SUMMED, ("2", UNDER), None),
+    ("DiscountedUsage", SUMMED, (UNDER, "3"), None),
+    ("DiscountedUsage", SUMMED, (UNDER, ""), None),
+    ("SavingsPlanRecurringFee", PLAN, ("7", "3"), 4),
+    ("SavingsPlanRecurringFee", PLAN, ("7", UNDER), None),
+    ("SavingsPlanRecurringFee", PLAN, ("7", "N/A"), 10),
+]
+
+
+def test_parts_of_an_effective_cost(tmp_path: Path) -> None:
+    """Amortised 2 + recurring 1_000 is neither 2 nor 1002; where a part is not stated, the other or the billed 10 counts."""
+    rows = [
+        cur(lineItem__LineItemType=kind, lineItem__ResourceId=str(n)) | dict(zip(names, parts, strict=True))
+        for n, (kind, names, parts, _) in enumerate(PARTS)
+    ]
     (tmp_path / "bills").mkdir()
-    (tmp_path / "bills" / "a.csv").write_bytes(
-        table(cur(lineItem__LineItemType="DiscountedUsage") | parts | {"reservation/EffectiveCost": ""})
-    )
+    (tmp_path / "bills" / "a.csv").write_bytes(table(*rows))
     (loaded,) = load("aws_cur", tmp_path / "bills", tmp_path).values()
-    [issue] = loaded.issues.filter(action="rejected").iter_rows(named=True)
-    assert (issue["rule"], issue["column_name"]) == ("not_a_number", "EffectiveCost")
-    assert UNDER in issue["value"]
+    found = dict(facts(loaded).select("ResourceId", "EffectiveCost").rows())
+    assert [found.get(str(n)) for n in range(len(PARTS))] == [cost for *_, cost in PARTS]
+    bad = loaded.issues.filter(action="rejected")
+    assert {*bad.select("rule", "column_name").rows()} == {("not_a_number", "EffectiveCost")}
+    assert bad.height == sum(cost is None for *_, cost in PARTS)
+    assert all(UNDER in value for value in bad["value"])
 
 
 def test_spend_and_tokens_of_a_log(tmp_path: Path) -> None:

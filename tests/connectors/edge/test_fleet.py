@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from connectors.base import Context, Window
+from connectors.edge import passes
 from connectors.edge.reader import EdgeFilesReader, Options
 from models.config import Site
 from pipelines.bench.fleet import TRUTH, Fleet, Plan
@@ -18,13 +19,17 @@ pytestmark = pytest.mark.long
 
 
 @pytest.mark.parametrize(
-    ("plan", "by_device"),
+    ("plan", "by_device", "at_once"),
     [
-        (Plan(10, 8, seed=3, silent=(3, 6)), True),
-        (Plan(12, 9, seed=4, silent=(2, 7), zone="America/New_York", clock_sides=200), False),
+        (Plan(10, 8, seed=3, silent=(3, 6)), True, passes.AT_ONCE),
+        (Plan(12, 9, seed=4, silent=(2, 7), zone="America/New_York", clock_sides=200), False, 1500),
     ],
+    ids=["devices together", "devices in parts"],
 )
-def test_each_day_read_alone_is_the_truth(plan: Plan, by_device: bool, tmp_path: Path) -> None:
+def test_each_day_read_alone_is_the_truth(
+    plan: Plan, by_device: bool, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes, "AT_ONCE", at_once)
     window = Window(plan.last + timedelta(days=9), datetime(2027, 1, 1, tzinfo=UTC))
     sites = {"plant": Site.model_validate({"time_zone": plan.zone, "tariff": "0.1"})}
     options = Options(kind="edge_files", location="in", site="plant", bridge_days=3)

@@ -104,6 +104,23 @@ def test_undated_lines_need_start_and_interval(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "form", ["2026-09-01 {} ", "[2026-09-01T{}.25] ", "2026-09-01T{}-03:30 "], ids=["ts", "brackets", "zone"]
+)
+def test_times_that_a_wrapper_wrote_before_lines_without_any(tmp_path: Path, form: str) -> None:
+    """10:00, 10:01, 12:00 and 12:01: two minutes of 6 W are 0.2 Wh. By the name's start and the interval it were three."""
+    clock = ("10:00:00", "10:01:00", "12:00:00", "12:01:00")
+    text(
+        tmp_path,
+        "nano-20260801T000000Z.log",
+        [form.format(at) + NANO.format(mw=6000, gpu="50%") for at in clock],
+    )
+    (day,) = days(tmp_path)
+    assert (day["day"], day["messages"]) == (date(2026, 9, 1), 4)
+    assert day["energy_kwh"] == pytest.approx(0.0002)
+    assert day["log_hours"] == pytest.approx(2 / 60)
+
+
+@pytest.mark.parametrize(
     ("board", "first_mw", "watts", "gpu", "use"),
     [
         (

@@ -259,17 +259,24 @@ def test_lines_that_are_not_utf8_are_rejected_alone(tmp_path: Path) -> None:
     assert rows([item])["inferences"].to_list() == [10]
 
 
-@pytest.mark.parametrize("unit", [1, 1000, 10**6, 10**9])
 @pytest.mark.parametrize("text", [False, True])
-def test_times_may_be_numbers_since_1970(tmp_path: Path, unit: int, text: bool) -> None:
-    """96 reports: the first sets the base, 95 increments of 10; a number that is no time of this century is none."""
-    epoch = int(START.timestamp())
-    stamps = [(epoch + 900 * n) * unit for n in range(96)]
-    lines: list[dict[str, Any]] = [report(n, ts=str(at) if text else at) for n, at in enumerate(stamps)]
-    write(tmp_path, "1.jsonl", [*lines, report(96, ts=20260902000000)])
+def test_times_may_be_numbers_since_1970(tmp_path: Path, text: bool) -> None:
+    """96 reports of a device for each unit: the first sets the base, 95 increments of 10; a number that is no time of this century is none."""
+    epoch, units = int(START.timestamp()), [1, 1000, 10**6, 10**9]
+    for unit in units:
+        stamps = [(epoch + 900 * n) * unit for n in range(96)]
+        lines = [
+            report(n, device_id=f"cam-{unit}", ts=str(at) if text else at) for n, at in enumerate(stamps)
+        ]
+        none = report(96, device_id=f"cam-{unit}", ts=20260902000000)
+        write(tmp_path, f"{unit}.jsonl", [*lines, none])
     (item,) = load(tmp_path)
-    assert rows([item])["inferences"].to_list() == [950]
-    assert item.issues.select("rule", "column_name", "rows").rows() == [("ts_unreadable", "ts", 1)]
+    found = rows([item]).select("device", "inferences").rows()
+    assert found == [(f"cam-{unit}", 950) for unit in units]
+    issues = item.issues.select(
+        "rule", "column_name", "rows", pl.col("location").str.extract(r"(\d+)\.jsonl")
+    )
+    assert sorted(issues.rows()) == [("ts_unreadable", "ts", 1, str(unit)) for unit in units]
 
 
 def test_files_appended_to_each_other_keep_their_marks_of_byte_order(tmp_path: Path) -> None:

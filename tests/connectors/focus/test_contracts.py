@@ -172,3 +172,16 @@ def test_values_that_do_not_fit_their_column_are_counted(tmp_path: Path) -> None
     assert shown["value"].to_list() == ["1,000.5x"]
     costs = pl.read_parquet(loaded.facts[TABLE]).select("ContractCommitmentId", "ContractCommitmentCost")
     assert costs.rows() == [("c-1", None), ("c-2", Decimal(1000))]
+
+
+def test_commitments_as_an_answer_of_an_api_and_amounts_with_signs(tmp_path: Path) -> None:
+    write(tmp_path / "b" / "costs.csv", [focus()])
+    rows = [
+        CONTRACT | {"ContractCommitmentCost": c, "ContractCommitmentId": c}
+        for c in ("$1,000.50", "5 EUR", "(2.5)")
+    ]
+    (tmp_path / "b" / "contracts.json").write_text(json.dumps({"data": rows, "count": 3}))
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    costs = pl.read_parquet(loaded.facts[TABLE]).select("ContractCommitmentId", "ContractCommitmentCost")
+    assert dict(costs.rows()) == {"$1,000.50": Decimal("1000.5"), "5 EUR": None, "(2.5)": Decimal("-2.5")}
+    assert counted(loaded) == {("repaired", "not_a_number", "ContractCommitmentCost"): 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +27,27 @@ def slashed(**changes: str) -> dict[str, str]:
         "ChargePeriodEnd": "9/3/26",
     }
     return focus(**(dates | changes))
+
+
+def named(name: str, style: str) -> str:
+    words = re.findall("[A-Z][a-z]*", name)
+    return {"snake": "_".join(words).lower(), "upper": "_".join(words).upper(), "display": " ".join(words)}[
+        style
+    ]
+
+
+@pytest.mark.parametrize("style", ["snake", "upper", "display"])
+def test_columns_as_warehouses_and_the_specification_spell_them(style: str, tmp_path: Path) -> None:
+    """`billed_cost`, `BILLED_COST` and `Billed Cost` are BilledCost; beside that, such a column is not."""
+    plain = focus(BilledCost="1,234.50", ListCost="2,250")
+    other = {named(k, style): v for k, v in plain.items()}
+    write(tmp_path / "b" / "a.csv", [other])
+    write(tmp_path / "b" / "b.csv", [plain | {"SubAccountId": "b", named("BilledCost", style): "99"}])
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    one, two = facts(loaded).sort("SubAccountId").drop("SubAccountId").rows()
+    assert one == two
+    assert facts(loaded).select("BilledCost", "ListCost").row(0) == (Decimal("1234.5"), Decimal(2250))
+    assert f"columns not used: {named('BilledCost', style)}" in loaded.note
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])

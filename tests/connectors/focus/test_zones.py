@@ -26,8 +26,8 @@ FORMS = ("csv", "parquet", "typed")
 
 
 @pytest.fixture(scope="module")
-def bills(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[date, Loaded]]:
-    """Form -> a file with a row of each of `ZONES`, which is its description: month -> what was loaded."""
+def bills(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[Loaded, pl.DataFrame]]]:
+    """Form -> a file with a row of each of `ZONES`, which is its description: what was loaded of each month, and its rows."""
     found = {}
     for form in FORMS:
         folder = tmp_path_factory.mktemp("zones")
@@ -47,17 +47,17 @@ def bills(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[date, Load
                     pl.Series(n, [datetime.fromisoformat(r[n]).astimezone(UTC) for r in rows]) for n in named
                 )
             frame.write_parquet(path)
-        found[form] = load("focus", folder / "b", folder)
+        found[form] = [(m, facts(m)) for m in load("focus", folder / "b", folder).values()]
     return found
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("period", ZONES)
 def test_a_billing_period_of_another_zone_is_of_its_own_month(
-    bills: dict[str, dict[date, Loaded]], period: str, form: str
+    bills: dict[str, list[tuple[Loaded, pl.DataFrame]]], period: str, form: str
 ) -> None:
-    [month] = [m for m in bills[form].values() if period in facts(m)["ChargeDescription"].to_list()]
+    [(month, rows)] = [(m, rows) for m, rows in bills[form] if period in rows["ChargeDescription"].to_list()]
     assert month.slice.period == ZONES[period]
-    found = facts(month).filter(ChargeDescription=period)
+    found = rows.filter(ChargeDescription=period)
     assert found.select("x_billing_month").rows() == [(ZONES[period],)]
     assert month.issues.is_empty()

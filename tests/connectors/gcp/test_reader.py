@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from csv import DictReader
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,22 @@ def test_invoice_months(tmp_path: Path) -> None:
     assert [parse_invoice_month(text) for text in [*MONTHS, *NONE, None]] == [SEPTEMBER] * len(MONTHS) + [
         None
     ] * (len(NONE) + 1)
+
+
+def test_times_as_pandas_writes_them_to_json(tmp_path: Path) -> None:
+    """1788220800 seconds since 1970 are the start of September 2026; pandas writes milliseconds."""
+    late = row(usage_start_time=1790809200000, usage_end_time=1790812800000, cost=4)
+    write_lines(
+        tmp_path / "bills" / "a.jsonl",
+        [row(usage_start_time=1788220800000, usage_end_time=1788224400000), late],
+    )
+    (loaded,) = load(KIND, tmp_path / "bills", tmp_path).values()
+    found = facts(loaded).sort("ChargePeriodStart").select("ChargePeriodStart", "ChargePeriodEnd").rows()
+    assert found == [
+        (datetime(2026, 9, 1), datetime(2026, 9, 1, 1)),  # noqa: DTZ001
+        (datetime(2026, 9, 30, 23), datetime(2026, 10, 1)),  # noqa: DTZ001
+    ]
+    assert loaded.totals == {"USD": Decimal("14.5")}
 
 
 # (change, rule, column, value)

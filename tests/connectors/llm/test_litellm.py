@@ -7,7 +7,6 @@ from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -284,18 +283,19 @@ def test_without_status_failures_are_unknown(tmp_path: Path, form: str) -> None:
     assert got["inferences"].to_list() == [1, 1]
 
 
-@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
 @pytest.mark.parametrize("zone", [None, "UTC", "Asia/Kolkata"])
-def test_times_of_parquet(tmp_path: Path, unit: Any, zone: str | None) -> None:
-    """23:30 UTC of the 1st is the 2nd in Kolkata; a time without a zone is UTC."""
-    at = (
-        pl.Series([datetime(2026, 9, 1, 23, 30, tzinfo=UTC)])
-        .dt.convert_time_zone(zone or "UTC")
-        .cast(pl.Datetime(unit, zone or "UTC"))
-    )
-    times = at if zone else at.dt.replace_time_zone(None)
+def test_times_of_parquet(tmp_path: Path, zone: str | None) -> None:
+    """23:30 UTC of the 1st is the 2nd in Kolkata; a time without a zone is UTC. A file, and a model, for each unit."""
     (tmp_path / "logs").mkdir()
-    pl.DataFrame([request(1)]).with_columns(startTime=times).write_parquet(tmp_path / "logs" / "a.parquet")
+    at = pl.Series([datetime(2026, 9, 1, 23, 30, tzinfo=UTC)]).dt.convert_time_zone(zone or "UTC")
+    times = at if zone else at.dt.replace_time_zone(None)
+    units: tuple[pl.datatypes.TimeUnit, ...] = ("ms", "ns", "us")
+    for unit in units:
+        rows = pl.DataFrame([request(unit, model=f"openai/{unit}")])
+        rows.with_columns(startTime=times.dt.cast_time_unit(unit)).write_parquet(
+            tmp_path / "logs" / f"{unit}.parquet"
+        )
     loaded = load("litellm", tmp_path / "logs", tmp_path)
     assert list(loaded) == [DAY]
-    assert hours(loaded[DAY])["hour"].to_list() == [datetime(2026, 9, 1, 23)]  # noqa: DTZ001
+    found = hours(loaded[DAY]).select("model", "hour").sort("model")
+    assert found.rows() == [(unit, datetime(2026, 9, 1, 23)) for unit in units]  # noqa: DTZ001

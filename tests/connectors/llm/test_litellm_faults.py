@@ -180,3 +180,17 @@ def test_bad_files_are_refused(tmp_path: Path, name: str) -> None:
     message = _raises(tmp_path)
     assert any(w in message for w in words.split("|")), message
     assert file in message
+
+
+def test_a_line_with_totals_is_no_request(tmp_path: Path) -> None:
+    """Two requests of 0.0005; what is written below them is told and is in no sum, also where the log is the bill."""
+    blank = dict.fromkeys(request(1), "")
+    below = [
+        blank | {"request_id": word, "spend": "0.0010", "total_tokens": "240"} for word in ("Total", "Sum")
+    ]
+    loaded = one(
+        tmp_path, request(1), request(2), *below, blank | {"request_id": "Total", "model": "m"}, bill=True
+    )
+    assert loaded.totals == {"USD": Decimal("0.001")}
+    assert counted(loaded) == {("flagged", "footer", None): 2, ("rejected", "missing_value", "startTime"): 1}
+    assert sorted(loaded.issues.filter(rule="footer")["value"]) == ["Sum"]

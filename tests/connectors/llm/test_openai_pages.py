@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from connectors.base import SourceError
 from tests.connectors.bills.helpers import WINDOW, counted, facts, load, reader
-from tests.connectors.llm.helpers import bucket, cost, page, usage
+from tests.connectors.llm.helpers import bucket, cost, hours, page, usage
 from tests.connectors.llm.test_openai import DAY, FULL, HOUR, START, costs, save
 
 
@@ -51,3 +52,35 @@ def test_a_bucket_over_the_end_of_a_month_stands_where_it_starts_and_is_flagged(
     assert counted(got[date(2026, 9, 30)]) == {("flagged", "crosses_midnight", "end_time"): 1}
     row = facts(got[date(2026, 9, 30)])
     assert row.select("x_billing_month", "BilledCost").rows() == [(DAY, Decimal(7))]
+
+
+def test_results_without_a_word_of_what_they_are(tmp_path: Path) -> None:
+    """An amount is a cost, counts of tokens and requests are usage; what has neither is told."""
+    bare = [
+        {k: v for k, v in r.items() if k != "object"} for r in (cost("1.5", "web search"), usage(7, 2, 3, 4))
+    ]
+    save(tmp_path, "c.json", page(bucket(START, START + FULL, bare[0])))
+    save(tmp_path, "u.json", page(bucket(START, START + HOUR, bare[1])))
+    save(tmp_path, "x.json", page(bucket(START, START + HOUR, {"seconds": 3})))
+    got = load("openai", tmp_path / "api", tmp_path)[DAY]
+    assert got.totals == {"USD": Decimal("1.5")}
+    assert hours(got).select("tokens_in", "tokens_cached", "tokens_out", "inferences").rows() == [
+        (7, 2, 3, 4)
+    ]
+    assert counted(got) == {("flagged", "kind_not_read", "object"): 1}
+
+
+@pytest.mark.parametrize("value", ["1e999999999", "1e99999999999999999999"])
+def test_numbers_of_json_beyond_all_numbers(value: str, tmp_path: Path) -> None:
+    """The first is set aside; of the second Python has no number, so the page is refused."""
+    good, bad = cost("1.5", "web search"), cost("HERE", "web search")
+    text = json.dumps(page(bucket(START, START + FULL, good, bad))).replace('"HERE"', value)
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "c.json").write_text(text)
+    if len(value) > 12:
+        with pytest.raises(SourceError, match=r"c\.json is not JSON"):
+            load("openai", tmp_path / "api", tmp_path)
+    else:
+        got = load("openai", tmp_path / "api", tmp_path)[DAY]
+        assert got.totals == {"USD": Decimal("1.5")}
+        assert counted(got) == {("rejected", "not_a_number", "amount.value"): 1}

@@ -55,13 +55,53 @@ def test_what_a_standing_counter_tells_of_a_gap_is_not_known(tmp_path: Path) -> 
     assert hours["energy_estimated_kwh"].sum() == 0
 
 
-def test_a_counter_without_a_gauge_and_a_card_that_draws_in_bursts_are_believed(tmp_path: Path) -> None:
-    """g1 stands and shows no gauge: 0. g2: of 60 minutes one of 600 W that both samples of an hour's end show, 59 of 12 W."""
+def test_a_counter_that_stands_without_a_gauge_is_unknown_and_a_card_that_draws_in_bursts_is_believed(
+    tmp_path: Path,
+) -> None:
+    """g1 stands and shows no gauge: nobody knows. g2: of 60 minutes one of 600 W that both samples of an hour's end show, 59 of 12 W."""
     bursts = drawing(61, [*[720_000.0] * 59, 36e6], gpu="g2")
     calm = [r | {"power_w": 600.0 if n in (0, 59, 60) else 12.0} for n, r in enumerate(bursts)]
     alone = [r | {"power_w": None} for r in drawing(61, [0.0])]
     write(tmp_path, "gpu.parquet", [*alone, *calm])
     (item,) = load(tmp_path)
     hours = table([item], GPU).filter(pl.col("observed_hours") > 0).sort("gpu", "hour")
-    assert hours["energy_kwh"].to_list() == pytest.approx([0.0, 59 * 0.0002 + 0.01])
+    assert hours["energy_kwh"].to_list() == [None, pytest.approx(59 * 0.0002 + 0.01)]
+    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 60)]
+
+
+@pytest.mark.parametrize(("zero", "estimated"), [([30], 0.0), ([60, 61], 0.03), (list(range(20, 50)), 0.31)])
+def test_a_counter_that_shows_0_for_a_while_did_not_begin_anew(
+    tmp_path: Path, zero: list[int], estimated: float
+) -> None:
+    """Two hours of 0.6 kWh; of what lies between the readings around the zeros the sum is known, by minute it is estimated."""
+    rows = [r | ({"energy_mj": 0.0} if n in zero else {}) for n, r in enumerate(drawing(121, [36e6]))]
+    write(tmp_path, "gpu.parquet", rows)
+    (item,) = load(tmp_path)
+    hours = table([item], GPU)
+    assert hours["energy_kwh"].sum() == pytest.approx(1.2 - estimated)
+    assert hours["energy_estimated_kwh"].sum() == pytest.approx(estimated)
+    assert hours["observed_hours"].sum() == pytest.approx(2)
+    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", len(zero))]
+
+
+def test_a_counter_that_began_anew_and_grows_past_where_it_was(tmp_path: Path) -> None:
+    """It shows 0.1 kWh, begins anew at 10:15 and passes that: 14 minutes of 0.01, nothing seen of one, 45 minutes."""
+    rows = drawing(61, [36e6])
+    for n, row in enumerate(rows):
+        row["energy_mj"] = 360e6 + 36e6 * n if n < 15 else 36e6 * (n - 15)
+    write(tmp_path, "gpu.parquet", rows)
+    (item,) = load(tmp_path)
+    assert table([item], GPU)["energy_kwh"].sum() == pytest.approx(0.14 + 0.45)
+    assert item.issues.is_empty()
+
+
+@pytest.mark.parametrize("step", [1, 15])
+def test_a_counter_of_32_bits_runs_over(tmp_path: Path, step: int) -> None:
+    """Six hours of 0.6 kWh; 2^32 mJ are 1.19 kWh, so it runs over three times, 28 minutes after 10:00 first."""
+    rows = drawing(361, [36e6])
+    for n, row in enumerate(rows):
+        row["energy_mj"] = float((2**32 - 10**9 + 36_000_000 * n) % 2**32)
+    write(tmp_path, "gpu.parquet", rows[::step])
+    (item,) = load(tmp_path)
+    assert table([item], GPU)["energy_kwh"].to_list() == pytest.approx([0.6] * 6)
     assert item.issues.is_empty()

@@ -7,13 +7,23 @@ from collections.abc import Callable
 from datetime import date
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import pytest
 
 from connectors.base import Loaded, SourceError
-from tests.connectors.telemetry_files.samples import GPU, INFERENCE, POWER, card, load, table, utc, write
+from tests.connectors.telemetry_files.samples import (
+    GPU,
+    INFERENCE,
+    POWER,
+    card,
+    load,
+    minutes,
+    table,
+    utc,
+    write,
+)
 
 TEN = 1_788_256_800
 """2026-09-01T10:00:00Z, by `date -d @1788256800`."""
@@ -134,3 +144,19 @@ def test_meters_and_services(tmp_path: Path) -> None:
     (item,) = load(tmp_path)
     assert table([item], POWER)["energy_kwh"].to_list() == pytest.approx([3])
     assert table([item], INFERENCE)["inferences"].sum() == 60
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Kolkata"])
+def test_timestamps_of_parquet_in_any_unit_and_zone(
+    tmp_path: Path, unit: Literal["ms", "us", "ns"], zone: str | None
+) -> None:
+    """Three samples of 300 W from 10:00 UTC, as pandas and polars write them: two minutes of that hour."""
+    times = pl.Series("ts", minutes("2026-09-01 10:00", 3)).dt.cast_time_unit(unit)
+    times = times.dt.convert_time_zone(zone) if zone else times.dt.replace_time_zone(None)
+    path = tmp_path / "in" / "gpu.parquet"
+    path.parent.mkdir()
+    times.to_frame().with_columns(node=pl.lit("n1"), gpu=pl.lit("g1"), power_w=300.0).write_parquet(path)
+    found = table(load(tmp_path), GPU)
+    assert found["hour"].to_list() == [utc("2026-09-01 10:00").replace(tzinfo=None)]
+    assert found["energy_kwh"].to_list() == pytest.approx([0.01])

@@ -198,3 +198,14 @@ def test_a_value_in_another_unit_is_none(tmp_path: Path) -> None:
     assert table(loaded, GPU)["energy_kwh"].sum() == pytest.approx(0.3)
     issues = loaded[0].issues.select("rule", "column_name", "value", "rows").rows()
     assert issues == [("value_dropped", "power_w", "power_w=5000 mW", 1)]
+
+
+def test_dcgmi_rows_of_a_card_and_of_instances_with_the_same_number(tmp_path: Path) -> None:
+    """Older dcgmi numbers instances without their card: these rows are of no card and move no times; 60 minutes of 300 W."""
+    rows = "GPU-I 0  0.5  N/A\nGPU-I 1  0.5  N/A\nGPU 0  0.5  300.0\n" * 61
+    put(tmp_path, "gpu/n1-20260901T100000Z.log", "#Entity  GRACT  POWER\nID\n" + rows)
+    (item,) = load(tmp_path)
+    assert table([item], GPU).select("gpu", "observed_hours", "energy_kwh").rows() == [
+        ("n1/gpu0", pytest.approx(1), pytest.approx(0.3))
+    ]
+    assert item.issues.select("rule", "rows").rows() == [("gpu_unnamed", 122)]

@@ -87,3 +87,35 @@ def test_hours_of_a_counter() -> None:
         hours("c", {h: 36.0 if h == 18 else 3.0 for h in range(24) if not 6 < h < 18}),
     ]
     assert jumps(pl.concat(frames), ["meter"]).select("meter", "counted").rows() == [("a", 45.0)]
+
+
+@pytest.mark.parametrize("unit", [0.0, 1e-3], ids=["stands", "MWh"])
+def test_a_counter_that_stands_or_counts_mwh_gives_way_to_the_gauge(tmp_path: Path, unit: float) -> None:
+    """Three hours of 3 kW."""
+    write(tmp_path, "power.parquet", counted([0.05 * unit] * 180, power_w=3000.0))
+    (item,) = load(tmp_path)
+    hours = table([item], POWER).sort("hour")
+    assert hours["energy_kwh"].to_list() == pytest.approx([3, 3, 3])
+    assert hours["coverage"].to_list() == [1, 1, 1]
+    assert item.issues.select("rule", "column_name", "rows").rows() == [
+        ("counter_implausible", "energy_kwh_total", 180)
+    ]
+
+
+def test_what_a_counter_that_stood_still_regains_is_told_once(tmp_path: Path) -> None:
+    """Six hours of 3 kW: from 11:00 to 13:00 it stands, at 13:00 it shows all of it."""
+    rises = [*[0.05] * 60, *[0.0] * 120, 6.05, *[0.05] * 179]
+    write(tmp_path, "power.parquet", counted(rises, power_w=3000.0))
+    hours = table(load(tmp_path), POWER).sort("hour")
+    assert hours["energy_kwh"].to_list() == pytest.approx([3] * 6)
+
+
+@pytest.mark.parametrize(("kwh", "watts"), [(1, 500.0), (1, 3000.0), (10, 3000.0)])
+def test_a_coarse_counter_beside_a_gauge_is_believed(tmp_path: Path, kwh: int, watts: float) -> None:
+    """24 hours by whole units of the counter, whose first and last part of one nobody knows."""
+    each = round(kwh / watts * 60_000)
+    rises = [float(kwh) if n % each == each // 2 else 0.0 for n in range(1440)]
+    write(tmp_path, "power.parquet", counted(rises, power_w=watts))
+    (item, *_) = load(tmp_path)
+    assert table([item], POWER)["energy_kwh"].sum() == pytest.approx(sum(rises[:840]))
+    assert item.issues.is_empty()

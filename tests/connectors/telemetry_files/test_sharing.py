@@ -195,3 +195,22 @@ def test_an_exporter_that_knows_no_pods_takes_nothing_from_one_that_does(tmp_pat
     # the pod's last sample stands until the first one of the other exporter that none of the pod follows
     assert found["chat-0"] == pytest.approx(0.5 if late == 0 else (29 * 60 + late) / 3600)
     assert sum(found.values()) == pytest.approx((3600 + late) / 3600)
+
+
+@pytest.mark.parametrize("every", [True, False])
+def test_a_whole_card_that_nobody_holds_draws_nothing_beside_its_slices(tmp_path: Path, every: bool) -> None:
+    """0.7 kWh an hour: 3/7 and 4/7 of it under the slices' pods; from 11:00 to 12:00 the card is whole, and nobody's.
+
+    Whether the slices repeat the card's counter or the card alone shows it.
+    """
+    rows = []
+    for n, ts in enumerate(minutes("2026-09-01 10:00", 121)):
+        total = 1e12 + n * 0.7 / 60 * 3.6e9
+        rows.append(card(ts, total, pod=None, team=None, workload=None, mig_profile=None, mig_id=None))
+        for profile, mig, pod in (("3g.40gb", "1", "a"), ("4g.40gb", "2", "b")):
+            if n < 60:
+                shown = total if every else None
+                rows.append(card(ts, shown, pod=pod, mig_profile=profile, mig_id=mig))
+    write(tmp_path, "gpu.parquet", rows)
+    energy = table(load(tmp_path), GPU).group_by("mig_id").agg(pl.col("energy_kwh").sum())
+    assert dict(energy.iter_rows()) == pytest.approx({"1": 0.3, "2": 0.4, None: 0.7})

@@ -9,8 +9,6 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pandas as pd
-
 from models.tariffs.settings import Tariff
 from tests.models.tariffs.whole import month_cost
 
@@ -73,6 +71,7 @@ def eeco_cost(rows: Sequence[dict[str, Any]], start: datetime, kw: Sequence[str]
     """What eeco bills."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        import pandas as pd
         from eeco import costs
 
         end, every = start + len(kw) * timedelta(minutes=minutes), f"{minutes}m"

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from models.tariffs import urdb
-from models.tariffs.bill import Load, demand
+from models.tariffs.bill import Load, demand, energy_cost
 from models.tariffs.schedule import local_time, steps
 from models.tariffs.settings import Tariff
 from tests.models.tariffs.whole import month_cost
@@ -194,6 +194,16 @@ def test_a_minimum_bill_of_a_month_is_what_the_month_costs_at_least() -> None:
     assert tariff(TIME_OF_USE | {"mincharge": Decimal("55.51")}).minimum_month == Decimal("55.51")
 
 
+def test_a_fuel_adjustment_may_take_the_price_below_0_and_a_minimum_bill_then_holds() -> None:
+    """0.035 - 0.05 at night in March; the fixed charge of 55.50 reaches 50 no more, as energy may lower the bill."""
+    paid = TIME_OF_USE | {"fueladjustmentsmonthly": [0, 0, Decimal("-0.05"), *[0] * 9]}
+    start = datetime.fromisoformat("2026-03-02T07:00")
+    load = [(start + timedelta(hours=n), Decimal(100)) for n in range(7)]
+    assert energy_cost(load, HOUR, tariff(paid), DENVER) == Decimal("-10.50")
+    assert tariff(paid | {"minmonthlycharge": 50}).minimum_month == 50
+    assert "annualmincharge (666 $/year)" in reasons(**paid, annualmincharge=666)
+
+
 def test_demand_by_kva_needs_the_power_factor() -> None:
     """90 kW at 0.9 are 100 kVA, x 5; the unit may stand in either field."""
     load = [(datetime.fromisoformat("2026-02-01T07:00"), Decimal(90))]
@@ -288,7 +298,6 @@ def test_what_cannot_be_said_is_refused(changes: dict[str, Any], words: str) -> 
         ([{"rate": 1, "max": 100}], "the last must not"),
         ([{"rate": 1}, {"rate": 2}], "must have `max`"),
         ([{"rate": 1, "max": 9}, {"rate": 1, "max": 9}, {"rate": 2}], "tiers must ascend"),
-        ([{"rate": -1}], "a price of -1"),
         (
             [{"rate": 1, "max": 9}, {"rate": 2}],
             "tiers beside other periods in months [1, 2, 3, 4, 5, 6, 7, 8, 9",
