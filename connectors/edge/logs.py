@@ -144,12 +144,12 @@ def _tegrastats(lines: pl.DataFrame, place: Place) -> pl.DataFrame:
         totals.append(pl.when(there).then(pl.when(known).then(total).otherwise(-1.0)))
     read = lines.with_columns(
         good=line.str.contains(LINE),
-        naive=_naive(line, place.zone),
+        **_stamps(line),
         percent=line.str.extract(r"\bGR3D(?:_FREQ)? (\d+)%").cast(pl.Float64),
         mw=pl.coalesce(totals),
     )
-    if read["naive"].null_count() < read.height:
-        return read.with_columns(ts=instants(read["naive"], place.zone))
+    if read.select(pl.any_horizontal(pl.col("zoned", "naive").is_not_null()).any()).item():
+        return read.with_columns(ts=pl.coalesce("zoned", instants(read["naive"], place.zone)))
     if place.started is None:
         msg = "its lines have no time; put that of the first one into its name (DEVICE-20260901T100000Z.log)"
         raise NoTimeError(msg)
@@ -158,18 +158,21 @@ def _tegrastats(lines: pl.DataFrame, place: Place) -> pl.DataFrame:
     return read.with_columns(ts=pl.lit(start.astimezone(UTC).replace(tzinfo=None)) + passed)
 
 
-def _naive(line: pl.Expr, zone: ZoneInfo) -> pl.Expr:
-    """The time before a line, as the device's clock shows it."""
+def _stamps(line: pl.Expr) -> dict[str, pl.Expr]:
+    """The time before a line: `zoned` (UTC) where it says its zone, else `naive`, as the device's clock shows it."""
     iso = line.str.extract(ISO_STAMP, 1) + " " + line.str.extract(ISO_STAMP, 2)
     offset = line.str.extract(ISO_STAMP, 3).str.replace("Z", "+00:00", literal=True)
     zoned = (iso + offset).str.to_datetime(
         "%Y-%m-%d %H:%M:%S%.f%z", time_unit="us", time_zone="UTC", strict=False
     )
-    return pl.coalesce(
+    naive = pl.coalesce(
         line.str.extract(STAMP).str.to_datetime("%m-%d-%Y %H:%M:%S", time_unit="us", strict=False),
-        zoned.dt.convert_time_zone(zone.key).dt.replace_time_zone(None),
         iso.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False),
     )
+    return {
+        "zoned": zoned.dt.replace_time_zone(None),
+        "naive": pl.when(offset.is_null()).then(naive),
+    }
 
 
 def _jtop(lines: pl.DataFrame, place: Place) -> pl.DataFrame:
@@ -182,12 +185,15 @@ def _jtop(lines: pl.DataFrame, place: Place) -> pl.DataFrame:
     rows = []
     for row in _dicts(texts):
         power = next((row[p] for p in JTOP_POWER if p in row), None)
-        rows.append((bool(row), _time(row.get("time"), place.zone), _number(row.get("GPU")), _number(power)))
+        rows.append((bool(row), *_time(row.get("time")), _number(row.get("GPU")), _number(power)))
     schema = pl.Schema(
-        {"good": pl.Boolean(), "naive": pl.Datetime("us"), "percent": pl.Float64(), "mw": pl.Float64()}
-    )
+        {
+            "good": pl.Boolean(), "zoned": pl.Datetime("us"), "naive": pl.Datetime("us"),
+            "percent": pl.Float64(), "mw": pl.Float64(),
+        }
+    )  # fmt: skip
     read = lines.hstack(pl.DataFrame(rows, schema=schema, orient="row"))
-    return read.with_columns(good=whole, ts=instants(read["naive"], place.zone))
+    return read.with_columns(good=whole, ts=pl.coalesce("zoned", instants(read["naive"], place.zone)))
 
 
 def _is_header(line: str) -> bool:
@@ -229,13 +235,13 @@ def _dicts(lines: Sequence[str]) -> Iterator[Mapping[str, Any]]:
             yield dict(zip(names, fields, strict=True)) if names and len(fields) == len(names) else {}
 
 
-def _time(text: Any, zone: ZoneInfo) -> datetime | None:
-    """A time as the device's clock shows it."""
+def _time(text: Any) -> tuple[datetime | None, datetime | None]:
+    """A time in UTC where it says its zone, and one as the device's clock shows it where it says none."""
     try:
         at = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return at.astimezone(zone).replace(tzinfo=None) if at.tzinfo else at
+        return (at.astimezone(UTC).replace(tzinfo=None), None) if at.tzinfo else (None, at)
+    except (ValueError, OverflowError):
+        return None, None
 
 
 def _number(value: Any) -> float | None:

@@ -51,7 +51,7 @@ class EdgeFilesReader(DayFilesReader):
     """Report files of the devices of one site."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    VERSION = "edge_files-15"
+    VERSION = "edge_files-16"
     SUFFIXES = SUFFIXES
     WHAT = ("file of reports or log", "reports and logs")
     OWN_CLOCKS = True

@@ -7,11 +7,13 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
 
 from connectors.base import SourceError
+from connectors.edge.logs import Place, samples
 from connectors.edge.reader import EdgeFilesReader
 from models.config import TrainingRun
 from tests.connectors.edge.test_reader import WINDOW, load, reader, report, rows, write
@@ -118,6 +120,23 @@ def test_times_that_a_wrapper_wrote_before_lines_without_any(tmp_path: Path, for
     assert (day["day"], day["messages"]) == (date(2026, 9, 1), 4)
     assert day["energy_kwh"] == pytest.approx(0.0002)
     assert day["log_hours"] == pytest.approx(2 / 60)
+
+
+@pytest.mark.parametrize("kind", ["tegrastats", "jtop"])
+@pytest.mark.parametrize("form", ["2026-10-25T01:{}:00Z", "2026-10-25T02:{}:00+01:00"])
+def test_times_that_say_their_zone_are_no_riddle_in_autumn(kind: str, form: str) -> None:
+    """01:00 and 01:30 UTC are the second 02:00 and 02:30 of Berlin; the first were an hour before."""
+    stamps = [form.format(minute) for minute in ("00", "30")]
+    texts = [
+        f"{at} {NANO.format(mw=6000, gpu='50%')}"
+        if kind == "tegrastats"
+        else f'{{"time": "{at}", "GPU": 50, "Power TOT": 6000}}'
+        for at in stamps
+    ]
+    lines = pl.DataFrame({"number": [1, 2], "line": texts, "whole": [True, True]})
+    read = samples(lines, kind, Place("nano", ZoneInfo("Europe/Berlin"), 60.0))
+    assert read["ts"].to_list() == [datetime(2026, 10, 25, 1, 0), datetime(2026, 10, 25, 1, 30)]  # noqa: DTZ001
+    assert read["power_w"].to_list() == [6.0, 6.0]
 
 
 @pytest.mark.parametrize(
