@@ -44,7 +44,7 @@ RISES = f"""
 
 
 def unbelieved_sql(jumped: pl.DataFrame) -> str:
-    """SQL: takes the jumps out of `steps`: the gauge tells what it can.
+    """SQL: takes the jumps out of `steps`: the gauge tells what it can. What it shows a tenth of at least is a load, no jump.
 
     Args:
         jumped: meter and ts.
@@ -55,7 +55,7 @@ def unbelieved_sql(jumped: pl.DataFrame) -> str:
     )
     return f"""
         UPDATE steps SET implausible = TRUE, kwh = CASE WHEN observed THEN {GAUGE} END
-        WHERE (meter, ts) IN (VALUES {rows})"""
+        WHERE (meter, ts) IN (VALUES {rows}) AND NOT COALESCE(observed AND counted <= {LESS} * {GAUGE}, FALSE)"""
 
 
 def standing_sql(clock: Clock) -> str:

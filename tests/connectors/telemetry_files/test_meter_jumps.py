@@ -38,6 +38,18 @@ def test_a_counter_that_jumps_once(tmp_path: Path, gauge: bool) -> None:
     ]
 
 
+def test_a_load_that_the_gauge_shows_is_no_jump(tmp_path: Path) -> None:
+    """Read each quarter: 20 W, once 6 kW for a quarter. 1.5 kWh of it and 80 quarters of 0.005 are 1.9 kWh."""
+    kw = [0.02] * 40 + [6.0] + [0.02] * 40
+    rows = counted([k / 4 for k in kw])
+    for n, (row, ts) in enumerate(zip(rows, minutes("2026-09-01 00:00", len(rows), 900), strict=True)):
+        row |= {"ts": ts, "power_w": 1000 * kw[min(n, 80)]}
+    write(tmp_path, "power.parquet", rows)
+    (item,) = load(tmp_path, sample_interval_s=900)
+    assert table([item], POWER)["energy_kwh"].sum() == pytest.approx(1.9)
+    assert item.issues.is_empty()
+
+
 def test_another_meter_after_a_gap(tmp_path: Path) -> None:
     """3 kW to 11:00 and from 17:00 on, when a meter of 500 kWh takes its place: of the gap nothing is known, not 400 kWh."""
     rows = counted([0.05] * 480)
