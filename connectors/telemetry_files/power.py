@@ -62,7 +62,8 @@ def standing_sql(clock: Clock) -> str:
     """SQL: in hours in which a meter's counter stands still, or counts in a larger unit, the gauge tells of `steps`.
 
     That is where it shows less than a tenth of the gauge (`TOO_LOW`), and no one and a half of its smallest rises
-    (nor of `JUMP_KWH`) are what it lacks. What such a meter later regains in one step is told already.
+    (nor of `JUMP_KWH`) are what it lacks. A small load does not lack so much in an hour: also where the counter shows nothing
+    for so long that the gauge has more than ten times that. What such a meter later regains in one step is told already.
 
     Args:
         clock: Where the hours of the site lie.
@@ -77,9 +78,15 @@ def standing_sql(clock: Clock) -> str:
             SELECT meter, hour, SUM(counted * part_us / us) AS counted, SUM({GAUGE} * part_us / us) AS drawn, SUM(part_us) / {HOUR_US} AS seen
             FROM ({hours}) GROUP BY meter, hour
         ), low AS (SELECT meter, hour, tick FROM (SELECT *, drawn - tick AS gauge FROM sums JOIN finest USING (meter)) WHERE {TOO_LOW}
+        ), still AS (
+            SELECT meter, ts, tick FROM (
+                SELECT *, COUNT(*) FILTER (counted > 0) OVER (PARTITION BY meter ORDER BY ts) AS run FROM steps SEMI JOIN suspects USING (meter)
+            ) JOIN finest USING (meter) WHERE {told} AND counted = 0
+            QUALIFY SUM({GAUGE}) OVER (PARTITION BY meter, run) > {LESS} * tick
         ), told AS (
             SELECT meter, ts FROM ({hours}) SEMI JOIN low USING (meter, hour)
-            UNION SELECT meter, ts FROM steps JOIN (SELECT DISTINCT meter, tick FROM low) USING (meter)
+            UNION SELECT meter, ts FROM still
+            UNION SELECT meter, ts FROM steps JOIN (SELECT meter, tick FROM low UNION SELECT meter, tick FROM still) USING (meter)
             WHERE {told} AND counted > {LESS} * {GAUGE} AND counted > tick
         )
         UPDATE steps SET implausible = TRUE, kwh = {GAUGE} WHERE (meter, ts) IN (FROM told)"""

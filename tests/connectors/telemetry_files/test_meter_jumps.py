@@ -131,3 +131,14 @@ def test_a_coarse_counter_beside_a_gauge_is_believed(tmp_path: Path, kwh: int, w
     (item, *_) = load(tmp_path)
     assert table([item], POWER)["energy_kwh"].sum() == pytest.approx(sum(rises[:840]))
     assert item.issues.is_empty()
+
+
+def test_a_counter_that_stands_beside_a_small_load(tmp_path: Path) -> None:
+    """24 hours of 1.4 kW, of which no hour lacks 1.5 kWh: 33.6 kWh by the gauge, not 0."""
+    rows = counted([0.0] * 1440, power_w=1400.0)
+    for row, ts in zip(rows, minutes("2026-09-01 00:00", len(rows)), strict=True):
+        row["ts"] = ts
+    write(tmp_path, "power.parquet", rows)
+    item, *_ = load(tmp_path)
+    assert table([item], POWER)["energy_kwh"].to_list() == pytest.approx([1.4] * 24)
+    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 1440)]
