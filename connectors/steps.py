@@ -20,6 +20,9 @@ EVEN = 1.25
 """The longest of equal steps / the shortest."""
 QUARTER_MINUTES = 15
 
+SHORT_S = 60
+"""Seconds: so long a pause of what is read more often than once a minute is no gap."""
+
 AROUND = 10
 """Steps on each side that tell how often a card or meter is read."""
 
@@ -103,7 +106,7 @@ def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
     What is read more seldom than the configuration says has no gap between any two samples: of three steps in a row
     that are equally long, up to `EVEN`, none is a gap, if it is of at most `SELDOM_S` seconds. What is read at least
     twice as often has its own interval, `own_us` (of nine tenths of the `AROUND` steps on both sides none is longer), and
-    gaps go by that. A card or meter that has one sample in each half of a longest step has no longer one, and one that has
+    gaps go by that, but for pauses of `SHORT_S`. A card or meter that has one sample in each half of a longest step has no longer one, and one that has
     only spans has no step between samples: they are not put in order.
 
     Args:
@@ -123,7 +126,7 @@ def paced(relation: str, key: str, alone: str, max_step_us: int) -> str:
         for three in threes
     )
     slot, interval_us = f"epoch_us(ts) // {max_step_us // 2}", int(max_step_us / MAX_STEP)
-    longest = f"own_us * {max_step_us} // {interval_us}"
+    longest = f"GREATEST(own_us * {max_step_us} // {interval_us}, {min(max_step_us, SHORT_S * 1_000_000)})"
     last_step = "LAG(step) OVER s"
     return f"""
         WITH unpaced AS MATERIALIZED (SELECT * FROM {relation}

@@ -135,3 +135,19 @@ def test_samples_that_alternate_have_no_shorter_interval(tmp_path: Path) -> None
     )
     write(tmp_path, "gpu.parquet", cards(sorted([*first[:20], *first[21:], *second[:19], *second[21:]])))
     assert table(load(tmp_path), GPU)["observed_hours"].sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("counter", [False, True])
+def test_pauses_of_a_log_of_each_second(tmp_path: Path, counter: bool) -> None:
+    """An hour of 300 W, a line a second that stalls for five each minute, once for two minutes: 58 minutes of 0.005 kWh by the gauge."""
+    start = utc("2026-09-01 10:00")
+    rows = [
+        row | ({"energy_mj": 1e12 + 300_000 * n} if counter else {})
+        for n, row in enumerate(cards(minutes("2026-09-01 10:00", 3601, 1)))
+        if n % 60 not in (1, 2, 3, 4) and not 1200 < n < 1320
+    ]
+    assert rows[-1]["ts"] == start + timedelta(hours=1)
+    write(tmp_path, "gpu.parquet", rows)
+    hours = table(load(tmp_path), GPU)
+    assert hours["energy_kwh"].sum() == pytest.approx(0.29)
+    assert hours["energy_estimated_kwh"].sum() == pytest.approx(0.01 if counter else 0)
