@@ -35,7 +35,7 @@ from connectors.bills.shapes import shapes
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 
-VERSION = "azure-export-16"
+VERSION = "azure-export-17"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"

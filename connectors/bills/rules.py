@@ -99,8 +99,8 @@ def _json(name: str) -> str:
     """JSON as every reader takes it, of the form that the column has; NULL where the text is none."""
     c = identifier(name)
     types = "('OBJECT')" if name in TAGS else "('OBJECT', 'ARRAY')"
-    as_it_is = once(c) if name in TAGS else c
-    strict = f"CASE WHEN regexp_matches({c}, ',\\s*[}}\\]]') THEN CAST(json_extract(TRY_CAST({c} AS JSON), '$') AS VARCHAR) ELSE {as_it_is} END"
+    strict = f"CASE WHEN regexp_matches({c}, ',\\s*[}}\\]]') THEN CAST(json_extract(TRY_CAST({c} AS JSON), '$') AS VARCHAR) ELSE {c} END"
+    strict = once(c, strict) if name in TAGS else strict
     value = f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {strict} END"
     if name not in TAGS:
         return value

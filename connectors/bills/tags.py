@@ -80,14 +80,14 @@ def repeats_key(pairs: str) -> str:
     return f"list_transform([{keys}], lambda l: len(l) <> len(list_distinct(l)))[1]"
 
 
-def once(text: str) -> str:
-    """SQL: a JSON object with each key once, of which the first value counts; any other text, and most, as they are."""
+def once(text: str, other: str) -> str:
+    """SQL: a JSON object with each key once, of which the first value counts; `other` for any other text, and most."""
     content = f"TRY_CAST({text} AS JSON)"
     keys, values = f"json_keys({content})", f"json_extract({content}, '$.*')"
     first = f"list_filter(list_zip({keys}, {values}), lambda p, i: list_position({keys}, p[1]) = i)"
     pair = "CAST(to_json(p[1]) AS VARCHAR) || ':' || CAST(p[2] AS VARCHAR)"
     single = f"'{{' || array_to_string(list_transform({first}, lambda p: {pair}), ',') || '}}'"
-    return f"CASE WHEN len({keys}) <> list_unique({keys}) THEN {single} ELSE {text} END"
+    return f"CASE WHEN len({keys}) <> list_unique({keys}) THEN {single} ELSE {other} END"
 
 
 def repeats_key_in(text: str, single: str) -> str:

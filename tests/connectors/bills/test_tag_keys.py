@@ -17,6 +17,7 @@ FLAGGED, REPAIRED = (("flagged", "repeated_tag_key", "Tags"), ("repaired", "repe
 # kind, native columns, how it is counted, and what team is then
 CASES: list[tuple[str, dict[str, str], tuple[str, str, str], str]] = [
     ("focus", {"Tags": '{"team":"a","team":"b"}'}, REPAIRED, "a"),
+    ("focus", {"Tags": '{"team":"a","x":"[1,]","team":"b"}'}, REPAIRED, "a"),
     ("azure_export", {"Tags": '"team":"a","x":"1","team":"b"'}, REPAIRED, "a"),
     ("focus", {"Tags": '{"team":"a"," Team":"b"}'}, FLAGGED, "a"),
     ("focus", {"Tags": '[{"key":"team","value":"a"},{"key":"team","value":"b"}]'}, REPAIRED, "a"),
