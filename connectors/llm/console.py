@@ -40,11 +40,13 @@ SAID = {
     "token": "tokens",
     "≤ 200k": "0-200k",
     "message": None,
-    "Default": None,
     "not_available": None,
     "": None,
 }
-"""Other words of the console -> those of the API, which has null for the default workspace."""
+"""Other words of the console -> those of the API; names of workspaces are none of them."""
+
+DEFAULT = "Default"
+"""The workspace that is null in the API."""
 
 
 def pages(text: str, uri: str) -> list[list[Any]]:
@@ -103,6 +105,11 @@ def _said(given: Mapping[str, str], name: str) -> str | None:
     return SAID.get(value, value)
 
 
+def _workspace(given: Mapping[str, str]) -> str | None:
+    name = given.get("workspace")
+    return None if name == DEFAULT else name or None
+
+
 def _cost(given: Mapping[str, str]) -> dict[str, Any]:
     """A row as a cost of the API, in cents. What is no number stays text, which is then rejected and counted."""
     written = given.get(COST) or None
@@ -112,7 +119,7 @@ def _cost(given: Mapping[str, str]) -> dict[str, Any]:
         "amount": written if dollars is None else WIDE.scaleb(dollars, 2),
         "currency": "USD",
         "token_type": kind and TOKENS.get(kind, kind),
-        "workspace_id": _said(given, "workspace"),
+        "workspace_id": _workspace(given),
         "service_tier": _said(given, "usage_type"),
         **{n: _said(given, n) for n in ("model", "cost_type", "context_window", "inference_geo")},
     }
@@ -126,7 +133,7 @@ def _usage(given: Mapping[str, str]) -> dict[str, Any]:
         "cache_creation": {n: whole(given[n]) for n in WRITTEN if n in given},
         "output_tokens": whole(given.get("usage_output_tokens")),
         "model": _said(given, "model_version"),
-        "workspace_id": _said(given, "workspace"),
+        "workspace_id": _workspace(given),
         "service_tier": _said(given, "usage_type"),
         **{n: _said(given, n) for n in ("context_window", "inference_geo", "speed")},
     }

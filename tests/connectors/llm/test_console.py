@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from connectors.base import SourceError
+from connectors.llm.console import pages
 from tests.connectors.bills.helpers import counted, facts, load
 from tests.connectors.llm.helpers import everything, hours
 
@@ -136,3 +137,10 @@ def test_lines_below_the_rows_are_no_charges(kind: str, tmp_path: Path) -> None:
     loaded = load(kind, save(tmp_path, text), tmp_path)[DAY]
     assert loaded.totals == {"USD": Decimal(1)}
     assert counted(loaded) == {("flagged", "footer", None): 1 if kind == "anthropic" else 2}
+
+
+@pytest.mark.parametrize("name", ["message", "token", "output"])
+def test_a_workspace_may_have_a_word_of_the_console_as_name(name: str) -> None:
+    text = f"usage_date_utc,cost_usd,workspace,usage_type\n2026-09-01,1.25,{name},message\n"
+    ((bucket,),) = pages(text, "a.csv")
+    assert [(r["workspace_id"], r["service_tier"]) for r in bucket["results"]] == [(name, None)]
