@@ -175,13 +175,8 @@ def _listed(path: Path) -> list[Any] | None:
             for v in content.values()
             if isinstance(v, list) and any((_wanted(r) or {}).get("startTime") for r in v)
         ]
-        content = (
-            content["data"]
-            if isinstance(content.get("data"), list)
-            else listed[0]
-            if len(listed) == 1
-            else None
-        )
+        data, alone = content.get("data"), listed[0] if len(listed) == 1 else None
+        content = data if isinstance(data, list) and (data or alone is None) else alone
     return content if isinstance(content, list) else None
 
 

@@ -68,7 +68,7 @@ def test_numbers_that_are_no_time_of_these_years_stay_rejected(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("gz", [False, True])
-@pytest.mark.parametrize("wrap", ["list", "page", "rows", "lines"])
+@pytest.mark.parametrize("wrap", ["list", "page", "rows", "beside nothing", "lines"])
 def test_json_may_be_a_list_a_page_or_lines(tmp_path: Path, wrap: str, gz: bool) -> None:
     rows = [
         request(1, metadata={"a": [1], "startTime": SECRET}, request_tags=["workload:tagger"]),
@@ -78,6 +78,7 @@ def test_json_may_be_a_list_a_page_or_lines(tmp_path: Path, wrap: str, gz: bool)
         "list": json.dumps(rows, indent=1),
         "page": json.dumps({"data": rows, "total": 2, "page": 1}),
         "rows": json.dumps({"keys": [{"id": 1}], "rows": rows}),
+        "beside nothing": json.dumps({"data": [], "rows": rows}),
         "lines": "\n".join(map(json.dumps, rows)),
     }[wrap]
     data = text.replace(f"{SECRET} body", "\udcff\udcfe").encode("utf-8", "surrogateescape")  # no UTF-8
