@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from connectors.counters import AROUND, UNUSUAL
+from connectors.telemetry import LESS
 
 SCOPES: Mapping[str, str] = {
     "pdu_outlet": "wall",
@@ -50,6 +51,9 @@ METER = "COALESCE(meter, node, run_id)"
 JUMP_KWH = 1.0
 """A counter may be no finer than this; what rises by less is believed."""
 
+OFTEN_US = 150_000_000
+"""A gauge that is read in longer steps may miss a load, and denies none."""
+
 KNOWN = 5
 """So many rises beside one say what is usual."""
 
@@ -59,10 +63,12 @@ def jumps(rises: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
 
     That is one of more than `JUMP_KWH` that means more than `UNUSUAL` times the power of any of the `AROUND` rises before
     and after it. A rise counts for the time since the one before, so that neither whole kWh nor a counter that
-    stood still while its meter was busy makes a jump.
+    stood still while its meter was busy makes a jump. Where a gauge is known, what it shows a tenth of is a load, and
+    what it denies within `OFTEN_US` is a jump beside others, too, if half of the rises around it mean less than a tenth.
 
     Args:
-        rises: key, `until` (where the rise is seen) and counted (kWh, above 0).
+        rises: key, `until` (where the rise is seen), counted (kWh, above 0) and, if there are gauges, `gauge` (kWh
+            since the rise before, NULL unknown).
         key: Columns that name a meter.
 
     Returns:
@@ -72,8 +78,12 @@ def jumps(rises: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     rated = rises.sort(*key, "until").with_columns(kw=pl.col("counted") / took * 3.6e9)
     beside = [pl.col("kw").shift(n).over(key) for n in range(-AROUND, AROUND + 1) if n]
     known = pl.sum_horizontal(rate.is_not_null() for rate in beside) >= KNOWN
-    jump = (pl.col("counted") > JUMP_KWH) & (pl.col("kw") > UNUSUAL * pl.max_horizontal(beside)) & known
-    return rated.filter(jump).drop("kw")
+    unusual = pl.col("kw") > UNUSUAL * pl.max_horizontal(beside)
+    if "gauge" in rises.columns:
+        shown = pl.col("counted") <= LESS * pl.col("gauge")
+        denied = ~shown & (took <= OFTEN_US) & (pl.col("kw") > UNUSUAL * pl.concat_list(beside).list.median())
+        unusual = (unusual | denied.fill_null(value=False)) & ~shown.fill_null(value=False)
+    return rated.filter((pl.col("counted") > JUMP_KWH) & unusual & known).drop("kw")
 
 
 def with_counts(meters: pl.DataFrame, order: Sequence[str] | None = None) -> pl.DataFrame:

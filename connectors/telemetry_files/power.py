@@ -38,13 +38,17 @@ GAUGE = "(power_w + next_power_w) / 2 * us / 3.6e12"
 """SQL: kWh of a step by the gauge."""
 
 RISES = f"""
-    SELECT meter, ts, t1 AS until, counted FROM steps WHERE counted > 0 AND NOT implausible
-    AND meter IN (SELECT meter FROM steps WHERE counted > {JUMP_KWH} AND NOT implausible)"""
+    SELECT meter, ts, t1 AS until, counted,
+           CASE WHEN BOOL_AND(observed) OVER since AND COUNT({GAUGE}) OVER since = COUNT(*) OVER since THEN SUM({GAUGE}) OVER since END AS gauge
+    FROM (
+        SELECT *, COUNT(*) FILTER (counted > 0) OVER (PARTITION BY meter ORDER BY ts ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS run
+        FROM steps WHERE meter IN (SELECT meter FROM steps WHERE counted > {JUMP_KWH} AND NOT implausible)
+    ) WINDOW since AS (PARTITION BY meter, run) QUALIFY counted > 0 AND NOT implausible"""
 """SQL: of `steps`, what `connectors.meters.jumps` judges."""
 
 
 def unbelieved_sql(jumped: pl.DataFrame) -> str:
-    """SQL: takes the jumps out of `steps`: the gauge tells what it can. What it shows a tenth of at least is a load, no jump.
+    """SQL: takes the jumps out of `steps`: the gauge tells what it can.
 
     Args:
         jumped: meter and ts.
@@ -55,7 +59,7 @@ def unbelieved_sql(jumped: pl.DataFrame) -> str:
     )
     return f"""
         UPDATE steps SET implausible = TRUE, kwh = CASE WHEN observed THEN {GAUGE} END
-        WHERE (meter, ts) IN (VALUES {rows}) AND NOT COALESCE(observed AND counted <= {LESS} * {GAUGE}, FALSE)"""
+        WHERE (meter, ts) IN (VALUES {rows})"""
 
 
 def standing_sql(clock: Clock) -> str:

@@ -50,6 +50,27 @@ def test_a_load_that_the_gauge_shows_is_no_jump(tmp_path: Path) -> None:
     assert item.issues.is_empty()
 
 
+def test_two_jumps_side_by_side_that_the_gauge_denies(tmp_path: Path) -> None:
+    """Two hours of 3 kW, and at 10:30 and 10:35 8 kWh more: 6 kWh, not 22."""
+    rises = [8.05 if n in (30, 35) else 0.05 for n in range(120)]
+    write(tmp_path, "power.parquet", counted(rises, power_w=3000.0))
+    (item,) = load(tmp_path)
+    assert table([item], POWER).sort("hour")["energy_kwh"].to_list() == pytest.approx([3, 3])
+    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 2)]
+
+
+def test_a_gauge_that_is_read_each_quarter_denies_no_load(tmp_path: Path) -> None:
+    """20 W, and for ten minutes of every second hour, between two readings, 9 kW more: 24 hours are 0.48 and 18 kWh."""
+    rises = [0.005 + (1.5 if n % 8 == 4 else 0) for n in range(96)]
+    rows = counted(rises, power_w=20.0)
+    for row, ts in zip(rows, minutes("2026-09-01 00:00", len(rows), 900), strict=True):
+        row["ts"] = ts
+    write(tmp_path, "power.parquet", rows)
+    item, *_ = load(tmp_path, sample_interval_s=900)
+    assert table([item], POWER)["energy_kwh"].sum() == pytest.approx(18.48)
+    assert item.issues.is_empty()
+
+
 def test_another_meter_after_a_gap(tmp_path: Path) -> None:
     """3 kW to 11:00 and from 17:00 on, when a meter of 500 kWh takes its place: of the gap nothing is known, not 400 kWh."""
     rows = counted([0.05] * 480)
