@@ -169,7 +169,7 @@ def energy_steps(
     The counter decides where both samples have it: E = v1 - v0, or v1 after a reset (v1 < v0, the Prometheus rule),
     unless that means more than `max_kw`. A reading that is less than the one before, and more than can have been counted
     since, while the next is not less, is of another clock (a replica's) or another counter: it is left out, and steps go
-    from the one before to the one after. So are readings from a fall to a rise of more than `max_kw` back to where the
+    from the one before to the one after. So are readings from a fall to a rise of more than `max_kw`, or from 0, back to where the
     counter was: it shows 0 (or anything) for a while and did not begin anew. Else, for steps that are no gap, the trapezoid of the gauge:
     E = (P0 + P1) / 2 x dt. A gauge is never stretched over a gap.
 
@@ -209,7 +209,7 @@ def energy_steps(
                    COALESCE(fell < 0 AND {later} >= {earlier} AND {first}ts = ts
                             AND {first}energy_kwh_total > {max_kw} * us / {HOUR_US}, FALSE) AS stale,
                    {", ".join(f"{sql} OVER before AS {name}" for name, sql in ahead.items())},
-                   COALESCE(next_total - energy_kwh_total > {max_kw} * {took} / {HOUR_US}, FALSE) AS leaps
+                   COALESCE(next_total - energy_kwh_total > {max_kw} * {took} / {HOUR_US} OR (energy_kwh_total = 0 AND next_total > 0), FALSE) AS leaps
             FROM {relation} WHERE energy_kwh_total IS NOT NULL OR power_w IS NOT NULL
             WINDOW before AS (PARTITION BY {key} ORDER BY ts)
         ), doubtful AS (

@@ -43,7 +43,7 @@ def test_a_load_that_the_gauge_shows_is_no_jump(tmp_path: Path) -> None:
     kw = [0.02] * 40 + [6.0] + [0.02] * 40
     rows = counted([k / 4 for k in kw])
     for n, (row, ts) in enumerate(zip(rows, minutes("2026-09-01 00:00", len(rows), 900), strict=True)):
-        row |= {"ts": ts, "power_w": 1000 * kw[min(n, 80)]}
+        row.update(ts=ts, power_w=1000 * kw[min(n, 80)])
     write(tmp_path, "power.parquet", rows)
     (item,) = load(tmp_path, sample_interval_s=900)
     assert table([item], POWER)["energy_kwh"].sum() == pytest.approx(1.9)
@@ -69,6 +69,22 @@ def test_a_gauge_that_is_read_each_quarter_denies_no_load(tmp_path: Path) -> Non
     item, *_ = load(tmp_path, sample_interval_s=900)
     assert table([item], POWER)["energy_kwh"].sum() == pytest.approx(18.48)
     assert item.issues.is_empty()
+
+
+def test_a_small_counter_that_shows_0_for_a_while_did_not_begin_anew(tmp_path: Path) -> None:
+    """23 hours of 3 kW from 150 kWh on, read each quarter; from 10:00 to 11:45 it shows 0: the 2.25 hours around are estimated.
+
+    Back to 183 kWh in a quarter is less than a meter may count.
+    """
+    rows = counted([0.75] * 92, start=150.0)
+    for n, (row, ts) in enumerate(zip(rows, minutes("2026-09-01 00:00", len(rows), 900), strict=True)):
+        row.update({"ts": ts} | ({"energy_kwh_total": 0.0} if 40 <= n < 48 else {}))
+    write(tmp_path, "power.parquet", rows)
+    (item,) = load(tmp_path, sample_interval_s=900)
+    hours = table([item], POWER)
+    assert hours["energy_kwh"].sum() == pytest.approx(69 - 6.75)
+    assert hours["energy_estimated_kwh"].sum() == pytest.approx(6.75)
+    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 8)]
 
 
 def test_another_meter_after_a_gap(tmp_path: Path) -> None:
