@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from connectors.base import SourceError
 from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
-from connectors.bills.native import require
+from connectors.bills.native import NULL, require
 from connectors.bills.shapes import NUMERIC, Shape
 from connectors.bills.tags import flat_pairs, is_pairs, pairs
 from connectors.sql import identifier, literal
@@ -157,4 +157,4 @@ class Fields:
     def first(self, *names: str) -> str:
         """The first of the columns that has a value in the row."""
         there = [self[n] for n in names if self.has(n)]
-        return f"COALESCE({', '.join(there)})" if there else "CAST(NULL AS VARCHAR)"
+        return f"COALESCE({', '.join(there)})" if there else NULL

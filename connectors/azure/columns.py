@@ -13,11 +13,10 @@ from connectors.base import SourceError
 from connectors.bills.dates import dated, iso_sql
 from connectors.bills.files import BillFile
 from connectors.bills.months import parse_month
+from connectors.bills.native import NULL
 from connectors.bills.numbers import numbered, point_sql
 from connectors.bills.shapes import Shape
 from connectors.sql import literal
-
-NULL = "CAST(NULL AS VARCHAR)"
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "Cost": ("costinbillingcurrency", "pretaxcost", "cost"),

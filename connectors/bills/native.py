@@ -17,7 +17,7 @@ from connectors.sql import identifier, literal
 from models import focus, tables
 
 NULL = "CAST(NULL AS VARCHAR)"
-"""A column that no native one fills: as good as one that is not there."""
+"""A column that no native one fills: as good as one that is not there. All formats write it so (`Native.filled`)."""
 
 NAMES = (*(c.name for c in focus.COLUMNS), "ProviderName")
 

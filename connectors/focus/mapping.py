@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from connectors.base import SourceError
 from connectors.bills.dates import iso_sql
 from connectors.bills.files import BillFile
-from connectors.bills.native import NAMES, Native, require
+from connectors.bills.native import NAMES, NULL, Native, require
 from connectors.bills.numbers import point_sql
 from connectors.bills.rules import PERIODS, REJECTING, TAGS, is_null_text
 from connectors.bills.shapes import Shape
@@ -125,7 +125,7 @@ def to_focus(shape: Shape, currency: str | None = None) -> Native:
             if name in TAGS:
                 found[name] = _record(text, shape.types.get(column, ""))
     if currency:
-        named = found.get("BillingCurrency", "CAST(NULL AS VARCHAR)")
+        named = found.get("BillingCurrency", NULL)
         nothing = f"COALESCE(trim({named}), '') = '' OR {is_null_text(named)}"
         found["BillingCurrency"] = f"CASE WHEN {nothing} THEN {literal(currency)} ELSE {named} END"
     require(found, MANDATORY, shape)

@@ -13,7 +13,7 @@ from connectors.base import SourceError
 from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
 from connectors.bills.months import parse_month
-from connectors.bills.native import require
+from connectors.bills.native import NULL, require
 from connectors.bills.shapes import Shape
 from connectors.sql import literal
 
@@ -31,7 +31,6 @@ OPTIONAL = (
 MOMENTS = ("usagestarttime", "usageendtime")
 """Columns that hold a moment and are read, as `_key` names them."""
 
-NULL = "CAST(NULL AS VARCHAR)"
 UNMARKED = '{"list":['
 MONTH = r"(?:(\d{4})(\d{2})(?:\.0)?|(\d{4})[-/](\d{2})(?:[-/]01(?:[ T]00:00:00(?:\.0+)?(?: ?UTC|Z|\+00(?::?00)?)?)?)?)"
 """An invoice month: `202601` (`202601.0` where pandas wrote it), or as `2026-01` and `2026-01-01`; year and month are groups."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from connectors.bills.amounts import plain
-from connectors.bills.native import Native
+from connectors.bills.native import NULL, Native
 from connectors.bills.rules import is_null_text
 from connectors.bills.shapes import Shape
 from connectors.bills.tags import RECORDS, flat_json, json_or_text
-from connectors.gcp.columns import NULL, PERIOD, Fields, as_json, month_sql
+from connectors.gcp.columns import PERIOD, Fields, as_json, month_sql
 from connectors.gcp.services import SERVICE_CATEGORIES
 from connectors.sql import literal, lookup
 

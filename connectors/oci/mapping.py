@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from connectors.base import SourceError
 from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
-from connectors.bills.native import Native, require
+from connectors.bills.native import NULL, Native, require
 from connectors.bills.shapes import Shape
 from connectors.bills.tags import flat_json
 from connectors.oci.services import SERVICE_CATEGORIES
@@ -94,7 +94,7 @@ class Fields:
 
     def __getitem__(self, name: str) -> str:
         self._used.add(name.lower())
-        return self._columns.get(name.lower(), "CAST(NULL AS VARCHAR)")
+        return self._columns.get(name.lower(), NULL)
 
     def unused(self) -> tuple[str, ...]:
         """Columns that nothing was asked of, so far."""
