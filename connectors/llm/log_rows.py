@@ -175,8 +175,8 @@ def _listed(path: Path) -> list[Any] | None:
             for v in content.values()
             if isinstance(v, list) and any((_wanted(r) or {}).get("startTime") for r in v)
         ]
-        data, alone = content.get("data"), listed[0] if len(listed) == 1 else None
-        content = data if isinstance(data, list) and (data or alone is None) else alone
+        named, alone = content.get("data"), listed[0] if len(listed) == 1 else None
+        content = named if isinstance(named, list) and (named or alone is None) else alone
     return content if isinstance(content, list) else None
 
 
