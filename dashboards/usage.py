@@ -12,7 +12,7 @@ from decimal import Decimal, localcontext
 import polars as pl
 
 from dashboards.figures import total
-from models.unit_cost import observed
+from models.unit_cost import costed
 
 MILLION = Decimal(1_000_000)
 COST_PARTS: Mapping[str, str] = {
@@ -169,9 +169,9 @@ class UnitCost:
         per_tokens: basis -> cost per 1M tokens.
         kwh_per_tokens: kWh per 1M tokens over the days on which both are known.
         worst_p95_ms: The highest daily 95th percentile of latency.
-        days_known: Days with known inferences and GPUs that were observed: those of `per_inferences`.
+        days_known: Days with known inferences and whole costs: those of `per_inferences`.
         days: Days with cost.
-        dark: On some day its GPUs were not observed for so long that the day is in no unit cost.
+        dark: On some day who held its GPUs is not known for so long that the day is in no unit cost.
     """
 
     workload: str
@@ -203,7 +203,7 @@ class UnitCost:
 def unit_costs(frame: pl.DataFrame) -> list[UnitCost]:
     """Adds up rows of `marts.unit_cost_daily` of one currency by workload, model, team and tier.
 
-    Cost per unit is 1e6 x cost / units over the days on which the units are known and the GPUs were observed, so that
+    Cost per unit is 1e6 x cost / units over the days on which the units and the whole cost are known, so that
     a day without work still costs and a day without a measurement distorts nothing.
 
     Returns:
@@ -215,7 +215,7 @@ def unit_costs(frame: pl.DataFrame) -> list[UnitCost]:
     for _, group in frame.with_columns(tokens.alias("tokens")).group_by(keys):
         full = group.filter(pl.col("basis") == "full")
         known = full.filter(pl.col("inferences").is_not_null())
-        seen = group.filter(observed())
+        seen = group.filter(costed())
         both = seen.filter(
             pl.col("basis") == "full", pl.col("tokens").is_not_null(), pl.col("energy_kwh").is_not_null()
         )
@@ -237,7 +237,7 @@ def unit_costs(frame: pl.DataFrame) -> list[UnitCost]:
                 if both_tokens > 0
                 else None,
                 worst_p95_ms=full["p95_ms"].max(),  # type: ignore[arg-type]
-                days_known=known.filter(observed())["day"].n_unique(),
+                days_known=known.filter(costed())["day"].n_unique(),
                 days=full["day"].n_unique(),
                 dark=seen.height < group.height,
             )

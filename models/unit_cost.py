@@ -28,8 +28,8 @@ QUANTILES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
 NO_CURRENCY = "XXX"
 """ISO 4217 code for no currency: of work that no charge names."""
 
-SEEN_ENOUGH = 0.99
-"""Below this `gpu_coverage` a day has no unit costs: its cost is of the hours seen, its requests may be of them all."""
+COSTED = 0.99
+"""Below this `cost_coverage` a day has no unit costs: its cost is of the hours with a holder, its requests may be of them all."""
 
 
 def daily(
@@ -68,7 +68,7 @@ def daily(
 
     Returns:
         `marts.unit_cost_daily`, sorted by its key. Unit costs are Float64 quotients rounded to 12 decimals;
-        NULL where the denominator is 0 or unknown, or the day is not `observed`. energy_kwh is the payer's, before PUE.
+        NULL where the denominator is 0 or unknown, or the day is not `costed`. energy_kwh is the payer's, before PUE.
     """
     charges = chargeback_daily.filter(pl.col("workload") != UNTAGGED)
     untold = (pl.col("messages") == 1) & pl.col("inferences").is_null()
@@ -83,7 +83,7 @@ def daily(
     costs = (
         costs.join(energy.drop("cost"), on=PAYER, how="left")
         .join(_gpu_hours(gpu_parts, costs, rented_hours), on=PAYER, how="left")
-        .join(_gpu_coverage(gpu_parts), on=PAYER, how="left")
+        .join(_cost_coverage(gpu_parts), on=PAYER, how="left")
     )
     reports = _reports(inference_hourly, edge_daily, edge_costs)
     charged = full.with_columns(registered=True)
@@ -96,7 +96,7 @@ def daily(
     rows = with_weights(rows.join(uptime, on=WORK, how="left"), prices, weights)
     tokens, money = pl.col("tokens_in") + pl.col("tokens_out"), pl.col("cost").cast(pl.Float64)
     requests = pl.col("inferences") + pl.col("failed")
-    money, energy_kwh = (pl.when(observed()).then(amount) for amount in (money, pl.col("energy_kwh")))
+    money, energy_kwh = (pl.when(costed()).then(amount) for amount in (money, pl.col("energy_kwh")))
     by_kind = unit_costs(money)
     quotients = {
         "cost_per_1m_inferences": _per_million(money, pl.col("inferences")),
@@ -117,9 +117,9 @@ def daily(
     ).sort(UNIT_COST_DAILY.key)
 
 
-def observed() -> pl.Expr:
-    """Cost and energy of a row of `marts.unit_cost_daily` are those of its whole day: no owned GPU was dark for long."""
-    return pl.col("gpu_coverage").fill_null(1.0) >= SEEN_ENOUGH
+def costed() -> pl.Expr:
+    """Cost and energy of a row of `marts.unit_cost_daily` are those of its whole day: who held its GPUs is known."""
+    return pl.col("cost_coverage").fill_null(1.0) >= COSTED
 
 
 def _per_million(amount: pl.Expr, units: pl.Expr) -> pl.Expr:
@@ -176,17 +176,13 @@ def _gpu_hours(parts: pl.DataFrame, costs: pl.DataFrame, rented: pl.DataFrame | 
     return pl.concat([owned, payers.join(hours, on=["day", "workload", "team"]).select(owned.columns)])
 
 
-def _gpu_coverage(parts: pl.DataFrame) -> pl.DataFrame:
-    """Columns PAYER and gpu_coverage: observed hours / all hours of the day of the owned cards held at some time of it."""
-    hours = pl.col("gpu_hours")
-    unseen = (
-        pl.when(pl.col("state") == "unknown")
-        .then(hours - pl.min_horizontal(hours, "seen_hours"))
-        .when("blind")
-        .then(hours)
-        .otherwise(0.0)
-    )
-    cards = parts.group_by(CARD).agg(whole=hours.sort().sum(), unseen=unseen.sort().sum())
+def _cost_coverage(parts: pl.DataFrame) -> pl.DataFrame:
+    """Columns PAYER and cost_coverage: hours with a known holder / all hours of the day of the owned cards held at some time of it.
+
+    A gap that a pod or a request bridges has a holder, who pays for it; that of others is in nobody's cost.
+    """
+    hours, unknown = pl.col("gpu_hours"), pl.col("state") == "unknown"
+    cards = parts.group_by(CARD).agg(whole=hours.sort().sum(), unknown=hours.filter(unknown).sort().sum())
     return (
         parts.filter((pl.col("state") == "allocated") & pl.col("workload").is_not_null())
         .with_columns(tier=pl.lit("onprem"), team=pl.col("team").fill_null(UNTAGGED))
@@ -194,7 +190,7 @@ def _gpu_coverage(parts: pl.DataFrame) -> pl.DataFrame:
         .unique()
         .join(cards, on=CARD)
         .group_by(PAYER)
-        .agg(gpu_coverage=1 - pl.col("unseen").sort().sum() / pl.col("whole").sort().sum())
+        .agg(cost_coverage=1 - pl.col("unknown").sort().sum() / pl.col("whole").sort().sum())
     )
 
 

@@ -68,10 +68,10 @@ UNIT_COST_DAILY = Table(
             "0-1",
         ),
         c(
-            "gpu_coverage",
+            "cost_coverage",
             "double",
-            "Observed part of the day of the owned GPUs that the workload held; below 1, cost, hours and energy are those of "
-            "the part seen; below 0.99, costs and energy per 1M are NULL; NULL where it held none",
+            "Part of the day of the owned GPUs that the workload held for which their holder is known; below 1, cost, hours and "
+            "energy are those of that part; below 0.99, costs and energy per 1M are NULL; NULL where it held none",
             "0-1",
         ),
     ),

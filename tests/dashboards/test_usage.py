@@ -79,8 +79,8 @@ def test_a_day_whose_gpus_were_dark_is_in_no_unit_cost() -> None:
         "workload": "chat", "team": "nlp", "tier": "onprem", "currency": "USD", "basis": "full", "tokens_in": 10.0,
         "tokens_out": 10.0,
     }  # fmt: skip
-    seen = row | {"day": date(2026, 9, 1), "cost": Decimal(20), "inferences": 50_000.0, "gpu_coverage": 1.0}
-    dark = row | {"day": date(2026, 9, 2), "cost": Decimal(1), "inferences": 60_000.0, "gpu_coverage": 0.25}
+    seen = row | {"day": date(2026, 9, 1), "cost": Decimal(20), "inferences": 50_000.0, "cost_coverage": 1.0}
+    dark = row | {"day": date(2026, 9, 2), "cost": Decimal(1), "inferences": 60_000.0, "cost_coverage": 0.25}
     (chat,) = usage.unit_costs(pl.DataFrame([seen, dark], schema=dict(tables.UNIT_COST_DAILY.schema)))
     assert (chat.cost, chat.inferences, chat.days_known, chat.days) == (Decimal(21), 110_000.0, 1, 2)
     assert chat.per_inferences["full"] == Decimal(400)

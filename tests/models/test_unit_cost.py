@@ -316,16 +316,17 @@ def test_hours_used_tokens_by_kind_success_and_uptime() -> None:
 
 
 def test_coverage_of_the_cards_held_stands_beside_what_they_cost() -> None:
-    """One card seen for 6 of 24 h, another all day: 30 of 48 h; a third, free for 12 h and then dark, is not theirs."""
+    """One card seen for 6 of 24 h, another all day: 30 of 48 h; a third, free for 12 h and then dark, is not theirs.
+
+    A card that a request holds in a gap of 12 h has a holder all day, who pays for it.
+    """
     hours = [hour(h) for h in range(6)] + [hour(h, gpu="g2") for h in range(24)]
     got = compute([charge("9", tier="onprem")], [], gpus=[*hours, *(free(h, gpu="g3") for h in range(12))])
-    assert got["gpu_coverage"].to_list() == [0.625, 0.625]
-    assert compute([charge("9")], [])["gpu_coverage"].to_list() == [None, None]
-    requested = [
-        hour(h, sampled=False, used_hours=None) for h in range(12, 24)
-    ]  # held by its request alone: not seen
+    assert got["cost_coverage"].to_list() == [0.625, 0.625]
+    assert compute([charge("9")], [])["cost_coverage"].to_list() == [None, None]
+    requested = [hour(h, sampled=False, used_hours=None) for h in range(12, 24)]
     got = compute([charge("9", tier="onprem")], [], gpus=[*(hour(h) for h in range(12)), *requested])
-    assert got["gpu_coverage"].to_list()[0] == 0.5
+    assert got["cost_coverage"].to_list()[0] == 1.0
 
 
 def test_uptime_of_devices_counts_silent_ones() -> None:
@@ -356,8 +357,8 @@ def test_rented_cards_are_not_missing_from_the_register() -> None:
     assert found.select("issue", "site", "gpu").rows() == [("no asset", "dc1", "g9")]
 
 
-def test_a_day_that_was_not_seen_whole_has_no_unit_cost() -> None:
-    """Seen 23.76 of 24 h is 0.99: enough. 18 h of 24 is 0.75: 9.00 of those hours over the requests of 24 says too little."""
+def test_a_day_of_which_the_holder_is_not_known_has_no_unit_cost() -> None:
+    """Held 23.76 of 24 h is 0.99: enough. 18 h of 24 is 0.75: 9.00 of those hours over the requests of 24 says too little."""
     work = served(inferences=1000.0, tokens_in=1000.0, tokens_out=1000.0)
     day = [hour(h) for h in range(23)]
     names = ("cost_per_1m_inferences", "cost_per_1m_tokens", "cost_per_1m_tokens_in", "kwh_per_1m_tokens")
