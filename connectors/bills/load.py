@@ -83,15 +83,15 @@ def load_bill(
             ]
             stages = _stages(months, text, direct, Path(scratch), engine)
             intact.result()
-            for month, stage in zip(months, stages, strict=True):
-                copies = _copies(month, stage, engine)
-                left = _superseded(month, stage, copies, files, engine)
+            for read, stage in zip(months, stages, strict=True):
+                month = replace(read, copies=_copies(read, stage, engine))
+                left = _superseded(month, stage, files, engine)
                 if left:
                     others = [f for f in files if f not in left]
-                    for loaded in load_bill(bill, [month.item], others, work / "newest", engine):
-                        yield so_far.noted(loaded, left, month.all_of(stage), month.whole, engine)
+                    for newest in load_bill(bill, [month.item], others, work / "newest", engine):
+                        yield so_far.noted(newest, left, month.all_of(stage), month.whole, engine)
                     continue
-                loaded = _loaded(month, stage, key, copies, work, engine)
+                loaded = _loaded(month, stage, key, work, engine)
                 if loaded is None:
                     afresh = [replace(month.item, earlier=None)]
                     yield from load_bill(bill, afresh, files, work / "afresh", engine)
@@ -160,6 +160,7 @@ class _Month:
         plan: What is to be read.
         found: What it holds.
         groups: Parquet file of what `repeated` starts from.
+        copies: Issues of files that repeat each other.
     """
 
     item: Slice
@@ -167,6 +168,7 @@ class _Month:
     plan: Plan = EVERYTHING
     found: Survey | None = None
     groups: Path | None = None
+    copies: Sequence[dict[str, Any]] = ()
 
     @property
     def whole(self) -> str:
@@ -219,20 +221,17 @@ def _copies(month: _Month, stage: Stage, engine: Engine) -> list[dict[str, Any]]
 def _superseded(
     month: _Month,
     stage: Stage,
-    copies: Sequence[Mapping[str, Any]],
     files: Sequence[BillFile],
     engine: Engine,
 ) -> Mapping[BillFile, BillFile]:
     """Files that a later one holds, too, which is looked for where files repeat each other."""
-    if not copies:
+    if not month.copies:
         return {}
     mine = [f for f in files if month.item.period in f.months]
     return so_far.superseded(month.all_of(stage), month.whole, mine, engine)
 
 
-def _loaded(
-    month: _Month, stage: Stage, key: str, copies: Sequence[dict[str, Any]], work: Path, engine: Engine
-) -> Loaded | None:
+def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -> Loaded | None:
     """A slice; None where it turns out that all its rows must be read: what a commitment cost may depend on them."""
     item, chosen = month.item, month.plan
     looked, read = _read(month, stage, engine)
@@ -242,7 +241,7 @@ def _loaded(
     remembered = memory(key, found, chosen, read)
     days = remembered["days"].values()
     issues = _issues(month, stage, found, days, engine)
-    issues += copies
+    issues += month.copies
     stated = all(i["rule"] != NOT_STATED for i in issues)
     ignored = sorted({c for n in stage.natives for c in n.ignored})
     files = [f for s in stage.shapes for f in s.files if item.period in f.months]

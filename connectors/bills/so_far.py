@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -72,8 +72,8 @@ def runs(files: Collection[BillFile]) -> list[Run]:
         lambda: defaultdict(list)
     )
     for file in files:
-        series, *run = named(file.key)
-        found[series][run[0], run[1]].append(file)
+        series, dates, marks = named(file.key)
+        found[series][dates, marks].append(file)
     return [
         Run(series, dates, tuple(of))
         for series, by_run in found.items()
