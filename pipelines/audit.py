@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
+
+import duckdb
 import polars as pl
 
 from models import tables
+from models.config import Site
+from models.energy import lowest_price
 from models.restatement import billed_twice, moved
-from pipelines.checks.metrics import Gate, Verdict, gates, metrics_sql
+from pipelines.checks.metrics import EARNS, Gate, Verdict, gates, metrics_sql
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.focus_checks import gate_counts
 from pipelines.reduce import focus_counts
@@ -38,11 +44,7 @@ def check(run: Run) -> list[Verdict]:
                     broken=gate_counts(
                         focus_counts(run.slices(), run.config.data_dir / "cache" / "focus_checks")
                     ),
-                    paid=[
-                        name
-                        for name, site in run.config.settings.sites.items()
-                        if any(period.price < 0 for period in site.tariff.energy)
-                    ],
+                    paid=paid_days(connection, run.config.settings.sites),
                 )
             )
             .pl()
@@ -66,6 +68,12 @@ def check(run: Run) -> list[Verdict]:
         },
     )
     return found
+
+
+def paid_days(connection: duckdb.DuckDBPyConnection, sites: Mapping[str, Site]) -> list[tuple[str, date]]:
+    """Site and day of `marts.gpu_daily` rows below 0 that are right: the site's tariff has a price below 0 on that day."""
+    days = connection.sql(f"SELECT DISTINCT site, day FROM {tables.GPU_DAILY.name} WHERE {EARNS}").fetchall()
+    return [(site, day) for site, day in days if lowest_price(day, sites[site]) < 0]
 
 
 def _moved(run: Run) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from types import MappingProxyType
 
 from babel.numbers import list_currencies
@@ -59,7 +60,7 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="see BillingCurrency in the source's rows",
         ),
         Gate(
-            "negative_idle_rows", "no GPU has negative idle or unallocated cost, or hours beyond its capacity", maximum=0,
+            "negative_idle_rows", "no GPU has hours beyond its capacity, or costs less than nothing without a price of energy below 0", maximum=0,
             advice="see marts.gpu_daily: telemetry and asset register contradict each other",
         ),
         Gate(
@@ -153,10 +154,14 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
         ),
         Gate(
             "repeated_bill", "rows that two files of one source and month both hold, too many to be chance", maximum=bounds.repeated_bill_max_rows,
-            advice="the bill is there twice, in another order or form, as a later state of the month or with days that overlap, and counts twice: keep the newest file, or let each export of a month write over the one before, or export days once; if these are different charges, raise gates.repeated_bill_max_rows",
+            advice="the bill is there twice, in another order or form, as a later state of the month or with days that overlap, and counts twice: keep the newest file, or let each export of a month write over the one before or have its day in its name (`costs-2026-09-03.csv`: then the latest counts where it holds all that earlier ones do), or export days once; if these are different charges, raise gates.repeated_bill_max_rows",
         ),
         *_focus_gates(bounds),
     )  # fmt: skip
+
+
+EARNS = "(cost_unallocated < 0 OR cost_used < 0)"
+"""SQL: a row of `marts.gpu_daily` costs less than nothing, as it may where a price of its day is below 0."""
 
 
 def _copies(rule: str) -> str:
@@ -197,7 +202,7 @@ def metrics_sql(
     *,
     removed: Sequence[str] = (),
     broken: Mapping[str, tuple[int, str]] = MappingProxyType({}),
-    paid: Sequence[str] = (),
+    paid: Sequence[tuple[str, date]] = (),
 ) -> str:
     """The one query that gives every metric, one column a gate and `<gate>_detail` where words help.
 
@@ -209,7 +214,7 @@ def metrics_sql(
         billed_twice: Accounts and months that two kinds of report of one provider bill, each in words.
         removed: Sources that are published and no longer configured, each in words.
         broken: Gate of `pipelines.focus_checks.GATES` -> rows that break its rules, and the worst in words.
-        paid: Sites whose tariff has prices below 0: their cards may cost less than nothing.
+        paid: Site and day with a price below 0: what drew energy then may cost less than nothing; idle hours have none.
     """
     variances = " UNION ALL ".join(
         f"SELECT month, provider || ' ' || model || ' ' || token_kind || ': {a} - {b}, {what}' AS name, abs({share}) AS share "
@@ -275,7 +280,8 @@ def metrics_sql(
                     OR (currency IN ('XXX', 'XTS') AND focus_total <> 0))
                 AS DOUBLE) AS unknown_currency_rows,
             CAST((SELECT count(*) FROM marts.gpu_daily
-                  WHERE ((cost_idle < 0 OR cost_unallocated < 0 OR cost_used < 0) AND NOT list_contains(CAST({literals(paid)} AS VARCHAR[]), site))
+                  WHERE cost_idle < 0
+                    OR ({EARNS} AND NOT list_contains(CAST({literals(f"{site} {day}" for site, day in paid)} AS VARCHAR[]), site || ' ' || day))
                     OR gpu_hours_allocated > gpu_hours_capacity + 1e-6 OR gpu_hours_used > gpu_hours_allocated + 1e-6)
                 AS DOUBLE) AS negative_idle_rows,
             CAST((SELECT max(difference_kwh) FROM ops.energy_balance) AS DOUBLE) AS energy_balance_kwh,
