@@ -13,6 +13,7 @@ from connectors.base import SourceError
 from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
 from connectors.bills.native import NULL, require
+from connectors.bills.numbers import point_sql, spread
 from connectors.bills.shapes import NUMERIC, Shape
 from connectors.bills.tags import flat_pairs, is_pairs, pairs
 from connectors.sql import identifier, literal
@@ -36,6 +37,7 @@ NUMBERS = (
     "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod", "savingsPlan/SavingsPlanEffectiveCost",
     "savingsPlan/TotalCommitmentToDate", "savingsPlan/UsedCommitment",
 )  # fmt: skip
+RATES = ("lineItem/UnblendedRate", "pricing/publicOnDemandRate")
 MOMENTS = (PERIOD, "bill/BillingPeriodEndDate", "lineItem/UsageStartDate", "lineItem/UsageEndDate")
 TAG = re.compile(r"resource_?tags[/_](?:(?P<owner>user|aws)[:_])?(?P<name>.+)", re.IGNORECASE)
 
@@ -48,6 +50,10 @@ def _key(column: str) -> str:
 def _snake(name: str) -> str:
     """`lineItem/UnblendedCost` as CUR 2.0 writes it: `line_item_unblended_cost`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).replace("/", "_").lower()
+
+
+WRITTEN = frozenset(map(_key, (*NUMBERS, *RATES)))
+"""Columns of numbers, as `_key` names them."""
 
 
 def is_number(column: str) -> bool:
@@ -77,14 +83,14 @@ def period_column(bill: BillFile) -> str:
 
 
 def written(bill: BillFile) -> BillFile:
-    """The file with the order of its dates, where a spreadsheet wrote them anew.
+    """The file with the order of its dates and the form of its numbers, where a spreadsheet wrote them anew.
 
     Raises:
-        SourceError: The order cannot be told.
+        SourceError: One cannot be told.
     """
     there = {_key(c): c for c in bill.columns}
     moments, period = ([there[_key(m)] for m in of if _key(m) in there] for of in (MOMENTS, MOMENTS[:2]))
-    return certain(bill, moments, period)
+    return spread(certain(bill, moments, period), [c for k, c in there.items() if k in WRITTEN])
 
 
 def is_header(columns: Sequence[str]) -> bool:
@@ -119,6 +125,8 @@ class Fields:
                 self._twice[name] = twice
             if is_moment(column):
                 text = iso_sql(text, shape.dates)  # noqa: PLW2901
+            if _key(column) in WRITTEN:
+                text = point_sql(column, shape)  # noqa: PLW2901
             nested = name != "resourcetags" and is_pairs(shape.types.get(column, ""))
             group[name] = flat_pairs(pairs(text)) if nested else text
             spelling[_key(column)] = column

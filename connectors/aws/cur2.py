@@ -32,7 +32,7 @@ class Cur2Reader(CurReader):
     """
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version = "aws-cur2-14"
+    version = "aws-cur2-15"
 
     def _deliveries(self, objects: Sequence[Object]) -> list[Delivery] | None:
         export = cast("Options", self.options).export

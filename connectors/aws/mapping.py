@@ -154,6 +154,8 @@ def to_focus(shape: Shape) -> Native:
     idle_reservation = f"{f['product/capacitystatus']} = 'UnusedCapacityReservation'"
     if not f.has("product/capacitystatus"):
         idle_reservation = f"(contains({usage_type}, 'UnusedBox:') OR contains({usage_type}, 'UnusedDed:'))"
+    told, status = (f[f"capacityReservation/CapacityReservation{name}"] for name in ("Arn", "Status"))
+    stated = f"{status} IN ('Used', 'Unused')"
     capacity = f"CASE WHEN {kind} = 'Usage' AND contains({f['reservation/ReservationARN']}, {literal(CAPACITY)}) THEN {f['reservation/ReservationARN']} END"
     priced = (*USAGE, *CATEGORIES["Purchase"])
     seller = f"{f['bill/BillingEntity']} = 'AWS Marketplace'"
@@ -169,8 +171,8 @@ def to_focus(shape: Shape) -> Native:
         "BillingCurrency": f["lineItem/CurrencyCode"],
         "BillingPeriodEnd": f["bill/BillingPeriodEndDate"],
         "BillingPeriodStart": f[PERIOD],
-        "CapacityReservationId": f"COALESCE(CASE WHEN {idle_reservation} THEN {f['lineItem/ResourceId']} END, {capacity})",
-        "CapacityReservationStatus": f"CASE WHEN {idle_reservation} THEN 'Unused' WHEN ({capacity}) IS NOT NULL THEN 'Used' END",
+        "CapacityReservationId": f"COALESCE(CASE WHEN {stated} THEN {told} WHEN {idle_reservation} THEN {f['lineItem/ResourceId']} END, {capacity})",
+        "CapacityReservationStatus": f"CASE WHEN {stated} THEN {status} WHEN {idle_reservation} THEN 'Unused' WHEN ({capacity}) IS NOT NULL THEN 'Used' END",
         "ChargeCategory": f"CASE {kind} {categories} ELSE CASE WHEN {kind} LIKE '{DISCOUNT}' THEN 'Credit' ELSE {kind} END END",
         "ChargeClass": f"CASE WHEN {kind} = 'Refund' AND TRY_CAST({start} AS TIMESTAMPTZ) < "
         f"TRY_CAST({f[PERIOD]} AS TIMESTAMPTZ) THEN 'Correction' END",

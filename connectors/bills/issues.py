@@ -25,6 +25,7 @@ from connectors.bills.rules import (
 from connectors.bills.shapes import Shape, scan
 from connectors.bills.stage import Note, Stage, stage_sql
 from connectors.bills.tags import REPEATED, has_like_keys
+from connectors.bills.wrapped import MORE
 from connectors.sql import identifier
 
 DETAILED_ROWS = 1000
@@ -135,15 +136,21 @@ def orphans(stage: Stage, month: str, engine: Engine) -> Iterator[dict[str, Any]
 
 
 def footers(stage: Stage, month: date) -> Iterator[dict[str, Any]]:
-    """The lines after the rows of the files, each with the first month of its file. They count as nothing."""
+    """The lines after the rows of the files, each with the first month of its file. They count as nothing.
+
+    What says that another page follows is told apart: rows are missing unless that page is there.
+    """
     for bill in (f for s in stage.shapes for f in s.files if f.after and f.months[0] == month):
-        yield {
-            "action": "flagged",
-            "rule": "footer",
-            "value": "; ".join(line.strip(" ,;\t|") for line in bill.after)[:RAW_LENGTH],
-            "rows": len(bill.after),
-            "location": bill.uri,
-        }
+        for rule, more in (("footer", False), ("page_missing", True)):
+            lines = [line.strip(" ,;\t|") for line in bill.after if line.endswith(MORE) == more]
+            if lines:
+                yield {
+                    "action": "flagged",
+                    "rule": rule,
+                    "value": "; ".join(lines)[:RAW_LENGTH],
+                    "rows": len(lines),
+                    "location": bill.uri,
+                }
 
 
 def like_keys(rows: str, columns: Collection[str], engine: Engine) -> Iterator[dict[str, Any]]:

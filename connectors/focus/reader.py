@@ -38,7 +38,7 @@ from connectors.focus.mapping import is_header, is_moment, is_number, key, perio
 from connectors.objects import LocationOptions
 from models import tables
 
-VERSION = "focus-19"
+VERSION = "focus-20"
 """Changes whenever the same file would give other facts."""
 
 

@@ -6,7 +6,6 @@ Costs are in dollars there, and workspaces and models of costs have their names,
 from __future__ import annotations
 
 import csv
-import io
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,7 @@ from typing import Any
 
 from connectors.base import SourceError
 from connectors.bills.amounts import number
-from connectors.llm.dashboard import whole
+from connectors.llm.dashboard import table, whole
 from connectors.llm.pages import WIDE
 
 DATE, COST, UNCACHED = "usage_date_utc", "cost_usd", "usage_input_tokens_no_cache"
@@ -60,8 +59,7 @@ def pages(text: str, uri: str) -> list[list[Any]]:
         SourceError: It is no such export, or not CSV.
     """
     try:
-        rows = csv.DictReader(io.StringIO(text), strict=True)
-        names = rows.fieldnames or []
+        names, rows = table(text, uri, COST)
         if DATE not in names or not {COST, UNCACHED} & {*names}:
             msg = (
                 f"{uri} is no export of Anthropic's console: columns {DATE} and {COST} (costs) or {UNCACHED} (usage) are "

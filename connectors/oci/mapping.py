@@ -12,6 +12,7 @@ from connectors.base import SourceError
 from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
 from connectors.bills.native import NULL, Native, require
+from connectors.bills.numbers import point_sql, spread
 from connectors.bills.shapes import Shape
 from connectors.bills.tags import flat_json
 from connectors.oci.services import SERVICE_CATEGORIES
@@ -23,6 +24,9 @@ MANDATORY = ("lineItem/tenantId", PERIOD, "lineItem/intervalUsageEnd", "cost/myC
 
 MOMENTS = (PERIOD.lower(), "lineitem/intervalusageend")
 """Columns with a moment, in lower case."""
+
+NUMBERS = ("cost/mycost", "cost/unitprice", "usage/billedquantity")
+"""Columns with a number, likewise."""
 
 TAG = "tags/"
 PROVIDER = "'Oracle'"
@@ -53,12 +57,13 @@ def period_column(bill: BillFile) -> str:
 
 
 def written(bill: BillFile) -> BillFile:
-    """The file with the order of its dates, where a spreadsheet wrote them anew.
+    """The file with the order of its dates and the form of its numbers, where a spreadsheet wrote them anew.
 
     Raises:
-        SourceError: The order cannot be told.
+        SourceError: One cannot be told.
     """
-    return certain(bill, [c for c in bill.columns if c.lower() in MOMENTS])
+    bill = certain(bill, [c for c in bill.columns if c.lower() in MOMENTS])
+    return spread(bill, [c for c in bill.columns if c.lower() in NUMBERS])
 
 
 def is_header(columns: Sequence[str]) -> bool:
@@ -87,8 +92,9 @@ class Fields:
                     f"{shape.files[0].uri}: column {column!r} is there twice in different spellings; keep one"
                 )
                 raise SourceError(msg)
+            number = point_sql(column, shape) if column.lower() in NUMBERS else text
             is_moment = column.lower() in MOMENTS
-            self._columns[column.lower()] = iso_sql(text, shape.dates) if is_moment else text
+            self._columns[column.lower()] = iso_sql(text, shape.dates) if is_moment else number
             self._names[column.lower()] = column
         require({n: n for n in MANDATORY if n.lower() in self._columns}, MANDATORY, shape)
 
