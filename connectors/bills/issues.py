@@ -243,7 +243,9 @@ def rejected(stage: Stage, mine: str, engine: Engine) -> Iterator[dict[str, Any]
                 "rule": check.rule,
                 "column_name": check.column,
                 "rows": group["rows"] - len(shown),
-                "billed_cost": None if group["billed_cost"] is None else reduce(EXACT.subtract, costs, group["billed_cost"]),
+                "billed_cost": None
+                if group["billed_cost"] is None
+                else reduce(EXACT.subtract, costs, group["billed_cost"]),
                 "currency": group["currency"],
                 "location": f"beyond the first {DETAILED_ROWS} rejected rows",
             }

@@ -17,11 +17,11 @@ from babel.numbers import get_currency_precision
 from pydantic import Field
 
 from connectors.base import SourceOptions
-from connectors.bills.amounts import number
+from connectors.bills.amounts import EXACT, number
 from connectors.llm import console
 from connectors.llm.organisation import Labels, OrganisationOptions, OrganisationReader
 from connectors.llm.organisation_api import Api
-from connectors.llm.pages import COSTS, MESSAGES, EXACT, count, currency, text
+from connectors.llm.pages import COSTS, MESSAGES, count, currency, text
 
 METERS = {"uncached_input_tokens": "input tokens"}
 """Kind of token -> its name; the others are called as they are, with blanks, such as `cache read input tokens`."""

@@ -12,9 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.base import SourceError
-from connectors.bills.amounts import number
+from connectors.bills.amounts import EXACT, number
 from connectors.llm.dashboard import table, whole
-from connectors.llm.pages import EXACT
 
 DATE, COST, UNCACHED = "usage_date_utc", "cost_usd", "usage_input_tokens_no_cache"
 """The day in all files; what only files of costs, and only those of usage, have."""
