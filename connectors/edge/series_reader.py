@@ -30,7 +30,7 @@ from connectors.sql import literals
 from connectors.telemetry import HOUR, MAX_STEP, day_bounds, fingerprint, issues, site_of, write_days
 from models.tables import EDGE_DAILY
 
-VERSION = "edge_prometheus-6"
+VERSION = "edge_prometheus-7"
 """Changes whenever the same series would give other facts."""
 
 DAYS_BACK = 35
