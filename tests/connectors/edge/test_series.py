@@ -143,8 +143,11 @@ def test_a_replica_whose_clock_is_ahead_shows_the_life_before_a_restart_and_coun
     name = "edge_inferences_total"
     one = [(m, count(m)) for m in range(0, 121, 10)]
     ahead = [(m + 7, count(m)) for m in range(5, 110, 10)]
-    got = found(tmp_path, (name, CAM | {"replica": "a"}, one), (name, CAM | {"replica": "b"}, ahead))
-    assert got["inferences"].to_list() == [113]
+    counts = [(name, CAM | {"replica": "a"}, one), (name, CAM | {"replica": "b"}, ahead)]
+    assert found(tmp_path, *counts)["inferences"].to_list() == [113]
+    told = [(m, 60 * (m - 47 if m >= 47 else 9000 + m)) for m, _ in one]
+    uptime = ("edge_uptime_seconds", CAM | {"replica": "a"}, told)
+    assert found(tmp_path, *counts, uptime)["inferences"].to_list() == [113]
 
 
 def test_a_first_sample_alone_says_nothing_and_a_long_silence_starts_anew(tmp_path: Path) -> None:
