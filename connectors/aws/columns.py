@@ -37,6 +37,16 @@ NUMBERS = (
     "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod", "savingsPlan/SavingsPlanEffectiveCost",
     "savingsPlan/TotalCommitmentToDate", "savingsPlan/UsedCommitment",
 )  # fmt: skip
+NET = {
+    "lineItem/UnblendedCost": "lineItem/NetUnblendedCost",
+    "reservation/AmortizedUpfrontCostForUsage": "reservation/NetAmortizedUpfrontCostForUsage",
+    "reservation/EffectiveCost": "reservation/NetEffectiveCost",
+    "reservation/RecurringFeeForUsage": "reservation/NetRecurringFeeForUsage",
+    "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod": "reservation/NetUnusedAmortizedUpfrontFeeForBillingPeriod",
+    "reservation/UnusedRecurringFee": "reservation/NetUnusedRecurringFee",
+    "savingsPlan/SavingsPlanEffectiveCost": "savingsPlan/NetSavingsPlanEffectiveCost",
+}
+"""Amount -> the same after discounts, in reports of payers who have any."""
 RATES = ("lineItem/UnblendedRate", "pricing/publicOnDemandRate")
 MOMENTS = (PERIOD, "bill/BillingPeriodEndDate", "lineItem/UsageStartDate", "lineItem/UsageEndDate")
 TAG = re.compile(r"resource_?tags[/_](?:(?P<owner>user|aws)[:_])?(?P<name>.+)", re.IGNORECASE)
@@ -52,13 +62,13 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).replace("/", "_").lower()
 
 
-WRITTEN = frozenset(map(_key, (*NUMBERS, *RATES)))
+WRITTEN = frozenset(map(_key, (*NUMBERS, *NET.values(), *RATES)))
 """Columns of numbers, as `_key` names them."""
 
 
 def is_number(column: str) -> bool:
     """The column holds an amount or a quantity. Prices are text, in CUR 2.0 as well."""
-    return _key(column) in {_key(n) for n in NUMBERS}
+    return _key(column) in {_key(n) for n in (*NUMBERS, *NET.values())}
 
 
 def is_moment(column: str) -> bool:
@@ -101,12 +111,17 @@ def is_header(columns: Sequence[str]) -> bool:
 class Fields:
     """The native columns of a shape by their legacy names, as SQL expressions; NULL where one is absent.
 
+    Args:
+        shape: The files.
+        net: Amounts are those after discounts, where a row has them.
+
     Raises:
         SourceError: A mandatory column is missing, or one that is asked for is there in two spellings.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, *, net: bool = False) -> None:
         self.own = shape.own
+        self._net = net
         self.zero = "CAST(0 AS DECIMAL(38,12))" if shape.own else "'0'"
         self.tags: dict[str, str] = {}
         self._columns: dict[str, str] = {}
@@ -143,6 +158,8 @@ class Fields:
     def __getitem__(self, name: str) -> str:
         if _key(name) in self._twice:
             raise SourceError(self._twice[_key(name)])
+        if self._net and name in NET and self.has(NET[name]):
+            return f"COALESCE({self[NET[name]]}, {self._columns.get(_key(name), 'NULL')})"
         if _key(name) in self._columns or not self.has(name):
             nothing = f"CAST(NULL AS {'DECIMAL(38,12)' if self.own and is_number(name) else 'VARCHAR'})"
             return self._columns.get(_key(name), nothing)

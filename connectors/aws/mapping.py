@@ -123,7 +123,7 @@ def effective_cost(f: Fields) -> str:
         ELSE {cost} END"""
 
 
-def to_focus(shape: Shape) -> Native:
+def to_focus(shape: Shape, *, net: bool = False) -> Native:
     """A CUR file, legacy or 2.0, as FOCUS 1.4. Blended costs are never used.
 
     BilledCost is the unblended cost, negations of savings plans included; quantities and list costs leave
@@ -131,10 +131,14 @@ def to_focus(shape: Shape) -> Native:
     credits) have their billed cost as list and contracted cost. Split line items of containers repeat the
     cost of their parents and are left out.
 
+    Args:
+        shape: The files.
+        net: Costs are those after discounts (`discounts.py`).
+
     Raises:
         SourceError: A mandatory column is missing, or is there in two spellings.
     """
-    f = Fields(shape)
+    f = Fields(shape, net=net)
     kind, cost = f["lineItem/LineItemType"], f["lineItem/UnblendedCost"]
 
     def when(kinds: tuple[str, ...], then: str, otherwise: str = "NULL") -> str:

@@ -14,8 +14,9 @@ from typing import ClassVar, Literal, cast
 import polars as pl
 
 from connectors.azure.columns import is_header, parse_azure_month, period_columns, written
+from connectors.azure.kinds import Exports, disagreement, kinds_of_export
 from connectors.azure.manifests import PERIOD, Current, current, dataset_of_name, is_manifest
-from connectors.azure.mapping import Exports, disagreement, kinds_of_export, to_focus
+from connectors.azure.mapping import to_focus
 from connectors.base import (
     ISSUES_SCHEMA,
     Context,
@@ -37,7 +38,7 @@ from connectors.bills.so_far import counting
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 
-VERSION = "azure-export-17"
+VERSION = "azure-export-18"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"

@@ -136,6 +136,9 @@ def open_bill(
             columns = _json_columns(path, form, optional)
         else:
             columns, separator = _csv_columns(path, private=private)
+        if not any(columns):
+            msg = f"{uri} holds nothing once it is unpacked; an export has at least a header: have it delivered again"
+            raise SourceError(msg)
         strict = form not in ("csv", "gzip") or _ends_alike(path, form)
     except (OSError, EOFError, zlib.error) as error:
         msg = f"{uri} is damaged or cannot be read ({error}); have it delivered again"

@@ -9,9 +9,11 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
+from functools import reduce
 from typing import Any
 
 from connectors.base import Engine, SourceError
+from connectors.bills.amounts import EXACT
 from connectors.bills.files import BillFile
 from connectors.bills.native import Native, native_sql
 from connectors.bills.rules import (
@@ -241,7 +243,9 @@ def rejected(stage: Stage, mine: str, engine: Engine) -> Iterator[dict[str, Any]
                 "rule": check.rule,
                 "column_name": check.column,
                 "rows": group["rows"] - len(shown),
-                "billed_cost": None if group["billed_cost"] is None else group["billed_cost"] - sum(costs),
+                "billed_cost": None
+                if group["billed_cost"] is None
+                else reduce(EXACT.subtract, costs, group["billed_cost"]),
                 "currency": group["currency"],
                 "location": f"beyond the first {DETAILED_ROWS} rejected rows",
             }

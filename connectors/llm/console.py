@@ -12,9 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.base import SourceError
-from connectors.bills.amounts import number
+from connectors.bills.amounts import EXACT, number
 from connectors.llm.dashboard import table, whole
-from connectors.llm.pages import WIDE
 
 DATE, COST, UNCACHED = "usage_date_utc", "cost_usd", "usage_input_tokens_no_cache"
 """The day in all files; what only files of costs, and only those of usage, have."""
@@ -114,7 +113,7 @@ def _cost(given: Mapping[str, str]) -> dict[str, Any]:
     dollars = number(written or "")
     kind = _said(given, "token_type")
     return {
-        "amount": written if dollars is None else WIDE.scaleb(dollars, 2),
+        "amount": written if dollars is None else EXACT.scaleb(dollars, 2),
         "currency": "USD",
         "token_type": kind and TOKENS.get(kind, kind),
         "workspace_id": _workspace(given),

@@ -15,6 +15,7 @@ from connectors.bills.native import NULL, Native, require
 from connectors.bills.numbers import point_sql, spread
 from connectors.bills.shapes import Shape
 from connectors.bills.tags import flat_json
+from connectors.epochs import sql_plausible
 from connectors.oci.services import SERVICE_CATEGORIES
 from connectors.sql import literal
 
@@ -119,7 +120,7 @@ def to_focus(shape: Shape) -> Native:
     f = Fields(shape)
     cost, start = f["cost/myCost"], f[PERIOD]
     moment = f"CAST(TRY_CAST({start} AS TIMESTAMPTZ) AS TIMESTAMP)"
-    month = f"CASE WHEN {moment} >= TIMESTAMP '2000-01-01' THEN date_trunc('month', {moment}) END"
+    month = f"CASE WHEN {sql_plausible(moment)} THEN date_trunc('month', {moment}) END"
     corrects = f"lower({f['lineItem/isCorrection']}) = 'true' AND {f['lineItem/backreferenceNo']} IS NOT NULL"
     service = f["product/service"]
     services = " ".join(
