@@ -20,6 +20,8 @@ from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles, fingerprint
 from connectors.bills.reader import BillReader
+from connectors.bills.runs import refuse_runs
+from connectors.bills.so_far import counting
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 
@@ -119,6 +121,8 @@ class CurReader(BillReader):
                 self.context.name, self.options.tier, partial(to_focus, net=discounted), is_number, is_moment
             )
             for loaded in load_bill(bill, mine, read, work, engine):
+                if "manifests" not in loaded.slice.detail:
+                    refuse_runs(loaded.slice.period, counting(loaded, read))
                 note = "; ".join(filter(None, [loaded.note, NOTE if discounted else ""]))
                 yield with_state(replace(loaded, note=note), engine)
 

@@ -100,10 +100,7 @@ class AzureReader(BillReader):
             objects=sorted(datasets, key=lambda o: o.key),
             told=told,
         )
-        slices = [self._described(s, datasets) for s in slices]
-        if not with_manifest:
-            refuse_runs(self._store, slices)
-        return slices
+        return [self._described(s, datasets) for s in slices]
 
     def _described(self, item: Slice, datasets: Mapping[Object, str | None]) -> Slice:
         """The slice with the dataset of each of its files."""
@@ -152,6 +149,7 @@ class AzureReader(BillReader):
         )
         for loaded in load_bill(bill, slices, files, work, engine):
             mine = [*counting(loaded, files)]
+            refuse_runs(loaded.slice.period, mine)
             _refuse_deliveries(loaded.slice.period, mine)
             if not exports.both:
                 if not exports.actual and not exports.amortized:
