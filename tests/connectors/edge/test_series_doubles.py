@@ -48,6 +48,20 @@ def test_two_jobs_that_scrape_one_endpoint_count_it_once(tmp_path: Path, shift: 
     assert flags(got) == []
 
 
+def test_one_counter_under_a_label_that_no_one_ignores_counts_twice_and_is_said(tmp_path: Path) -> None:
+    """Two agents with a label `agent`: 14,300 and 14,300. Two models that work in step are two counters."""
+    pair = [series(INFERENCES, rising(10, 1000, late), agent=name) for name, late in (("a", 0), ("b", 3))]
+    got = found(tmp_path, *pair)
+    assert got["inferences"].to_list() == [28_600]
+    assert flags(got) == [("series_alike", "inferences", "cam-1")]
+    models = [series(INFERENCES, rising(10, 1000), model=name) for name in ("detect", "read")]
+    assert flags(found(tmp_path, *models)) == []
+    others = [series(INFERENCES, rising(10, start), agent=name) for name, start in (("a", 1000), ("b", 1005))]
+    assert flags(found(tmp_path, *others)) == [("series_alike", "inferences", "cam-1")]
+    apart = [series(INFERENCES, rising(10, start), agent=name) for name, start in (("a", 1000), ("b", 1200))]
+    assert flags(found(tmp_path, *apart)) == []
+
+
 @pytest.mark.parametrize("behind", [0.5, 9, 14])
 def test_replicas_whose_clocks_differ_count_once(tmp_path: Path, behind: float) -> None:
     """b shows what a had shown `behind` minutes before, a minute after each of a's samples: never is it b's turn."""
