@@ -177,6 +177,18 @@ def test_what_is_not_proven_is_not_left_out(
     assert repeats(loaded) == ["repeated_bill"]
 
 
+def test_what_comes_late_or_is_corrected_is_no_later_state(tmp_path: Path) -> None:
+    """A file of a day that corrects each charge of the day before: 1 + 2 - 0.1 - 0.2 + 3."""
+    bills = tmp_path / "bills"
+    write(bills / "2026-09-02.csv", until(2))
+    corrections = [
+        r | {"BilledCost": c, "EffectiveCost": c} for r, c in zip(until(2), ("-0.1", "-0.2"), strict=True)
+    ]
+    write(bills / "2026-09-03.csv", [*corrections, until(3)[2]])
+    loaded = load("focus", bills, tmp_path)[SEPTEMBER]
+    assert (loaded.totals, left_out(loaded)) == ({"USD": Decimal("5.7")}, [])
+
+
 def test_a_month_that_is_exported_again_unchanged(tmp_path: Path) -> None:
     """The same bytes under another day: 1 + 2 + 3 = 6 once. A month whose charges are all of one moment is not known to be one."""
     for rows, total in ((until(3), 6), (until(1), 2)):
