@@ -136,6 +136,19 @@ def test_exports_of_azure_that_add_a_file_a_run(tmp_path: Path) -> None:
         load("azure_export", tmp_path / "bills", tmp_path)
 
 
+def test_actual_and_amortized_exports_that_each_hold_the_month_so_far(tmp_path: Path) -> None:
+    """10 USD a day are in both; the amortized one alone has 1 USD a month of a reservation that nobody uses."""
+    idle = azure(PricingModel="Reservation", ReservationId="r", ChargeType="UnusedReservation", Cost="1")
+    for day in (5, 6):
+        rows = [azure(Date=f"09/{n:02}/2026") for n in range(4, day + 1)]
+        write(tmp_path / "bills" / "actual" / f"2026-09-0{day}.csv", rows)
+        write(tmp_path / "bills" / "amortized" / f"2026-09-0{day}.csv", [*rows, idle])
+    loaded = load("azure_export", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert (loaded.totals, len(left_out(loaded))) == ({"USD": Decimal(30)}, 2)
+    assert facts(loaded)["EffectiveCost"].sum() == Decimal(31)
+    assert {"exports_disagree", "repeated_bill"}.isdisjoint(loaded.issues["rule"])
+
+
 def test_oracle_and_a_day_that_a_later_name_does_not_reach(tmp_path: Path) -> None:
     """32 USD an hour: 1 hour, then 2 hours; a file of the day after that has the first hour alone is no later state."""
     hours = [
