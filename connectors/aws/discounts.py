@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from connectors.aws.columns import NET, PERIOD, Fields
+from connectors.aws.columns import NET, PERIOD, Fields, is_named
 from connectors.aws.mapping import DISCOUNT
 from connectors.base import Engine
 from connectors.bills.amounts import plain
@@ -34,9 +34,9 @@ def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> bool:
         month: First day of the billing month.
         engine: Runs the SQL, which is one scan of a few columns, and none where there are no net costs.
     """
-    fields = [(shape, Fields(shape)) for shape in shapes(files, engine)]
-    if not any(f.has(NET[COST]) for _, f in fields):
+    if not any(is_named(NET[COST], f.columns) for f in files):
         return False
+    fields = [(shape, Fields(shape)) for shape in shapes(files, engine)]
     rows = " UNION ALL ".join(
         f"SELECT {f['lineItem/CurrencyCode']} AS currency, {_money(f, COST)} AS cost, {_money(f, NET[COST])} AS net, "
         f"{_money(f, TOTAL)} AS total, {f['lineItem/LineItemType']} LIKE {literal(DISCOUNT)} AS discount FROM {shape.scan} "
