@@ -28,7 +28,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from models.fields import Frozen
 
 Money = Annotated[Decimal, Field(ge=0, max_digits=30, decimal_places=12)]
-Price = Annotated[Decimal, Field(max_digits=30, decimal_places=12)]
+EnergyPrice = Annotated[Decimal, Field(max_digits=30, decimal_places=12)]
 """Of a kWh: below 0 where the supplier pays for what is used."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -90,7 +90,7 @@ class TariffPeriod(Window):
         above_kwh: The tier: this price holds for what a calendar month uses beyond so many kWh.
     """
 
-    price: Price
+    price: EnergyPrice
     above_kwh: Money = Decimal(0)
 
 
