@@ -65,7 +65,7 @@ LACKS = 1.5
 """A counter that lacks no more than so many of its smallest rises (or of `JUMP_KWH`) does not stand still."""
 
 STILL = 2
-"""One that shows nothing while its gauge has more than so many times that stands still, however small the load."""
+"""One that shows less than a tenth all the while in which its gauge has more than so many times that does, however small the load."""
 
 
 def jumps(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFrame:

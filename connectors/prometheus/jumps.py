@@ -14,7 +14,10 @@ from datetime import timedelta
 import polars as pl
 
 from connectors.meters import JUMP_KWH, LACKS, STILL, jumps
-from connectors.telemetry import QUARTER_S, TOO_LOW
+from connectors.telemetry import LESS, QUARTER_S, TOO_LOW
+
+MORE = 0.1
+"""A gauge that sees so many hours more of an hour than the counter does tells of it."""
 
 NOISE = 1e-9
 """kWh that are only noise of floating point."""
@@ -43,8 +46,7 @@ class Doubts:
 
         Args:
             rows: thing, hour, energy_kwh, energy_estimated_kwh, coverage, the kW of quarters; `step`, the most that the
-                counter rises by between two samples (kWh); `nought`: it fell to 0 and shows nothing since; and what the
-                gauge tells, with `gauge_` before the names (without energy_estimated_kwh), NULL without one.
+                counter rises by between two samples (kWh); and what the gauge tells, with `gauge_` before the names (without energy_estimated_kwh), NULL without one.
 
         Returns:
             The hours, without what is only there to judge; and hour and kWh of what was not believed.
@@ -52,34 +54,38 @@ class Doubts:
         judged = self._standing(rows)
         columns = ("energy_kwh", "coverage", *self.quarters)
         by_gauge = [pl.when("told").then(f"gauge_{c}").otherwise(c).alias(c) for c in columns]
-        unknown = pl.col("nought") & ~pl.col("told")
-        known = judged.filter(~unknown).with_columns(by_gauge)
+        estimated = pl.when("told").then(0.0).otherwise("energy_estimated_kwh")
+        known = judged.with_columns(*by_gauge, energy_estimated_kwh=estimated)
+        known = known.filter(pl.any_horizontal(pl.col("energy_kwh", "energy_estimated_kwh", "coverage") > 0))
         known, spans = self._without_spans(known)
         known, found = self._without_jumps(known)
-        # of an outlet that nobody uses nothing is wrong
-        used = unknown & (pl.col("counted") > 0).any().over(self.thing)
-        wrong = [judged.filter(pl.col("told") | used).select("hour", kwh="energy_kwh"), spans, found]
+        doubted = judged.filter("told", pl.col("coverage") > 0)
+        wrong = [doubted.select("hour", kwh="energy_kwh"), spans, found]
         return known.select(*self.thing, "hour", "energy_estimated_kwh", *columns), pl.concat(wrong)
 
     def _standing(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Adds `told`, by the gauge: the counter stands still or counts a larger unit, or does so in an hour beside.
+        """Adds `told`, by the gauge: the counter stands still or counts a larger unit, or does so in an hour beside, or is not there.
 
         As in `connectors.telemetry_files.power.standing_sql`, by hours, of a counter that is no coarser than `JUMP_KWH`.
         """
         thing, tick = list(self.thing), LACKS * JUMP_KWH
         total = pl.col("energy_kwh") + pl.col("energy_estimated_kwh")
-        judged = rows.sort(*thing, "hour").with_columns(
-            counted=total,
-            gauge=pl.col("gauge_energy_kwh") - tick,
-            seen=pl.min_horizontal("coverage", "gauge_coverage"),
-            run=(total > 0).cast(pl.Int64).cum_sum().over(thing),
+        judged = (
+            rows.sort(*thing, "hour")
+            .with_columns(
+                counted=total,
+                gauge=pl.col("gauge_energy_kwh") - tick,
+                seen=pl.min_horizontal("coverage", "gauge_coverage"),
+                less=(total * LESS < pl.col("gauge_energy_kwh")).fill_null(value=False),
+            )
+            .with_columns(run=((total > 0) & ~pl.col("less")).cast(pl.Int64).cum_sum().over(thing))
         )
         seconds = round(self.near.total_seconds())
-        near = judged.filter(counted=0.0).rolling(
+        near = judged.filter("less").rolling(
             "hour", period=f"{2 * seconds}s", offset=f"-{seconds}s", closed="both", group_by=[*thing, "run"]
         ).agg(drawn=pl.col("gauge_energy_kwh").sum())  # fmt: skip
         judged = judged.join(near.drop("run"), on=[*thing, "hour"], how="left", maintain_order="left")
-        low = pl.sql_expr(TOO_LOW) | (pl.col("drawn") > STILL * tick) | pl.col("nought")
+        low = pl.sql_expr(TOO_LOW) | (pl.col("drawn") > STILL * tick)
         gauged = pl.col("gauge_energy_kwh").is_not_null() & (pl.col("energy_estimated_kwh") == 0)
         judged = judged.with_columns(low=low.fill_null(value=False) & gauged)
         before, after = (
@@ -87,7 +93,8 @@ class Doubts:
             for n in (1, -1)
         )
         beside = (before | after).fill_null(value=False) & gauged
-        return judged.with_columns(told=pl.col("low") | beside)
+        more = pl.col("gauge_coverage") > pl.col("coverage") + MORE
+        return judged.with_columns(told=pl.col("low") | beside | more.fill_null(value=False))
 
     def _without_spans(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The hours without estimated energy of gaps that is a jump."""

@@ -64,10 +64,7 @@ def test_jumps_side_by_side(tmp_path: Path, gauge: bool) -> None:
 
 @pytest.mark.parametrize("gauge", [False, True])
 def test_a_counter_that_shows_0_to_the_end(tmp_path: Path, gauge: bool) -> None:
-    """3 kW from 10:00 on, from 11:00 the counter shows 0: 9 kWh by the gauge, without one the hour alone that it told of.
-
-    The minute in which it falls is taken as a restart.
-    """
+    """3 kW from 10:00 on, from 11:00 the counter shows 0: 9 kWh by the gauge, without one the 59 minutes that it told of."""
     rows = counted([0.05] * 180, **({"power_w": 3000.0} if gauge else {}))
     write(
         tmp_path,
@@ -76,17 +73,9 @@ def test_a_counter_that_shows_0_to_the_end(tmp_path: Path, gauge: bool) -> None:
     )
     (item,) = load(tmp_path)
     hours = table([item], POWER).sort("hour")
-    assert hours["energy_kwh"].sum() == pytest.approx(9 - 0.05 if gauge else 2.95)
-    assert hours["coverage"].sum() == pytest.approx(3 if gauge else 1)
-    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 120)]
-
-
-def test_an_outlet_that_nobody_uses(tmp_path: Path) -> None:
-    """Its counter shows 0 for an hour: nothing is known, and nothing is wrong."""
-    write(tmp_path, "power.parquet", counted([0.0] * 60, start=0.0))
-    (item,) = load(tmp_path)
-    assert POWER not in item.facts
-    assert item.issues.is_empty()
+    assert hours["energy_kwh"].sum() == pytest.approx(9 if gauge else 2.95)
+    assert hours["coverage"].sum() == pytest.approx(3 if gauge else 59 / 60)
+    assert item.issues.select("rule", "rows").rows() == [("value_dropped", 121)]
 
 
 def test_zeros_and_nothing_mixed(tmp_path: Path) -> None:
@@ -126,7 +115,7 @@ def test_a_small_counter_that_shows_0_for_a_while_did_not_begin_anew(tmp_path: P
     hours = table([item], POWER)
     assert hours["energy_kwh"].sum() == pytest.approx(69 - 6.75)
     assert hours["energy_estimated_kwh"].sum() == pytest.approx(6.75)
-    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 8)]
+    assert item.issues.select("rule", "rows").rows() == [("value_dropped", 8)]
 
 
 def test_another_meter_after_a_gap(tmp_path: Path) -> None:
@@ -214,10 +203,11 @@ def test_a_coarse_counter_beside_a_gauge_is_believed(tmp_path: Path, kwh: int, w
     assert item.issues.is_empty()
 
 
+@pytest.mark.parametrize("unit", [0.0, 1e-3], ids=["stands", "MWh"])
 @pytest.mark.parametrize("days", [1, 4])
-def test_a_counter_that_stands_beside_a_small_load(tmp_path: Path, days: int) -> None:
+def test_a_counter_that_stands_beside_a_small_load(tmp_path: Path, days: int, unit: float) -> None:
     """200 W, of which no hour lacks 1.5 kWh: 4.8 kWh of a whole day by the gauge, however many days there are."""
-    rows = counted([0.0] * 1440 * days, power_w=200.0)
+    rows = counted([0.2 / 60 * unit] * 1440 * days, power_w=200.0)
     for row, ts in zip(rows, minutes("2026-09-01 00:00", len(rows)), strict=True):
         row["ts"] = ts
     write(tmp_path, "power.parquet", rows)
