@@ -38,28 +38,32 @@ GAUGE = "(power_w + next_power_w) / 2 * us / 3.6e12"
 """SQL: kWh of a step by the gauge."""
 
 RISES = f"""
-    SELECT meter, ts, t1 AS until, counted,
+    SELECT meter, ts, t1 AS until, counted, us / {HOUR_US} AS step_h, NOT observed AND us >= {HOUR_US} AS silent, MIN(t0) OVER since AS risen,
            CASE WHEN BOOL_AND(observed) OVER since AND COUNT({GAUGE}) OVER since = COUNT(*) OVER since THEN SUM({GAUGE}) OVER since END AS gauge
     FROM (
         SELECT *, COUNT(*) FILTER (counted > 0) OVER (PARTITION BY meter ORDER BY ts ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS run
-        FROM steps WHERE meter IN (SELECT meter FROM steps WHERE counted > {JUMP_KWH} AND NOT implausible)
-    ) WINDOW since AS (PARTITION BY meter, run) QUALIFY counted > 0 AND NOT implausible"""
+        FROM steps WHERE meter IN (SELECT meter FROM steps WHERE counted > {JUMP_KWH} AND NOT stale)
+    ) WINDOW since AS (PARTITION BY meter, run) QUALIFY counted > 0 AND NOT stale AND (NOT implausible OR gauge IS NULL)"""
 """SQL: of `steps`, what `connectors.meters.jumps` judges."""
 
 
-def unbelieved_sql(jumped: pl.DataFrame) -> str:
-    """SQL: takes the jumps out of `steps`: the gauge tells what it can.
+def unbelieved_sql(found: pl.DataFrame) -> str:
+    """SQL: takes the jumps out of `steps`: the gauge tells what it can. What a counter regains is an estimate of all the time since it rose.
 
     Args:
-        jumped: meter and ts.
+        found: meter, ts, risen (when it rose before) and regained.
     """
     rows = ", ".join(
-        f"({literal(meter)}, TIMESTAMP {literal(str(ts))})"
-        for meter, ts in jumped.select("meter", "ts").iter_rows()
+        f"({literal(meter)}, TIMESTAMP {literal(str(ts))}, TIMESTAMP {literal(str(risen))}, {regained})"
+        for meter, ts, risen, regained in found.select("meter", "ts", "risen", "regained").iter_rows()
     )
     return f"""
-        UPDATE steps SET implausible = TRUE, kwh = CASE WHEN observed THEN {GAUGE} END
-        WHERE (meter, ts) IN (VALUES {rows})"""
+        CREATE OR REPLACE TEMP TABLE doubted AS FROM (VALUES {rows}) AS d(meter, ts, risen, regained);
+        UPDATE steps SET implausible = TRUE, kwh = CASE WHEN observed THEN {GAUGE} END WHERE (meter, ts) IN (SELECT (meter, ts) FROM doubted WHERE NOT regained);
+        DELETE FROM steps AS s USING doubted AS d WHERE d.regained AND s.meter = d.meter AND s.ts >= d.risen AND s.ts < d.ts;
+        UPDATE steps AS s SET t0 = risen, us = date_diff('microsecond', risen, t1), observed = FALSE, implausible = FALSE, kwh = counted
+        FROM doubted AS d WHERE d.regained AND s.meter = d.meter AND s.ts = d.ts;
+        DROP TABLE doubted"""
 
 
 def standing_sql(clock: Clock, near_us: int) -> str:

@@ -91,6 +91,21 @@ def test_a_counter_that_stands_and_regains() -> None:
     assert sorted(wrong["kwh"]) == [0.0, 0.0, 1.0, 11.0]
 
 
+def test_what_a_counter_regains_without_a_gauge_is_an_estimate() -> None:
+    """From 11:00 to 13:30 it stands, then shows 7.5 kWh more: what is 3 kWh of each of two hours and a half."""
+    nothing = {"energy_kwh": 0.0} | dict.fromkeys(QUARTERS, 0.0)
+    odd = {11: nothing, 12: nothing, 13: {"energy_kwh": 9.0, "step": 7.55, "kw_q3": 33.0}}
+    stood = dict.fromkeys(range(660, 810), -0.05) | {810: 7.5}
+    rows, wrong = judged(odd, stood)
+    hours = rows.filter(pl.col("hour").dt.hour().is_between(10, 14))
+    assert (hours["energy_kwh"] + hours["energy_estimated_kwh"]).to_list() == pytest.approx([3] * 5, abs=0.05)
+    assert hours["energy_estimated_kwh"].to_list() == pytest.approx([0, 3, 3, 1.55, 0], abs=0.05)
+    assert hours["coverage"].to_list() == pytest.approx([1, 0, 0, 29 / 60, 1], abs=0.01)
+    assert hours["kw_q3"].to_list() == [3, None, None, None, 3]
+    assert rows["energy_kwh"].sum() + rows["energy_estimated_kwh"].sum() == pytest.approx(72)
+    assert wrong.is_empty()
+
+
 def test_a_small_load_beside_a_counter_that_stands() -> None:
     """0.2 kW: no hour lacks 1.5 kWh, the 49 hours around each of the day 9.8. 0.06 kW are less than a counter may show.
 
