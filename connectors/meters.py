@@ -108,7 +108,7 @@ def jumps(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFr
         ).list.drop_nulls()
 
     rated = rated.with_columns(beside=beside("usual"), least=beside("counted").list.min())
-    often = pl.col("took_h") * 3.6e9 <= OFTEN_US
+    often = pl.col("step_h") * 3.6e9 <= OFTEN_US
     most = pl.col("beside").list.sort(descending=True)
     usual, third = (
         most.list.get(n, null_on_oob=True) for n in (pl.when(often).then(OTHERS).otherwise(0), OTHERS)
