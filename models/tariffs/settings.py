@@ -174,6 +174,11 @@ class Tariff(Frozen):
             raise ValueError(msg)
         return self
 
+    @property
+    def may_pay(self) -> bool:
+        """Some price of a kWh is below 0."""
+        return any(period.price < 0 for period in self.energy)
+
     def require_valid(self, day: date) -> None:
         """Checks that it holds on a local day.
 
