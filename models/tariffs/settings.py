@@ -23,10 +23,12 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from models.fields import Frozen
 
 Money = Annotated[Decimal, Field(ge=0, max_digits=30, decimal_places=12)]
-Price = Annotated[Decimal, Field(max_digits=30, decimal_places=12)]
+EnergyPrice = Annotated[Decimal, Field(max_digits=30, decimal_places=12)]
 """Of a kWh: below 0 where the supplier pays for what is used."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -62,11 +64,7 @@ def _some(prices: tuple[TariffPeriod, ...]) -> tuple[TariffPeriod, ...]:
 TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), AfterValidator(_without_zone)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Window(_Frozen):
+class Window(Frozen):
     """When a charge applies, in local wall time.
 
     Attributes:
@@ -92,11 +90,11 @@ class TariffPeriod(Window):
         above_kwh: The tier: this price holds for what a calendar month uses beyond so many kWh.
     """
 
-    price: Price
+    price: EnergyPrice
     above_kwh: Money = Decimal(0)
 
 
-class DemandCharge(_Frozen):
+class DemandCharge(Frozen):
     """A price for the greatest mean power of a quarter of an hour.
 
     Attributes:
@@ -123,7 +121,7 @@ class DemandCharge(_Frozen):
         return self
 
 
-class Tariff(_Frozen):
+class Tariff(Frozen):
     """A whole tariff; a bare price or a list of periods means `energy` alone.
 
     Attributes:
@@ -175,6 +173,11 @@ class Tariff(_Frozen):
             msg = f"valid_to {self.valid_to} is before valid_from {self.valid_from}"
             raise ValueError(msg)
         return self
+
+    @property
+    def may_pay(self) -> bool:
+        """Some price of a kWh is below 0."""
+        return any(period.price < 0 for period in self.energy)
 
     def require_valid(self, day: date) -> None:
         """Checks that it holds on a local day.
