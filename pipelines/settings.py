@@ -21,7 +21,14 @@ from connectors.base import Context, Reader
 from connectors.registry import KINDS, reader_class
 from models.config import Asset, Price, Rate, Revenue, Settings, Site, TrainingRun
 from pipelines.problems import ConfigError, Problem, problems_of
-from pipelines.registers import assets_of, prices_of, rates_of, revenue_of, training_runs_of
+from pipelines.registers import (
+    assets_of,
+    prices_of,
+    rates_of,
+    revenue_of,
+    training_runs_of,
+    with_spot_prices,
+)
 from pipelines.urdb import with_rates
 
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -114,7 +121,8 @@ def load_config(file: Path) -> Config:
     file = file.resolve()
     problems: list[Problem] = []
     environment: dict[str, str] = {}
-    raw = with_rates(_expand(_read_yaml(file), "", problems, environment), file.parent, problems)
+    raw = _expand(_read_yaml(file), "", problems, environment)
+    raw = with_rates(with_spot_prices(raw, file.parent, problems), file.parent, problems)
     settings = _validate_settings(raw, problems)
     assets: tuple[Asset, ...] = ()
     prices: tuple[Price, ...] = ()
