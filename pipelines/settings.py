@@ -260,7 +260,7 @@ def _sources(
             )
             continue
         kind = options.get("kind")
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             problems.append(Problem(f"{path}.kind", repr(kind), f"must be one of {', '.join(sorted(KINDS))}"))
             continue
         reader = reader_class(kind)
