@@ -58,7 +58,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from models.fields import Frozen, Name
 
 MONTH_HOURS = 730
 """Hours of a month: 8,760 / 12."""
@@ -69,14 +71,9 @@ Quantity = Annotated[Decimal, Field(ge=0, max_digits=26, decimal_places=12)]
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Label = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 """A regime or attestation in lower case: hipaa, gdpr, pci, fedramp, soc2, sr11_7, dora, or your own."""
-OptionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ListPriceKey(_Frozen):
+class ListPriceKey(Frozen):
     """Which price of a provider's public list an option takes.
 
     Attributes:
@@ -92,7 +89,7 @@ class ListPriceKey(_Frozen):
     usage: Literal["OnDemand", "Preemptible", "Commit1Yr", "Commit3Yr"] = "OnDemand"
 
 
-class Option(_Frozen):
+class Option(Frozen):
     """One place a workload could run. A price left out is unknown, never zero: write 0 for "costs nothing".
 
     Attributes:
@@ -193,7 +190,7 @@ class Option(_Frozen):
         return self
 
 
-class Workload(_Frozen):
+class Workload(Frozen):
     """One workload: what it must meet, its monthly volumes and the options it may run on.
 
     Attributes:
@@ -224,7 +221,7 @@ class Workload(_Frozen):
     team: str | None = None
     workload_type: str | None = None
     current: str | None = None
-    options: dict[OptionName, Option] = Field(min_length=1)
+    options: dict[Name, Option] = Field(min_length=1)
     latency_p95_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     regions: tuple[str, ...] = ()
     offline_required: bool = False

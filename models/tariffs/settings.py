@@ -27,18 +27,12 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    model_validator,
-)
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
+
+from models.fields import Frozen
 
 Money = Annotated[Decimal, Field(ge=0, max_digits=30, decimal_places=12)]
-Price = Annotated[Decimal, Field(max_digits=30, decimal_places=12)]
+EnergyPrice = Annotated[Decimal, Field(max_digits=30, decimal_places=12)]
 """Of a kWh: below 0 where the supplier pays for what is used."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -74,11 +68,7 @@ def _some(prices: tuple[TariffPeriod, ...]) -> tuple[TariffPeriod, ...]:
 TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), AfterValidator(_without_zone)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Window(_Frozen):
+class Window(Frozen):
     """When a charge applies, in local wall time.
 
     Attributes:
@@ -104,11 +94,11 @@ class TariffPeriod(Window):
         above_kwh: The tier: this price holds for what a calendar month uses beyond so many kWh.
     """
 
-    price: Price
+    price: EnergyPrice
     above_kwh: Money = Decimal(0)
 
 
-class DemandCharge(_Frozen):
+class DemandCharge(Frozen):
     """A price for the greatest mean power of a quarter of an hour.
 
     Attributes:
@@ -135,7 +125,7 @@ class DemandCharge(_Frozen):
         return self
 
 
-class SpotPrice(_Frozen):
+class SpotPrice(Frozen):
     """What the market asks for a kWh from an instant on, until the next price is given, for an hour at most.
 
     Attributes:
@@ -145,8 +135,8 @@ class SpotPrice(_Frozen):
     """
 
     start: AwareDatetime
-    price_kwh: Price | None = None
-    price_mwh: Price | None = None
+    price_kwh: EnergyPrice | None = None
+    price_mwh: EnergyPrice | None = None
 
     @model_validator(mode="after")
     def _one_price(self) -> SpotPrice:
@@ -169,7 +159,7 @@ class SpotPrice(_Frozen):
         return self.price_kwh if self.price_kwh is not None else (self.price_mwh or Decimal(0)) / 1000
 
 
-class Tariff(_Frozen):
+class Tariff(Frozen):
     """A whole tariff; a bare price or a list of periods means `energy` alone.
 
     Attributes:

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from connectors.base import Loaded
-from models.config import Price
+from models.records import Price
 from tests.connectors.bills.helpers import WINDOW, counted, csv_bytes, facts, load, reader, write
 from tests.connectors.llm.helpers import DAY, SECRET, by_day, everything, hours, one, request, write_lines
 from tests.engine import Session
