@@ -145,13 +145,21 @@ def with_spot_prices(raw: dict[str, Any], base: Path, problems: list[Problem]) -
     for name, site in sites.items():
         tariff = site.get("tariff") if isinstance(site, dict) else None
         if isinstance(tariff, dict) and isinstance(tariff.get("spot"), str):
-            rows, _ = _rows(base / tariff["spot"], SpotPrice, f"sites.{name}.tariff.spot", problems)
+            rows, _ = _rows(tariff["spot"], base, SpotPrice, f"sites.{name}.tariff.spot", problems)
             read[name] = site | {"tariff": tariff | {"spot": rows}}
     return raw | {"sites": read}
 
 
-def _rows(file: Path, model: type[Row], key: str, problems: list[Problem]) -> tuple[tuple[Row, ...], str]:
-    """The rows of a CSV file, and its text; what is wrong with it goes to the problems, line by line."""
+def _rows(
+    listed: str | tuple[Row, ...], base: Path, model: type[Row], key: str, problems: list[Problem]
+) -> tuple[tuple[Row, ...], str]:
+    """Rows that are written in the configuration, or those of the CSV file that it names, and the file's text.
+
+    What is wrong with the file goes to the problems, line by line.
+    """
+    if isinstance(listed, tuple):
+        return listed, ""
+    file = base / listed
     if not file.is_file():
         problems.append(Problem(key, str(file), "no such file; give a CSV file, or a list"))
         return (), ""
