@@ -6,7 +6,6 @@ belongs to `connectors/bills/stage.py`, the rules to `rules.py`, what native col
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,14 +18,13 @@ import polars as pl
 from connectors.base import ISSUES_SCHEMA, Engine, Loaded, Slice, SourceError
 from connectors.bills import dates, numbers, so_far
 from connectors.bills.copies import COUNTS, GROUPS, repeated
+from connectors.bills.counts import counted
 from connectors.bills.days import EVERYTHING, SURVEY, SURVEYS, Plan, Survey, mapping_key, memory, plan, survey
 from connectors.bills.direct import Part, own_types, view
 from connectors.bills.files import BillFile, verify
 from connectors.bills.issues import (
     KEPT,
-    REJECTED,
     effective_cost,
-    examples,
     footers,
     gathered,
     headers,
@@ -37,7 +35,7 @@ from connectors.bills.issues import (
 from connectors.bills.native import native_sql, row_hash
 from connectors.bills.rules import NOT_STATED, TAGS
 from connectors.bills.shapes import shapes
-from connectors.bills.stage import MASK_BITS, Bill, Stage, mask_name, stage_sql
+from connectors.bills.stage import Bill, Stage, stage_sql
 from connectors.bills.totals import contradictions
 from connectors.sql import identifier, literals
 from models import tables
@@ -236,7 +234,7 @@ def _superseded(
 def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -> Loaded | None:
     """A slice; None where it turns out that all its rows must be read: what a commitment cost may depend on them."""
     item, chosen = month.item, month.plan
-    looked, read = _read(month, stage, engine)
+    looked, read = (Survey(), {}) if chosen.fresh == () else counted(stage, month.where, engine)
     if chosen.kept and any(rule == NOT_STATED for d in read.values() for _, rule, *_ in d["noted"]):
         return None
     found = month.found or looked
@@ -294,42 +292,3 @@ def _facts(month: _Month, stage: Stage, work: Path, engine: Engine, *, stated: b
     path = work / f"cost-and-usage-{month.item.period}.parquet"
     engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {where}", path, ordered=False)
     return {tables.FOCUS.name: path}
-
-
-def _read(month: _Month, stage: Stage, engine: Engine) -> tuple[Survey, Mapping[str, Mapping[str, Any]]]:
-    """What the rows to read hold, in one scan, and day -> loaded, rejected, noted."""
-    if month.plan.fresh == ():
-        return Survey(), {}
-    notes = stage.notes
-    # one group for each set of notes that rows have: a filter for each note takes a sixth longer
-    masks = {f"notes{n}": mask_name(n) for n in range(-(-len(notes) // MASK_BITS))}
-    grouped = "".join(f", CASE WHEN {KEPT} THEN {mask} ELSE 0 END AS {name}" for name, mask in masks.items())
-    rows = engine.rows(
-        f"SELECT {SURVEYS}, CAST(sum(loaded) AS BIGINT) AS loaded, CAST(sum(rejected) AS BIGINT) AS rejected, "
-        f"list([{', '.join(['loaded', *masks])}]) AS noted "
-        f"FROM (SELECT {SURVEY}, count(*) FILTER ({KEPT}) AS loaded, count(*) FILTER ({REJECTED}) AS rejected{grouped} "
-        f"FROM {stage.rows} WHERE {month.where} GROUP BY {', '.join(['day', 'currency', *masks])}) GROUP BY day, currency"
-    )
-    noted = [_by_note(row["noted"]) for row in rows]
-    there = {note for i, note in enumerate(notes) if any(of[i] for of in noted)}
-    shown = examples(stage, f"{month.where} AND {KEPT}", there, engine)
-    result: dict[str, dict[str, Any]] = {}
-    for row, noting in zip(rows, noted, strict=True):
-        of = result.setdefault(row["day"], {"loaded": 0, "rejected": 0, "noted": []})
-        of["loaded"] += row["loaded"]
-        of["rejected"] += row["rejected"]
-        of["noted"] += [
-            [*note, noting[i], shown.get((row["day"], note))] for i, note in enumerate(notes) if noting[i]
-        ]
-    return survey(rows), result
-
-
-def _by_note(groups: Sequence[Sequence[int]]) -> Counter[int]:
-    """Number of a note -> rows that have it, from the rows of each set of notes: their count, and the set as masks."""
-    found: Counter[int] = Counter()
-    for loaded, *masks in groups:
-        for n, mask in enumerate(masks):
-            for bit in range(mask.bit_length()):
-                if mask >> bit & 1:
-                    found[n * MASK_BITS + bit] += loaded
-    return found

@@ -248,6 +248,11 @@ class Tariff(Frozen):
         )
         raise ValueError(msg)
 
+    @property
+    def may_pay(self) -> bool:
+        """Some price of a kWh is below 0."""
+        return any(period.price < 0 for period in (*self.energy, *self.spot))
+
     def require_valid(self, day: date) -> None:
         """Checks that it holds on a local day.
 
