@@ -251,7 +251,7 @@ class Tariff(Frozen):
     @property
     def may_pay(self) -> bool:
         """Some price of a kWh is below 0."""
-        return any(period.price < 0 for period in (*self.energy, *self.spot))
+        return min(*(p.price for p in self.energy), *(p.price for p in self.spot), Decimal(0)) < 0
 
     def require_valid(self, day: date) -> None:
         """Checks that it holds on a local day.
