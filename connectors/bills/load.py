@@ -6,7 +6,7 @@ belongs to `connectors/bills/stage.py`, the rules to `rules.py`, what native col
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -35,10 +35,11 @@ from connectors.bills.issues import (
     rejected,
 )
 from connectors.bills.native import native_sql, row_hash
-from connectors.bills.rules import NOT_STATED, TAGS
+from connectors.bills.rules import TAGS
 from connectors.bills.shapes import shapes
-from connectors.bills.stage import MASK_BITS, Bill, Stage, mask_name, stage_sql
+from connectors.bills.stage import Bill, Note, Stage, stage_sql
 from connectors.bills.totals import contradictions
+from connectors.parts import DAY
 from connectors.sql import identifier, literals
 from models import tables
 
@@ -200,21 +201,23 @@ def _parquet(path: Path) -> str:
 def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -> Loaded | None:
     """A slice; None where it turns out that all its rows must be read: what a commitment cost may depend on them."""
     item, chosen = month.item, month.plan
-    looked, read = _read(month, stage, engine)
-    if chosen.kept and any(rule == NOT_STATED for d in read.values() for _, rule, *_ in d["noted"]):
+    looked, read, stated = _read(month, stage, engine)
+    if chosen.kept and not stated:
         return None
+    facts = _facts(month, stage, work, engine, stated=stated)
+    for day, noted in _noted(month, stage, facts, engine).items():
+        read[day]["noted"] = noted
     found = month.found or looked
     remembered = memory(key, found, chosen, read)
     days = remembered["days"].values()
     issues = _issues(month, stage, found, days, engine)
-    stated = all(i["rule"] != NOT_STATED for i in issues)
     ignored = sorted({c for n in stage.natives for c in n.ignored})
     files = [f for s in stage.shapes for f in s.files if item.period in f.months]
     notes = [item.detail.get("note", ""), f"columns not used: {', '.join(ignored)}" if ignored else ""]
     notes += [*dates.remark(files), *numbers.remark(files)]
     loaded = Loaded(
         slice=item,
-        facts=_facts(month, stage, work, engine, stated=stated),
+        facts=facts,
         rows_read=sum(d.read for d in found.days.values()),
         rows_loaded=sum(d["loaded"] for d in days),
         totals=found.totals,
@@ -249,53 +252,52 @@ def _issues(
 
 
 def _facts(month: _Month, stage: Stage, work: Path, engine: Engine, *, stated: bool) -> dict[str, Path]:
-    """Table -> file with the rows to read, none where all days are kept; `stated`: the bill says all effective costs."""
+    """Table -> file with the rows to read and the masks of their notes; none where all days are kept.
+
+    `stated`: the bill says all effective costs.
+    """
     if month.plan.fresh == ():
         return {}
     where = f"{month.where} AND {KEPT}"
     columns = {name: identifier(name) for name in stage.written}
     if not stated:
         columns["EffectiveCost"] = f"CAST({effective_cost(stage, where)} AS DECIMAL(38,12))"
-    selected = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in columns.items())
+    selected = ", ".join([*(f"{sql} AS {identifier(name)}" for name, sql in columns.items()), *stage.masks])
     path = work / f"cost-and-usage-{month.item.period}.parquet"
     engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {where}", path, ordered=False)
     return {tables.FOCUS.name: path}
 
 
-def _read(month: _Month, stage: Stage, engine: Engine) -> tuple[Survey, Mapping[str, Mapping[str, Any]]]:
-    """What the rows to read hold, in one scan, and day -> loaded, rejected, noted."""
+def _read(month: _Month, stage: Stage, engine: Engine) -> tuple[Survey, dict[str, dict[str, Any]], bool]:
+    """What the rows to read hold, day -> loaded, rejected, and whether the bill says all effective costs of those loaded."""
     if month.plan.fresh == ():
-        return Survey(), {}
-    notes = stage.notes
-    # one group for each set of notes that rows have: a filter for each note takes a sixth longer
-    masks = {f"notes{n}": mask_name(n) for n in range(-(-len(notes) // MASK_BITS))}
-    grouped = "".join(f", CASE WHEN {KEPT} THEN {mask} ELSE 0 END AS {name}" for name, mask in masks.items())
+        return Survey(), {}, True
     rows = engine.rows(
-        f"SELECT {SURVEYS}, CAST(sum(loaded) AS BIGINT) AS loaded, CAST(sum(rejected) AS BIGINT) AS rejected, "
-        f"list([{', '.join(['loaded', *masks])}]) AS noted "
-        f"FROM (SELECT {SURVEY}, count(*) FILTER ({KEPT}) AS loaded, count(*) FILTER ({REJECTED}) AS rejected{grouped} "
-        f"FROM {stage.rows} WHERE {month.where} GROUP BY {', '.join(['day', 'currency', *masks])}) GROUP BY day, currency"
+        f"SELECT {SURVEY}, count(*) FILTER ({KEPT}) AS loaded, count(*) FILTER ({REJECTED}) AS rejected, "
+        f"count(*) FILTER ({KEPT} AND __not_stated) AS not_stated FROM {stage.rows} WHERE {month.where} GROUP BY day, currency"
     )
-    noted = [_by_note(row["noted"]) for row in rows]
-    there = {note for i, note in enumerate(notes) if any(of[i] for of in noted)}
-    shown = examples(stage, f"{month.where} AND {KEPT}", there, engine)
     result: dict[str, dict[str, Any]] = {}
-    for row, noting in zip(rows, noted, strict=True):
+    for row in rows:
         of = result.setdefault(row["day"], {"loaded": 0, "rejected": 0, "noted": []})
         of["loaded"] += row["loaded"]
         of["rejected"] += row["rejected"]
-        of["noted"] += [
-            [*note, noting[i], shown.get((row["day"], note))] for i, note in enumerate(notes) if noting[i]
-        ]
-    return survey(rows), result
+    return survey(rows), result, not any(row["not_stated"] for row in rows)
 
 
-def _by_note(groups: Sequence[Sequence[int]]) -> Counter[int]:
-    """Number of a note -> rows that have it, from the rows of each set of notes: their count, and the set as masks."""
-    found: Counter[int] = Counter()
-    for loaded, *masks in groups:
-        for n, mask in enumerate(masks):
-            for bit in range(mask.bit_length()):
-                if mask >> bit & 1:
-                    found[n * MASK_BITS + bit] += loaded
-    return found
+def _noted(
+    month: _Month, stage: Stage, facts: Mapping[str, Path], engine: Engine
+) -> dict[str, list[list[Any]]]:
+    """Day -> what was found about its rows: action, rule and column, rows and an example of each."""
+    counts: dict[str, Counter[Note]] = defaultdict(Counter)
+    for path in facts.values():
+        for row in engine.rows(
+            f"SELECT CAST({DAY} AS VARCHAR) AS day, [{', '.join(stage.masks)}] AS masks, count(*) AS n FROM {_parquet(path)} GROUP BY ALL"
+        ):
+            for note in stage.noted(row["masks"]):
+                counts[row["day"]][note] += row["n"]
+    there = {note for found in counts.values() for note in found}
+    shown = examples(stage, f"{month.where} AND {KEPT}", there, engine)
+    return {
+        day: [[*note, found[note], shown.get((day, note))] for note in stage.notes if note in found]
+        for day, found in counts.items()
+    }
