@@ -6,6 +6,7 @@ Never are two methods of one node added up: they see the same watts. What a mete
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import polars as pl
 
@@ -57,33 +58,55 @@ OFTEN_US = 150_000_000
 KNOWN = 5
 """So many rises beside one say what is usual."""
 
+OTHERS = 2
+"""So many other jumps may be beside one that is read often: only what takes more than these is a load."""
 
-def jumps(rises: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+LACKS = 1.5
+"""A counter that lacks no more than so many of its smallest rises (or of `JUMP_KWH`) does not stand still."""
+
+STILL = 2
+"""One that shows nothing while its gauge has more than so many times that stands still, however small the load."""
+
+
+def jumps(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFrame:
     """Rises of energy counters that no load explains: another meter took its place, or a reading is wrong.
 
     That is one of more than `JUMP_KWH` that means more than `UNUSUAL` times the power of any of the `AROUND` rises before
-    and after it. A rise counts for the time since the one before, so that neither whole kWh nor a counter that
+    and after it; of a step of up to `OFTEN_US`, of any but the `OTHERS` largest. A rise counts for the time since the
+    one before, so that neither whole kWh nor a counter that
     stood still while its meter was busy makes a jump. Where a gauge is known, what it shows a tenth of is a load, and
-    what it denies within `OFTEN_US` is a jump beside others, too, if half of the rises around it mean less than a tenth.
+    what it denies within `OFTEN_US` is a jump beside more of them, too, if half of the rises around it mean less than a tenth.
 
     Args:
         rises: key, `until` (where the rise is seen), counted (kWh, above 0) and, if there are gauges, `gauge` (kWh
             since the rise before, NULL unknown).
         key: Columns that name a meter.
+        near: What is farther away says nothing, so that a day has one result, whatever is read with it.
 
     Returns:
         The rows of `rises` that are jumps.
     """
-    took = (pl.col("until") - pl.col("until").shift(1)).over(key).dt.total_microseconds()
-    rated = rises.sort(*key, "until").with_columns(kw=pl.col("counted") / took * 3.6e9)
-    beside = [pl.col("kw").shift(n).over(key) for n in range(-AROUND, AROUND + 1) if n]
-    known = pl.sum_horizontal(rate.is_not_null() for rate in beside) >= KNOWN
-    unusual = pl.col("kw") > UNUSUAL * pl.max_horizontal(beside)
+    until = pl.col("until")
+    took = (until - until.shift(1)).over(key)
+    rated = rises.sort(*key, "until").with_columns(
+        took=pl.when(took <= near).then(took.dt.total_microseconds())
+    )
+    rated = rated.with_columns(kw=pl.col("counted") / pl.col("took") * 3.6e9)
+    beside = pl.concat_list(
+        pl.when((until.shift(n).over(key) - until).abs() <= near).then(pl.col("kw").shift(n).over(key))
+        for n in range(-AROUND, AROUND + 1)
+        if n
+    ).list.drop_nulls()
+    often = pl.col("took") <= OFTEN_US
+    rank = pl.when(often).then(OTHERS).otherwise(0)
+    usual = beside.list.sort(descending=True).list.get(rank, null_on_oob=True)
+    unusual = pl.col("kw") > UNUSUAL * usual
     if "gauge" in rises.columns:
         shown = pl.col("counted") <= LESS * pl.col("gauge")
-        denied = ~shown & (took <= OFTEN_US) & (pl.col("kw") > UNUSUAL * pl.concat_list(beside).list.median())
+        denied = ~shown & often & (pl.col("kw") > UNUSUAL * beside.list.median())
         unusual = (unusual | denied.fill_null(value=False)) & ~shown.fill_null(value=False)
-    return rated.filter((pl.col("counted") > JUMP_KWH) & unusual & known).drop("kw")
+    known = beside.list.len() >= KNOWN
+    return rated.filter((pl.col("counted") > JUMP_KWH) & unusual & known).drop("kw", "took")
 
 
 def with_counts(meters: pl.DataFrame, order: Sequence[str] | None = None) -> pl.DataFrame:
@@ -92,10 +115,12 @@ def with_counts(meters: pl.DataFrame, order: Sequence[str] | None = None) -> pl.
     For each node and day one method that has energy that day counts, with all of its meters (two supplies on two sockets
     are one node): the first in order; without an order one at the wall before one of components, of these one all of whose
     meters count energy before one that shows power, then as in `SCOPES`. A rack's meter stands for no node, nor do
-    several meters of a method of `ALONE`.
+    several meters of a method of `ALONE`, nor a method whose counters show less than a tenth of what another one of their
+    scope does in an hour, and lack more than `LACKS` of `JUMP_KWH` there.
 
     Args:
-        meters: a row a meter and hour, with hour, day, node, method, counter (it counts energy), energy_kwh, energy_estimated_kwh.
+        meters: a row a meter and hour, with hour, day, node, method, counter (it counts energy), energy_kwh,
+            energy_estimated_kwh, coverage.
         order: Methods, best first; others come after them.
 
     Returns:
@@ -114,13 +139,18 @@ def with_counts(meters: pl.DataFrame, order: Sequence[str] | None = None) -> pl.
     nested = pl.col("method").is_in(ALONE) & (
         pl.len().over(by) > TOGETHER * pl.col("hour").n_unique().over(by)
     )
-    usable = pl.when((pl.col("scope") != "rack") & (energy > 0) & ~nested).then(place)
+    shown = energy.sum().over(*by, "hour")
+    most = shown.max().over("day", "node", "scope", "hour")
+    low = pl.col("counter") & (pl.col("coverage") >= 0.25) & (shown * LESS < most - LACKS * JUMP_KWH)
+    denied = pl.col("low").any().over(by)
+    usable = pl.when((pl.col("scope") != "rack") & (energy > 0) & ~nested & ~denied).then(place)
     return (
         meters.with_columns(scope=pl.col("method").replace_strict(SCOPES, return_dtype=pl.String))
+        .with_columns(low=low)
         .with_columns(
             counts=pl.when(pl.col("node").is_not_null() & (pl.col("scope") != "rack")).then(
                 (place == usable.min().over("day", "node")).fill_null(value=False)
             )
         )
-        .drop("counter")
+        .drop("counter", "low")
     )

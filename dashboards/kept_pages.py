@@ -57,7 +57,7 @@ class KeptPages:
         before = self._known.get(key)
         if self._earlier is None or before is None or before["given"] != self._given(at, names):
             return False
-        if before["figures"] != self._store.fingerprint(before["queries"]):
+        if before["figures"] != self._store.warehouse.fingerprint(before["queries"]):
             return False
         files = [self._earlier / key / name for name in names]
         if not all(file.is_file() for file in files):
@@ -70,13 +70,13 @@ class KeptPages:
     @contextmanager
     def noted(self, at: Period, names: Sequence[str], folder: Path) -> Iterator[None]:
         """Notes what the files of a month are made of, which are written within the context."""
-        with self._store.noting() as asked:
+        with self._store.warehouse.noting() as asked:
             yield
             queries = sorted((sql, [*map(str, values)]) for sql, values in asked)
         self._inputs[folder.name] = {
             "given": self._given(at, names),
             "queries": queries,
-            "figures": self._store.fingerprint(queries),
+            "figures": self._store.warehouse.fingerprint(queries),
         }
 
     def text(self) -> str:

@@ -316,9 +316,10 @@ def _charts(
     return {key: Markup(value) for key, value in result.items()}  # noqa: S704 - SVG of vl-convert, escaped
 
 
-def _largest(moves: list[tuple[str, Decimal]], currency: str, top: int = 10) -> pl.DataFrame:
+def _largest(moves: list[tuple[str, Decimal]], currency: str) -> pl.DataFrame:
+    """Bars of the ten greatest moves, the sum of the others, in order of their value."""
     by_size = sorted(moves, key=lambda m: (-abs(m[1]), m[0]))
-    kept, rest = (by_size[:top], by_size[top:]) if len(by_size) > top + 1 else (by_size, [])
+    kept, rest = (by_size[:10], by_size[10:]) if len(by_size) > 11 else (by_size, [])
     if rest:
         kept = [*kept, (f"{len(rest)} others", sum((v for _, v in rest), ZERO))]
     kept.sort(key=lambda m: (-m[1], m[0]))

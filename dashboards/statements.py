@@ -211,13 +211,14 @@ def _apis(store: Store, month: date) -> list[dict[str, Any]]:
     return frame.join(two, on=["provider", "model"], how="semi").sort("provider", "model", order).to_dicts()
 
 
-def _trends(store: Store, month: date, months: int = 12) -> Mapping[str, Markup]:
+def _trends(store: Store, month: date) -> Mapping[str, Markup]:
+    """A chart a currency of the last twelve months by team; empty where there is one month only."""
     rows = store.chargeback_monthly().filter(pl.col("month") <= month)
     grey = pl.when(pl.col("cost_kind") == "unallocated").then(pl.lit("unallocated")).otherwise(pl.col("team"))
     result = {}
     for currency in rows["currency"].unique().sort():
         own = rows.filter(pl.col("currency") == currency)
-        last = own["month"].unique().sort().tail(months)
+        last = own["month"].unique().sort().tail(12)
         summed = (
             own.filter(pl.col("month").is_in(last.implode()))
             .group_by("month", grey.alias("series"))

@@ -1,23 +1,22 @@
-"""The published warehouse, opened read-only and locked, as the frames that pages need.
+"""The tables of the published warehouse as the frames that pages need.
 
-A `Store` sees everything; `Store.for_team` sees one team's rows and no amount of another's. What is made of
-the frames belongs to `figures.py`; writing the warehouse, to `pipelines/warehouse.py`.
+A `Store` sees everything; `Store.for_team` sees one team's rows and no amount of another's. How the file is opened
+and locked belongs to `locked.py`; what is made of the frames, to `figures.py`.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import duckdb
 import polars as pl
 
 from dashboards.figures import Period, period
+from dashboards.locked import LockedWarehouse
 from models import tables
 
 TEAM_TABLES = (
@@ -35,11 +34,7 @@ TEAM_TABLES = (
 class Store:
     """A reader of one warehouse file; a context manager.
 
-    The connection cannot write, reads no file but the warehouse and its facts, and its settings are locked.
     Every frame is sorted by all its columns, so that what is made of it is the same for the same warehouse.
-    The warehouse does not change under a store, so the result of a query is kept and given again.
-    The file is attached to a DuckDB of its own: connections of one process that open a file directly share its
-    settings, and the first to lock them would refuse the next.
 
     Args:
         path: The warehouse file.
@@ -52,26 +47,8 @@ class Store:
     team: str | None = None
 
     def __init__(self, path: Path, facts: Path | None = None) -> None:
-        if not path.is_file():
-            msg = f"there is no warehouse at {path}; publish one with `tierwise run`"
-            raise ValueError(msg)
-        self._has_facts = facts is not None
-        self._results: dict[tuple[object, ...], pl.DataFrame] = {}
+        self.warehouse = LockedWarehouse(path, facts)
         self._tables: dict[tuple[object, ...], Mapping[str | None, pl.DataFrame]] = {}
-        self._asked: set[tuple[str, tuple[object, ...]]] = set()
-        self._fingerprints: dict[tuple[object, ...], str] = {}
-        self._connection = duckdb.connect(":memory:")
-        quoted = str(path.resolve()).replace("'", "''")
-        self._connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
-        if facts is not None:
-            self._connection.execute("SET allowed_directories = [?]", [f"{facts.resolve()}/"])
-        for statement in (
-            "USE warehouse",
-            "SET TimeZone = 'UTC'",
-            "SET enable_external_access = false",
-            "SET lock_configuration = true",
-        ):
-            self._connection.execute(statement)
 
     def __enter__(self) -> Store:
         """The open store."""
@@ -85,53 +62,13 @@ class Store:
 
     def close(self) -> None:
         """Closes the warehouse for this store and for those made by `for_team`."""
-        self._connection.close()
+        self.warehouse.close()
 
     def for_team(self, team: str) -> Store:
         """A store on the same connection that sees only this team's rows."""
         view = copy.copy(self)
         view.team = team
         return view
-
-    def query(self, sql: str, parameters: list[object] | None = None) -> pl.DataFrame:
-        """The result of a query as a frame.
-
-        Raises:
-            PermissionError: This is a team's store; it reads no more than its own tables.
-        """
-        if self.team is not None:
-            msg = f"the store of team {self.team!r} runs no free queries; use the store of all teams"
-            raise PermissionError(msg)
-        return self._run(sql, parameters or ())
-
-    @contextmanager
-    def noting(self) -> Iterator[set[tuple[str, tuple[object, ...]]]]:
-        """Notes the queries (SQL and values) behind what is read within the context, for all teams or for one.
-
-        Not those for what a run says of itself: its number, its time and its gates.
-        """
-        self._asked.clear()
-        yield self._asked
-
-    def fingerprint(self, queries: Iterable[tuple[str, Sequence[object]]]) -> str:
-        """A text that is another one where a query gives other rows, whatever their order."""
-        return " ".join(self._fingerprint(sql, values) for sql, values in queries)
-
-    def _fingerprint(self, sql: str, values: Sequence[object]) -> str:
-        key = (sql, *values)
-        if key not in self._fingerprints:
-            counted = f"SELECT count(*), sum(hash(t)) FROM ({sql}) AS t"
-            [(rows, hashes)] = self._connection.execute(counted, [*values]).fetchall()
-            self._fingerprints[key] = f"{rows}:{hashes}"
-        return self._fingerprints[key]
-
-    def _run(self, sql: str, parameters: Sequence[object] = (), *, of_the_run: bool = False) -> pl.DataFrame:
-        key = (sql, *parameters)
-        if not of_the_run:
-            self._asked.add((sql, tuple(parameters)))
-        if key not in self._results:
-            self._results[key] = self._connection.sql(sql, params=[*parameters]).pl()
-        return self._results[key]
 
     def _table(
         self,
@@ -143,7 +80,7 @@ class Store:
     ) -> pl.DataFrame:
         """Rows of a table, of the store's team where they have one: read once for all teams, since there are thousands."""
         key = (table.name, where, *parameters)
-        rows = self._run(
+        rows = self.warehouse.query(
             f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL", parameters, of_the_run=of_the_run
         )
         if key not in self._tables:
@@ -155,12 +92,14 @@ class Store:
 
     def months(self) -> list[date]:
         """Billing months with charges of any team, newest first."""
-        frame = self._run("SELECT DISTINCT month FROM marts.chargeback_monthly ORDER BY month DESC")
+        frame = self.warehouse.query(
+            "SELECT DISTINCT month FROM marts.chargeback_monthly ORDER BY month DESC"
+        )
         return frame["month"].to_list()
 
     def period(self, month: date) -> Period:
         """The period of one of the months."""
-        days = self._run(
+        days = self.warehouse.query(
             "SELECT DISTINCT day FROM marts.chargeback_daily "
             "WHERE billing_month = (SELECT min(billing_month) FROM marts.chargeback_daily) ORDER BY day"
         )
@@ -169,7 +108,7 @@ class Store:
     def teams(self, month: date | None = None) -> list[str]:
         """Teams with charges in the month, or in any month where None; a team's store knows itself alone."""
         where = "true" if month is None else "month = ?"
-        frame = self._run(
+        frame = self.warehouse.query(
             f"SELECT DISTINCT team FROM marts.chargeback_monthly WHERE {where}",
             [] if month is None else [month],
         )
@@ -256,7 +195,7 @@ class Store:
         bills = (
             "SELECT source, source AS charged_as FROM marts.chargeback_monthly WHERE source IN (FROM known)"
         )
-        if self._has_facts:
+        if self.warehouse.has_facts:
             views = ("telemetry.gpu_hourly", "telemetry.power_hourly", "telemetry.edge_daily")
             sites = " UNION ".join(f"SELECT source, 'site:' || site AS charged_as FROM {v}" for v in views)
         else:
@@ -264,7 +203,9 @@ class Store:
                 "SELECT k.source, c.source AS charged_as FROM known AS k, marts.chargeback_monthly AS c "
                 "WHERE c.source LIKE 'site:%' AND k.source NOT IN (SELECT source FROM marts.chargeback_monthly)"
             )
-        return self._run(f"WITH known AS (SELECT source FROM ops.sources) {bills} UNION {sites} ORDER BY ALL")
+        return self.warehouse.query(
+            f"WITH known AS (SELECT source FROM ops.sources) {bills} UNION {sites} ORDER BY ALL"
+        )
 
     def sources(self) -> pl.DataFrame:
         """`ops.sources`; for a team, those behind its charges, without the text of their errors."""
@@ -294,7 +235,7 @@ class Store:
         Raises:
             ValueError: Nothing has been published into this warehouse.
         """
-        frame = self._run(
+        frame = self.warehouse.query(
             "SELECT * FROM ops.publications ORDER BY published_at DESC, run_id DESC LIMIT 1", of_the_run=True
         )
         if frame.is_empty():
@@ -323,14 +264,11 @@ class Store:
         Raises:
             PermissionError: This is a team's store; the table holds usage of all teams together.
         """
-        if self.team is not None:
-            msg = f"the store of team {self.team!r} does not read ops.api_reconciliation"
-            raise PermissionError(msg)
-        return self._table(tables.API_RECONCILIATION, "month = ?", (month,))
+        return self._shared(tables.API_RECONCILIATION, "month = ?", (month,))
 
     def quarantine_counts(self, month: date) -> pl.DataFrame:
         """Rows set aside or repaired in a month: source, action, rule, rows; for a team, of its sources."""
-        frame = self._run(
+        frame = self.warehouse.query(
             "SELECT source, action, rule, CAST(sum(rows) AS BIGINT) AS rows FROM ops.quarantine "
             "WHERE date_trunc('month', period) = ? GROUP BY ALL ORDER BY ALL",
             [month],
@@ -342,7 +280,7 @@ class Store:
 
         Credits count by their size, by day as in the gate `untagged_share`: sums by month would net them first.
         """
-        row = self._run(
+        row = self.warehouse.query(
             "SELECT sum(abs(effective_cost)) AS whole, "
             "sum(abs(effective_cost)) FILTER (team = 'untagged' AND cost_kind <> 'unallocated') AS untagged, "
             "sum(abs(effective_cost)) FILTER (cost_kind = 'unallocated') AS unallocated "
@@ -354,7 +292,9 @@ class Store:
         return float((row["untagged"] or 0) / row["whole"]), float((row["unallocated"] or 0) / row["whole"])
 
     def _own_sources(self) -> pl.Series:
-        charged = self._run("SELECT DISTINCT team, source FROM marts.chargeback_monthly ORDER BY ALL")
+        charged = self.warehouse.query(
+            "SELECT DISTINCT team, source FROM marts.chargeback_monthly ORDER BY ALL"
+        )
         own = charged.filter(pl.col("team") == self.team)
         behind = self.feeds().join(own, left_on="charged_as", right_on="source", how="semi")
         return behind["source"].unique().sort().implode()

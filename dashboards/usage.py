@@ -140,8 +140,8 @@ def gpu_parts(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def waste_by_card(frame: pl.DataFrame, top: int = 20) -> pl.DataFrame:
-    """Cost of idle and unallocated hours by card and day: card, day, value; the worst cards first."""
+def waste_by_card(frame: pl.DataFrame) -> pl.DataFrame:
+    """Cost of idle and unallocated hours of the 20 worst cards by day: card, day, value; the worst first."""
     daily = (
         frame.with_columns(card_label(), (pl.col("cost_idle") + pl.col("cost_unallocated")).alias("value"))
         .group_by("site", "card", "day")
@@ -149,7 +149,7 @@ def waste_by_card(frame: pl.DataFrame, top: int = 20) -> pl.DataFrame:
         .with_columns(pl.col("value").sum().over("site", "card").alias("all"))
         .sort(["all", "site", "card", "day"], descending=[True, False, False, False])
     )
-    worst = daily.select("site", "card").unique(maintain_order=True).head(top)
+    worst = daily.select("site", "card").unique(maintain_order=True).head(20)
     return daily.join(worst, on=["site", "card"], how="semi", maintain_order="left").select(
         "card", "day", "value"
     )
@@ -255,12 +255,11 @@ def _per_million(frame: pl.DataFrame, unit: str) -> Decimal | None:
         return MILLION * total(known, "cost") / units
 
 
-def unit_cost_lines(frame: pl.DataFrame, top: int = 8) -> pl.DataFrame:
-    """Full cost per 1M inferences by day, for a chart.
+def unit_cost_lines(frame: pl.DataFrame) -> pl.DataFrame:
+    """Full cost per 1M inferences by day, for a chart, of the eight series of greatest cost.
 
     Args:
         frame: Rows of `marts.unit_cost_daily` of one currency.
-        top: Most series to give, those of greatest cost.
 
     Returns:
         day, series (the workload, with tier and model where it has several), value.
@@ -277,7 +276,7 @@ def unit_cost_lines(frame: pl.DataFrame, top: int = 8) -> pl.DataFrame:
     greatest = (
         known.group_by("series").agg(pl.col("cost").sum()).sort(["cost", "series"], descending=[True, False])
     )
-    return known.join(greatest.head(top), on="series", how="semi").drop("cost").sort("series", "day")
+    return known.join(greatest.head(8), on="series", how="semi").drop("cost").sort("series", "day")
 
 
 def option_parts(options: pl.DataFrame, current: str | None, recommended: str | None) -> pl.DataFrame:

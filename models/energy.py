@@ -112,6 +112,16 @@ def day_prices(days: Iterable[date], site: Site) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"day": pl.Date, "price": MONEY}, orient="row")
 
 
+def lowest_price(day: date, site: Site) -> Decimal:
+    """The lowest price of a kWh at any time of a local day, of any tier.
+
+    Raises:
+        ValueError: No period of the tariff matches an hour.
+    """
+    quarters = _quarters(*local_day(day, site))
+    return min(price for at in quarters for _, price in steps(at, site.tariff, site.zone))
+
+
 def tier_prices(used: pl.DataFrame, site: Site) -> pl.DataFrame:
     """The price of a kWh in each hour under a tariff with tiers: what the hour's energy costs / its kWh.
 

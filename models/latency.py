@@ -18,14 +18,17 @@ def merge(histograms: Iterable[str | None]) -> dict[str, float] | None:
 
     Returns:
         Bound -> requests; None where no histogram is given, where some requests have none, since the others
-        do not stand for them, or where bounds differ, since counts between different bounds cannot be added.
+        do not stand for them, or where bounds differ, since counts between different bounds cannot be added. One
+        that counts no request adds nothing, whatever its bounds, but is the result where no other counts any.
     """
-    total: dict[float, float] = {}
-    names: dict[float, str] = {}
+    found = []
     for text in histograms:
         if text is None:
             return None
-        buckets = {float(bound): (str(bound), float(count)) for bound, count in json.loads(text).items()}
+        found.append({float(bound): (str(bound), float(count)) for bound, count in json.loads(text).items()})
+    total: dict[float, float] = {}
+    names: dict[float, str] = {}
+    for buckets in [b for b in found if any(count for _, count in b.values())] or found:
         if total and buckets.keys() != total.keys():
             return None
         for bound, (name, count) in buckets.items():

@@ -159,16 +159,12 @@ def _staff_days(assets: Sequence[Asset], days: Days, staff: Sequence[Staff]) -> 
     return parts.group_by("asset", "day").agg(pl.col("staff").sum())
 
 
-def currencies(
-    assets: Sequence[Asset], sites: Mapping[str, Site], organisation: str | None = None
-) -> dict[str, str]:
+def currencies(assets: Sequence[Asset], sites: Mapping[str, Site]) -> dict[str, str]:
     """The one currency in which the owned hardware of each site is charged.
 
     Args:
         assets: The register.
-        sites: The configuration's sites.
-        organisation: The organisation's currency, in which a tariff without one is; None where it is not
-            known, and then such a tariff counts as being in the currency of the site's assets.
+        sites: The configuration's sites. A tariff without a currency counts as being in that of the site's assets.
 
     Returns:
         Site -> currency, for sites that have assets.
@@ -182,7 +178,7 @@ def currencies(
             known = ", ".join(sorted(sites))
             msg = f"asset {asset.asset!r}: site {asset.site!r} is not one of `sites` ({known})"
             raise ValueError(msg)
-        tariff = sites[asset.site].currency or organisation or asset.currency
+        tariff = sites[asset.site].currency or asset.currency
         expected = found.setdefault(asset.site, tariff)
         if asset.currency != expected:
             msg = (

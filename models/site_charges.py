@@ -8,7 +8,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby, pairwise
 
@@ -21,6 +21,7 @@ from models.ratecard import Days, currencies
 from models.supplies import NODE, quarter_loads, supplied_nodes
 from models.tables import DEMAND_MONTHLY, MONEY
 from models.tariffs.bill import demand
+from models.tariffs.schedule import local_time
 
 BILLS = pl.Schema(
     {
@@ -195,7 +196,7 @@ def _demand(
                 yield shown, None
                 continue
             by_peak = site.tariff.demand_by == "coincident_peak" and charge.assessed == "month"
-            hour = line.peak_at.replace(minute=0) if by_peak and line.peak_at is not None else None
+            hour = _hour_of(line.peak_at, site) if by_peak and line.peak_at is not None else None
             sku, quantity = (
                 "demand" if hour else "demand-by-energy",
                 round(line.billed_kw / line.factor, SCALE),
@@ -204,6 +205,12 @@ def _demand(
                 shown,
                 (name, month, charge.name, sku, code, cost, quantity, charge.unit, not ends, None, hour),
             )
+
+
+def _hour_of(at: datetime, site: Site) -> datetime:
+    """Start of the hour of the site's clock that an instant lies in, both UTC: in India they start at half past."""
+    midnight, _ = local_day(local_time(at, site.zone).date(), site)
+    return at - (at - midnight) % timedelta(hours=1)
 
 
 def _months(first: date, last: date) -> Iterator[tuple[date, date, bool]]:

@@ -38,15 +38,14 @@ def with_weights(
     return rows.join(table, on=["model", "day"], how="left", nulls_equal=True, maintain_order="left")
 
 
-def unit_costs(cost: pl.Expr, scale: float = 1e6) -> dict[str, pl.Expr]:
-    """What a number of tokens of each kind costs, so that kinds x tokens add up to the cost.
+def unit_costs(cost: pl.Expr) -> dict[str, pl.Expr]:
+    """What a million tokens of each kind cost, so that kinds x millions of tokens add up to the cost.
 
     cost x weight / sum over kinds of (weight x tokens). Where cached tokens are not reported, all prompt tokens
     count as input and the price of a cached one is NULL.
 
     Args:
         cost: The cost of all tokens, Float64.
-        scale: Number of tokens.
 
     Returns:
         input, cached, output -> expression over tokens_in (cached ones included), tokens_cached, tokens_out and
@@ -58,7 +57,7 @@ def unit_costs(cost: pl.Expr, scale: float = 1e6) -> dict[str, pl.Expr]:
     parts = [pl.when(n == 0).then(0.0).otherwise(n * weights[kind]) for kind, n in tokens.items()]
     whole = parts[0] + parts[1] + parts[2]
     return {
-        kind: pl.when((n > 0) & (whole > 0)).then(scale * cost * weights[kind] / whole)
+        kind: pl.when((n > 0) & (whole > 0)).then(1e6 * cost * weights[kind] / whole)
         for kind, n in tokens.items()
     }
 

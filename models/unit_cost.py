@@ -197,8 +197,9 @@ def _cost_coverage(parts: pl.DataFrame) -> pl.DataFrame:
 def _uptime(inference_hourly: pl.DataFrame, zones: Mapping[str | None, ZoneInfo]) -> pl.DataFrame:
     """Columns WORK and uptime: the part of the day in which some replica of the service reported, 0-1.
 
-    A time without samples counts as down, whatever its cause. A log of requests knows no such thing: NULL for
-    managed APIs. A service of several sites is up as long as the best of them.
+    A time without samples counts as down, whatever its cause; so does a whole day between others of the service, if
+    another service of the site has samples that day. A log of requests knows no such thing: NULL for managed APIs. A
+    service of several sites is up as long as the best of them.
     """
     served = inference_hourly.filter((pl.col("tier") != "api") & pl.col("workload").is_not_null())
     by_site = (
@@ -207,6 +208,16 @@ def _uptime(inference_hourly: pl.DataFrame, zones: Mapping[str | None, ZoneInfo]
         .group_by(HOURS_OF)
         .agg(pl.col("coverage").sort().sum())
     )
+    service = [name for name in HOURS_OF if name != "day"]
+    silent = (
+        by_site.group_by(service)
+        .agg(first=pl.col("day").min(), last=pl.col("day").max())
+        .join(by_site.select("site", "day").unique(), on="site")
+        .filter(pl.col("day").is_between("first", "last"))
+        .join(by_site, on=HOURS_OF, how="anti")
+        .select(*HOURS_OF, coverage=pl.lit(0.0))
+    )
+    by_site = pl.concat([by_site, silent])
     hours = [
         24.0 if site not in zones else length_h(day, zones[site])
         for day, site in by_site.select("day", "site").iter_rows()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import duckdb
 import polars as pl
 
 from models import tables
+from models.config import Site
+from models.energy import lowest_price
 from models.restatement import billed_twice, moved
-from pipelines.checks.metrics import Gate, Verdict, gates, metrics_sql
+from pipelines.checks.gate import Gate, Known, Verdict, metrics_sql
+from pipelines.checks.gates import EARNS, gates
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.focus_checks import gate_counts
 from pipelines.reduce import focus_counts
@@ -19,7 +25,7 @@ def check(run: Run) -> list[Verdict]:
     known = gates(run.config.settings.gates)
     if run.unchanged:
         return _stored(run, known)
-    from pipelines.checks.gates import judge, quality
+    from pipelines.checks.judge import judge, quality
 
     run.report("checking the gates")
     owned = run.read_json("owned")
@@ -29,20 +35,17 @@ def check(run: Run) -> list[Verdict]:
         row = (
             connection.sql(
                 metrics_sql(
-                    owned["unregistered"],
-                    owned["contradictions"],
-                    owned["first_contradiction"],
-                    _moved(run),
-                    _billed_twice(run),
-                    removed=_removed(run),
-                    broken=gate_counts(
-                        focus_counts(run.slices(), run.config.data_dir / "cache" / "focus_checks")
+                    known,
+                    Known(
+                        **owned,
+                        moved=_moved(run),
+                        billed_twice=_billed_twice(run),
+                        removed=_removed(run),
+                        paid=paid_days(connection, run.config.settings.sites),
+                        broken=gate_counts(
+                            focus_counts(run.slices(), run.config.data_dir / "cache" / "focus_checks")
+                        ),
                     ),
-                    paid=[
-                        name
-                        for name, site in run.config.settings.sites.items()
-                        if any(period.price < 0 for period in site.tariff.energy)
-                    ],
                 )
             )
             .pl()
@@ -66,6 +69,12 @@ def check(run: Run) -> list[Verdict]:
         },
     )
     return found
+
+
+def paid_days(connection: duckdb.DuckDBPyConnection, sites: Mapping[str, Site]) -> list[str]:
+    """Site and day of `marts.gpu_daily` rows below 0 that are right: the site's tariff has a price below 0 on that day."""
+    days = connection.sql(f"SELECT DISTINCT site, day FROM {tables.GPU_DAILY.name} WHERE {EARNS}").fetchall()
+    return [f"{site} {day}" for site, day in days if lowest_price(day, sites[site]) < 0]
 
 
 def _moved(run: Run) -> str:

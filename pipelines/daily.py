@@ -58,16 +58,13 @@ class Outcome:
     staged: Path | None = None
 
 
-def run_daily(
-    config: Config, tags: dict[str, str], console: Console, overrides: dict[str, Any] | None = None
-) -> Outcome:
+def run_daily(config: Config, tags: dict[str, str], console: Console) -> Outcome:
     """Runs the daily job of a configuration.
 
     Args:
         config: The configuration.
         tags: `tierwise/date` or `tierwise/month`, or neither.
         console: Where progress is shown.
-        overrides: Resources to replace.
 
     Returns:
         How it ended. Errors of the job are in it, not raised.
@@ -79,7 +76,7 @@ def run_daily(
             alone(config.data_dir),
             _progress(console, len(config.sources)) as (report, step),
         ):
-            defs = build_defs(config, {"tierwise": Tierwise(config, report), **(overrides or {})})
+            defs = build_defs(config, {"tierwise": Tierwise(config, report)})
             job = defs.resolve_job_def(DAILY)
             with _instance() as instance:
                 result = job.execute_in_process(

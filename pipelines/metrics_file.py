@@ -13,6 +13,11 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from pipelines.warehouse import Warehouse
 
+_LATEST = """month = (
+    SELECT max(month) FROM marts.targets WHERE month <= (SELECT max_by(as_of, published_at) FROM ops.publications)
+)"""
+"""SQL: the latest month of targets that has begun; revenue may be planned for later ones."""
+
 METRICS: Mapping[str, tuple[str, str]] = {
     "tierwise_publication_timestamp_seconds": (
         "When the published warehouse was published",
@@ -67,12 +72,12 @@ METRICS: Mapping[str, tuple[str, str]] = {
     ),
     "tierwise_target_ratio": (
         "A figure of the latest month that has a target",
-        "SELECT metric, subject, value FROM marts.targets WHERE month = (SELECT max(month) FROM marts.targets)",
+        f"SELECT metric, subject, value FROM marts.targets WHERE {_LATEST}",
     ),
     "tierwise_target_missed": (
         "1 where that figure misses its target",
         "SELECT metric, subject, CAST(status = 'missed' AS INT) AS value FROM marts.targets "
-        "WHERE month = (SELECT max(month) FROM marts.targets) AND status <> 'unknown'",
+        f"WHERE {_LATEST} AND status <> 'unknown'",
     ),
 }
 """Name -> what it is, and the query: columns other than `value` are labels. A value that is NULL gives no sample."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +96,3 @@ class Run:
     def unchanged(self) -> bool:
         """Everything this run would publish follows from the same inputs as what is published."""
         return bool(self.read_json("plan")["unchanged"])
-
-
-def window(day: date, now: datetime | None = None, only: tuple[date, date] | None = None) -> Window:
-    """The window of a run for a day."""
-    return Window(day=day, now=now or datetime.now(UTC), only=only)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dashboards.format import amount, money
-from pipelines.checks.gates import data_docs
+from pipelines.checks.judge import data_docs
 from pipelines.daily import Outcome
 from pipelines.settings import Config
 from pipelines.terminal import escape

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal, cast
@@ -32,6 +33,7 @@ from connectors.bills.plain import NOTHING_TOLD, PlainFiles
 from connectors.bills.reader import BillReader
 from connectors.bills.runs import refuse_runs
 from connectors.bills.shapes import shapes
+from connectors.bills.so_far import counting
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 
@@ -100,7 +102,6 @@ class AzureReader(BillReader):
         slices = [self._described(s, datasets) for s in slices]
         if not with_manifest:
             refuse_runs(self._store, slices)
-            self._refuse_deliveries(slices)
         return slices
 
     def _described(self, item: Slice, datasets: Mapping[Object, str | None]) -> Slice:
@@ -122,23 +123,6 @@ class AzureReader(BillReader):
         both = "yes" if of["amortized"] and of["actual"] else ""
         names = {f"dataset:{o.key}": d for o in item.objects if (d := datasets[o])}
         return replace(item, detail={**item.detail, "note": note, "both": both, **names})
-
-    def _refuse_deliveries(self, slices: Sequence[Slice]) -> None:
-        """Without partitions each run adds a file `name_GUID.csv` to the month's folder that repeats the others."""
-        for item in slices:
-            seen: dict[str, list[str]] = defaultdict(list)
-            for file in item.objects:
-                folder, _, name = file.key.rpartition("/")
-                if PERIOD.fullmatch(folder.rsplit("/", 1)[-1]) and GUID.search(name):
-                    seen[f"{folder}/{GUID.sub('', name)}"].append(file.key)
-            for keys in seen.values():
-                if len(keys) > 1:
-                    msg = (
-                        f"{self._store.uri(keys[0])} and {self._store.uri(keys[1])} are runs of one export for "
-                        f"{item.period:%Y-%m}, and there is no manifest that says which counts: every charge would "
-                        "count twice; keep the newest, or let the export partition its files"
-                    )
-                    raise SourceError(msg)
 
     def load(self, slices: Sequence[Slice], work: Path, engine: Engine) -> Iterator[Loaded]:
         """Reads all files of the slices in one scan; months that have both exports, each in one of its own.
@@ -166,14 +150,37 @@ class AzureReader(BillReader):
             self.context.name, self.options.tier, partial(to_focus, exports=exports), by_row=not exports.both
         )
         for loaded in load_bill(bill, slices, files, work, engine):
-            mine = [f for f in files if loaded.slice.period in f.months]
+            mine = [*counting(loaded, files)]
+            _refuse_deliveries(loaded.slice.period, mine)
             if not exports.both:
                 if not exports.actual and not exports.amortized:
                     _refuse_mixed(loaded, mine, engine)
                 yield loaded
                 continue
-            sql = disagreement(shapes(files, engine), exports, loaded.slice.period)
+            sql = disagreement(shapes(mine, engine), exports, loaded.slice.period)
             yield _with_disagreement(loaded, engine.query(sql))
+
+
+def _refuse_deliveries(month: date, files: Sequence[BillFile]) -> None:
+    """Checks that of the runs of an export that does not partition its files, `name_GUID.csv` in the month's folder, one counts.
+
+    Each holds the month up to then. Where their rows do not prove which is the latest, every charge would count twice.
+
+    Raises:
+        SourceError: Several count.
+    """
+    seen: dict[str, BillFile] = {}
+    for file in files:
+        folder, _, name = file.key.rpartition("/")
+        if PERIOD.fullmatch(folder.rsplit("/", 1)[-1]) and GUID.search(name):
+            other = seen.setdefault(f"{folder}/{GUID.sub('', name)}", file)
+            if other is not file:
+                msg = (
+                    f"{other.uri} and {file.uri} are runs of one export for {month:%Y-%m}, and neither a manifest nor "
+                    "their rows say which is the latest: every charge would count twice; keep the newest, or let the "
+                    "export partition its files"
+                )
+                raise SourceError(msg)
 
 
 def _refuse_mixed(loaded: Loaded, files: Sequence[BillFile], engine: Engine) -> None:

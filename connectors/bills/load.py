@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from connectors.base import ISSUES_SCHEMA, Engine, Loaded, Slice, SourceError
-from connectors.bills import dates, numbers
+from connectors.bills import dates, numbers, so_far
 from connectors.bills.copies import COUNTS, GROUPS, repeated
 from connectors.bills.days import EVERYTHING, SURVEY, SURVEYS, Plan, Survey, mapping_key, memory, plan, survey
 from connectors.bills.direct import Part, own_types, view
@@ -84,7 +84,14 @@ def load_bill(
             ]
             stages = _stages(months, text, direct, Path(scratch), engine)
             intact.result()
-            for month, stage in zip(months, stages, strict=True):
+            for read, stage in zip(months, stages, strict=True):
+                month = replace(read, copies=_copies(read, stage, engine))
+                left = _superseded(month, stage, files, engine)
+                if left:
+                    others = [f for f in files if f not in left]
+                    for newest in load_bill(bill, [month.item], others, work / "newest", engine):
+                        yield so_far.noted(newest, left, month.all_of(stage), month.whole, engine)
+                    continue
                 loaded = _loaded(month, stage, key, work, engine)
                 if loaded is None:
                     afresh = [replace(month.item, earlier=None)]
@@ -154,6 +161,7 @@ class _Month:
         plan: What is to be read.
         found: What it holds.
         groups: Parquet file of what `repeated` starts from.
+        copies: Issues of files that repeat each other.
     """
 
     item: Slice
@@ -161,6 +169,7 @@ class _Month:
     plan: Plan = EVERYTHING
     found: Survey | None = None
     groups: Path | None = None
+    copies: Sequence[dict[str, Any]] = ()
 
     @property
     def whole(self) -> str:
@@ -171,6 +180,10 @@ class _Month:
     def where(self) -> str:
         """SQL condition of the rows to read."""
         return f"({self.whole} AND {self.plan.condition})"
+
+    def all_of(self, stage: Stage) -> Stage:
+        """All its rows, those that need not be read included, where these are the rows to read."""
+        return stage if self.plan is EVERYTHING else self.everything
 
 
 def _month(item: Slice, stage: Stage, key: str, groups: Path | None, engine: Engine) -> _Month:
@@ -198,6 +211,27 @@ def _parquet(path: Path) -> str:
     return f"read_parquet({literals([path])}, hive_partitioning=false)"
 
 
+def _copies(month: _Month, stage: Stage, engine: Engine) -> list[dict[str, Any]]:
+    """Issues of files that repeat each other, unless a manifest says that they do not."""
+    if "manifests" in month.item.detail:
+        return []
+    groups = _parquet(month.groups) if month.groups else ""
+    return repeated(month.all_of(stage), month.whole, groups, engine)
+
+
+def _superseded(
+    month: _Month,
+    stage: Stage,
+    files: Sequence[BillFile],
+    engine: Engine,
+) -> Mapping[BillFile, BillFile]:
+    """Files that a later one holds, too, which is looked for where files repeat each other."""
+    if not month.copies:
+        return {}
+    mine = [f for f in files if month.item.period in f.months]
+    return so_far.superseded(month.all_of(stage), month.whole, mine, engine)
+
+
 def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -> Loaded | None:
     """A slice; None where it turns out that all its rows must be read: what a commitment cost may depend on them."""
     item, chosen = month.item, month.plan
@@ -211,6 +245,7 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
     remembered = memory(key, found, chosen, read)
     days = remembered["days"].values()
     issues = _issues(month, stage, found, days, engine)
+    issues += month.copies
     ignored = sorted({c for n in stage.natives for c in n.ignored})
     files = [f for s in stage.shapes for f in s.files if item.period in f.months]
     notes = [item.detail.get("note", ""), f"columns not used: {', '.join(ignored)}" if ignored else ""]
@@ -233,14 +268,11 @@ def _issues(
     month: _Month, stage: Stage, found: Survey, days: Collection[Mapping[str, Any]], engine: Engine
 ) -> list[dict[str, Any]]:
     """What was wrong with rows, read now or kept, and with the files together."""
-    item, everything = month.item, stage if month.plan is EVERYTHING else month.everything
+    item, everything = month.item, month.all_of(stage)
     issues = [*rejected(stage, month.where, engine)] if any(d["rejected"] for d in days) else []
     issues += gathered(days)
     issues += footers(month.everything, item.period)
     issues += contradictions(month.everything, item.period, engine)
-    if "manifests" not in item.detail:
-        groups = _parquet(month.groups) if month.groups else ""
-        issues += repeated(everything, month.whole, groups, engine)
     if any(d.headers for d in found.days.values()):
         issues += headers(everything, month.whole, engine)
     skipped = sum(d.skipped for d in found.days.values())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from connectors.base import Context, Object, Slice, SourceError, require_ready
+from connectors.bills import so_far
 from connectors.bills.files import SUFFIXES, BillFile, is_bill, open_bill
 from connectors.bills.months import Column, MonthIndex, Parse, Prepare, parse_month
 from connectors.objects import Store
@@ -235,13 +236,13 @@ class PlainFiles:
     def _refuse_copies(self, objects: Sequence[Object]) -> None:
         seen: dict[str, str] = {}
         for item in objects:
-            if item.version in seen:
+            other = seen.setdefault(item.version, item.key)
+            if other != item.key and not so_far.may_follow(other, item.key):
                 msg = (
-                    f"{self._store.uri(item.key)} and {self._store.uri(seen[item.version])} have the same content: "
+                    f"{self._store.uri(item.key)} and {self._store.uri(other)} have the same content: "
                     "every charge would count twice; remove one of them"
                 )
                 raise SourceError(msg)
-            seen[item.version] = item.key
 
     def open(self, slices: Sequence[Slice]) -> list[BillFile]:
         """The files of the slices, ready to be read, each once.

@@ -22,6 +22,9 @@ from connectors.telemetry import HOUR
 CHUNK = 300_000
 """Samples of one metric asked for at once, about."""
 
+AHEAD_DAYS = 31
+"""So far ahead samples are looked for."""
+
 NO_LABEL = "tierwise_no_such_label"
 """No series has it: sums by it are of all series."""
 
@@ -71,6 +74,14 @@ class Series:
                 for hour, value in frame.select("hour", "value").iter_rows()
             }
         return found
+
+    def ahead(self, since: datetime) -> dict[str, int]:
+        """Device -> its samples of inferences after an instant to come: of a clock that is ahead, up to `AHEAD_DAYS`."""
+        metric = Question(self.client, (), self.matchers).select(self.metrics["inferences"], self._named())
+        device = self.labels.device
+        counts = f"sum by ({device}) (count_over_time({metric}[{AHEAD_DAYS}d]))"
+        found = self.client.at(counts, since + timedelta(days=AHEAD_DAYS), (device,))
+        return {name: round(count) for name, count in found.sort(device).select(device, "value").iter_rows()}
 
     def write(self, first: datetime, hours: int, work: Path) -> tuple[list[Path], Path]:
         """Writes the samples of a time as Parquet in `SAMPLES` (those on a seam may be there twice), and `ABOUT` them."""

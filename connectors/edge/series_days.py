@@ -5,6 +5,7 @@ Rules, those of `days.py` as far as series can tell:
   also where its uptime says that the device started since the sample before. A series' first sample within the bridge sets the base.
 - Of series that show one counter (`labels.ignored`) a reading that another one is ahead of counts nothing, if its own
   series gets there within `MAX_STEP` report intervals, or would by what it rose in the last ones: it has another clock.
+  So does one that shows the counter as it was before a restart that another series has shown already.
 - Counts are NULL where a fall cannot be a restart (`connectors/counters.py`), and so is energy; then the gauge counts.
 - Bounds of a histogram that are not in all of a day's samples of it are left out.
 - A device is online back from each sample (of any metric) to the one before, at most `MAX_STEP` report intervals.
@@ -63,6 +64,7 @@ def series_days_sql(
     key = "device, day, model, workload"
     plausible = f"value BETWEEN 0 AND {MAX_COUNTED_KW * 1000 * watts}"
     cut = "GREATEST({0}, c.opens), LEAST({1}, c.closes)"
+    recent = f"ORDER BY moment RANGE BETWEEN to_microseconds({max_step_us}) PRECEDING AND CURRENT ROW"
     return f"""
         WITH points AS (SELECT series, ts, MAX(value) AS value FROM {samples} GROUP BY series, ts
         ), placed AS (
@@ -85,11 +87,15 @@ def series_days_sql(
         ), followed AS (
             SELECT *, LAG(value) OVER s AS before, series <> LAG(series) OVER s AS other,
                    MAX(value) OVER (own RANGE BETWEEN CURRENT ROW AND to_microseconds({max_step_us}) FOLLOWING) AS later,
-                   value - MIN(value) OVER (own RANGE BETWEEN to_microseconds({max_step_us}) PRECEDING AND CURRENT ROW) AS rose
+                   value - MIN(value) OVER (own RANGE BETWEEN to_microseconds({max_step_us}) PRECEDING AND CURRENT ROW) AS rose,
+                   value < LAG(value) OVER own AS fell, LEAD(value) OVER own < value AS falls
             FROM ordered WINDOW s AS (PARTITION BY stream ORDER BY moment), own AS (PARTITION BY series ORDER BY moment)
+        ), restarted AS (
+            SELECT *, BOOL_OR(fell) OVER (PARTITION BY stream {recent}) AND NOT BOOL_OR(fell) OVER (PARTITION BY series {recent}) AS others_fell FROM followed
         ), kept AS (
-            SELECT * REPLACE (moment AS ts) FROM followed
+            SELECT * REPLACE (moment AS ts) FROM restarted
             WHERE NOT COALESCE(other AND value < before AND GREATEST(later, value + rose) >= before, FALSE)
+              AND NOT COALESCE(falls AND others_fell AND value > before, FALSE)
             UNION ALL BY NAME SELECT * FROM readings ANTI JOIN doubled USING (stream)
         ), counters AS (
             SELECT p.stream, p.ts, p.value, p.day, p.series, CASE WHEN kind IN {COUNTED} THEN started END AS life,

@@ -28,9 +28,10 @@ from connectors.prometheus.client import Client, describe
 from connectors.prometheus.server_options import HOW_TO_REACH
 from connectors.sql import literals
 from connectors.telemetry import HOUR, MAX_STEP, day_bounds, fingerprint, issues, site_of, write_days
+from connectors.telemetry_index import AHEAD
 from models.tables import EDGE_DAILY
 
-VERSION = "edge_prometheus-6"
+VERSION = "edge_prometheus-7"
 """Changes whenever the same series would give other facts."""
 
 DAYS_BACK = 35
@@ -142,12 +143,18 @@ class EdgePrometheusReader:
             while wanted:
                 run = [s for s in wanted if s.period - wanted[0].period < timedelta(days=RUN_DAYS)]
                 wanted = wanted[len(run) :]
-                yield from self._load({s.period: s for s in run}, series, work, engine)
+                ahead = {} if wanted else series.ahead(datetime.now(UTC) + AHEAD)
+                yield from self._load({s.period: s for s in run}, series, work, engine, ahead)
         finally:
             series.client.close()
 
     def _load(
-        self, by_day: Mapping[date, Slice], series: Series, work: Path, engine: Engine
+        self,
+        by_day: Mapping[date, Slice],
+        series: Series,
+        work: Path,
+        engine: Engine,
+        ahead: Mapping[str, int],
     ) -> Iterator[Loaded]:
         options = self.options
         first, last = min(by_day), max(by_day)
@@ -172,6 +179,9 @@ class EdgePrometheusReader:
         for path in (*paths, about):
             path.unlink()
         findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list)
+        for device, samples in ahead.items():
+            flag = {"action": "flagged", "rule": "clock_ahead", "column_name": "ts"}
+            findings[last].append(flag | {"value": device, "rows": samples})
         for day, finding in unknown_counts(found):
             findings[day].append(finding)
         frame = finish(found, bounds).with_columns(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from connectors.prometheus.counters import Grid
+from connectors.prometheus.jumps import nonsense
 from connectors.prometheus.question import GAP_SAMPLES, Question
 from connectors.prometheus.recut import CARD, Samples, samples_of_cards
 from connectors.telemetry import MAX_CARD_KW, STANDS
@@ -84,9 +85,7 @@ def _sound(question: Question, cut: pl.DataFrame, kind: Samples, expected: float
     """
     seen = samples_of_cards(question, cut, kind, expected)
     card = seen.group_by(*CARD, "at").agg(pl.col("value").max()).sort(*CARD, "at").join(cut, on=CARD)
-    before = pl.col("value").cum_max().over(CARD)
-    after = pl.col("value").cum_max(reverse=True).over(CARD)
-    card = card.with_columns(nonsense=(pl.col("value") < before) & (after >= before))
+    card = card.with_columns(nonsense=nonsense("value", CARD))
     steps = card.filter(~pl.col("nonsense"))
     now, then = pl.col("value"), pl.col("value").shift(-1).over(CARD)
     end = pl.col("at").shift(-1).over(CARD)

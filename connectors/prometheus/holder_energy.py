@@ -32,10 +32,9 @@ def shared(rows: pl.DataFrame, energy: pl.DataFrame, parts_: pl.DataFrame) -> pl
         .then(apart)
         .otherwise(pl.coalesce("own", pl.when(pl.col("measured").is_null()).then(gauge)))
     )
-    rows = rows.with_columns(seen=seen, sliced=sliced).with_columns(
-        beside=(pl.col("sliced") & pl.col("seen").is_not_null()).any().over(card)
-        & ~pl.col("sliced")
-        & pl.col("pod").is_null(),
+    rows = rows.with_columns(
+        seen=seen,
+        beside=sliced.any().over(card) & ~sliced & pl.col("pod").is_null(),
         gauged=gauge.sum().over(instance),
     )
     rows = rows.with_columns(
@@ -46,15 +45,16 @@ def shared(rows: pl.DataFrame, energy: pl.DataFrame, parts_: pl.DataFrame) -> pl
             pl.when(gauge.is_not_null().any().over(card)).then(pl.col("gauged").max().over(card)),
         ),
     ).with_columns(total=pl.col("weight").sum().over(card))
-    by_time = pl.col("observed_hours") * pl.col("slices")
+    # slices that show nothing of their own have a part of what their card shows
+    by_time = pl.when(~pl.col("beside")).then(pl.col("observed_hours") * pl.col("slices")).otherwise(0.0)
     return rows.with_columns(
         energy_kwh=pl.when(pl.col("total") > 0)
         .then(pl.col("whole") * pl.col("weight") / pl.col("total"))
-        .when(pl.col("measured").is_not_null())
+        .when(pl.col("whole").is_not_null())
         .then(
             pl.col("whole")
             * pl.when(by_time.sum().over(card) > 0)
             .then(by_time / by_time.sum().over(card))
             .otherwise(1 / pl.len().over(card))
         )
-    ).drop("measured", "seen", "part", "sliced", "beside", "gauged", "weight", "whole", "total")
+    ).drop("measured", "seen", "part", "beside", "gauged", "weight", "whole", "total")

@@ -1,74 +1,150 @@
-"""Hours of power meters without what their energy counters jump by (`connectors.meters.jumps`).
+"""Hours of power meters whose energy counters stand still, count another unit or jump, by the rules of files.
 
-An hour whose quarters are all known, and sum to it, is judged by them, and keeps those that are no jump; another one is judged whole, and
-one that jumps is left out. Hours of a gap are judged together, since its energy is spread over them: where it is a jump,
-they have no estimated energy.
+Where a counter shows a tenth of its gauge, the gauge tells of the hour and of those beside it. Where it rises by more
+than `JUMP_KWH` from one sample to the next, the samples of that time tell whether it jumps. Hours of a gap are judged
+together, since its energy is spread over them: where it is a jump, they have no estimated energy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 
 import polars as pl
 
-from connectors.meters import jumps
+from connectors.meters import JUMP_KWH, LACKS, STILL, jumps
+from connectors.telemetry import QUARTER_S, TOO_LOW
 
-AGREED = 0.1
-"""Quarters that sum to the hour, up to such a part (and 0.1 kWh), tell the same; where a counter showed 0 for a while they do not."""
-
-_HOUR, _QUARTER = pl.duration(hours=1), pl.duration(minutes=15)
+_HOUR = pl.duration(hours=1)
 
 
-def without_jumps(
-    rows: pl.DataFrame, thing: Sequence[str], quarters: Sequence[str]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Takes jumps out of hours.
+@dataclass(frozen=True)
+class Doubts:
+    """How hours of counters are judged.
 
-    Args:
-        rows: thing, hour, energy_kwh, energy_estimated_kwh, coverage, and the kW of quarters.
+    Attributes:
         thing: Columns that name a meter.
         quarters: Columns of mean power, in order of time.
-
-    Returns:
-        The hours; and hour (a moment within it) and kWh of the jumps.
+        near: What is farther away says nothing of an hour.
+        samples: Meters and hours -> thing, hour, at and value (kWh) of the samples in these hours and some around them.
     """
-    key = [*thing, "hour"]
-    gap, told = pl.col("energy_estimated_kwh") > 0, pl.sum_horizontal(quarters) / len(quarters)
-    whole = pl.all_horizontal(pl.col(*quarters).is_not_null()) & (
-        (told - pl.col("energy_kwh")).abs() <= AGREED * (1 + pl.col("energy_kwh"))
-    )
-    judged = rows.with_columns(kind=pl.when(gap).then(0).when(whole).then(4).otherwise(1)).sort(key)
-    apart = (pl.col("kind") != 0) | (pl.col("kind").shift(1) != 0) | (pl.col("hour").diff() != _HOUR)
-    judged = judged.with_columns(span=apart.fill_null(value=True).cum_sum().over(thing))
-    by_span = judged.filter(pl.col("kind") != 4).group_by(*thing, "span").agg(
-        until=pl.col("hour").max() + _HOUR,
-        counted=(pl.col("energy_kwh") + pl.col("energy_estimated_kwh")).sum(),
-    )  # fmt: skip
-    each = judged.filter(kind=4).unpivot(
-        quarters, index=[*key, "span"], variable_name="part", value_name="kw"
-    )
-    place = pl.col("part").replace_strict({q: n + 1 for n, q in enumerate(quarters)}, return_dtype=pl.Int64)
-    by_part = each.with_columns(until=pl.col("hour") + _QUARTER * place, counted=pl.col("kw") / 4)
-    rises = pl.concat([by_span, by_part], how="diagonal").filter(pl.col("counted") > 0)
-    found = jumps(rises, thing)
-    if found.is_empty():
-        return rows, rows.select("hour", kwh="energy_kwh").clear()
-    spans = found.filter(pl.col("part").is_null()).select(*thing, "span", jumps=pl.lit(value=True))
-    parts = found.filter(pl.col("part").is_not_null()).select(*key, "part")
-    left = by_part.join(parts, on=[*key, "part"], how="anti").group_by(key).agg(
-        rest=pl.col("counted").sum(), share=pl.len() / len(quarters)
-    ).join(parts, on=key, how="semi")  # fmt: skip
-    odd = parts.group_by(key).agg("part")
-    kept = (
-        judged.join(spans, on=[*thing, "span"], how="left")
-        .join(left, on=key, how="left")
-        .join(odd, on=key, how="left")
-    )
-    kept = kept.filter(pl.col("jumps").is_null() | (pl.col("kind") == 0)).with_columns(
-        energy_kwh=pl.coalesce("rest", "energy_kwh"),
-        energy_estimated_kwh=pl.when(pl.col("jumps").is_null()).then("energy_estimated_kwh").otherwise(0.0),
-        coverage=pl.col("coverage") * pl.col("share").fill_null(1.0),
-        **{q: pl.when(~pl.col("part").list.contains(q).fill_null(value=False)).then(q) for q in quarters},
-    )
-    wrong = found.select(hour=pl.col("until") - pl.duration(seconds=1), kwh="counted")
-    return kept.select(rows.columns), wrong
+
+    thing: Sequence[str]
+    quarters: Sequence[str]
+    near: timedelta
+    samples: Callable[[pl.DataFrame], pl.DataFrame]
+
+    def believed(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Takes out of hours what no load explains; the gauge tells what it can.
+
+        Args:
+            rows: thing, hour, energy_kwh, energy_estimated_kwh, coverage, the kW of quarters; `step`, the most that the
+                counter rises by between two samples (kWh); `nought`: it fell to 0 and shows nothing since; and what the
+                gauge tells, with `gauge_` before the names (without energy_estimated_kwh), NULL without one.
+
+        Returns:
+            The hours, without what is only there to judge; and hour and kWh of what was not believed.
+        """
+        judged = self._standing(rows)
+        columns = ("energy_kwh", "coverage", *self.quarters)
+        by_gauge = [pl.when("told").then(f"gauge_{c}").otherwise(c).alias(c) for c in columns]
+        unknown = pl.col("nought") & ~pl.col("told")
+        known = judged.filter(~unknown).with_columns(by_gauge)
+        known, spans = self._without_spans(known)
+        known, found = self._without_jumps(known)
+        wrong = [judged.filter(pl.col("told") | unknown).select("hour", kwh="energy_kwh"), spans, found]
+        return known.select(*self.thing, "hour", "energy_estimated_kwh", *columns), pl.concat(wrong)
+
+    def _standing(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Adds `told`, by the gauge: the counter stands still or counts a larger unit, or does so in an hour beside.
+
+        As in `connectors.telemetry_files.power.standing_sql`, by hours, of a counter that is no coarser than `JUMP_KWH`.
+        """
+        thing, tick = list(self.thing), LACKS * JUMP_KWH
+        total = pl.col("energy_kwh") + pl.col("energy_estimated_kwh")
+        judged = rows.sort(*thing, "hour").with_columns(
+            counted=total,
+            gauge=pl.col("gauge_energy_kwh") - tick,
+            seen=pl.min_horizontal("coverage", "gauge_coverage"),
+            run=(total > 0).cast(pl.Int64).cum_sum().over(thing),
+        )
+        seconds = round(self.near.total_seconds())
+        near = judged.filter(counted=0.0).rolling(
+            "hour", period=f"{2 * seconds}s", offset=f"-{seconds}s", closed="both", group_by=[*thing, "run"]
+        ).agg(drawn=pl.col("gauge_energy_kwh").sum())  # fmt: skip
+        judged = judged.join(near.drop("run"), on=[*thing, "hour"], how="left", maintain_order="left")
+        low = pl.sql_expr(TOO_LOW) | (pl.col("drawn") > STILL * tick) | pl.col("nought")
+        gauged = pl.col("gauge_energy_kwh").is_not_null() & (pl.col("energy_estimated_kwh") == 0)
+        judged = judged.with_columns(low=low.fill_null(value=False) & gauged)
+        before, after = (
+            (pl.col("low").shift(n) & ((pl.col("hour") - pl.col("hour").shift(n)).abs() <= _HOUR)).over(thing)
+            for n in (1, -1)
+        )
+        beside = (before | after).fill_null(value=False) & gauged
+        return judged.with_columns(told=pl.col("low") | beside)
+
+    def _without_spans(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The hours without estimated energy of gaps that is a jump."""
+        gap = pl.col("energy_estimated_kwh") > 0
+        apart = ~gap | ~gap.shift(1) | (pl.col("hour").diff() != _HOUR)
+        rows = rows.with_columns(span=apart.fill_null(value=True).cum_sum().over(self.thing))
+        spans = rows.group_by(*self.thing, "span").agg(
+            gap.any().alias("gap"),
+            until=pl.col("hour").max() + _HOUR,
+            counted=(pl.col("energy_kwh") + pl.col("energy_estimated_kwh")).sum(),
+        )
+        found = jumps(spans.filter(pl.col("counted") > 0), self.thing, self.near).filter("gap")
+        jumped = found.select(*self.thing, "span", jumped=pl.lit(value=True))
+        rows = rows.join(jumped, on=[*self.thing, "span"], how="left", maintain_order="left")
+        estimated = pl.when(pl.col("jumped").is_null()).then("energy_estimated_kwh").otherwise(0.0)
+        wrong = found.select(hour=pl.col("until") - pl.duration(seconds=1), kwh="counted")
+        return rows.with_columns(energy_estimated_kwh=estimated), wrong
+
+    def _without_jumps(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The hours without steps between two samples that are jumps; the mean of the gauge stands for them."""
+        key, nothing = [*self.thing, "hour"], rows.clear().select("hour", kwh="energy_kwh")
+        kw = pl.col("gauge_energy_kwh") / pl.col("gauge_coverage")
+        denied = (pl.col("energy_kwh") - kw * pl.col("coverage") > JUMP_KWH).fill_null(value=True)
+        doubted = ~pl.col("told") & (pl.col("energy_estimated_kwh") == 0) & (pl.col("step") > JUMP_KWH)
+        odd = rows.filter(doubted & denied).select(*key, gauge_kw=kw)
+        if odd.is_empty():
+            return rows, nothing
+        found = jumps(self._rises(odd), key, self.near)
+        place = ((pl.col("until") - pl.col("hour")).dt.total_microseconds() - 1) // (QUARTER_S * 1_000_000)
+        inside = place.is_between(0, 3)
+        found = found.filter(inside).with_columns(place=place, instead=pl.col("gauge_kw") * pl.col("step_h"))
+        lost = found.group_by(key).agg(
+            (pl.col("counted") - pl.col("instead").fill_null(0.0)).sum().alias("lost"),
+            pl.col("place"),
+            unseen=pl.col("step_h").filter(pl.col("instead").is_null()).sum(),
+        )
+        held = rows.join(lost, on=key, how="left").with_columns(
+            energy_kwh=pl.col("energy_kwh") - pl.col("lost").fill_null(0.0),
+            coverage=(pl.col("coverage") - pl.col("unseen").fill_null(0.0)).clip(lower_bound=0.0),
+            **{
+                q: pl.when(pl.col("place").list.contains(n).fill_null(value=False)).then(f"gauge_{q}").otherwise(q)
+                for n, q in enumerate(self.quarters)
+            },
+        )  # fmt: skip
+        # of an hour in which the counter also began anew nothing may be left that can be told
+        return held.filter(pl.col("energy_kwh") >= -1e-9), found.select("hour", kwh="counted")
+
+    def _rises(self, odd: pl.DataFrame) -> pl.DataFrame:
+        """The rises between samples of some hours and around them, with hour, step_h, gauge_kw and gauge."""
+        key = [*self.thing, "hour"]
+        seen = self.samples(odd).sort(*key, "at")
+        rise, before = pl.col("value").diff().over(key), pl.col("at").shift(1).over(key)
+        sound = seen.filter(~nonsense("value", key))
+        rises = sound.with_columns(
+            counted=rise, step_h=(pl.col("at") - before).dt.total_microseconds() / 3.6e9
+        )
+        rises = rises.filter(pl.col("counted") > 0).join(odd, on=key)
+        took = (pl.col("at") - pl.col("at").shift(1).over(key)).dt.total_microseconds() / 3.6e9
+        return rises.with_columns(gauge=pl.col("gauge_kw") * took).rename({"at": "until"})
+
+
+def nonsense(value: str, thing: Sequence[str]) -> pl.Expr:
+    """Whether a sample lies between where its counter was and where it comes back to: it did not begin anew."""
+    before = pl.col(value).cum_max().over(thing)
+    return (pl.col(value) < before) & (pl.col(value).cum_max(reverse=True).over(thing) >= before)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
+from connectors.counters import AROUND
 from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.gpu import HOSTS
-from connectors.prometheus.jumps import without_jumps
+from connectors.prometheus.jumps import Doubts
 from connectors.prometheus.pace import Pace, pace
 from connectors.prometheus.power_metrics import METERS, Meter
 from connectors.prometheus.question import Question, blank, first_of, observed, one_replica
@@ -28,6 +29,12 @@ REGAINED = 10
 
 QUARTERS = ("kw_q1", "kw_q2", "kw_q3", "kw_q4")
 THING = ["device", "meter"]
+HOURS = pl.Schema(
+    {"hour": pl.Datetime("us"), "device": pl.String(), "meter": pl.String(), "node": pl.String(),
+     "energy_kwh": pl.Float64(), "energy_estimated_kwh": pl.Float64(), "coverage": pl.Float64()}
+    | dict.fromkeys(QUARTERS, pl.Float64())
+    | {"method": pl.String(), "choice": pl.Int32(), "counter": pl.Boolean()}
+)  # fmt: skip
 DROPPED = pl.Schema(
     {"hour": pl.Datetime("us"), "column_name": pl.String(), "value": pl.String(), "rows": pl.Float64()}
 )
@@ -66,19 +73,16 @@ def power_hours(question: Question, wiring: Wiring, there: set[str]) -> tuple[pl
         hour, node, meter, method, counter (it counts energy), energy_kwh, energy_estimated_kwh, coverage, kw_q1 to kw_q4; and hour, column_name, value, rows of
         what was dropped.
     """
-    frames, dropped = [], [pl.DataFrame(schema=DROPPED)]
-    for meter in METERS:
-        if meter.method in wiring.methods and there.intersection(meter.metrics):
-            found, wrong = Series(question, meter, wiring).hours()
-            frames.append(
-                found.with_columns(
-                    method=pl.lit(meter.method), choice=pl.lit(meter.choice), counter=pl.lit(meter.counter)
-                )
-            )
-            dropped.append(wrong)
-    if not frames:
-        return pl.DataFrame(), dropped[0]
-    rows = pl.concat(frames, how="vertical_relaxed")
+    dropped, gauges = [pl.DataFrame(schema=DROPPED)], pl.DataFrame(schema=HOURS)
+    rows = gauges
+    asked = (m for m in METERS if m.method in wiring.methods and there.intersection(m.metrics))
+    for meter in sorted(asked, key=lambda m: m.counter):
+        found, wrong = Series(question, meter, wiring).hours(gauges.filter(method=meter.method))
+        about = {"method": meter.method, "choice": meter.choice, "counter": meter.counter}
+        found = found.with_columns(pl.lit(value).alias(name) for name, value in about.items())
+        rows = pl.concat([rows, found.select(HOURS.names())], how="vertical_relaxed")
+        gauges = rows.filter(~pl.col("counter"))
+        dropped.append(wrong)
     best = pl.col("choice").min().over("method", "device")
     return rows.filter(pl.col("choice") == best).drop("device", "choice"), pl.concat(dropped)
 
@@ -91,8 +95,12 @@ class Series:
     meter: Meter
     wiring: Wiring
 
-    def hours(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Hours of each meter, and what was dropped."""
+    def hours(self, gauges: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Hours of each meter, and what was dropped.
+
+        Args:
+            gauges: Hours of gauges of the same meters, by which those of counters are judged.
+        """
         seen = one_replica(
             self._ask("count_over_time", "[$w] offset 1ms", scaled=False).rename({"value": "count"}), THING
         )
@@ -109,15 +117,40 @@ class Series:
             missing=(pl.col("length") - pl.col("covered")).min().clip(lower_bound=0.0),
         )
         energy, wrong = self._counted(cover, scrapes) if self.meter.counter else self._averaged(seen)
-        about = seen.group_by(THING).agg(pl.col("node").drop_nulls().max())
-        rows = energy.join(about, on=THING, how="left").join(cover, on=[*THING, "hour"], how="left")
+        rows = energy.join(cover.drop("missing"), on=[*THING, "hour"], how="left")
+        rows = rows.with_columns(pl.col("coverage").fill_null(0.0))
         rows = rows.join(self._quarters(scrapes), on=[*THING, "hour"], how="left")
-        columns = ("hour", "device", "meter", "node", "energy_kwh", "energy_estimated_kwh", *QUARTERS)
-        rows = rows.select(*columns, pl.col("coverage").fill_null(0.0))
-        if not self.meter.counter:
-            return rows, wrong
-        rows, jumped = without_jumps(rows, THING, QUARTERS)
-        return rows, pl.concat([wrong, _dropped(jumped.rename({"kwh": "value"}), "energy_kwh")])
+        if self.meter.counter:
+            beside = gauges.select(
+                *THING, "hour", pl.col("energy_kwh", "coverage", *QUARTERS).name.prefix("gauge_")
+            )
+            rows = rows.join(beside, on=[*THING, "hour"], how="left")
+            rows, doubted = self._doubts(scrapes).believed(rows)
+            wrong = pl.concat([wrong, _dropped(doubted.rename({"kwh": "value"}), "energy_kwh")])
+        about = seen.group_by(THING).agg(pl.col("node").drop_nulls().max())
+        return rows.join(about, on=THING, how="left"), wrong
+
+    def _doubts(self, scrapes: Pace) -> Doubts:
+        around = max(1.0, (AROUND + 1) / scrapes.expected)
+
+        def samples(odd: pl.DataFrame) -> pl.DataFrame:
+            return pl.concat(self._samples(hours, around) for hours in odd.sort("hour").partition_by("hour"))
+
+        return Doubts(THING, QUARTERS, timedelta(hours=self.wiring.bridge_h), samples)
+
+    def _samples(self, odd: pl.DataFrame, around: float) -> pl.DataFrame:
+        """The samples of some meters in an hour and so many hours around it: `THING`, hour, at and value in kWh."""
+        hour = odd["hour"][0]
+        window = f"[{round(3600 * (1 + 2 * around))}s" + (":15s]" if self.meter.scale else "]")
+        answers = [
+            self.question.samples_of(self._inner(metric) + window, hour, 1 + around, self._labels)
+            for metric in self.meter.metrics
+        ]
+        found = self._named(pl.concat(answers)).with_columns(
+            pl.lit(hour, dtype=pl.Datetime("us")).alias("hour"), count=pl.lit(1.0)
+        )
+        found = one_replica(found.join(odd, on=[*THING, "hour"], how="semi"), THING)
+        return found.group_by(*THING, "hour", "at").agg(pl.col("value").max() * self.meter.factor)
 
     def _quarters(self, scrapes: Pace) -> pl.DataFrame:
         """Mean power of each quarter of an hour: device, meter, hour, kw_q1 to kw_q4 (kW).
@@ -153,13 +186,16 @@ class Series:
     def _selector(self, metric: str) -> str:
         return self.question.select(metric, *self.meter.matchers)
 
+    def _inner(self, metric: str, *, scaled: bool = True) -> str:
+        if self.meter.scale and scaled:
+            return f"({self._selector(metric)} / 10 ^ {self._selector(self.meter.scale)})"
+        return self._selector(metric)
+
     def _query(self, function: str, window: str, *, scaled: bool = True, limits: str = "") -> str:
         """PromQL of a function over a window; scaled or limited samples by a subquery."""
         parts = []
         for metric in self.meter.metrics:
-            inner = self._selector(metric)
-            if self.meter.scale and scaled:
-                inner = f"({inner} / 10 ^ {self._selector(self.meter.scale)})"
+            inner = self._inner(metric, scaled=scaled)
             if limits:
                 inner = f"({inner} {limits})"
             range_ = window.replace("]", ":15s]") if limits or (self.meter.scale and scaled) else window
@@ -208,18 +244,25 @@ class Series:
         return energy, _dropped(wrong, "power_w")
 
     def _counted(self, cover: pl.DataFrame, scrapes: Pace) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Energy of a counter, gaps bridged; an hour that means more than any meter can show is dropped."""
+        """Energy of a counter, gaps bridged, with step (kWh) and nought: what shows whether it can be believed.
+
+        An hour that means more than any meter can show is dropped.
+        """
         returned = pl.DataFrame(schema=DROPPED)
         if self.meter.method == "rapl":
-            energy = self._wrapping()
+            energy = self._wrapping().with_columns(step=0.0, nought=False)
         else:
             grid = Grid(self.question.hours(), scrapes.expected, self.wiring.bridge_h)
             values = scrapes.even(self._values(cover), "count")
             energy, returned = _returned(counter_hours(values, THING, grid, self._rises), values)
+            energy = energy.join(self._steps(scrapes), on=[*THING, "hour"], how="left")
+            energy = energy.join(_noughts(values), on=[*THING, "hour"], how="left")
         energy = energy.select(
             *THING, "hour",
             energy_kwh=pl.col("measured") * self.meter.factor,
             energy_estimated_kwh=pl.col("estimated") * self.meter.factor,
+            step=pl.col("step").fill_null(0.0) * self.meter.factor,
+            nought=pl.col("nought").fill_null(value=False),
         )  # fmt: skip
         fine = (pl.col("energy_kwh") + pl.col("energy_estimated_kwh")) <= MAX_METER_KW
         wrong = energy.filter(~fine).with_columns(value="energy_kwh")
@@ -239,6 +282,19 @@ class Series:
             .join(cover.select(*by, "missing"), on=by, how="left")
             .with_columns(pl.col("missing").fill_null(1.0))
         )
+
+    def _steps(self, scrapes: Pace) -> pl.DataFrame:
+        """`THING`, hour, and step: the most that a counter rises by from one sample to the next."""
+        longest = 3600 / scrapes.expected
+        fastest = 3600 / max([scrapes.expected, *scrapes.fuller["full"]])
+        parts = []
+        for metric in self.meter.metrics:
+            step = f"idelta({self._selector(metric)}[{round(4 * longest)}s])"
+            if self.meter.scale:
+                step = f"({step} / 10 ^ {self._selector(self.meter.scale)})"
+            parts.append(f"max_over_time({step}[$h:{max(1, int(fastest / 2))}s])")
+        found = self._named(self.question.ask(" or ".join(parts), self._labels))
+        return found.group_by(*THING, "hour").agg(step=pl.col("value").max())
 
     def _rises(self, hour: datetime, length: float) -> pl.DataFrame:
         found = self.question.ask_at(self._query("increase", "[$w]"), hour, length, self._labels)
@@ -291,6 +347,13 @@ class Series:
             .then(0.0)
             .otherwise(pl.col("measured") * lost / (pl.col("count") - lost)),
         )
+
+
+def _noughts(values: pl.DataFrame) -> pl.DataFrame:
+    """`THING`, hour, and nought: the counter shows nothing but 0, or falls to it and shows nothing else in the next hour."""
+    dark = pl.col("hi") == 0
+    falls = (pl.col("lo") == 0) & dark.shift(-1, fill_value=False).over(THING)
+    return values.sort("hour").select(*THING, "hour", nought=dark | falls)
 
 
 def _returned(energy: pl.DataFrame, values: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

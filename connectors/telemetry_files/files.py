@@ -27,6 +27,12 @@ from connectors.telemetry_files.logs import NoStartError, Place, place_of
 from connectors.telemetry_files.mistaken import hint
 from connectors.telemetry_index import quarters_of, quarters_of_utc
 
+RATIOS = ("utilisation", "dcgm_fi_prof_gr_engine_active")
+"""Columns of utilisation that are parts of 1."""
+
+OVER, SCALED = 1.5, 0.1
+"""So large a utilisation is none, and of a file with more than such a part of them the others are not believed either."""
+
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".log", ".log.gz")
 
 
@@ -113,6 +119,8 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
         msg = f"{uri}: {told}"
         raise SourceError(msg)
     require(dataset, names, uri)
+    if dataset == "gpu":
+        _refuse_percent(path, names, uri, parquet=parquet)
     stamps = stamps if stamps is not None else pl.Series(dtype=pl.String)
     found = _quarters(stamps, uri)
     if len(stamps) and not found:
@@ -123,6 +131,31 @@ def scan(store: Store, item: Object, logs: Logs) -> tuple[set[int], str]:
         raise SourceError(msg)
     columns = sorted((name.lower(), type_) for name, type_ in types.items())
     return found, json.dumps([dataset, "parquet" if parquet else "csv", columns])
+
+
+def _refuse_percent(path: Path, names: Sequence[str], uri: str, *, parquet: bool) -> None:
+    """Refuses utilisation from 0 to 100 where 0 to 1 is meant: 1 would be taken for all of a card.
+
+    Raises:
+        SourceError: More than `SCALED` of the values above 0 are no part of 1, and may be percent.
+    """
+    column = next((n for source in RATIOS for n in names if n.lower() == source), None)
+    if column is None:
+        return
+    value = pl.col(column).cast(pl.Float64, strict=False)
+    counts = _lazy(path, parquet=parquet).select(
+        over=value.is_between(OVER, 100).sum(), used=value.is_between(0, 100, closed="right").sum()
+    )
+    try:
+        over, used = counts.collect().row(0)
+    except (pl.exceptions.PolarsError, OSError, EOFError):
+        return  # whoever reads its values says what is wrong with them
+    if over > SCALED * used:
+        msg = (
+            f"{uri}: column {column!r} is to be from 0 to 1; {over} of {used} values above 0 are from {OVER} to 100. "
+            "Call it 'percent', or divide it by 100"
+        )
+        raise SourceError(msg)
 
 
 def _quarters(stamps: pl.Series, uri: str) -> set[int]:
@@ -139,11 +172,7 @@ def _quarters(stamps: pl.Series, uri: str) -> set[int]:
 
 def _stamps(path: Path, *, parquet: bool) -> tuple[Mapping[str, str], pl.Series | None]:
     """Columns with their types, and the times."""
-    frame = (
-        pl.scan_parquet(path, glob=False)
-        if parquet
-        else pl.scan_csv(path, infer_schema=False, glob=False, truncate_ragged_lines=True)
-    )
+    frame = _lazy(path, parquet=parquet)
     schema = frame.collect_schema()
     types = {name: str(type_) for name, type_ in schema.items()}
     column = time_column(list(types))
@@ -152,6 +181,12 @@ def _stamps(path: Path, *, parquet: bool) -> tuple[Mapping[str, str], pl.Series 
     if not (isinstance(schema[column], pl.Datetime | pl.String) or schema[column].is_numeric()):
         return types, frame.select(pl.col(column).cast(pl.String)).collect()[column]
     return types, frame.select(column).collect()[column]
+
+
+def _lazy(path: Path, *, parquet: bool) -> pl.LazyFrame:
+    if parquet:
+        return pl.scan_parquet(path, glob=False)
+    return pl.scan_csv(path, infer_schema=False, glob=False, truncate_ragged_lines=True)
 
 
 def parse_layout(layout: str) -> tuple[str, str]:

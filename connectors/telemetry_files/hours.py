@@ -204,8 +204,8 @@ def _hours(dataset: str, scans: Sequence[str], steps: Steps, clock: Clock, engin
     if dataset == "inference":
         return engine.query(inference_hourly_sql("samples", steps.max_us, steps.bridge_us, clock))
     make("steps", meter_steps_sql("samples", steps.max_us, steps.bridge_us))
-    engine.execute(standing_sql(clock))
-    jumped = jumps(engine.query(RISES), ["meter"])
+    engine.execute(standing_sql(clock, steps.bridge_us))
+    jumped = jumps(engine.query(RISES), ["meter"], steps.bridge)
     if jumped.height:
         engine.execute(unbelieved_sql(jumped))
     return engine.query(power_hourly_sql(clock))

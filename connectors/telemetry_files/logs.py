@@ -177,14 +177,16 @@ def time_of(text: str | None, form: str) -> datetime | None:
 def _smi(lines: Iterable[str], place: Place) -> Iterator[dict[str, str | None]]:
     times = Times(place)
     names: list[str] = []
-    for fields in csv.reader(lines, skipinitialspace=True):
+    for text in lines:
+        # line by line: a quote that is left open ends with its line
+        fields = next(csv.reader([text], skipinitialspace=True), []) if '"' in text else text.split(",")
         plain = [re.sub(r"\s*\[.*\]$", "", f.strip()).lower() for f in fields]
         if "timestamp" in plain:
             names = plain
             continue
         if not fields or not any(f.strip() for f in fields):
             continue
-        line = ", ".join(fields)
+        line = ", ".join(f.strip() for f in fields)
         if len(fields) != len(names):
             yield {"ts": line, "node": place.node}
             continue

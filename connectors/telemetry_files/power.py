@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from connectors.meters import JUMP_KWH, METER, METHODS
+from connectors.meters import JUMP_KWH, LACKS, METER, METHODS, STILL
 from connectors.sql import literal
 from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps, paced
 from connectors.telemetry import LESS, MAX_METER_KW, TOO_LOW
@@ -62,36 +62,43 @@ def unbelieved_sql(jumped: pl.DataFrame) -> str:
         WHERE (meter, ts) IN (VALUES {rows})"""
 
 
-def standing_sql(clock: Clock) -> str:
+def standing_sql(clock: Clock, near_us: int) -> str:
     """SQL: in hours in which a meter's counter stands still, or counts in a larger unit, the gauge tells of `steps`.
 
-    That is where it shows less than a tenth of the gauge (`TOO_LOW`), and no one and a half of its smallest rises
+    That is where it shows less than a tenth of the gauge (`TOO_LOW`), and no `LACKS` of its smallest rises
     (nor of `JUMP_KWH`) are what it lacks. A small load does not lack so much in an hour: also where the counter shows nothing
-    for so long that the gauge has more than ten times that. What such a meter later regains in one step is told already.
+    for so long that the gauge has more than `STILL` times that. What such a meter later regains in one step is told already.
 
     Args:
         clock: Where the hours of the site lie.
+        near_us: What is farther away says nothing, so that a day has one result, whatever is read with it.
     """
     told = f"observed AND NOT implausible AND counted IS NOT NULL AND {GAUGE} IS NOT NULL"
-    hours = by_hour("(FROM steps SEMI JOIN suspects USING (meter))", told, clock)
+    near = f"to_microseconds({near_us})"
+    around = f"ORDER BY ts RANGE BETWEEN {near} PRECEDING AND {near} FOLLOWING"
+    smallest = (
+        f"MIN(CASE WHEN counted > 0 AND NOT implausible THEN counted END) OVER (PARTITION BY meter {around})"
+    )
+    hours = by_hour("ticked", told, clock)
     return f"""
         WITH suspects AS MATERIALIZED (SELECT DISTINCT meter FROM steps WHERE {told} AND counted * {LESS} < {GAUGE}
-        ), finest AS (
-            SELECT meter, 1.5 * GREATEST(COALESCE(MIN(counted) FILTER (counted > 0 AND NOT implausible), 0), {JUMP_KWH}) AS tick FROM steps GROUP BY meter
-        ), sums AS (
-            SELECT meter, hour, SUM(counted * part_us / us) AS counted, SUM({GAUGE} * part_us / us) AS drawn, SUM(part_us) / {HOUR_US} AS seen
-            FROM ({hours}) GROUP BY meter, hour
-        ), low AS (SELECT meter, hour, tick FROM (SELECT *, drawn - tick AS gauge FROM sums JOIN finest USING (meter)) WHERE {TOO_LOW}
-        ), still AS (
-            SELECT meter, ts, tick FROM (
-                SELECT *, COUNT(*) FILTER (counted > 0) OVER (PARTITION BY meter ORDER BY ts) AS run FROM steps SEMI JOIN suspects USING (meter)
-            ) JOIN finest USING (meter) WHERE {told} AND counted = 0
-            QUALIFY SUM({GAUGE}) OVER (PARTITION BY meter, run) > {LESS} * tick
-        ), told AS (
+        ), ticked AS MATERIALIZED (
+            SELECT *, {LACKS} * GREATEST(COALESCE({smallest}, 0), {JUMP_KWH}) AS tick,
+                   COUNT(*) FILTER (counted > 0) OVER (PARTITION BY meter ORDER BY ts) AS run
+            FROM steps SEMI JOIN suspects USING (meter)
+        ), low AS (
+            SELECT meter, hour FROM (
+                SELECT meter, hour, SUM(counted * part_us / us) AS counted, SUM({GAUGE} * part_us / us) - MAX(tick) AS gauge, SUM(part_us) / {HOUR_US} AS seen
+                FROM ({hours}) GROUP BY meter, hour
+            ) WHERE {TOO_LOW}
+        ), still AS MATERIALIZED (
             SELECT meter, ts FROM ({hours}) SEMI JOIN low USING (meter, hour)
-            UNION SELECT meter, ts FROM still
-            UNION SELECT meter, ts FROM steps JOIN (SELECT meter, tick FROM low UNION SELECT meter, tick FROM still) USING (meter)
-            WHERE {told} AND counted > {LESS} * {GAUGE} AND counted > tick
+            UNION SELECT meter, ts FROM ticked WHERE {told} AND counted = 0
+            QUALIFY SUM({GAUGE}) OVER (PARTITION BY meter, run {around}) > {STILL} * tick
+        ), told AS (
+            FROM still UNION
+            SELECT meter, ts FROM ticked AS t WHERE {told} AND counted > {LESS} * {GAUGE} AND counted > tick
+               AND EXISTS (FROM still AS s WHERE s.meter = t.meter AND s.ts BETWEEN t.ts - {near} AND t.ts)
         )
         UPDATE steps SET implausible = TRUE, kwh = {GAUGE} WHERE (meter, ts) IN (FROM told)"""
 

@@ -6,7 +6,7 @@ A month is 730 hours. What the figures are used for belongs to `options.py` and 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal, localcontext
 
@@ -14,12 +14,14 @@ import polars as pl
 
 from models.placement.settings import MONTH_HOURS
 from models.tables import MONEY
+from models.unit_cost import costed
 
 SCHEMA = pl.Schema(
     {
         "workload": pl.String(),
         "team": pl.String(),
         "days_observed": pl.Int64(),
+        "days_left_out": pl.Int64(),
         "inferences_month": pl.Float64(),
         "tokens_in_month": pl.Float64(),
         "tokens_out_month": pl.Float64(),
@@ -55,7 +57,9 @@ def measure(
     A total is divided by the calendar days between the first and last day that its source (bills), site
     (GPUs) or tier (requests) reported inside the window, counted from the workload's first day: a batch job
     that runs weekly is not taken for a daily one, and a bill that lags two days is not taken for two days
-    without cost. A day on which a value is NULL is left out of both total and days.
+    without cost. A day on which a value is NULL is left out of both total and days. A day of a workload on which
+    it is not known who held its GPUs, so that its cost is of a part of the day and its requests of the whole, is
+    left out of all its totals and days.
 
     Args:
         chargeback_daily: `marts.chargeback_daily`.
@@ -68,7 +72,8 @@ def measure(
     Returns:
         A frame of `SCHEMA`, sorted by workload. `p95_ms` is the median of the daily values (of the slowest
         model, where there are several); `coverage` is the observed share of the GPU capacity of the sites it
-        uses, NULL where it uses no owned GPU; `days_observed` is the shortest of its spans.
+        uses, NULL where it uses no owned GPU; `days_observed` is the shortest of its spans, without the
+        `days_left_out`.
     """
     start = as_of - timedelta(days=days - 1)
     full = unit_cost_daily.filter(pl.col("basis") == "full")
@@ -76,15 +81,25 @@ def measure(
     for frame in (chargeback_daily, full, gpu_daily):
         for workload, first in frame.group_by("workload").agg(pl.col("day").min()).iter_rows():
             born[workload] = min(first, born.get(workload, first))
-    cost_spans = _spans(chargeback_daily, "source", start, as_of, born)
-    gpu_spans = _spans(gpu_daily, "site", start, as_of, born)
-    work_spans = _spans(full, "tier", start, as_of, born)
-
     inside = pl.col("day").is_between(start, as_of)
-    costs, work = chargeback_daily.filter(inside), _requests(full.filter(inside))
-    cards = gpu_daily.filter(inside, pl.col("state") == "allocated").with_columns(
-        energy=pl.col("energy_kwh") + pl.col("energy_estimated_kwh")
+    uncosted = _uncosted(full.filter(inside))
+    left_out: dict[str, list[date]] = defaultdict(list)
+    for workload, day in uncosted.iter_rows():
+        left_out[workload].append(day)
+    cost_spans = _spans(chargeback_daily, "source", start, as_of, born=born, left_out=left_out)
+    gpu_spans = _spans(gpu_daily, "site", start, as_of, born=born, left_out=left_out)
+    work_spans = _spans(full, "tier", start, as_of, born=born, left_out=left_out)
+
+    charges, served, held = (
+        frame.filter(inside)
+        for frame in (chargeback_daily, full, gpu_daily.filter(pl.col("state") == "allocated"))
     )
+    teams = _teams(charges, served, held)
+    costs, served, cards = (
+        frame.join(uncosted, on=["workload", "day"], how="anti") for frame in (charges, served, held)
+    )
+    work = _requests(served)
+    cards = cards.with_columns(energy=pl.col("energy_kwh") + pl.col("energy_estimated_kwh"))
     cost = _cost_month(costs.filter(pl.col("currency") == currency), cost_spans)
     others = dict(
         costs.filter(pl.col("currency") != currency, pl.col("effective_cost") != 0)
@@ -101,7 +116,6 @@ def measure(
         "energy_kwh_month": _month(work, "tier", "energy_kwh", work_spans)
         | _month(cards, "site", "energy", gpu_spans),
     }
-    teams = _teams(costs, work, cards)
     p95 = dict(work.group_by("workload").agg(pl.col("p95_ms").median()).iter_rows())
     coverage = _coverage(gpu_daily.filter(inside), cards)
     observed: dict[str, int] = {}
@@ -113,6 +127,7 @@ def measure(
             "workload": workload,
             "team": teams.get(workload),
             "days_observed": observed[workload],
+            "days_left_out": len(left_out[workload]),
             **{name: values.get(workload) for name, values in volumes.items()},
             "effective_cost_month": cost.get(workload),
             "currency": currency,
@@ -126,15 +141,43 @@ def measure(
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def _spans(frame: pl.DataFrame, scope: str, start: date, end: date, born: Mapping[str, date]) -> Spans:
-    """Days of each workload in each scope in which it has rows inside the window."""
+def _uncosted(full: pl.DataFrame) -> pl.DataFrame:
+    """Columns workload and day: days whose cost is not that of the whole day.
+
+    It is that of a part where the row is not `costed`, and of none where owned GPUs served requests of a workload
+    that has a charge on other days and none on this one.
+    """
+    charged = full.filter(pl.col("cost").is_not_null()).select("workload", "tier").unique()
+    blind = (
+        (pl.col("tier") == "onprem") & pl.col("cost").is_null() & pl.col("inferences").ne_missing(pl.lit(0.0))
+    )
+    return (
+        full.join(charged, on=["workload", "tier"], how="semi")
+        .filter(~costed() | blind)
+        .select("workload", "day")
+        .unique()
+    )
+
+
+def _spans(
+    frame: pl.DataFrame,
+    scope: str,
+    start: date,
+    end: date,
+    *,
+    born: Mapping[str, date],
+    left_out: Mapping[str, Sequence[date]],
+) -> Spans:
+    """Days of each workload in each scope in which it has rows inside the window, without those left out."""
     inside = frame.filter(pl.col("day").is_between(start, end))
     first = dict(frame.group_by(scope).agg(pl.col("day").min()).iter_rows())
     last = dict(inside.group_by(scope).agg(pl.col("day").max()).iter_rows())
-    return {
-        (workload, name): (last[name] - max(start, first[name], born[workload])).days + 1
-        for workload, name in inside.select("workload", scope).unique().iter_rows()
-    }
+    spans = {}
+    for workload, name in inside.select("workload", scope).unique().iter_rows():
+        begin, finish = max(start, first[name], born[workload]), last[name]
+        absent = sum(begin <= day <= finish for day in left_out.get(workload, ()))
+        spans[workload, name] = (finish - begin).days + 1 - absent
+    return spans
 
 
 def _requests(full: pl.DataFrame) -> pl.DataFrame:

@@ -99,6 +99,8 @@ def _price(verdict: Verdict, workload: Workload, volume: Volumes, row: Mapping[s
     measured = None if row is None else row["effective_cost_month"]
     if current and row is not None and measured is not None and not volume.differ:
         basis = f"measured over {row['days_observed']} days"
+        if row["days_left_out"]:
+            basis += f", without {row['days_left_out']} on which it is not known who held its GPUs"
         if row["other_currencies"]:
             basis += f", without what is billed in {row['other_currencies']}"
         return Verdict(name, option, cost=_whole(measured, horizon), basis=basis)

@@ -96,9 +96,9 @@ class Table:
         return f"CREATE TABLE {self.name} ({columns})"
 
 
-def c(name: str, type_: str, doc: str, unit: str = "", *, null: bool = True) -> Column:
+def c(name: str, type_: str, doc: str, unit: str = "") -> Column:
     """A column that may be NULL."""
-    return Column(name, type_, doc, unit, null)
+    return Column(name, type_, doc, unit, nullable=True)
 
 
 def n(name: str, type_: str, doc: str, unit: str = "") -> Column:

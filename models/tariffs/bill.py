@@ -1,4 +1,4 @@
-"""The bill of one meter for one calendar month: energy by tier, demand with ratchet, fixed charges.
+"""What demand charges of a tariff bill for one calendar month, ratchet included.
 
 Whom the bill is charged to belongs to `models/site_charges.py`.
 """
@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from models.tariffs.schedule import is_open, local_time, steps, tiered_cost
+from models.tariffs.schedule import is_open, local_time
 from models.tariffs.settings import DemandCharge, Tariff
 
 Load = Sequence[tuple[datetime, Decimal]]
@@ -46,29 +46,6 @@ class Demand:
     def cost(self) -> Decimal | None:
         """What it costs."""
         return None if self.billed_kw is None else self.billed_kw * self.charge.price / self.factor
-
-
-def energy_cost(load: Load, interval_h: Decimal, tariff: Tariff, zone: ZoneInfo) -> Decimal:
-    """What the energy of a calendar month costs: the sum over intervals of kW x hours x price of the tier reached.
-
-    Args:
-        load: The month's load, from its first interval on, as tiers count from there.
-        interval_h: Hours of an interval.
-        tariff: The tariff.
-        zone: Where.
-
-    Returns:
-        The cost, unrounded.
-
-    Raises:
-        ValueError: The tariff has no price for an interval.
-    """
-    used, cost = Decimal(0), Decimal(0)
-    for start, kw in load:
-        kwh = kw * interval_h
-        cost += tiered_cost(used, kwh, steps(start, tariff, zone))
-        used += kwh
-    return cost
 
 
 def demand(

@@ -6,7 +6,8 @@ import dagster as dg
 
 from pipelines import audit
 from pipelines.assets.marts import STAGED
-from pipelines.checks.metrics import Gate, gates
+from pipelines.checks.gate import Gate
+from pipelines.checks.gates import gates
 from pipelines.resources import Tierwise
 from pipelines.settings import Config
 

@@ -20,7 +20,7 @@ def counting(meters: Sequence[Meter], order: Sequence[str] | None = None) -> set
     """The meters that stand for a node with these."""
     frame = pl.DataFrame(
         meters, schema=["meter", "method", "counter", "energy_kwh"], orient="row"
-    ).with_columns(day=date(2026, 9, 1), hour=0, node=pl.lit("n1"), energy_estimated_kwh=0.0)
+    ).with_columns(day=date(2026, 9, 1), hour=0, node=pl.lit("n1"), energy_estimated_kwh=0.0, coverage=1.0)
     found = with_counts(frame, order)
     assert "counter" not in found.columns
     return set(found.filter("counts")["meter"])
@@ -38,6 +38,8 @@ def counting(meters: Sequence[Meter], order: Sequence[str] | None = None) -> set
         ([("o1", "pdu_outlet", COUNTER, 5.0), ("o2", "pdu_outlet", GAUGE, 4.0), ("bmc", "redfish", GAUGE, 9.0)], {"o1", "o2"}),
         # a counter that stands still is no meter
         ([("k", "kepler_platform", COUNTER, 0.0), ("bmc", "redfish", GAUGE, 9.0)], {"bmc"}),
+        # nor one that counts another unit, or stands still in an hour
+        ([("k", "kepler_platform", COUNTER, 0.5), ("bmc", "redfish", GAUGE, 9.0)], {"bmc"}),
         # a rack's counter is no node's
         ([("rack", "pdu", COUNTER, 80.0), ("bmc", "redfish", GAUGE, 9.0)], {"bmc"}),
         # a Grace's meters of module, CPU and I/O lie within each other, and are no wall

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from models.config import Gates, Settings
-from pipelines.checks.metrics import gates
+from pipelines.checks.gates import gates
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")

@@ -30,6 +30,7 @@ def placements() -> dict[str, dict[str, object]]:
             **dict.fromkeys(measured.SCHEMA),
             "workload": workload,
             "days_observed": 30,
+            "days_left_out": 0,
             "inferences_month": requests,
             "tokens_in_month": tokens_in,
             "tokens_out_month": tokens_out,

@@ -51,6 +51,14 @@ def test_q_out_of_range() -> None:
         quantile(BUCKETS, 95)
 
 
+def test_what_counts_no_request_has_any_bounds() -> None:
+    """A new version of a server has other bounds and no request yet: the others' percentiles are known."""
+    idle, busy = '{"0.5": 0, "2": 0, "+Inf": 0}', '{"0.5": 1, "1": 3, "+Inf": 4}'
+    assert merge([idle, busy, busy]) == merge([busy, idle, busy]) == {"0.5": 2, "1": 6, "+Inf": 8}
+    assert merge([idle, idle]) == {"0.5": 0, "2": 0, "+Inf": 0}
+    assert merge([idle, busy, None]) is None
+
+
 def test_merge_adds_by_bound_and_not_by_spelling() -> None:
     got = merge(['{"0.5": 1, "+Inf": 2}', '{"0.50": 10, "+Inf": 20}'])
     assert got == {"0.5": 11.0, "+Inf": 22.0}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -68,6 +68,23 @@ def test_the_peak_hour_carries_the_month() -> None:
     assert line["coverage"] == pytest.approx(8 / 96)
     assert found.parts["day"].unique().to_list() == [DAY]
     assert found.parts["quantity"].sum() == 3
+
+
+@pytest.mark.parametrize(("zone", "minutes"), [("Asia/Kolkata", 30), ("Asia/Kathmandu", 15)])
+def test_the_hour_of_the_peak_is_that_of_the_sites_clock(zone: str, minutes: int) -> None:
+    """In India hours start at half past, in Nepal at quarter past: what was drawn in the peak's carries it, 0.6 : 0.2."""
+    sites = {
+        "dc1": Site.model_validate(
+            {"time_zone": zone, "pue": 1.5, "tariff": {"energy": "0.10", "demand": [PEAK]}}
+        )
+    }
+
+    def later(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [row | {"hour": row["hour"] + timedelta(minutes=minutes)} for row in rows]
+
+    meters = power(*later([quarters(0, 1, 1, 1, 1.8), quarters(1, 1, 2, 1, 1)]))
+    found = charged(gpu_hourly(*later(TWO_HOURS)), meters, sites)
+    assert shares(found) == {"vision": 22.5, "search": 7.5}
 
 
 def test_demand_by_energy_of_the_month() -> None:

@@ -315,6 +315,23 @@ def test_hours_used_tokens_by_kind_success_and_uptime() -> None:
     assert [float(got[n]) for n in names] == pytest.approx([unit, unit / 2, unit * 4])
 
 
+def test_a_silent_day_of_a_service_is_a_day_down_where_others_are_seen() -> None:
+    """ocr is up for 6 h of the first and the fourth day. Another service of the site is seen on the second, none on the third."""
+    days = [DAY + timedelta(days=n) for n in range(5)]
+
+    def hours(day: int, count: int, **changes: Any) -> list[dict[str, Any]]:
+        at = datetime.combine(days[day], datetime.min.time())
+        return [
+            served(day=days[day], hour=at + timedelta(hours=h), site="dc1", **changes) for h in range(count)
+        ]
+
+    inference = [*hours(0, 6), *hours(1, 3, workload="rank"), *hours(3, 6), *hours(4, 3, workload="rank")]
+    got = compute([charge("1", day=day) for day in days], inference).filter(
+        (pl.col("workload") == "ocr") & (pl.col("basis") == "full")
+    )
+    assert got.sort("day")["uptime"].to_list() == [0.25, 0, None, 0.25, None]
+
+
 def test_coverage_of_the_cards_held_stands_beside_what_they_cost() -> None:
     """One card seen for 6 of 24 h, another all day: 30 of 48 h; a third, free for 12 h and then dark, is not theirs.
 

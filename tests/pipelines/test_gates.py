@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,11 @@ import polars as pl
 import pytest
 
 from models import tables
-from models.config import Gates
-from pipelines.checks.gates import data_docs, judge, quality
-from pipelines.checks.metrics import gates, metrics_sql
+from models.config import Gates, Site
+from pipelines.audit import paid_days
+from pipelines.checks.gate import Known, metrics_sql
+from pipelines.checks.gates import gates
+from pipelines.checks.judge import data_docs, judge, quality
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.focus_checks import GATES
 
@@ -48,6 +52,17 @@ GOOD: dict[str, Any] = {
 BOUNDS = Gates(
     api_variance_max_share=0.05, freshness_max_days=3, gpu_coverage_min=0.9, untagged_max_share=0.25
 )
+
+
+@contextmanager
+def empty_warehouse() -> Iterator[DuckDBEngine]:
+    with DuckDBEngine() as engine:
+        for schema in ("ops", "marts", "telemetry"):
+            engine.execute(f"CREATE SCHEMA {schema}")
+        for table in tables.TABLES.values():
+            if table not in tables.FACTS or table is tables.API_USAGE:
+                engine.execute(table.ddl())
+        yield engine
 
 
 def failed(row: dict[str, Any], folder: Path) -> dict[str, str]:
@@ -93,12 +108,6 @@ def test_absent_bounds_do_not_block(tmp_path: Path) -> None:
     assert [v.gate.name for v in found if not v.passed] == []
 
 
-def test_a_gate_without_a_metric_says_where_it_is_missing(tmp_path: Path) -> None:
-    row = {name: value for name, value in GOOD.items() if name != "stale_sources"}
-    with pytest.raises(ValueError, match="no metric for gate stale_sources: `metrics_sql`"):
-        judge(gates(BOUNDS), row, tmp_path, "r4")
-
-
 def test_warnings_do_not_block_and_unknown_is_not_a_failure(tmp_path: Path) -> None:
     row = {**GOOD, "stale_sources": 2.0, "energy_unknown_share": 0.01, "gpu_coverage": None}
     found = judge(gates(BOUNDS), row, tmp_path, "r3")
@@ -108,14 +117,32 @@ def test_warnings_do_not_block_and_unknown_is_not_a_failure(tmp_path: Path) -> N
     assert quality(found, "r3").filter(~pl.col("passed"))["severity"].to_list() == ["warning"] * 2
 
 
+def test_costs_below_0_are_right_where_a_price_of_the_day_is() -> None:
+    """Sunday 8 November is paid for at noon, Monday is not. Idle hours draw no energy: they never cost less than nothing.
+
+    Wrong are 1 idle, 1 used of Monday, and 1 unallocated of the site with a flat price.
+    """
+    noon = [{"price": "-0.04", "weekdays": [6], "start": "12:00", "end": "14:00"}, {"price": "0.10"}]
+    sites = {
+        "dc1": Site.model_validate({"time_zone": "America/Denver", "tariff": {"energy": noon}}),
+        "dc2": Site.model_validate({"time_zone": "UTC", "tariff": "0.10"}),
+    }
+    with empty_warehouse() as engine:
+        engine.execute(
+            """INSERT INTO marts.gpu_daily BY NAME
+               SELECT site, CAST(day AS DATE) AS day, cost_used, cost_idle, cost_unallocated, 24 AS gpu_hours_capacity, 24 AS gpu_hours_allocated
+               FROM (VALUES ('dc1', '2026-11-08', -1, 0, 0), ('dc1', '2026-11-08', 0, 0, -1), ('dc1', '2026-11-08', 3, -1, 0),
+                            ('dc1', '2026-11-09', -1, 0, 0), ('dc2', '2026-11-08', 0, 0, -1), ('dc2', '2026-11-09', 1, 0, 0))
+                    AS g(site, day, cost_used, cost_idle, cost_unallocated)"""
+        )
+        paid = paid_days(engine.connection, sites)
+        assert paid == ["dc1 2026-11-08"]
+        assert engine.query(metrics_sql(gates(BOUNDS), Known(paid=paid))).item(0, "negative_idle_rows") == 3
+
+
 def test_metrics_query_on_known_tables() -> None:
     """Two sources: 4 of 200 rows rejected in the worse; 30 of 100 EUR untagged; 5 days old; site covered 0.75."""
-    with DuckDBEngine() as engine:
-        for schema in ("ops", "marts", "telemetry"):
-            engine.execute(f"CREATE SCHEMA {schema}")
-        for table in tables.TABLES.values():
-            if table not in tables.FACTS or table is tables.API_USAGE:
-                engine.execute(table.ddl())
+    with empty_warehouse() as engine:
         engine.execute(
             """INSERT INTO ops.ingests BY NAME
                SELECT 'a' AS source, true AS current, 200 AS rows_read, 196 AS rows_loaded, 4 AS rows_rejected
@@ -139,10 +166,9 @@ def test_metrics_query_on_known_tables() -> None:
             """INSERT INTO marts.gpu_daily BY NAME SELECT 'dc1' AS site, 1.0 AS coverage, 24 AS gpu_hours_capacity, 24 AS gpu_hours_allocated,
                  0 AS cost_idle, 0 AS cost_unallocated, 1 AS cost_used, 9 AS energy_kwh
                UNION ALL SELECT 'dc1', 0.5, 24, 25, -1, 0, 1, NULL
-               UNION ALL SELECT 'dc2', 1.0, 24, 24, 0, 0, 1, 9 UNION ALL SELECT 'dc2', 1.0, 24, 24, 0, 0, -1, 9"""
+               UNION ALL SELECT 'dc2', 1.0, 24, 24, 0, 0, 1, 9"""
         )
-        row = engine.query(metrics_sql(3, paid=["dc2"])).row(0, named=True)
-        assert engine.query(metrics_sql(3)).item(0, "negative_idle_rows") == 2
+        row = engine.query(metrics_sql(gates(BOUNDS), Known(unregistered=3))).row(0, named=True)
     assert row["facts_rows"] == 1196
     assert row["reconciliation_difference"] == 0.5
     assert "b 2026-11 XQQ" in row["reconciliation_difference_detail"]

@@ -34,7 +34,7 @@ STAGES = [
     ("committing facts", "pipelines.facts", ["FactStore", "commit"], True),
     ("computing", "models.chargeback", ["daily"], False),
     ("staging", "pipelines.publication", ["build"], True),
-    ("judging", "pipelines.checks.gates", ["judge"], True),
+    ("judging", "pipelines.checks.judge", ["judge"], True),
     ("rendering", "dashboards.statements", ["render_all"], True),
     ("before the swap", "pipelines.warehouse", ["swap"], False),
 ]

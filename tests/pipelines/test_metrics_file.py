@@ -40,6 +40,23 @@ def test_figures_of_the_publication(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_targets_are_those_of_the_month_of_the_run(tmp_path: Path) -> None:
+    """Revenue that is planned for December hides no target of November: 3.50 of 35 is 0.1, more than 0.05."""
+    planned = "".join(
+        f"  - {{month: 2026-{month}-01, amount: 35, currency: USD}}\n" for month in ("11", "12")
+    )
+    config = small.write_site(
+        tmp_path, CONFIG + f"revenue:\n{planned}targets: {{ai_cost_share_of_revenue: 0.05}}\n"
+    )
+    done = small.tierwise("run", "--config", config, *DATE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = samples(tmp_path / "metrics" / "tierwise.prom")
+    share = (("metric", "ai_cost_share_of_revenue"), ("subject", "organisation"))
+    assert found["tierwise_target_ratio", share] == pytest.approx(0.1)
+    assert found["tierwise_target_missed", share] == 1
+
+
+@pytest.mark.long
 def test_a_file_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:
     config = small.write_site(tmp_path, CONFIG)
     (tmp_path / "metrics").write_text("a file where the folder should be")

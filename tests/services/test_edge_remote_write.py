@@ -105,6 +105,8 @@ def test_late_samples_restate_closed_days_to_the_truth(site: Site) -> None:
     money = "SELECT day, SUM(effective_cost)::DOUBLE FROM marts.chargeback_daily GROUP BY day"
     paid = dict(small.query(site.folder, money))
     site.send(1, OFFLINE)
+    later = (DAYS + 3) * DAY_SLOTS
+    site.send(2, range(later, later + 3))  # its clock is two days ahead
     assert site.run() == truth(site.first, {1: every, 2: every})
     # 48 slots of the first day were on the second: 48 x 3000 J x PUE 1.5 x 0.20
     moved = 48 * JOULES / 3.6e6 * 1.5 * 0.2
@@ -117,3 +119,5 @@ def test_late_samples_restate_closed_days_to_the_truth(site: Site) -> None:
         "SELECT period FROM ops.ingests WHERE source = 'cams' GROUP BY period HAVING COUNT(*) = 2 ORDER BY period",
     )
     assert [d for (d,) in restated] == days[:3]
+    ahead = "SELECT rule, value, rows::INT, period FROM ops.quarantine WHERE rule = 'clock_ahead'"
+    assert small.query(site.folder, ahead) == [("clock_ahead", "cam-2", 3, days[2])]

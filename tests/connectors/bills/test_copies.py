@@ -77,11 +77,11 @@ def test_currencies_are_told_apart_and_a_row_alike_may_be_chance(tmp_path: Path)
 def test_a_later_state_of_the_month_beside_an_earlier_one_is_no_chance(tmp_path: Path) -> None:
     """1 + 2 + 3 = 6 USD of the first three days are in both files: all of one of them, and 3 of 6 rows are half."""
     bills = tmp_path / "bills"
-    write(bills / "2026-09-03.csv", rows(3))
-    write(bills / "2026-09-25.csv", rows(25))
+    write(bills / "first.csv", rows(3))
+    write(bills / "second.csv", rows(25))
     (found,) = flagged(load("focus", bills, tmp_path)[SEPTEMBER])
     assert (found["rows"], found["billed_cost"]) == (3, Decimal(6))
-    write(bills / "2026-09-03.csv", [*rows(3), *rows(3, SubAccountId="008")])
+    write(bills / "first.csv", [*rows(3), *rows(3, SubAccountId="008")])
     (found,) = flagged(load("focus", bills, tmp_path)[SEPTEMBER])
     assert (found["rows"], found["billed_cost"]) == (3, Decimal(6))
 

@@ -129,6 +129,27 @@ def test_replicas_are_one_series_and_another_owner_goes_on(tmp_path: Path) -> No
     assert got["team"].to_list() == ["search"]
 
 
+def test_a_replica_whose_clock_is_ahead_shows_the_life_before_a_restart_and_counts_nothing(
+    tmp_path: Path,
+) -> None:
+    """One a minute from 5,000; the device starts anew at 00:47. Replica b scrapes five minutes after a, and says twelve.
+
+    At 00:50 a shows 3; what b says at 00:52 is 5,045, of 00:45. 40 until 00:40, and 73 from the restart to 02:00.
+    """
+
+    def count(minute: int) -> int:
+        return minute - 47 if minute >= 47 else 5000 + minute
+
+    name = "edge_inferences_total"
+    one = [(m, count(m)) for m in range(0, 121, 10)]
+    ahead = [(m + 7, count(m)) for m in range(5, 110, 10)]
+    counts = [(name, CAM | {"replica": "a"}, one), (name, CAM | {"replica": "b"}, ahead)]
+    assert found(tmp_path, *counts)["inferences"].to_list() == [113]
+    told = [(m, 60 * (m - 47 if m >= 47 else 9000 + m)) for m, _ in one]
+    uptime = ("edge_uptime_seconds", CAM | {"replica": "a"}, told)
+    assert found(tmp_path, *counts, uptime)["inferences"].to_list() == [113]
+
+
 def test_a_first_sample_alone_says_nothing_and_a_long_silence_starts_anew(tmp_path: Path) -> None:
     got = found(
         tmp_path, ("edge_inferences_total", CAM, [(0, 5), (3 * 1440, 50), (3 * 1440 + 10, 60)]), bridge_days=1

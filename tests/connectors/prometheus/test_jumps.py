@@ -1,4 +1,4 @@
-"""Energy counters of meters that jump, in hours of 3 kW: what of them is still known. Figures by hand."""
+"""Hours of 3 kW of a meter whose energy counter cannot be believed: what of them is still known. Figures by hand."""
 
 from __future__ import annotations
 
@@ -9,39 +9,67 @@ from typing import Any
 import polars as pl
 import pytest
 
-from connectors.prometheus.jumps import without_jumps
+from connectors.prometheus.jumps import Doubts
 from connectors.prometheus.power import QUARTERS, THING
 
 START = datetime.fromisoformat("2026-09-01")
-NO_QUARTER = dict.fromkeys(QUARTERS)
-SILENT: dict[str, Any] = {"energy_kwh": 0.0, "coverage": 0.0} | NO_QUARTER
+METER = {"device": "d", "meter": "m"}
+SILENT: dict[str, Any] = {"energy_kwh": 0.0, "coverage": 0.0} | dict.fromkeys(QUARTERS)
+GAUGE = {f"gauge_{name}": 3.0 for name in ("energy_kwh", *QUARTERS)} | {"gauge_coverage": 1.0}
 
 
-def judged(odd: Mapping[int, Mapping[str, Any]], kw: float = 3.0) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """A day of a meter whose odd hours differ."""
-    usual = {"device": "d", "meter": "m", "energy_kwh": kw, "energy_estimated_kwh": 0.0, "coverage": 1.0}
-    rows = [
-        usual | dict.fromkeys(QUARTERS, kw) | {"hour": START + timedelta(hours=h)} | dict(odd.get(h, {}))
-        for h in range(24)
-    ]
-    return without_jumps(pl.DataFrame(rows, infer_schema_length=None), THING, QUARTERS)
+def judged(
+    odd: Mapping[int, Mapping[str, Any]],
+    jumps: Mapping[int, float] | None = None,
+    hours: int = 24,
+    **more: Any,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Hours of a meter, of which some differ, and whose samples of each minute jump by so many kWh in a minute."""
+
+    def samples(asked: pl.DataFrame) -> pl.DataFrame:
+        shown, minutes = [0.0], []
+        for minute in range(60 * hours):
+            shown.append(shown[-1] + 0.05 + (jumps or {}).get(minute, 0.0))
+        for hour in asked["hour"]:
+            first = round((hour - START) / timedelta(minutes=1))
+            window = range(max(0, first - 60), min(60 * hours, first + 120))
+            minutes += [
+                METER | {"hour": hour, "at": START + timedelta(minutes=m), "value": shown[m]} for m in window
+            ]
+        return pl.DataFrame(minutes)
+
+    usual = METER | {
+        "energy_kwh": 3.0,
+        "energy_estimated_kwh": 0.0,
+        "coverage": 1.0,
+        "step": 0.05,
+        "nought": False,
+    }
+    usual |= dict.fromkeys(QUARTERS, 3.0) | dict.fromkeys(GAUGE) | more
+    rows = [usual | {"hour": START + timedelta(hours=h)} | dict(odd.get(h, {})) for h in range(hours)]
+    doubts = Doubts(THING, QUARTERS, timedelta(hours=24), samples)
+    schema = dict.fromkeys((*QUARTERS, *GAUGE), pl.Float64)
+    return doubts.believed(pl.DataFrame(rows, infer_schema_length=None, schema_overrides=schema))
 
 
-def test_an_hour_keeps_the_quarters_that_do_not_jump() -> None:
-    """15 kWh more at 12:40: of that hour three quarters of 0.75 kWh are known."""
-    rows, wrong = judged({12: {"energy_kwh": 18.0, "kw_q3": 63.0}})
-    (hour,) = rows.filter(pl.col("coverage") < 1).iter_rows(named=True)
-    assert hour["hour"] == START + timedelta(hours=12)
-    assert (hour["energy_kwh"], hour["coverage"]) == pytest.approx((2.25, 0.75))
-    assert [hour[q] for q in QUARTERS] == [3.0, 3.0, None, 3.0]
-    assert rows["energy_kwh"].sum() == pytest.approx(23 * 3 + 2.25)
-    assert wrong["kwh"].to_list() == [15.75]
+@pytest.mark.parametrize("gauge", [{}, GAUGE])
+def test_an_hour_loses_the_minute_that_jumps(gauge: Mapping[str, float]) -> None:
+    """5 kWh more from 12:39 to 12:40: without a gauge 59 minutes of 0.05 kWh are known."""
+    rows, wrong = judged({12: {"energy_kwh": 8.0, "kw_q3": 23.0, "step": 5.05}}, {759: 5.0}, **gauge)
+    (hour,) = rows.filter(hour=START + timedelta(hours=12)).iter_rows(named=True)
+    known = (3.0, 1.0) if gauge else (2.95, 59 / 60)
+    assert (hour["energy_kwh"], hour["coverage"]) == pytest.approx(known)
+    assert [hour[q] for q in QUARTERS] == [3.0, 3.0, 3.0 if gauge else None, 3.0]
+    assert rows["energy_kwh"].sum() == pytest.approx(23 * 3 + known[0])
+    assert wrong["kwh"].to_list() == pytest.approx([5.05])
 
 
-def test_an_hour_without_quarters_is_left_out() -> None:
-    rows, wrong = judged(dict.fromkeys(range(24), NO_QUARTER) | {5: NO_QUARTER | {"energy_kwh": 45.0}})
-    assert (rows.height, rows["energy_kwh"].sum()) == (23, 69.0)
-    assert wrong["kwh"].to_list() == [45.0]
+def test_a_peak_that_the_gauge_shows_is_no_jump() -> None:
+    """1.2 kWh in a minute, of which the gauge knows: 4.15 kWh in that hour."""
+    rows, wrong = judged(
+        {12: GAUGE | {"energy_kwh": 4.15, "gauge_energy_kwh": 4.15, "step": 1.2}}, {730: 1.15}
+    )
+    assert (rows["energy_kwh"].sum(), wrong.height) == (pytest.approx(73.15), 0)
 
 
 @pytest.mark.parametrize(("kwh", "estimated"), [(70.0, 0.0), (3.0, 9.0)])
@@ -53,12 +81,38 @@ def test_hours_of_a_gap_are_judged_together(kwh: float, estimated: float) -> Non
     assert wrong["kwh"].to_list() == ([] if estimated else [210.0])
 
 
+def test_a_counter_that_stands_and_regains() -> None:
+    """From 10:20 to 13:40 it stands: the hours from 10 to 13 are the gauge's, which lacks 0.1 kWh in each."""
+    nothing = {"energy_kwh": 0.0} | dict.fromkeys(QUARTERS, 0.0)
+    odd = {10: {"energy_kwh": 1.0}, 11: nothing, 12: nothing, 13: {"energy_kwh": 11.0, "step": 10.0}}
+    rows, wrong = judged(odd, **GAUGE | {"gauge_energy_kwh": 2.9})
+    assert rows["energy_kwh"].sum() == pytest.approx(20 * 3 + 4 * 2.9)
+    assert rows.filter(hour=START + timedelta(hours=12)).select(QUARTERS).row(0) == (3.0, 3.0, 3.0, 3.0)
+    assert sorted(wrong["kwh"]) == [0.0, 0.0, 1.0, 11.0]
+
+
+def test_a_small_load_beside_a_counter_that_stands() -> None:
+    """0.2 kW: no hour lacks 1.5 kWh, the 49 hours around each of the day 9.8. 0.06 kW are less than a counter may show."""
+    for kw, kwh in ((0.2, 4.8), (0.06, 0.0)):
+        gauge = dict.fromkeys(GAUGE, kw) | {"gauge_coverage": 1.0}
+        rows, _ = judged({}, hours=72, **gauge, energy_kwh=0.0)
+        day = rows.filter(pl.col("hour").dt.date() == START.date() + timedelta(days=1))
+        assert day["energy_kwh"].sum() == pytest.approx(kwh)
+
+
+def test_a_counter_that_shows_nothing_is_unknown() -> None:
+    """From 12:00 on 0: without a gauge 12 hours are known."""
+    dark = {"energy_kwh": 0.0, "nought": True} | dict.fromkeys(QUARTERS, 0.0)
+    rows, _ = judged(dict.fromkeys(range(12, 24), dark))
+    assert (rows.height, rows["energy_kwh"].sum()) == (12, 36.0)
+    rows, _ = judged(dict.fromkeys(range(12, 24), dark), **GAUGE)
+    assert rows["energy_kwh"].sum() == 72.0
+
+
 def test_a_load_and_a_coarse_counter_are_no_jumps() -> None:
     """From 3 to 30 kW at noon; and a counter of 10 kWh, which rises each five hours."""
-    busy = dict.fromkeys(QUARTERS, 30.0) | {"energy_kwh": 30.0}
-    rows, wrong = judged(dict.fromkeys(range(12, 24), busy))
+    rows, wrong = judged({h: {"energy_kwh": 30.0, "step": 0.5} for h in range(12, 24)})
     assert (rows["energy_kwh"].sum(), wrong.height) == (36 + 360, 0)
-    idle = dict.fromkeys(QUARTERS, 0.0) | {"energy_kwh": 0.0}
-    tick = {h: idle | ({"energy_kwh": 10.0, "kw_q2": 40.0} if h % 5 == 2 else {}) for h in range(24)}
-    rows, wrong = judged(tick)
+    tick = {h: {"energy_kwh": 10.0, "energy_estimated_kwh": 0.0} for h in range(2, 24, 5)}
+    rows, wrong = judged(tick, energy_kwh=0.0)
     assert (rows["energy_kwh"].sum(), wrong.height) == (50, 0)

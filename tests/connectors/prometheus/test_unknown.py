@@ -73,21 +73,28 @@ def test_energy_is_counter_else_gauge_else_unknown() -> None:
     ]
 
 
-def test_slices_without_energy_are_unknown_beside_their_card() -> None:
+@pytest.mark.parametrize("gauge", [False, True])
+def test_slices_without_energy_have_that_of_their_card_by_sevenths(gauge: bool) -> None:
+    """The card alone shows 0.3 kWh; slices of three and four sevenths, as in files: nothing is the empty card's."""
     card = {"UUID": "g", "Hostname": "n1"}
-    piece = card | {"GPU_I_ID": "1", "GPU_I_PROFILE": "3g.40gb", "pod": "p", "namespace": "ml"}
+    pieces = [
+        card | {"GPU_I_ID": str(n), "GPU_I_PROFILE": f"{n}g.40gb", "pod": f"p{n}", "namespace": "ml"}
+        for n in (3, 4)
+    ]
+    counter = {
+        "increase(DCGM_FI_DEV_TOTAL_ENERGY": [(card, 0.3)],
+        "max_over_time(DCGM_FI_DEV_TOTAL_ENERGY": [(card, 0.3 * MJ_PER_KWH)],
+        "min_over_time(DCGM_FI_DEV_TOTAL_ENERGY": [(card, 0.0)],
+    }
+    shown = {"avg_over_time(DCGM_FI_DEV_POWER_USAGE": [(card, 0.3)]} if gauge else counter
     got = ask(
-        {
-            "count_over_time": [(card, 60), (piece, 60)],
-            "increase(DCGM_FI_DEV_TOTAL_ENERGY": [(card, 0.3)],
-            "max_over_time(DCGM_FI_DEV_TOTAL_ENERGY": [(card, 0.3 * MJ_PER_KWH)],
-            "min_over_time(DCGM_FI_DEV_TOTAL_ENERGY": [(card, 0.0)],
-        },
+        {"count_over_time": [(one, 60.0) for one in (card, *pieces)], **shown},
         lambda question: gpu_hours(question, 60, "none", 24).hours,
     )
     assert got.sort("mig_id").select("mig_id", "energy_kwh").rows() == [
-        (None, pytest.approx(0.3)),
-        ("1", None),
+        (None, 0.0),
+        ("3", pytest.approx(0.3 * 3 / 7)),
+        ("4", pytest.approx(0.3 * 4 / 7)),
     ]
 
 

@@ -49,6 +49,21 @@ def test_query_gpu_in_local_time(tmp_path: Path) -> None:
     assert "Unable to determine" in rejected["value"][0]
 
 
+def test_a_quote_that_is_left_open_ends_with_its_line(tmp_path: Path) -> None:
+    """Of 61 samples of 300 W one is cut within a quote; the two minutes around it are one step."""
+    lines = [
+        f'{at:%Y/%m/%d %H:%M:%S}.000, "NVIDIA H100", GPU-1, 0, 300.00 W, 50 %, Disabled\n'
+        for at in local("2026-09-01T10:00", 61)
+    ]
+    lines[20] = lines[20][:30] + "\n"
+    put(tmp_path, "gpu/n1.csv", HEAD + "".join(lines))
+    (loaded,) = load(tmp_path)
+    row = table([loaded], GPU).row(0, named=True)
+    assert (row["gpu_model"], row["energy_kwh"]) == ("NVIDIA H100", pytest.approx(0.3))
+    rejected = loaded.issues.filter(pl.col("action") == "rejected")
+    assert rejected.select("rule", "rows").rows() == [("ts_unreadable", 1)]
+
+
 def test_the_hour_that_comes_twice(tmp_path: Path) -> None:
     """From 00:00 UTC on 25 October, 03:00 in Athens, comes again at 01:00 UTC: two hours of 0.1 kWh."""
     instants = [datetime(2026, 10, 25, tzinfo=UTC) + timedelta(minutes=n) for n in range(121)]

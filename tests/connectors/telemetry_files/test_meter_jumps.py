@@ -50,13 +50,47 @@ def test_a_load_that_the_gauge_shows_is_no_jump(tmp_path: Path) -> None:
     assert item.issues.is_empty()
 
 
-def test_two_jumps_side_by_side_that_the_gauge_denies(tmp_path: Path) -> None:
-    """Two hours of 3 kW, and at 10:30 and 10:35 8 kWh more: 6 kWh, not 22."""
-    rises = [8.05 if n in (30, 35) else 0.05 for n in range(120)]
-    write(tmp_path, "power.parquet", counted(rises, power_w=3000.0))
+@pytest.mark.parametrize("gauge", [False, True])
+def test_jumps_side_by_side(tmp_path: Path, gauge: bool) -> None:
+    """Two hours of 3 kW, and at 10:30, 10:33 and 10:35 8 kWh more: 6 kWh by the gauge, without one 117 minutes, not 30 kWh."""
+    rises = [8.05 if n in (30, 33, 35) else 0.05 for n in range(120)]
+    write(tmp_path, "power.parquet", counted(rises, **({"power_w": 3000.0} if gauge else {})))
     (item,) = load(tmp_path)
-    assert table([item], POWER).sort("hour")["energy_kwh"].to_list() == pytest.approx([3, 3])
-    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 2)]
+    hours = table([item], POWER).sort("hour")
+    assert hours["energy_kwh"].to_list() == pytest.approx([3 if gauge else 2.85, 3])
+    assert hours["coverage"].to_list() == pytest.approx([1 if gauge else 57 / 60, 1])
+    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 3)]
+
+
+@pytest.mark.parametrize("gauge", [False, True])
+def test_a_counter_that_shows_0_to_the_end(tmp_path: Path, gauge: bool) -> None:
+    """3 kW from 10:00 on, from 11:00 the counter shows 0: 9 kWh by the gauge, without one the hour alone that it told of.
+
+    The minute in which it falls is taken as a restart.
+    """
+    rows = counted([0.05] * 180, **({"power_w": 3000.0} if gauge else {}))
+    write(
+        tmp_path,
+        "power.parquet",
+        [r | ({"energy_kwh_total": 0.0} if n >= 60 else {}) for n, r in enumerate(rows)],
+    )
+    (item,) = load(tmp_path)
+    hours = table([item], POWER).sort("hour")
+    assert hours["energy_kwh"].sum() == pytest.approx(9 - 0.05 if gauge else 2.95)
+    assert hours["coverage"].sum() == pytest.approx(3 if gauge else 1)
+    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 120)]
+
+
+def test_zeros_and_nothing_mixed(tmp_path: Path) -> None:
+    """Three hours of 3 kW from 10 kWh on; from 11:00 to 11:30 each second reading is 0, the others are absent."""
+    rows = counted([0.05] * 180, start=10.0)
+    for n, row in enumerate(rows):
+        if 60 <= n < 90:
+            row["energy_kwh_total"] = None if n % 2 else 0.0
+    write(tmp_path, "power.parquet", rows)
+    hours = table(load(tmp_path), POWER)
+    told = hours["energy_kwh"].sum() + hours["energy_estimated_kwh"].sum()
+    assert told == pytest.approx(9, abs=0.06)
 
 
 def test_a_gauge_that_is_read_each_quarter_denies_no_load(tmp_path: Path) -> None:
@@ -135,7 +169,9 @@ def test_hours_of_a_counter() -> None:
         hours("b", dict.fromkeys(range(0, 100, 10), 10.0)),
         hours("c", {h: 36.0 if h == 18 else 3.0 for h in range(24) if not 6 < h < 18}),
     ]
-    assert jumps(pl.concat(frames), ["meter"]).select("meter", "counted").rows() == [("a", 45.0)]
+    assert jumps(pl.concat(frames), ["meter"], timedelta(hours=24)).select("meter", "counted").rows() == [
+        ("a", 45.0)
+    ]
 
 
 @pytest.mark.parametrize("unit", [0.0, 1e-3], ids=["stands", "MWh"])
@@ -170,12 +206,30 @@ def test_a_coarse_counter_beside_a_gauge_is_believed(tmp_path: Path, kwh: int, w
     assert item.issues.is_empty()
 
 
-def test_a_counter_that_stands_beside_a_small_load(tmp_path: Path) -> None:
-    """24 hours of 1.4 kW, of which no hour lacks 1.5 kWh: 33.6 kWh by the gauge, not 0."""
-    rows = counted([0.0] * 1440, power_w=1400.0)
+@pytest.mark.parametrize("days", [1, 4])
+def test_a_counter_that_stands_beside_a_small_load(tmp_path: Path, days: int) -> None:
+    """200 W, of which no hour lacks 1.5 kWh: 4.8 kWh of a whole day by the gauge, however many days there are."""
+    rows = counted([0.0] * 1440 * days, power_w=200.0)
     for row, ts in zip(rows, minutes("2026-09-01 00:00", len(rows)), strict=True):
         row["ts"] = ts
     write(tmp_path, "power.parquet", rows)
-    item, *_ = load(tmp_path)
-    assert table([item], POWER)["energy_kwh"].to_list() == pytest.approx([1.4] * 24)
-    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 1440)]
+    for item in load(tmp_path)[:days]:
+        assert table([item], POWER)["energy_kwh"].sum() == pytest.approx(4.8)
+        assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 1440)]
+
+
+@pytest.mark.parametrize("kw", [3.0, 0.2])
+def test_a_day_is_the_same_whatever_is_read_with_it(tmp_path: Path, kw: float) -> None:
+    """The counter stands from noon of the second day to 06:00 of the fourth, and then shows all of it."""
+    rises = [0.0 if 36 * 60 <= n < 78 * 60 else kw / 60 for n in range(6 * 1440)]
+    rises[78 * 60] += 42 * kw
+    rows = counted(rises, power_w=1000 * kw)
+    for row, ts in zip(rows, minutes("2026-09-01 00:00", len(rows)), strict=True):
+        row["ts"] = ts
+    for day in range(6):
+        write(tmp_path, f"power-{day}.parquet", rows[1440 * day : 1440 * (day + 1)])
+    together = [table([item], POWER) for item in load(tmp_path)]
+    assert [day["energy_kwh"].sum() for day in together[:5]] == pytest.approx([24 * kw] * 5)
+    for day in together[:5]:
+        (alone,) = load(tmp_path, days=day["day"].unique())
+        assert table([alone], POWER).equals(day)

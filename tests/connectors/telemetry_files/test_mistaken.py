@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from connectors.base import SourceError
-from tests.connectors.telemetry_files.samples import GPU, load, table
+from tests.connectors.telemetry_files.samples import GPU, load, minutes, table, write
 
 ROW = "2026/09/01 10:00:00.123, GPU-1, 55 %, 300.10 W\n"
 
@@ -57,3 +57,34 @@ def test_a_message_before_the_header_is_counted_and_passed_over(tmp_path: Path) 
     (item,) = load(tmp_path)
     assert table([item], GPU)["energy_kwh"].to_list() == pytest.approx([0.3001 / 60])
     assert item.issues.select("rule", "rows").rows() == [("ts_unreadable", 1)]
+
+
+@pytest.mark.parametrize("name", ["gpu/a.csv", "gpu/a.parquet"])
+@pytest.mark.parametrize("column", ["utilisation", "DCGM_FI_PROF_GR_ENGINE_ACTIVE"])
+def test_percent_where_parts_of_1_are_meant_is_refused(tmp_path: Path, name: str, column: str) -> None:
+    """An hour at 0, 1, 40 or 100 %, in turns: 1 would be all of the card. Called percent it is 21.15 minutes."""
+    percent = [(0, 1, 40, 100)[n % 4] for n in range(61)]
+    moments = minutes("2026-09-01 10:00", 61)
+    rows = [
+        {"ts": at, "node": "n1", "gpu": "g", column: float(value)}
+        for at, value in zip(moments, percent, strict=True)
+    ]
+    write(tmp_path, name, rows)
+    with pytest.raises(SourceError, match=f"'{column}' is to be from 0 to 1; 30 of 45 values.*'percent'"):
+        load(tmp_path)
+    write(tmp_path, name, [{"percent" if k == column else k: v for k, v in row.items()} for row in rows])
+    assert table(load(tmp_path), GPU)["used_hours"].sum() == pytest.approx(0.3525)
+
+
+def test_a_glitch_of_utilisation_is_dropped_and_counted(tmp_path: Path) -> None:
+    """One of 241 values is 50: four hours at 0.5 all the same."""
+    rows = [
+        {"ts": at, "node": "n1", "gpu": "g", "utilisation": 50.0 if n == 9 else 0.5}
+        for n, at in enumerate(minutes("2026-09-01 10:00", 241))
+    ]
+    write(tmp_path, "gpu/a.csv", rows)
+    (item,) = load(tmp_path)
+    assert table([item], GPU)["used_hours"].sum() == pytest.approx(2)
+    assert item.issues.filter(rule="value_dropped").select("column_name", "rows").rows() == [
+        ("utilisation", 1)
+    ]

@@ -169,6 +169,72 @@ def test_days_of_unknown_requests_are_left_out():
     assert one(units=units)["inferences_month"] == pytest.approx(730)
 
 
+def steady(days, cost, **values):
+    """A bill of the site and requests served there: 24 a day, whatever is known of the cards."""
+    units = unit_rows("chat", days, cost=Decimal(cost), inferences=24.0, energy_kwh=2.0, **values)
+    return cost_rows("chat", days, cost, source="site:dc1"), units
+
+
+def test_days_on_which_it_is_not_known_who_held_the_cards_are_left_out():
+    """28 days of 10 and two of 4, of which 0.4 is known: 280 x 730 / (24 x 28) = 304.1666..., not 288 x 730 / 720 = 292.
+
+    Requests and energy of the 28 days alone: 24 x 28 x 730 / 672 = 730 and 2 x 730 / 24. The second of two teams is
+    known for the whole of day 3, but the workload's cost is not.
+    """
+    costs, units = steady([*range(3), *range(4, 19), *range(20, 30)], 10, cost_coverage=0.99)
+    some = steady((3, 19), 4, cost_coverage=0.4)
+    other = unit_rows("chat", (3,), team="b", cost=Decimal(1), inferences=24.0, cost_coverage=1.0)
+    held = gpu_rows("chat", range(30), gpu_hours_allocated=24.0, gpu_hours_used=12.0)
+    row = one(costs=costs + some[0], units=units + some[1] + other, gpus=held)
+    assert (row["days_observed"], row["days_left_out"]) == (28, 2)
+    assert row["effective_cost_month"] == Decimal("304.166666666667")
+    assert row["inferences_month"] == pytest.approx(730)
+    assert row["gpu_hours_used_month"] == pytest.approx(365)
+    assert one(costs=costs + some[0], units=units + some[1])["energy_kwh_month"] == pytest.approx(
+        2 * 730 / 24
+    )
+
+
+def test_a_day_of_requests_without_a_known_hour_is_left_out_too():
+    """The card of the 10th is not known at all: no charge, 24 requests. 29 x 10 x 730 / (24 x 29) = 304.1666..."""
+    costs, units = steady([*range(9), *range(10, 30)], 10, cost_coverage=1.0)
+    blind = unit_rows("chat", (9,), cost=None, currency="XXX", inferences=24.0)
+    row = one(costs=costs, units=units + blind)
+    assert (row["days_observed"], row["days_left_out"]) == (29, 1)
+    assert (row["effective_cost_month"], row["inferences_month"]) == (
+        Decimal("304.166666666667"),
+        pytest.approx(730),
+    )
+    # without a request it was switched off: a day without cost, 290 x 730 / 720
+    off = unit_rows("chat", (9,), cost=None, currency="XXX", inferences=0.0)
+    row = one(costs=costs, units=units + off)
+    assert (row["days_left_out"], row["effective_cost_month"]) == (0, Decimal("294.027777777778"))
+
+
+def test_requests_that_no_charge_ever_names_stay_known():
+    row = one(units=unit_rows("chat", range(30), cost=None, currency="XXX", inferences=24.0))
+    assert (row["days_left_out"], row["inferences_month"]) == (0, pytest.approx(730))
+
+
+def test_a_day_left_out_after_the_last_bill_is_no_day_of_it():
+    """A cloud bill of 4 a day to the 20th beside the site's: (29 x 10 / 29 + 80 / 20) x 730 / 24 = 425.8333..."""
+    costs, units = steady(range(24), 10, cost_coverage=1.0)
+    late, more = steady(range(25, 30), 10, cost_coverage=1.0)
+    some = steady((24,), 1, cost_coverage=0.1)
+    cloud = cost_rows("chat", range(20), 4, "cloud")
+    row = one(costs=costs + late + some[0] + cloud, units=units + more + some[1])
+    assert row["effective_cost_month"] == Decimal("425.833333333334")
+    assert (row["days_observed"], row["days_left_out"]) == (20, 1)
+
+
+def test_a_workload_of_which_no_day_is_known_has_no_figures_and_keeps_its_team():
+    costs, units = steady(range(30), 4, cost_coverage=0.5)
+    row = one(costs=costs, units=units)
+    assert (row["days_observed"], row["days_left_out"], row["team"]) == (0, 30, "a")
+    assert row["effective_cost_month"] is None
+    assert row["inferences_month"] is None
+
+
 def test_latency_is_the_median_day_of_the_slowest_model():
     units = [
         *unit_rows("chat", range(3), model="fast", p95_ms=50.0),

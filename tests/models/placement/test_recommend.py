@@ -19,7 +19,14 @@ D = Decimal
 
 
 def observed(**values):
-    row = {"workload": "w", "team": "seen", "days_observed": 30, "currency": "USD", **values}
+    row = {
+        "workload": "w",
+        "team": "seen",
+        "days_observed": 30,
+        "days_left_out": 0,
+        "currency": "USD",
+        **values,
+    }
     return pl.DataFrame([dict.fromkeys(SCHEMA) | row], schema=SCHEMA, orient="row")
 
 
@@ -88,6 +95,13 @@ def test_the_example_of_the_settings_by_hand():
     }
     assert (options["eu-api"]["feasible"], options["eu-api"]["cost_36m"]) == (False, None)
     assert options["eu-cloud"]["reason"] == "Can be used; measured over 30 days."
+
+
+def test_the_reason_says_which_days_did_not_count():
+    _, options = run(example(), observed(effective_cost_month=D(9070), days_observed=27, days_left_out=3))
+    assert options["eu-cloud"]["reason"] == (
+        "Can be used; measured over 27 days, without 3 on which it is not known who held its GPUs."
+    )
 
 
 def test_the_documented_example_is_this_one():

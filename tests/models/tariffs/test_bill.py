@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from models.tariffs.bill import Load, demand, energy_cost
+from models.tariffs.bill import Load, demand
 from models.tariffs.schedule import steps
 from models.tariffs.settings import Tariff
-from tests.models.tariffs.whole import month_cost
+from tests.models.tariffs.whole import energy_cost, month_cost
 
 GMT = ZoneInfo("UTC")
 QUARTER = Decimal("0.25")

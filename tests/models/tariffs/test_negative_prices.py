@@ -10,9 +10,9 @@ import pytest
 
 from models import edge, gpu, owned_focus
 from models.config import Site
-from models.tariffs.bill import energy_cost
 from models.tariffs.settings import Tariff
 from tests.models.owned import DAYS, edge_daily, free, gpu_hourly, hour, server
+from tests.models.tariffs.whole import energy_cost
 
 NOON = {"energy": [{"price": "-0.04", "start": "12:00", "end": "14:00"}, {"price": "0.10"}]}
 

@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from models.tariffs import urdb
-from models.tariffs.bill import Load, demand, energy_cost
+from models.tariffs.bill import Load, demand
 from models.tariffs.schedule import local_time, steps
 from models.tariffs.settings import Tariff
-from tests.models.tariffs.whole import month_cost
+from tests.models.tariffs.whole import energy_cost, month_cost
 
 DENVER = ZoneInfo("America/Denver")
 HOUR = Decimal(1)

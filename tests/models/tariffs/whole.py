@@ -6,8 +6,32 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from models.tariffs.bill import Load, demand, energy_cost
+from models.tariffs.bill import Load, demand
+from models.tariffs.schedule import steps, tiered_cost
 from models.tariffs.settings import Tariff
+
+
+def energy_cost(load: Load, interval_h: Decimal, tariff: Tariff, zone: ZoneInfo) -> Decimal:
+    """What the energy of a calendar month costs: the sum over intervals of kW x hours x price of the tier reached.
+
+    Args:
+        load: The month's load, from its first interval on, as tiers count from there.
+        interval_h: Hours of an interval.
+        tariff: The tariff.
+        zone: Where.
+
+    Returns:
+        The cost, unrounded.
+
+    Raises:
+        ValueError: The tariff has no price for an interval.
+    """
+    used, cost = Decimal(0), Decimal(0)
+    for start, kw in load:
+        kwh = kw * interval_h
+        cost += tiered_cost(used, kwh, steps(start, tariff, zone))
+        used += kwh
+    return cost
 
 
 def month_cost(

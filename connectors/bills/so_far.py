@@ -1,0 +1,171 @@
+"""Files that each hold the month so far, delivered one beside the other without a manifest: the latest state counts.
+
+Exports write a new file a day, `costs-2026-09-03.csv` beside `costs-2026-09-02.csv`, or one with another GUID in its name.
+Names alone prove nothing: files of single days are called alike. So a run of an export gives way to a later one only where
+its rows prove it, and what cannot be proven stays a repetition (`copies.py`), which stops the publication.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from connectors.base import ISSUES_SCHEMA, Engine, Loaded
+from connectors.bills.copies import LEAST_SHARE, MONEY, SAME
+from connectors.bills.files import BillFile
+from connectors.bills.issues import KEPT
+from connectors.bills.stage import Stage
+from connectors.sql import identifier, literal, literals
+
+RULE = "superseded_file"
+
+DATE = re.compile(
+    r"(?<!\d)20\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])"
+    r"(?:[t _.-]?\d\d[:h_.-]?\d\d(?:[:m_.-]?\d\d)?(?:\.\d+)?z?)?(?!\d)"
+)
+"""A day in a name in lower case, and a time behind it."""
+GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+COPY = re.compile(r" ?\(\d+\)")
+"""The number that a browser gives to a download of a name that is there."""
+PART = re.compile(r"part[-_]?\d+(?:[-_]\d+)*|(?<!\d)\d{12}(?!\d)")
+"""What numbers the files of one run."""
+
+CHANGING = frozenset({"AllocatedTags", "BillingAccountName", "InvoiceDetailId", "InvoiceId", "ResourceName", "SubAccountName", "Tags"})  # fmt: skip
+"""Columns of a charge that are filled in, or written anew, in the course of a month."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Files that one run of an export wrote, by their names.
+
+    Attributes:
+        series: The name without what tells runs apart.
+        dates: The days and times in the name, as digits.
+        files: The files.
+    """
+
+    series: str
+    dates: str
+    files: tuple[BillFile, ...]
+
+
+def named(key: str) -> tuple[str, str, tuple[str, ...]]:
+    """Of a file's name the series, its days and times as digits, and what else tells the runs of the series apart."""
+    name = key.lower().removesuffix(".gz")
+    dates = " ".join(re.sub(r"\D", "", d) for d in DATE.findall(GUID.sub("#", name)))
+    series = COPY.sub("", PART.sub("part", DATE.sub("#", GUID.sub("#", name))))
+    return series, dates, (*GUID.findall(name), *COPY.findall(name))
+
+
+def may_follow(one: str, other: str) -> bool:
+    """By their names two files are of different runs of one export: what they share is looked at when they are read."""
+    return named(one)[0] == named(other)[0] and named(one) != named(other)
+
+
+def runs(files: Collection[BillFile]) -> list[Run]:
+    """The runs of those exports that have several."""
+    found: dict[str, dict[tuple[str, tuple[str, ...]], list[BillFile]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for file in files:
+        series, dates, marks = named(file.key)
+        found[series][dates, marks].append(file)
+    return [
+        Run(series, dates, tuple(of))
+        for series, by_run in found.items()
+        if len(by_run) > 1
+        for (dates, _), of in by_run.items()
+    ]
+
+
+def superseded(
+    stage: Stage, month: str, files: Collection[BillFile], engine: Engine
+) -> Mapping[BillFile, BillFile]:
+    """Files whose charges the next run of their export holds, too -> a file of that run.
+
+    All charges of the earlier run that have money are in the later one, at least half of them with the same amounts or to a
+    later end. And the later one reaches further; or it reaches as far, the earlier one has charges of several days, and names
+    say which is later, or say nothing, and the later one has more charges or all are equal.
+
+    Args:
+        stage: The rows.
+        month: SQL condition of the rows of the slice.
+        files: The files that have such rows.
+        engine: Runs the SQL.
+    """
+    there = runs(files)
+    if not there:
+        return {}
+    known = ", ".join(
+        f"({literal(f.path)}, {i}, {literal(run.series)}, {literal(run.dates)})"
+        for i, run in enumerate(there)
+        for f in run.files
+    )
+    same = ", ".join(identifier(c) for c in stage.written if c in SAME - CHANGING)
+    found = engine.rows(f"""
+        WITH charges AS MATERIALIZED (
+            SELECT run, series, dates, "BillingCurrency" AS currency, "ChargePeriodStart" AS start, hash(start, {same}) AS same,
+                   count(*) AS rows, MAX("ChargePeriodEnd") AS until, SUM(BilledCost) AS billed, SUM(EffectiveCost) AS effective,
+                   {MONEY} AS money, bool_and("SubAccountId" IS NOT NULL) AS named
+            FROM {stage.rows} JOIN (VALUES {known}) AS runs(file, run, series, dates) ON file = __file
+            WHERE {month} AND {KEPT} GROUP BY ALL
+        ), sizes AS (
+            SELECT run, series, dates, MAX(until) AS until, count(*) FILTER (money) AS charges,
+                   count(DISTINCT CAST(start AS DATE)) FILTER (money) AS days, bool_and(named) AS named
+            FROM charges GROUP BY ALL
+        ), ordered AS (
+            SELECT *, lead(run) OVER (PARTITION BY series ORDER BY dates, until, charges, run) AS next FROM sizes
+        ), shared AS (
+            SELECT a.run, count(b.run) AS held,
+                   count(*) FILTER ((a.rows, a.billed, a.effective) = (b.rows, b.billed, b.effective)) AS alike,
+                   count(*) FILTER (a.until < b.until) AS grown
+            FROM ordered JOIN charges AS a USING (run) LEFT JOIN charges AS b ON b.run = next AND (b.currency, b.same) = (a.currency, a.same)
+            WHERE a.money GROUP BY a.run
+        )
+        SELECT run, next FROM ordered AS a JOIN shared USING (run) JOIN sizes AS b ON b.run = next
+        WHERE held = a.charges AND alike + grown >= {LEAST_SHARE} * held AND (a.dates < b.dates OR a.named)
+          AND (a.until < b.until OR a.until = b.until AND a.days > 1 AND (a.dates < b.dates OR a.charges < b.charges OR alike = held))""")
+    return {f: there[row["next"]].files[0] for row in found for f in there[row["run"]].files}
+
+
+def noted(
+    loaded: Loaded, left: Mapping[BillFile, BillFile], stage: Stage, month: str, engine: Engine
+) -> Loaded:
+    """What was loaded from the others, with the files that were left out, what they hold, and what holds it instead."""
+    by_path = {str(f.path): f for f in left}
+    found = engine.rows(
+        f'SELECT __file AS file, "BillingCurrency" AS currency, count(*) AS rows, CAST(SUM(BilledCost) AS DECIMAL(38,12)) AS billed '
+        f"FROM {stage.rows} WHERE {month} AND {KEPT} AND list_contains({literals(by_path)}, __file) GROUP BY ALL ORDER BY ALL"
+    )
+    issues = [
+        {
+            "action": "flagged",
+            "rule": RULE,
+            "column_name": "BilledCost",
+            "value": f"left out: {left[by_path[row['file']]].uri} holds the same charges in a later state of the month",
+            "rows": row["rows"],
+            "billed_cost": row["billed"],
+            "currency": row["currency"],
+            "location": by_path[row["file"]].uri,
+        }
+        for row in found
+    ]
+    newest = sorted({f.key for f in left.values()} - {f.key for f in left})
+    note = (
+        f"each file holds the month so far: {', '.join(newest)} counts, {len(left)} earlier ones are left out"
+    )
+    return replace(
+        loaded,
+        issues=pl.concat([loaded.issues, pl.DataFrame(issues, schema=ISSUES_SCHEMA, orient="row")]),
+        note="; ".join(filter(None, [loaded.note, note])),
+    )
+
+
+def counting(loaded: Loaded, files: Collection[BillFile]) -> Iterator[BillFile]:
+    """The files of a month but those that were left out."""
+    left = {*loaded.issues.filter(rule=RULE)["location"]}
+    return (f for f in files if loaded.slice.period in f.months and f.uri not in left)
