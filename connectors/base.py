@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict
 
 from connectors.parts import Earlier, Part, current_rows
 from models import tables
-from models.config import Price, Site, TrainingRun
+from models.config import Site
+from models.records import Price, TrainingRun
 
 ISSUES_SCHEMA = pl.Schema(
     {c.name: tables.TYPES[c.type][1] for c in tables.QUARANTINE.columns if c.name not in ("source", "period")}

@@ -35,7 +35,8 @@ from connectors.objects import LocationOptions, open_store
 from connectors.run_power import overlapping
 from connectors.telemetry import day_bounds, fingerprint, issues, site_of, write_days
 from connectors.telemetry_index import Indexed, data_files, days, index, mark_damaged, settings, within
-from models.config import TimeZone, TrainingRun
+from models.fields import TimeZone
+from models.records import TrainingRun
 from models.tables import Table
 
 BATCH_DAYS = 31

@@ -15,8 +15,11 @@ import polars as pl
 UNITS: Mapping[str, int] = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 """Unit -> how many make a second."""
 
-_FIRST, _END = 946_684_800, 4_102_444_800
-"""2000-01-01 and 2100-01-01, seconds since 1970."""
+FIRST_YEAR, END_YEAR = 2000, 2100
+"""The years that a time in the world's data may be of, the second one no more; what is outside is damaged, or no time."""
+
+FIRST, END = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (FIRST_YEAR, END_YEAR))
+"""The same in seconds since 1970."""
 
 NUMBER = r"[0-9]{9,19}([.][0-9]{1,9})?"
 """A time in text. Not with an exponent: it would hide how many digits are left out."""
@@ -30,10 +33,15 @@ def is_numeric(duckdb_type: str) -> bool:
     return duckdb_type.split("(", maxsplit=1)[0] in _NUMERIC
 
 
+def sql_plausible(moment: str) -> str:
+    """SQL condition: the timestamp is of these years."""
+    return f"{moment} >= TIMESTAMP '{FIRST_YEAR}-01-01' AND {moment} < TIMESTAMP '{END_YEAR}-01-01'"
+
+
 def sql_epoch(value: str) -> str:
     """SQL: the UTC timestamp of a DOUBLE, to the microsecond; NULL where it is no time."""
     cases = " ".join(
-        f"WHEN {value} >= {_FIRST * n}e0 AND {value} < {_END * n}e0 "
+        f"WHEN {value} >= {FIRST * n}e0 AND {value} < {END * n}e0 "
         f"THEN make_timestamp(CAST(ROUND({value} * {1e6 / n!r}) AS BIGINT))"
         for n in UNITS.values()
     )
@@ -50,7 +58,7 @@ def moment(text: str) -> datetime | None:
     """The same of one text; None where it is no time."""
     value = float(text) if re.fullmatch(NUMBER, text.strip()) else 0.0
     return next(
-        (datetime.fromtimestamp(value / n, UTC) for n in UNITS.values() if _FIRST * n <= value < _END * n),
+        (datetime.fromtimestamp(value / n, UTC) for n in UNITS.values() if FIRST * n <= value < END * n),
         None,
     )
 
@@ -64,6 +72,6 @@ def seconds(stamps: pl.Series) -> dict[str, pl.Series]:
         return {}
     values = stamps.drop_nulls().cast(pl.Float64)
     found = {
-        name: values.filter((values >= _FIRST * n) & (values < _END * n)) // n for name, n in UNITS.items()
+        name: values.filter((values >= FIRST * n) & (values < END * n)) // n for name, n in UNITS.items()
     }
     return {name: times.cast(pl.Int64) for name, times in found.items() if len(times)}

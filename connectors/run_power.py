@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from connectors.meters import METER
 from connectors.sql import literal
-from models.config import TrainingRun
+from models.records import TrainingRun
 
 
 def overlapping(runs: Sequence[TrainingRun], start: datetime, end: datetime) -> list[TrainingRun]:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from models.api_names import meter, model_key, provider_name
-from models.config import Rate
 from models.currency import convert
 from models.llm import by_kind, price_kinds, price_requests
+from models.records import Rate
 from models.tables import API_RECONCILIATION, MONEY
 
 SIDES = ("gateway", "provider", "invoice")

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from models.config import DIMENSIONS, Asset, Site
+from models.config import DIMENSIONS, Site
 from models.energy import with_pue_of_site
 from models.gpu_hours import ANOMALIES, refuse_impossible, slots, unseen_share
 from models.gpu_slices import CARD, carries, cut, weighted
 from models.money import split
 from models.ratecard import Days
+from models.register import Asset
 from models.supplies import NODE, SUPPLY, supplied_nodes, supply_hours
 from models.tables import ENERGY_BALANCE, GPU_HOURLY, MONEY
 

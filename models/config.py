@@ -1,7 +1,8 @@
 """The configuration: one YAML file as frozen settings; unknown keys are refused.
 
 What each kind of source accepts belongs to its connector (`connectors/*/reader.py`, class `Options`); reading
-the file and telling a person what is wrong with it, to `pipelines/settings.py`.
+the file and telling a person what is wrong with it, to `pipelines/settings.py`. The rows of the lists that it names
+are in `models/register.py` and `models/records.py`.
 """
 
 from __future__ import annotations
@@ -13,22 +14,17 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import (
-    AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
     model_validator,
 )
 
-from models.fields import Currency as Currency  # noqa: PLC0414 - others import it from here
-from models.fields import Name
-from models.fields import TimeZone as TimeZone  # noqa: PLC0414 - others import it from here
+from models.fields import Currency, Frozen, Name, TimeZone
 from models.placement.settings import Workload
-from models.register import Asset as Asset  # noqa: PLC0414 - others import it from here
-from models.register import Contract, Staff
+from models.records import Price, Rate, Revenue, TrainingRun
+from models.register import Asset, Contract, Staff
 from models.tariffs.settings import Money, Share, Tariff
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -55,14 +51,7 @@ def _is_pue(value: Any) -> bool:
         return False
 
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Pue = Annotated[float | dict[str, float], BeforeValidator(_pue)]
-
-
-class Frozen(BaseModel):
-    """Base of all settings: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Site(Frozen):
@@ -106,40 +95,6 @@ class Site(Frozen):
         return self.pue[first]
 
 
-class Price(Frozen):
-    """One price of a model API, for requests that carry none.
-
-    Attributes:
-        provider: As the gateway or provider names it (compared without regard to case).
-        model: Model (compared without regard to case), or a pattern with `*`, `?` or `[0-9]` for models that no price names.
-        kind: Kind of token; input is what is not cached.
-        price_per_1m: Price of a million tokens.
-        currency: Of the price.
-        valid_from: First day.
-        valid_to: Last day; absent while it holds.
-    """
-
-    provider: str = Field(min_length=1)
-    model: str = Field(min_length=1)
-    kind: Literal["input", "cached", "output"]
-    price_per_1m: Money
-    currency: Currency
-    valid_from: date
-    valid_to: date | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Price:
-        if self.valid_to is not None and self.valid_to < self.valid_from:
-            msg = f"valid_to {self.valid_to} is before valid_from {self.valid_from}"
-            raise ValueError(msg)
-        return self
-
-    def overlaps(self, other: Price) -> bool:
-        """Both hold on some day."""
-        first, last = max(self.valid_from, other.valid_from), (self.valid_to, other.valid_to)
-        return all(day is None or first <= day for day in last)
-
-
 class PriceFile(Frozen):
     """A price list in a CSV file with the columns of `Price`, its path relative to the configuration file."""
 
@@ -174,69 +129,6 @@ class Api(Frozen):
 
     models: dict[str, str] = {}
     providers: dict[str, str] = {}
-
-
-class Rate(Frozen):
-    """One exchange rate: from `date` on, a unit of `currency` is worth `rate` units of the organisation's currency."""
-
-    date: date
-    currency: Currency
-    rate: Annotated[Decimal, Field(gt=0, max_digits=24, decimal_places=12)]
-
-
-class Revenue(Frozen):
-    """What the organisation earned in one calendar month, for the share that AI costs of it."""
-
-    month: date
-    amount: Annotated[Decimal, Field(gt=0, max_digits=30, decimal_places=12)]
-    currency: Currency
-
-    @model_validator(mode="after")
-    def _first_day(self) -> Revenue:
-        if self.month.day != 1:
-            msg = f"month {self.month} is not the first day of a month; write {self.month.replace(day=1)}"
-            raise ValueError(msg)
-        return self
-
-
-class TrainingRun(Frozen):
-    """One training or benchmark run, as its job log or experiment tracker knows it.
-
-    Attributes:
-        run_id: Unique name.
-        workload: The workload whose charges and GPU-hours it is part of (compared without regard to case).
-        started_at: First instant, with its offset from UTC.
-        ended_at: Last instant, with its offset from UTC.
-        model: What was trained.
-        epochs: Passes over the data; empty where unknown.
-        meter: What its power log calls the meter, node or run that measured it; the run_id where empty.
-        tokens: Tokens that it processed; empty where unknown.
-        samples: Samples (images, queries) that it processed; empty where unknown.
-    """
-
-    run_id: str = Field(min_length=1)
-    workload: str = Field(min_length=1)
-    started_at: AwareDatetime
-    ended_at: AwareDatetime
-    model: str | None = None
-    epochs: Positive | None = None
-    meter: str | None = None
-    tokens: Positive | None = None
-    samples: Positive | None = None
-
-    @property
-    def measured_by(self) -> str:
-        """What its power log calls the meter, node or run."""
-        return self.meter or self.run_id
-
-    @model_validator(mode="after")
-    def _ordered(self) -> TrainingRun:
-        if self.ended_at <= self.started_at:
-            msg = (
-                f"ended_at {self.ended_at.isoformat()} is not after started_at {self.started_at.isoformat()}"
-            )
-            raise ValueError(msg)
-        return self
 
 
 class TokenWeights(Frozen):

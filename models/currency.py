@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from models.config import Rate
+from models.records import Rate
 from models.tables import MONEY
 
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from models.config import DIMENSIONS, Asset, Ownership, Site
+from models.config import DIMENSIONS, Ownership, Site
 from models.energy import cost_by_site, with_capacity
 from models.money import split
 from models.ownership import label
 from models.ratecard import Days, asset_days, currencies, is_asked
-from models.register import Staff
+from models.register import Asset, Staff
 from models.tables import MONEY
 
 DEVICE = ("site", "device", "day")

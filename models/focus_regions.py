@@ -1,4 +1,4 @@
-"""Names of regions as their providers publish them, for bills that have ids alone; facts, no logic."""
+"""Names of regions as their providers publish them, for bills that have ids alone or spell them; facts, no logic."""
 
 from __future__ import annotations
 
@@ -31,6 +31,28 @@ REGION_NAMES: Mapping[str, Mapping[str, str]] = {
         "southamerica-east1": "São Paulo", "southamerica-west1": "Santiago", "us-central1": "Iowa", "us-east1": "South Carolina",
         "us-east4": "Northern Virginia", "us-east5": "Columbus", "us-south1": "Dallas", "us-west1": "Oregon", "us-west2": "Los Angeles",
         "us-west3": "Salt Lake City", "us-west4": "Las Vegas",
+    },
+    "Microsoft": {
+        "australiacentral": "Australia Central", "australiacentral2": "Australia Central 2", "australiaeast": "Australia East",
+        "australiasoutheast": "Australia Southeast", "austriaeast": "Austria East", "belgiumcentral": "Belgium Central",
+        "brazilsouth": "Brazil South", "brazilsoutheast": "Brazil Southeast", "canadacentral": "Canada Central",
+        "canadaeast": "Canada East", "centralindia": "Central India", "centralus": "Central US", "chilecentral": "Chile Central",
+        "chinaeast": "China East", "chinaeast2": "China East 2", "chinaeast3": "China East 3", "chinanorth": "China North",
+        "chinanorth2": "China North 2", "chinanorth3": "China North 3", "denmarkeast": "Denmark East", "eastasia": "East Asia",
+        "eastus": "East US", "eastus2": "East US 2", "francecentral": "France Central", "francesouth": "France South",
+        "germanynorth": "Germany North", "germanywestcentral": "Germany West Central", "global": "Global",
+        "indonesiacentral": "Indonesia Central", "israelcentral": "Israel Central", "italynorth": "Italy North",
+        "japaneast": "Japan East", "japanwest": "Japan West", "jioindiacentral": "Jio India Central", "jioindiawest": "Jio India West",
+        "koreacentral": "Korea Central", "koreasouth": "Korea South", "malaysiawest": "Malaysia West", "mexicocentral": "Mexico Central",
+        "newzealandnorth": "New Zealand North", "northcentralus": "North Central US", "northeurope": "North Europe",
+        "norwayeast": "Norway East", "norwaywest": "Norway West", "polandcentral": "Poland Central", "qatarcentral": "Qatar Central",
+        "southafricanorth": "South Africa North", "southafricawest": "South Africa West", "southcentralus": "South Central US",
+        "southeastasia": "Southeast Asia", "southindia": "South India", "spaincentral": "Spain Central",
+        "swedencentral": "Sweden Central", "swedensouth": "Sweden South", "switzerlandnorth": "Switzerland North",
+        "switzerlandwest": "Switzerland West", "uaecentral": "UAE Central", "uaenorth": "UAE North", "uksouth": "UK South",
+        "ukwest": "UK West", "usgovarizona": "US Gov Arizona", "usgovtexas": "US Gov Texas", "usgovvirginia": "US Gov Virginia",
+        "westcentralus": "West Central US", "westeurope": "West Europe", "westindia": "West India", "westus": "West US",
+        "westus2": "West US 2", "westus3": "West US 3",
     },
     "Oracle": {
         "af-johannesburg-1": "South Africa Central (Johannesburg)", "ap-chuncheon-1": "South Korea North (Chuncheon)",

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import polars as pl
 
-from models.config import DIMENSIONS, Asset, Ownership, Site
+from models.config import DIMENSIONS, Ownership, Site
 from models.contracts import with_contract_cost
 from models.energy import with_capacity
 from models.gpu_hours import SUMS, card_hours
@@ -19,7 +19,7 @@ from models.gpu_slices import CARD
 from models.money import split
 from models.ownership import NOBODY, platform_team
 from models.ratecard import Days, asset_days, currencies
-from models.register import Contract, Staff
+from models.register import Asset, Contract, Staff
 from models.tables import GPU_DAILY, MONEY
 
 PARTS = pl.Schema(

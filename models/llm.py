@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 import polars as pl
 
-from models.config import Price
+from models.records import Price
 from models.tables import MONEY
 
 KINDS = ("input", "cached", "output")

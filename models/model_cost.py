@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from models.config import ModelScope, Rate, Revenue
+from models.config import ModelScope
 from models.currency import convert
 from models.ownership import fold
+from models.records import Rate, Revenue
 from models.tables import AI_COST_RATIO, MODEL_COST_MONTHLY, MONEY
 
 UNASSIGNED = "unassigned"

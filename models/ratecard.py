@@ -14,9 +14,9 @@ from decimal import Decimal
 import polars as pl
 
 from models.capital import part_of, recoverable, unrecovered
-from models.config import Asset, Site
+from models.config import Site
 from models.money import SCALE, split
-from models.register import Staff
+from models.register import Asset, Staff
 from models.tables import MONEY
 
 Days = Mapping[str, tuple[date, date]]

@@ -9,9 +9,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from models.fields import Currency
+from models.fields import Currency, Frozen
 from models.tariffs.settings import Money, Share
 
 Kind = Literal["gpu_server", "edge_device"]
@@ -19,11 +19,7 @@ Price = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=6)]
 Size = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Asset(_Frozen):
+class Asset(Frozen):
     """One line of the owned-hardware register. All amounts are in `currency`, a month is a calendar month.
 
     Attributes:
@@ -126,7 +122,7 @@ class Asset(_Frozen):
         }
 
 
-class Staff(_Frozen):
+class Staff(Frozen):
     """People who look after assets, hired in whole steps: one for each `per` nodes or GPUs, or part of it.
 
     Attributes:
@@ -152,7 +148,7 @@ class Staff(_Frozen):
         return asset.kind == self.kind and (not self.sites or asset.site in self.sites)
 
 
-class Contract(_Frozen):
+class Contract(Frozen):
     """Hardware that is paid by use: rate x max(GPU-hours, commitment) a calendar month.
 
     Attributes:

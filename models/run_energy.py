@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from models.config import TrainingRun
 from models.ownership import Names
+from models.records import TrainingRun
 from models.tables import RUN_ENERGY
 from models.training import declared
 

@@ -14,10 +14,11 @@ from itertools import groupby, pairwise
 
 import polars as pl
 
-from models.config import DIMENSIONS, Asset, Site
+from models.config import DIMENSIONS, Site
 from models.energy import local_day, naming
 from models.money import SCALE, split
 from models.ratecard import Days, currencies
+from models.register import Asset
 from models.supplies import NODE, quarter_loads, supplied_nodes
 from models.tables import DEMAND_MONTHLY, MONEY
 from models.tariffs.bill import demand

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from models.config import Asset, Site
+from models.config import Site
 from models.energy import with_pue_of_site
 from models.ratecard import Days, asset_days
+from models.register import Asset
 
 NODE = ("day", "site", "node")
 SUPPLY = ("site", "supply", "hour")

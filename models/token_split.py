@@ -11,8 +11,9 @@ from datetime import date
 
 import polars as pl
 
-from models.config import Price, TokenWeights
+from models.config import TokenWeights
 from models.ownership import fold
+from models.records import Price
 
 WEIGHTS = ("weight_input", "weight_cached", "weight_output")
 KINDS = ("input", "cached", "output")

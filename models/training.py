@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from models.config import TrainingRun
 from models.energy import day_bounds
 from models.money import split
 from models.ownership import UNTAGGED, Names
+from models.records import TrainingRun
 from models.tables import MONEY, TRAINING_RUNS
 
 NO_CURRENCY = "XXX"

@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from models.config import Price, TokenWeights
+from models.config import TokenWeights
 from models.edge import DEVICE
 from models.energy import length_h
 from models.gpu_slices import CARD
 from models.latency import merge, quantile
 from models.ownership import UNTAGGED
+from models.records import Price
 from models.tables import MONEY, UNIT_COST_DAILY
 from models.token_split import unit_costs, with_weights
 

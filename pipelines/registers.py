@@ -11,7 +11,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from models.config import Asset, Price, Rate, Revenue, Settings, TrainingRun
+from models.config import Settings
+from models.records import Price, Rate, Revenue, TrainingRun
+from models.register import Asset
 from pipelines.problems import Problem, problems_of
 
 Row = TypeVar("Row", bound=BaseModel)

@@ -19,7 +19,9 @@ from pydantic import ValidationError
 
 from connectors.base import Context, Reader
 from connectors.registry import KINDS, reader_class
-from models.config import Asset, Price, Rate, Revenue, Settings, Site, TrainingRun
+from models.config import Settings, Site
+from models.records import Price, Rate, Revenue, TrainingRun
+from models.register import Asset
 from pipelines.problems import ConfigError, Problem, problems_of
 from pipelines.registers import assets_of, prices_of, rates_of, revenue_of, training_runs_of
 from pipelines.urdb import with_rates

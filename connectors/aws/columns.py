@@ -13,6 +13,7 @@ from connectors.base import SourceError
 from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
 from connectors.bills.native import NULL, require
+from connectors.bills.numbers import point_sql, spread
 from connectors.bills.shapes import NUMERIC, Shape
 from connectors.bills.tags import flat_pairs, is_pairs, pairs
 from connectors.sql import identifier, literal
@@ -36,6 +37,17 @@ NUMBERS = (
     "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod", "savingsPlan/SavingsPlanEffectiveCost",
     "savingsPlan/TotalCommitmentToDate", "savingsPlan/UsedCommitment",
 )  # fmt: skip
+NET = {
+    "lineItem/UnblendedCost": "lineItem/NetUnblendedCost",
+    "reservation/AmortizedUpfrontCostForUsage": "reservation/NetAmortizedUpfrontCostForUsage",
+    "reservation/EffectiveCost": "reservation/NetEffectiveCost",
+    "reservation/RecurringFeeForUsage": "reservation/NetRecurringFeeForUsage",
+    "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod": "reservation/NetUnusedAmortizedUpfrontFeeForBillingPeriod",
+    "reservation/UnusedRecurringFee": "reservation/NetUnusedRecurringFee",
+    "savingsPlan/SavingsPlanEffectiveCost": "savingsPlan/NetSavingsPlanEffectiveCost",
+}
+"""Amount -> the same after discounts, in reports of payers who have any."""
+RATES = ("lineItem/UnblendedRate", "pricing/publicOnDemandRate")
 MOMENTS = (PERIOD, "bill/BillingPeriodEndDate", "lineItem/UsageStartDate", "lineItem/UsageEndDate")
 TAG = re.compile(r"resource_?tags[/_](?:(?P<owner>user|aws)[:_])?(?P<name>.+)", re.IGNORECASE)
 
@@ -50,9 +62,13 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).replace("/", "_").lower()
 
 
+WRITTEN = frozenset(map(_key, (*NUMBERS, *NET.values(), *RATES)))
+"""Columns of numbers, as `_key` names them."""
+
+
 def is_number(column: str) -> bool:
     """The column holds an amount or a quantity. Prices are text, in CUR 2.0 as well."""
-    return _key(column) in {_key(n) for n in NUMBERS}
+    return _key(column) in {_key(n) for n in (*NUMBERS, *NET.values())}
 
 
 def is_moment(column: str) -> bool:
@@ -77,14 +93,14 @@ def period_column(bill: BillFile) -> str:
 
 
 def written(bill: BillFile) -> BillFile:
-    """The file with the order of its dates, where a spreadsheet wrote them anew.
+    """The file with the order of its dates and the form of its numbers, where a spreadsheet wrote them anew.
 
     Raises:
-        SourceError: The order cannot be told.
+        SourceError: One cannot be told.
     """
     there = {_key(c): c for c in bill.columns}
     moments, period = ([there[_key(m)] for m in of if _key(m) in there] for of in (MOMENTS, MOMENTS[:2]))
-    return certain(bill, moments, period)
+    return spread(certain(bill, moments, period), [c for k, c in there.items() if k in WRITTEN])
 
 
 def is_header(columns: Sequence[str]) -> bool:
@@ -95,12 +111,17 @@ def is_header(columns: Sequence[str]) -> bool:
 class Fields:
     """The native columns of a shape by their legacy names, as SQL expressions; NULL where one is absent.
 
+    Args:
+        shape: The files.
+        net: Amounts are those after discounts, where a row has them.
+
     Raises:
         SourceError: A mandatory column is missing, or one that is asked for is there in two spellings.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, *, net: bool = False) -> None:
         self.own = shape.own
+        self._net = net
         self.zero = "CAST(0 AS DECIMAL(38,12))" if shape.own else "'0'"
         self.tags: dict[str, str] = {}
         self._columns: dict[str, str] = {}
@@ -119,6 +140,8 @@ class Fields:
                 self._twice[name] = twice
             if is_moment(column):
                 text = iso_sql(text, shape.dates)  # noqa: PLW2901
+            if _key(column) in WRITTEN:
+                text = point_sql(column, shape)  # noqa: PLW2901
             nested = name != "resourcetags" and is_pairs(shape.types.get(column, ""))
             group[name] = flat_pairs(pairs(text)) if nested else text
             spelling[_key(column)] = column
@@ -135,6 +158,8 @@ class Fields:
     def __getitem__(self, name: str) -> str:
         if _key(name) in self._twice:
             raise SourceError(self._twice[_key(name)])
+        if self._net and name in NET and self.has(NET[name]):
+            return f"COALESCE({self[NET[name]]}, {self._columns.get(_key(name), 'NULL')})"
         if _key(name) in self._columns or not self.has(name):
             nothing = f"CAST(NULL AS {'DECIMAL(38,12)' if self.own and is_number(name) else 'VARCHAR'})"
             return self._columns.get(_key(name), nothing)

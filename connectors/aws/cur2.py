@@ -8,8 +8,7 @@ from typing import ClassVar, Literal, cast
 from connectors.aws.exports import exports, is_export_manifest
 from connectors.aws.manifests import Delivery
 from connectors.aws.reader import CurReader
-from connectors.base import Object, Slice, SourceOptions
-from connectors.bills.runs import refuse_runs
+from connectors.base import Object, SourceOptions
 from connectors.objects import LocationOptions
 
 
@@ -28,19 +27,14 @@ class Options(LocationOptions):
 class Cur2Reader(CurReader):
     """CUR 2.0 exports. A slice is a billing month, replaced whole by each new delivery.
 
-    Without a manifest every file counts, and files of two deliveries of one month are refused.
+    Without a manifest every file counts, and of two deliveries of one month the latest, where rows say which it is.
     """
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version = "aws-cur2-14"
+    version = "aws-cur2-15"
 
     def _deliveries(self, objects: Sequence[Object]) -> list[Delivery] | None:
         export = cast("Options", self.options).export
         if export is None and not any(is_export_manifest(o.key) for o in objects):
             return None
         return exports(self._store, objects, export, lambda columns: "line_item_unblended_cost" in columns)
-
-    def _without_manifest(self) -> list[Slice]:
-        slices = super()._without_manifest()
-        refuse_runs(self._store, slices)
-        return slices

@@ -123,7 +123,7 @@ def effective_cost(f: Fields) -> str:
         ELSE {cost} END"""
 
 
-def to_focus(shape: Shape) -> Native:
+def to_focus(shape: Shape, *, net: bool = False) -> Native:
     """A CUR file, legacy or 2.0, as FOCUS 1.4. Blended costs are never used.
 
     BilledCost is the unblended cost, negations of savings plans included; quantities and list costs leave
@@ -131,10 +131,14 @@ def to_focus(shape: Shape) -> Native:
     credits) have their billed cost as list and contracted cost. Split line items of containers repeat the
     cost of their parents and are left out.
 
+    Args:
+        shape: The files.
+        net: Costs are those after discounts (`discounts.py`).
+
     Raises:
         SourceError: A mandatory column is missing, or is there in two spellings.
     """
-    f = Fields(shape)
+    f = Fields(shape, net=net)
     kind, cost = f["lineItem/LineItemType"], f["lineItem/UnblendedCost"]
 
     def when(kinds: tuple[str, ...], then: str, otherwise: str = "NULL") -> str:
@@ -154,6 +158,8 @@ def to_focus(shape: Shape) -> Native:
     idle_reservation = f"{f['product/capacitystatus']} = 'UnusedCapacityReservation'"
     if not f.has("product/capacitystatus"):
         idle_reservation = f"(contains({usage_type}, 'UnusedBox:') OR contains({usage_type}, 'UnusedDed:'))"
+    told, status = (f[f"capacityReservation/CapacityReservation{name}"] for name in ("Arn", "Status"))
+    stated = f"{status} IN ('Used', 'Unused')"
     capacity = f"CASE WHEN {kind} = 'Usage' AND contains({f['reservation/ReservationARN']}, {literal(CAPACITY)}) THEN {f['reservation/ReservationARN']} END"
     priced = (*USAGE, *CATEGORIES["Purchase"])
     seller = f"{f['bill/BillingEntity']} = 'AWS Marketplace'"
@@ -169,8 +175,8 @@ def to_focus(shape: Shape) -> Native:
         "BillingCurrency": f["lineItem/CurrencyCode"],
         "BillingPeriodEnd": f["bill/BillingPeriodEndDate"],
         "BillingPeriodStart": f[PERIOD],
-        "CapacityReservationId": f"COALESCE(CASE WHEN {idle_reservation} THEN {f['lineItem/ResourceId']} END, {capacity})",
-        "CapacityReservationStatus": f"CASE WHEN {idle_reservation} THEN 'Unused' WHEN ({capacity}) IS NOT NULL THEN 'Used' END",
+        "CapacityReservationId": f"COALESCE(CASE WHEN {stated} THEN {told} WHEN {idle_reservation} THEN {f['lineItem/ResourceId']} END, {capacity})",
+        "CapacityReservationStatus": f"CASE WHEN {stated} THEN {status} WHEN {idle_reservation} THEN 'Unused' WHEN ({capacity}) IS NOT NULL THEN 'Used' END",
         "ChargeCategory": f"CASE {kind} {categories} ELSE CASE WHEN {kind} LIKE '{DISCOUNT}' THEN 'Credit' ELSE {kind} END END",
         "ChargeClass": f"CASE WHEN {kind} = 'Refund' AND TRY_CAST({start} AS TIMESTAMPTZ) < "
         f"TRY_CAST({f[PERIOD]} AS TIMESTAMPTZ) THEN 'Correction' END",

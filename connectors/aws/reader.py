@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
 from connectors.aws.columns import is_header, is_moment, is_number, period_column, written
+from connectors.aws.discounts import NOTE, in_columns
 from connectors.aws.manifests import SUFFIX, Delivery, deliveries
 from connectors.aws.mapping import to_focus
 from connectors.aws.state import with_state
@@ -18,6 +20,8 @@ from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles, fingerprint
 from connectors.bills.reader import BillReader
+from connectors.bills.runs import refuse_runs
+from connectors.bills.so_far import counting
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 
@@ -45,7 +49,7 @@ class CurReader(BillReader):
     Options: ClassVar[type[SourceOptions]] = Options
     words = "AWS CUR"
     is_header = staticmethod(is_header)
-    version: ClassVar[str] = "aws-cur-12"
+    version: ClassVar[str] = "aws-cur-13"
     """Changes whenever the same file would give other facts."""
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
@@ -98,15 +102,29 @@ class CurReader(BillReader):
             SourceError: A file cannot be read.
         """
         require_ready(slices)
-        bill = Bill(self.context.name, self.options.tier, to_focus, is_number, is_moment)
-        delivered = [s for s in slices if "manifests" in s.detail]
-        for item in delivered:
-            for loaded in load_bill(bill, [item], self._open(item.objects, item.period), work, engine):
-                yield with_state(loaded, engine)
+        for item in (s for s in slices if "manifests" in s.detail):
+            yield from self._load([item], self._open(item.objects, item.period), work, engine)
         plain = [s for s in slices if "manifests" not in s.detail]
         if plain:
-            for loaded in load_bill(bill, plain, self._files.open(plain), work, engine):
-                yield with_state(loaded, engine)
+            yield from self._load(plain, self._files.open(plain), work, engine)
+
+    def _load(
+        self, slices: Sequence[Slice], files: Sequence[BillFile], work: Path, engine: Engine
+    ) -> Iterator[Loaded]:
+        """Months that have their discounts in columns alone are read apart from the others."""
+        of = {s.period: [f for f in files if s.period in f.months] for s in slices}
+        net = {month for month, mine in of.items() if in_columns(mine, month, engine)}
+        for discounted in (False, True):
+            mine = [s for s in slices if (s.period in net) == discounted]
+            read = [f for f in files if any(f in of[s.period] for s in mine)]
+            bill = Bill(
+                self.context.name, self.options.tier, partial(to_focus, net=discounted), is_number, is_moment
+            )
+            for loaded in load_bill(bill, mine, read, work, engine):
+                if "manifests" not in loaded.slice.detail:
+                    refuse_runs(loaded.slice.period, counting(loaded, read))
+                note = "; ".join(filter(None, [loaded.note, NOTE if discounted else ""]))
+                yield with_state(replace(loaded, note=note), engine)
 
     def _open(self, objects: Sequence[Object], month: date) -> list[BillFile]:
         paths = self._store.fetch(objects)

@@ -13,19 +13,30 @@ and where a month has both exports, each charge is taken from one of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import date
-
 from connectors.azure.columns import Fields
+from connectors.azure.kinds import (
+    BOUGHT,
+    COMMITTED,
+    DAY,
+    FOREIGN,
+    KIND,
+    MODEL,
+    PLAN,
+    RESERVED,
+    START,
+    UNUSED,
+    Exports,
+    among,
+    steps,
+)
 from connectors.azure.regions import region_id, region_name
 from connectors.azure.services import FAMILIES, METERS
-from connectors.bills.amounts import amount as money
 from connectors.bills.amounts import plain, written_ones
-from connectors.bills.native import Native, with_columns
+from connectors.bills.native import Native
 from connectors.bills.shapes import Shape
 from connectors.bills.tags import json_or_text
-from connectors.sql import literal, literals, lookup
+from connectors.sql import literal, lookup
+from models.focus_regions import REGION_NAMES
 
 CATEGORIES = {
     "usage": "Usage",
@@ -42,34 +53,6 @@ CATEGORIES = {
 FREQUENCIES = {"usagebased": "Usage-Based", "onetime": "One-Time", "recurring": "Recurring"}
 MODELS = "openai|foundry models|claude|mistral|llama|deepseek|cohere|grok|tokens?([^a-z]|$)"
 """Parts of names of meters of Azure AI that are calls of a managed model."""
-
-
-@dataclass(frozen=True)
-class Exports:
-    """Which files are of which export.
-
-    Attributes:
-        actual: Paths of files that are known to be of the actual export.
-        amortized: Paths of files that are known to be of the amortized export.
-        both: The month has both, and each charge is taken from one of them.
-    """
-
-    actual: Collection[str] = ()
-    amortized: Collection[str] = ()
-    both: bool = False
-
-
-def _among(paths: Collection[str], shape: Shape) -> str:
-    """SQL condition: a row's file is one of these. It names files only where a shape has others, too."""
-    mine = {str(file.path) for file in shape.files}
-    found = mine & {*paths}
-    return (
-        "FALSE"
-        if not found
-        else "TRUE"
-        if found == mine
-        else f"list_contains({literals(sorted(found))}, __file)"
-    )
 
 
 def _case(text: str, table: dict[str, tuple[str, ...]]) -> str:
@@ -107,11 +90,6 @@ def _in_billing(price: str, number: str, f: Fields) -> str:
     return f"CASE WHEN {FOREIGN} THEN COALESCE({converted}, {odd}) ELSE {price} END"
 
 
-def _foreign(f: Fields) -> str:
-    """Prices are in another currency than the bill (Microsoft Customer Agreement)."""
-    return f"({f['PricingCurrency']} IS NOT NULL AND upper({f['PricingCurrency']}) <> upper({f['BillingCurrency']}))"
-
-
 def _object(text: str) -> str:
     """JSON whose outer braces may be missing."""
     body = f"trim({text})"
@@ -122,98 +100,10 @@ def _after(text: str, interval: str) -> str:
     return f"CAST(CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS TIMESTAMP) + INTERVAL {interval} AS VARCHAR)"
 
 
-def _kind(f: Fields) -> str:
-    return f"lower(COALESCE({f['ChargeType']}, 'Usage'))"
-
-
-def _model(f: Fields) -> str:
-    return f"lower(replace({f['PricingModel']}, ' ', ''))"
-
-
-KIND, MODEL, RESERVED, PLAN, COMMITTED, UNUSED, BOUGHT = (
-    "__kind",
-    "__model",
-    "__reserved",
-    "__plan",
-    "__committed",
-    "__unused",
-    "__bought",
-)
-START, DAY, FOREIGN = "__start", "__at", "__foreign"
-
-
-def _steps(f: Fields) -> list[dict[str, str]]:
-    """What a charge is for, in layers of columns, each over those before it.
-
-    - `RESERVED`: a reservation; exports without PricingModel name the reservation
-    - `PLAN`: a savings plan
-    - `UNUSED`: its unused part, only in the amortized export
-    - `BOUGHT`: the commitment itself, only in the actual export
-    """
-    named = f"CASE WHEN {f['ReservationId']} IS NOT NULL THEN 'reservation' END"
-    return [
-        {KIND: _kind(f), MODEL: _model(f), DAY: f.day(f["Date"]), START: _start(f), FOREIGN: _foreign(f)},
-        {
-            RESERVED: f"(COALESCE({MODEL}, {named}) = 'reservation' OR {KIND} = 'unusedreservation')",
-            PLAN: f"({MODEL} = 'savingsplan' OR {KIND} = 'unusedsavingsplan')",
-            UNUSED: f"({KIND} IN ('unusedreservation', 'unusedsavingsplan'))",
-        },
-        {COMMITTED: f"COALESCE({RESERVED} OR {PLAN}, FALSE)"},
-        {BOUGHT: f"({COMMITTED} AND {KIND} IN ('purchase', 'refund'))"},
-    ]
-
-
-def _judged(f: Fields, shape: Shape) -> str:
-    """SQL table expression of a shape with `_steps`."""
-    scan = shape.scan
-    for layer in _steps(f):
-        scan = with_columns(layer, scan)
-    return scan
-
-
 def _type_of(resource_id: str) -> str:
     """The type that an id names: `/subscriptions/s/.../providers/Microsoft.Sql/servers/a/databases/b` is of `microsoft.sql/servers/databases`."""
     path = f"nullif(regexp_extract(lower({resource_id}), '^.*/providers/(.+)$', 1), '')"
     return f"regexp_replace({path}, '(/[^/]+)/[^/]+', '\\1', 'g')"
-
-
-def _start(f: Fields) -> str:
-    """Start of the billing period; where the export does not say, of the month of the date."""
-    month = f"CAST(date_trunc('month', TRY_CAST({f.day(f['Date'])} AS TIMESTAMP)) AS VARCHAR)"
-    return f.day(f"COALESCE({f['BillingPeriodStartDate']}, {month}, {f['Date']})")
-
-
-def disagreement(shapes: Sequence[Shape], exports: Exports, month: date) -> str:
-    """SQL: currency and difference (actual - amortized) of the charges of a month that both exports must hold alike.
-
-    Args:
-        shapes: The files of both.
-        exports: Which are of which.
-        month: First day of the billing month.
-    """
-    parts = []
-    for shape in shapes:
-        f = Fields(shape)
-        cost = f"TRY_CAST({money(f['Cost'], f['BillingCurrency'])} AS DECIMAL(36,12))"
-        signed = f"CASE WHEN {_among(exports.amortized, shape)} THEN -{cost} ELSE {cost} END"
-        mine = f"date_trunc('month', TRY_CAST({START} AS TIMESTAMP)) = DATE '{month}'"
-        parts.append(
-            f"SELECT {f['BillingCurrency']} AS currency, {signed} AS cost FROM {_judged(f, shape)} "
-            f"WHERE {mine} AND NOT {COMMITTED}"
-        )
-    return f"SELECT currency, SUM(cost) AS difference FROM ({' UNION ALL '.join(parts)}) GROUP BY 1 HAVING SUM(cost) <> 0 ORDER BY 1"
-
-
-def kinds_of_export(shapes: Sequence[Shape]) -> str:
-    """SQL: file, and whether it has what only the amortized (amortized) or only the actual export (actual) has."""
-    parts = []
-    for shape in shapes:
-        f = Fields(shape)
-        parts.append(
-            f"SELECT __file AS file, {UNUSED} AS unused, {BOUGHT} AS bought FROM {_judged(f, shape)}"
-        )
-    united = " UNION ALL ".join(parts)
-    return f"SELECT file, bool_or(unused) AS amortized, bool_or(bought) AS actual FROM ({united}) GROUP BY 1 ORDER BY 1"
 
 
 def to_focus(shape: Shape, exports: Exports) -> Native:
@@ -223,16 +113,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         SourceError: A mandatory column is missing, or is there in two spellings, or it is a FOCUS export.
     """
     f = Fields(shape)
-    cost, day = f["Cost"], DAY
-    kind, model, unused, reserved, plan, committed, bought = (
-        KIND,
-        MODEL,
-        UNUSED,
-        RESERVED,
-        PLAN,
-        COMMITTED,
-        BOUGHT,
-    )
+    cost = f["Cost"]
     usage, covered, list_price, price = "__usage", "__covered", "__list_price", "__price"
     texts = {
         "__number": (cost, f["BillingCurrency"]),
@@ -241,34 +122,34 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "__effective": (f["EffectivePrice"], _priced_in(f)),
     }
     number, list_number, price_number, effective = texts
-    actual, amortized = _among(exports.actual, shape), _among(exports.amortized, shape)
+    actual, amortized = among(exports.actual, shape), among(exports.amortized, shape)
     billed = f"CASE WHEN {covered} AND {number} IS NOT NULL AND NOT {actual} THEN '0' ELSE {cost} END"
-    repeated = f"CASE WHEN {amortized} THEN NOT {committed} ELSE {covered} AND {number} = 0 END"
-    start = START
+    repeated = f"CASE WHEN {amortized} THEN NOT {COMMITTED} ELSE {covered} AND {number} = 0 END"
     last = f.day(f["BillingPeriodEndDate"])
-    exclusive = f"day(TRY_CAST({last} AS TIMESTAMP)) = day(TRY_CAST({start} AS TIMESTAMP))"
-    end = f"CASE WHEN {f['BillingPeriodEndDate']} IS NULL THEN {_after(start, '1 MONTH')} WHEN {exclusive} THEN {last} ELSE COALESCE({_after(last, '1 DAY')}, {last}) END"
-    earlier = f"(TRY_CAST({day} AS TIMESTAMP) < TRY_CAST({start} AS TIMESTAMP) OR {f['PreviousInvoiceId']} IS NOT NULL)"
+    exclusive = f"day(TRY_CAST({last} AS TIMESTAMP)) = day(TRY_CAST({START} AS TIMESTAMP))"
+    end = f"CASE WHEN {f['BillingPeriodEndDate']} IS NULL THEN {_after(START, '1 MONTH')} WHEN {exclusive} THEN {last} ELSE COALESCE({_after(last, '1 DAY')}, {last}) END"
+    earlier = f"(TRY_CAST({DAY} AS TIMESTAMP) < TRY_CAST({START} AS TIMESTAMP) OR {f['PreviousInvoiceId']} IS NOT NULL)"
     categories = " ".join(f"WHEN {literal(k)} THEN {literal(c)}" for k, c in CATEGORIES.items())
     frequencies = " ".join(f"WHEN {literal(k)} THEN {literal(c)}" for k, c in FREQUENCIES.items())
     unit, quantity = f["UnitOfMeasure"], f["Quantity"]
     single = f"regexp_matches({unit}, '^1[ /]')"
-    priced = f"({kind} = 'usage' OR {unused} OR {kind} = 'purchase')"
+    priced = f"({KIND} = 'usage' OR {UNUSED} OR {KIND} = 'purchase')"
     same = f"{list_number} = {effective}"
     odd = f"CASE WHEN {list_price} IS NOT NULL AND {effective} IS NULL THEN 'effective price ' || {f['EffectivePrice']} END"
     at_list = f"COALESCE({_positive(f['PayGCost'])}, CASE WHEN {same} THEN {cost} END, {odd})"
-    unlisted = f"({kind} = 'purchase' AND {list_price} IS NULL)"
+    unlisted = f"({KIND} = 'purchase' AND {list_price} IS NULL)"
     list_cost = f"CASE WHEN {priced} AND NOT {unlisted} THEN {at_list} ELSE {cost} END"
     place = region_name(f["ResourceLocation"])
+    region = region_id(place)
     other = f"(upper({f['PublisherType']}) = 'AWS' OR upper({f['Provider']}) = 'AWS')"
     seller = f"CASE WHEN {f['PublisherType']} = 'Marketplace' THEN {f['PublisherName']} WHEN {other} THEN 'AWS' END"
     provider = f"CASE WHEN {other} THEN 'AWS' ELSE 'Microsoft' END"
 
-    steps = (
-        *_steps(f),
+    layers = (
+        *steps(f),
         {
-            usage: f"({kind} = 'usage' OR {unused})",
-            covered: f"({committed} AND ({kind} = 'usage' OR {unused}))",
+            usage: f"({KIND} = 'usage' OR {UNUSED})",
+            covered: f"({COMMITTED} AND ({KIND} = 'usage' OR {UNUSED}))",
             list_price: f"CASE WHEN {priced} THEN {_positive(f['PayGPrice'])} END",
             price: f"CASE WHEN {priced} THEN {_positive(f['UnitPrice'])} END",
         },
@@ -284,7 +165,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
     )
 
     def if_committed(value: str) -> str:
-        return f"CASE WHEN {committed} THEN {value} END"
+        return f"CASE WHEN {COMMITTED} THEN {value} END"
 
     columns = {
         "AvailabilityZone": f["AvailabilityZone"],
@@ -293,38 +174,38 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "BillingAccountName": f["BillingAccountName"],
         "BillingCurrency": f["BillingCurrency"],
         "BillingPeriodEnd": end,
-        "BillingPeriodStart": start,
-        "ChargeCategory": f"CASE {kind} {categories} ELSE {f['ChargeType']} END",
-        "ChargeClass": f"CASE WHEN {kind} = 'refund' AND {earlier} THEN 'Correction' END",
+        "BillingPeriodStart": START,
+        "ChargeCategory": f"CASE {KIND} {categories} ELSE {f['ChargeType']} END",
+        "ChargeClass": f"CASE WHEN {KIND} = 'refund' AND {earlier} THEN 'Correction' END",
         "ChargeDescription": f"COALESCE({f['Product']}, {f['MeterName']})",
         "ChargeFrequency": f"CASE lower(replace(COALESCE({f['Frequency']}, CASE WHEN {usage} THEN 'UsageBased' END), '-', '')) {frequencies} ELSE {f['Frequency']} END",
-        "ChargePeriodEnd": _after(day, "1 DAY"),
+        "ChargePeriodEnd": _after(DAY, "1 DAY"),
         "ChargePeriodStart": f.day(f["Date"]),
-        "CommitmentDiscountCategory": f"CASE WHEN {plan} THEN 'Spend' WHEN {reserved} THEN 'Usage' END",
+        "CommitmentDiscountCategory": f"CASE WHEN {PLAN} THEN 'Spend' WHEN {RESERVED} THEN 'Usage' END",
         "CommitmentDiscountId": if_committed(f"lower(COALESCE({f['BenefitId']}, {f['ReservationId']}))"),
         "CommitmentDiscountName": if_committed(f"COALESCE({f['BenefitName']}, {f['ReservationName']})"),
-        "CommitmentDiscountStatus": f"CASE WHEN {unused} THEN 'Unused' WHEN {covered} THEN 'Used' END",
-        "CommitmentDiscountType": f"CASE WHEN {plan} THEN 'Savings Plan' WHEN {reserved} THEN 'Reservation' END",
-        "ConsumedQuantity": f"CASE WHEN {kind} = 'usage' AND {single} THEN {quantity} END",
-        "ConsumedUnit": f"CASE WHEN {kind} = 'usage' AND {single} THEN ltrim(substr({unit}, 2)) END",
+        "CommitmentDiscountStatus": f"CASE WHEN {UNUSED} THEN 'Unused' WHEN {covered} THEN 'Used' END",
+        "CommitmentDiscountType": f"CASE WHEN {PLAN} THEN 'Savings Plan' WHEN {RESERVED} THEN 'Reservation' END",
+        "ConsumedQuantity": f"CASE WHEN {KIND} = 'usage' AND {single} THEN {quantity} END",
+        "ConsumedUnit": f"CASE WHEN {KIND} = 'usage' AND {single} THEN ltrim(substr({unit}, 2)) END",
         "ContractedCost": f"CASE WHEN NOT {covered} THEN {cost} END",
         "ContractedUnitPrice": _in_billing(price, price_number, f),
-        "EffectiveCost": f"CASE WHEN {bought} AND {number} IS NOT NULL THEN '0' ELSE {cost} END",
+        "EffectiveCost": f"CASE WHEN {BOUGHT} AND {number} IS NOT NULL THEN '0' ELSE {cost} END",
         "HostProviderName": provider,
         "InvoiceId": f["InvoiceId"],
         "InvoiceIssuerName": f"COALESCE({f['PartnerName']}, {provider})",
         "ListCost": list_cost,
         "ListUnitPrice": _in_billing(list_price, list_number, f),
-        "PricingCategory": f"CASE WHEN {covered} THEN 'Committed' WHEN {model} = 'spot' THEN 'Dynamic' WHEN {kind} IN ('usage', 'purchase') THEN 'Standard' END",
+        "PricingCategory": f"CASE WHEN {covered} THEN 'Committed' WHEN {MODEL} = 'spot' THEN 'Dynamic' WHEN {KIND} IN ('usage', 'purchase') THEN 'Standard' END",
         "PricingCurrency": f["PricingCurrency"],
         "PricingCurrencyContractedUnitPrice": f"CASE WHEN {FOREIGN} THEN {price} END",
-        "PricingCurrencyEffectiveCost": f"CASE WHEN {bought} AND {FOREIGN} THEN '0' WHEN {FOREIGN} THEN {f['CostInPricingCurrency']} END",
+        "PricingCurrencyEffectiveCost": f"CASE WHEN {BOUGHT} AND {FOREIGN} THEN '0' WHEN {FOREIGN} THEN {f['CostInPricingCurrency']} END",
         "PricingCurrencyListUnitPrice": f"CASE WHEN {FOREIGN} THEN {list_price} END",
-        "PricingQuantity": f"CASE WHEN {kind} <> 'tax' THEN {quantity} END",
-        "PricingUnit": f"CASE WHEN {kind} <> 'tax' THEN {unit} END",
+        "PricingQuantity": f"CASE WHEN {KIND} <> 'tax' THEN {quantity} END",
+        "PricingUnit": f"CASE WHEN {KIND} <> 'tax' THEN {unit} END",
         "ProviderName": provider,
-        "RegionId": region_id(place),
-        "RegionName": place,
+        "RegionId": region,
+        "RegionName": f"COALESCE({lookup(region, REGION_NAMES['Microsoft'])}, {place})",
         "ResourceId": f"lower({f['ResourceId']})",
         "ResourceName": f"COALESCE({f['ResourceName']}, nullif(regexp_extract({f['ResourceId']}, '/providers/.*/([^/]+)$', 1), ''))",
         "ResourceType": f"COALESCE({f['ResourceType']}, {_type_of(f['ResourceId'])})",
@@ -345,7 +226,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         focus=columns,
         cost=billed,
         currency=f["BillingCurrency"],
-        steps=steps,
+        steps=layers,
         skip=f"COALESCE({repeated}, FALSE)" if exports.both else "FALSE",
         skip_rule="in_both_exports",
         model_api=f"{ai} AND regexp_matches({meter}, {literal(MODELS)})",

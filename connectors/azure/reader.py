@@ -14,8 +14,9 @@ from typing import ClassVar, Literal, cast
 import polars as pl
 
 from connectors.azure.columns import is_header, parse_azure_month, period_columns, written
+from connectors.azure.kinds import Exports, disagreement, kinds_of_export
 from connectors.azure.manifests import PERIOD, Current, current, dataset_of_name, is_manifest
-from connectors.azure.mapping import Exports, disagreement, kinds_of_export, to_focus
+from connectors.azure.mapping import to_focus
 from connectors.base import (
     ISSUES_SCHEMA,
     Context,
@@ -37,7 +38,7 @@ from connectors.bills.so_far import counting
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 
-VERSION = "azure-export-17"
+VERSION = "azure-export-18"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"
@@ -99,10 +100,7 @@ class AzureReader(BillReader):
             objects=sorted(datasets, key=lambda o: o.key),
             told=told,
         )
-        slices = [self._described(s, datasets) for s in slices]
-        if not with_manifest:
-            refuse_runs(self._store, slices)
-        return slices
+        return [self._described(s, datasets) for s in slices]
 
     def _described(self, item: Slice, datasets: Mapping[Object, str | None]) -> Slice:
         """The slice with the dataset of each of its files."""
@@ -151,6 +149,7 @@ class AzureReader(BillReader):
         )
         for loaded in load_bill(bill, slices, files, work, engine):
             mine = [*counting(loaded, files)]
+            refuse_runs(loaded.slice.period, mine)
             _refuse_deliveries(loaded.slice.period, mine)
             if not exports.both:
                 if not exports.actual and not exports.amortized:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from string import ascii_letters, digits
 
 from connectors.sql import literal
@@ -24,6 +24,9 @@ PREFIXED = {
     "NT$": "TWD", "MX$": "MXN", "R$": "BRL",
 }  # fmt: skip
 """Signs with the country before them -> the currency."""
+
+EXACT = Context(prec=76)
+"""For sums of amounts of 38 digits: the context of Python has 28."""
 
 BLANKS = " \t\u00a0\u2007\u2009\u202f"
 QUOTES = "'\u2019"

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from connectors.base import Engine
+from connectors.bills.amounts import EXACT
 from connectors.bills.issues import CURRENCY
 from connectors.bills.native import native_sql
 from connectors.bills.stage import Stage, stage_sql
@@ -83,7 +84,7 @@ def survey(rows: Sequence[Mapping[str, Any]]) -> Survey:
         contents[row["day"]].append(" ".join(str(row[c]) for c in ("currency", "rows", "hash", "total")))
         sums[row["day"]] = [n + row[c] for n, c in zip(sums[row["day"]], COUNTED, strict=True)]
         if row["total"] is not None:
-            totals[row["currency"]] = totals.get(row["currency"], Decimal(0)) + row["total"]
+            totals[row["currency"]] = EXACT.add(totals.get(row["currency"], Decimal(0)), row["total"])
     days = {day: Day("; ".join(contents[day]), *sums[day]) for day in contents}
     return Survey(days, dict(sorted(totals.items())))
 

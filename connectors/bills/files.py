@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from connectors.base import Object, SourceError
-from connectors.bills.header import LONGEST_LINE, SEPARATORS
+from connectors.bills.header import LONGEST_LINE, SAYS_SEPARATOR, SEPARATORS
 from connectors.bills.texts import in_utf_8
 
 if TYPE_CHECKING:
@@ -136,6 +136,9 @@ def open_bill(
             columns = _json_columns(path, form, optional)
         else:
             columns, separator = _csv_columns(path, private=private)
+        if not any(columns):
+            msg = f"{uri} holds nothing once it is unpacked; an export has at least a header: have it delivered again"
+            raise SourceError(msg)
         strict = form not in ("csv", "gzip") or _ends_alike(path, form)
     except (OSError, EOFError, zlib.error) as error:
         msg = f"{uri} is damaged or cannot be read ({error}); have it delivered again"
@@ -209,6 +212,8 @@ def _csv_columns(path: Path, *, private: bool) -> tuple[list[str], str]:
     errors = "surrogateescape" if private else "strict"
     with io.TextIOWrapper(in_utf_8(path), "utf-8-sig", errors, newline="") as file:
         first = file.readline(LONGEST_LINE).lstrip("\ufeff")  # some tools put a second mark before the first
+        if SAYS_SEPARATOR.fullmatch(first):
+            first = file.readline(LONGEST_LINE)
         if len(first) == LONGEST_LINE:
             msg = f"its first line is longer than {LONGEST_LINE} characters"
             raise csv.Error(msg)

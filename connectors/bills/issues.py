@@ -9,9 +9,11 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
+from functools import reduce
 from typing import Any
 
 from connectors.base import Engine, SourceError
+from connectors.bills.amounts import EXACT
 from connectors.bills.files import BillFile
 from connectors.bills.native import Native, native_sql
 from connectors.bills.rules import (
@@ -24,6 +26,7 @@ from connectors.bills.rules import (
 from connectors.bills.shapes import Shape, scan
 from connectors.bills.stage import Note, Stage, stage_sql
 from connectors.bills.tags import REPEATED, has_like_keys
+from connectors.bills.wrapped import MORE
 from connectors.sql import identifier
 
 DETAILED_ROWS = 1000
@@ -131,15 +134,21 @@ def orphans(stage: Stage, month: str, engine: Engine) -> Iterator[dict[str, Any]
 
 
 def footers(stage: Stage, month: date) -> Iterator[dict[str, Any]]:
-    """The lines after the rows of the files, each with the first month of its file. They count as nothing."""
+    """The lines after the rows of the files, each with the first month of its file. They count as nothing.
+
+    What says that another page follows is told apart: rows are missing unless that page is there.
+    """
     for bill in (f for s in stage.shapes for f in s.files if f.after and f.months[0] == month):
-        yield {
-            "action": "flagged",
-            "rule": "footer",
-            "value": "; ".join(line.strip(" ,;\t|") for line in bill.after)[:RAW_LENGTH],
-            "rows": len(bill.after),
-            "location": bill.uri,
-        }
+        for rule, more in (("footer", False), ("page_missing", True)):
+            lines = [line.strip(" ,;\t|") for line in bill.after if line.endswith(MORE) == more]
+            if lines:
+                yield {
+                    "action": "flagged",
+                    "rule": rule,
+                    "value": "; ".join(lines)[:RAW_LENGTH],
+                    "rows": len(lines),
+                    "location": bill.uri,
+                }
 
 
 def like_keys(rows: str, columns: Collection[str], engine: Engine) -> Iterator[dict[str, Any]]:
@@ -230,7 +239,9 @@ def rejected(stage: Stage, mine: str, engine: Engine) -> Iterator[dict[str, Any]
                 "rule": check.rule,
                 "column_name": check.column,
                 "rows": group["rows"] - len(shown),
-                "billed_cost": None if group["billed_cost"] is None else group["billed_cost"] - sum(costs),
+                "billed_cost": None
+                if group["billed_cost"] is None
+                else reduce(EXACT.subtract, costs, group["billed_cost"]),
                 "currency": group["currency"],
                 "location": f"beyond the first {DETAILED_ROWS} rejected rows",
             }

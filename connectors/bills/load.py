@@ -146,6 +146,8 @@ def _explain(error: Exception, files: Sequence[BillFile]) -> str:
     )
     found = next((f.uri for f in files if str(f.path) == named), names)
     reason = " ".join(line.strip()[:120] for line in lines if line.strip())
+    if "Overflow in SUM" in reason:
+        return f"{found}: the amounts of the month add up to 10^26 or more, so one of them is damaged; have it delivered again"
     return (
         f"{found} cannot be read as a bill: {reason}. Have it delivered again as CSV in UTF-8, or as Parquet"
     )

@@ -20,6 +20,7 @@ from connectors.base import Object, SourceError
 from connectors.bills.dates import is_written, iso
 from connectors.bills.files import JSON_FORMS, BillFile, json_lines, lazy, open_bill
 from connectors.bills.texts import UnpackError
+from connectors.epochs import END_YEAR, FIRST_YEAR
 from connectors.objects import Store, fetch_ahead, read_json, write_json
 
 Column = Callable[[BillFile], str | Sequence[str]]
@@ -61,7 +62,7 @@ def parse_month(text: str | None, ahead_h: int = 0) -> date | None:
         return None
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC)
-    if not 2000 <= moment.year < 2100:
+    if not FIRST_YEAR <= moment.year < END_YEAR:
         return None
     moment += timedelta(hours=ahead_h)
     return date(moment.year, moment.month, 1)

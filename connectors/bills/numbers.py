@@ -59,6 +59,12 @@ def decimal_sign(amounts: Collection[str], uri: str, *, doubtful: bool = False) 
     return ""
 
 
+def point(text: str) -> str:
+    """An amount with a decimal comma as a plain number; any other text as it is."""
+    bare = alike(text).translate(str.maketrans("", "", " .'")).replace(",", ".")
+    return bare if _COMMA.fullmatch(alike(text)) else text
+
+
 def point_sql(column: str, shape: Shape) -> str:
     """SQL: the numbers of a native column in their plain form, as its file writes them; any other text as it is."""
     text = shape.text[column]
@@ -85,6 +91,15 @@ def numbered(bill: BillFile, columns: Collection[str]) -> BillFile:
     except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, ValueError):
         return bill  # damaged: whoever reads it says what is wrong
     return replace(bill, decimal=decimal_sign(amounts, bill.uri, doubtful=doubtful))
+
+
+def spread(bill: BillFile, columns: Collection[str]) -> BillFile:
+    """The same of a bill that its provider writes with decimal points: only a spreadsheet writes other separators, and commas.
+
+    Raises:
+        SourceError: As in `numbered`.
+    """
+    return bill if bill.separator == "," else numbered(bill, columns)
 
 
 def _amounts(bill: BillFile, columns: Collection[str], *, all_of_them: bool) -> Iterator[str]:

@@ -23,6 +23,7 @@ from connectors.bills.tags import (
     repeats_key,
     repeats_key_in,
 )
+from connectors.epochs import sql_plausible
 from connectors.sql import identifier, literal, literals
 from models import focus
 from models.focus_services import pairs as known_pairs
@@ -86,7 +87,7 @@ def typed(column: focus.FocusColumn, own: str | None = None, *, sure: bool = Fal
         moment = (
             f"CAST({c} AS TIMESTAMP)" if is_moment else f"CAST(TRY_CAST({c} AS TIMESTAMPTZ) AS TIMESTAMP)"
         )
-        return f"CASE WHEN {moment} >= TIMESTAMP '2000-01-01' AND {moment} < TIMESTAMP '2100-01-01' THEN {moment} END"
+        return f"CASE WHEN {sql_plausible(moment)} THEN {moment} END"
     if column.type == "json":
         return _json(column.name)
     if column.allowed:

@@ -1,4 +1,4 @@
-"""Files of several runs of one export without a manifest: they repeat each other, so they are refused.
+"""Files of several runs of one export without a manifest: they repeat each other, so they are refused unless rows say which is the latest.
 
 An exporter that keeps its runs writes each into a folder named by a GUID or a time. Which files are current,
 where a manifest says so, belongs to the formats.
@@ -7,10 +7,11 @@ where a manifest says so, belongs to the formats.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
+from datetime import date
 
-from connectors.base import Slice, SourceError
-from connectors.objects import Store
+from connectors.base import SourceError
+from connectors.bills.files import BillFile
 
 RUN = re.compile(
     r".*[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|.*\d{4}-?\d{2}-?\d{2}T\d{2}.*|\d{12,14}|run[-_=].+",
@@ -28,24 +29,27 @@ def run_of(key: str) -> tuple[str, str] | None:
     return None
 
 
-def refuse_runs(store: Store, slices: Sequence[Slice]) -> None:
-    """Checks that no month has files of two runs of the same export.
+def refuse_runs(month: date, files: Iterable[BillFile]) -> None:
+    """Checks that of two runs of one export one counts in a month: where their rows prove which is the latest, that one does.
+
+    Args:
+        month: First day of the month.
+        files: The files that count (`connectors/bills/so_far.py`).
 
     Raises:
-        SourceError: One has: every charge would count twice.
+        SourceError: Both do: every charge would count twice.
     """
-    for item in slices:
-        seen: dict[str, tuple[str, str]] = {}
-        for file in item.objects:
-            run = run_of(file.key)
-            if run is None:
-                continue
-            above, name = run
-            other, key = seen.setdefault(above, (name, file.key))
-            if other != name:
-                msg = (
-                    f"{store.uri(key)} and {store.uri(file.key)} are of different runs of one export and both bill "
-                    f"{item.period:%Y-%m}, with no manifest that says which run counts: every charge would count "
-                    "twice; keep the newest run's folder only, or bring the manifests back"
-                )
-                raise SourceError(msg)
+    seen: dict[str, tuple[str, BillFile]] = {}
+    for file in files:
+        run = run_of(file.key)
+        if run is None:
+            continue
+        above, name = run
+        other, earlier = seen.setdefault(above, (name, file))
+        if other != name:
+            msg = (
+                f"{earlier.uri} and {file.uri} are of different runs of one export and both bill {month:%Y-%m}, and neither a "
+                "manifest nor their rows say which run counts: every charge would count twice; keep the newest run's "
+                "folder only, or bring the manifests back"
+            )
+            raise SourceError(msg)

@@ -6,6 +6,7 @@ What is a record, the mandatory columns of a format say. Beside the one list of 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +16,17 @@ from connectors.bills.header import IsHeader
 
 SAMPLE = 100
 """Records of a list among which one has all mandatory columns: others may leave out what is null."""
+
+LONGEST_SHOWN = 30
+"""Characters of a text beside the records that are told: tokens and links are longer."""
+SECRET = re.compile("token|secret|key|sig|pass|auth|link|url|uri|cursor|session|cookie", re.IGNORECASE)
+"""In names of what may be secret however short it is."""
+NEXT = re.compile(
+    r"(^|[._@])next([-_]?(page|link|url|uri|token|cursor|offset|marker))*$|has[-_]?(more|next)|truncated|continuation",
+    re.IGNORECASE,
+)
+"""In names of what says that another page follows, unless it is empty."""
+MORE = "(another page follows)"
 
 _DECODER = json.JSONDecoder()
 
@@ -92,9 +104,17 @@ def _members(
                 others.append(f"{name}: {len(places) - 1} elements")
         else:
             value, end = _DECODER.raw_decode(text, at)
-            others += [] if value is None else [f"{name}: {text[at:end]}"]
+            others += [] if value is None else [f"{name}: {_shown(name, value)}"]
         at = _after(text, end, "}")
     return lists, others, at + 1
+
+
+def _shown(name: str, value: Any) -> str:
+    """What may be told of a value beside the records: a link to the next page holds its reader's token."""
+    if NEXT.search(name) and value not in ("", False, 0):
+        return MORE
+    secret = isinstance(value, str) and (len(value) > LONGEST_SHOWN or SECRET.search(name))
+    return f"({len(value)} characters)" if secret else json.dumps(value, ensure_ascii=False)
 
 
 def _after(text: str, at: int, close: str) -> int:

@@ -28,7 +28,7 @@ from connectors.run_power import run_power_sql
 from connectors.sql import literals
 from connectors.telemetry import day_bounds, day_of
 from connectors.telemetry_index import Indexed, days
-from models.config import TrainingRun
+from models.records import TrainingRun
 from models.tables import EDGE_DAILY, RUN_POWER_DAILY, Table
 
 MICROSECOND = timedelta(microseconds=1)

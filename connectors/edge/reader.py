@@ -25,7 +25,7 @@ from connectors.edge.passes import Steps, read_days
 from connectors.run_power import windows
 from connectors.telemetry import MAX_STEP, QUARTER_S, day_bounds
 from connectors.telemetry_index import Indexed
-from models.config import TrainingRun
+from models.records import TrainingRun
 
 DATE = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
 """A date in the name of a file: when it came."""

@@ -30,6 +30,7 @@ from connectors.bills.numbers import numbered
 from connectors.bills.plain import PlainFiles, fingerprint
 from connectors.bills.reader import BillReader
 from connectors.bills.runs import refuse_runs
+from connectors.bills.so_far import counting as counting_files
 from connectors.bills.stage import Bill
 from connectors.focus.allocation import faults
 from connectors.focus.contracts import disagreements, load_contracts
@@ -38,7 +39,7 @@ from connectors.focus.mapping import is_header, is_moment, is_number, key, perio
 from connectors.objects import LocationOptions
 from models import tables
 
-VERSION = "focus-19"
+VERSION = "focus-20"
 """Changes whenever the same file would give other facts."""
 
 
@@ -106,7 +107,6 @@ class FocusReader(BillReader):
         note = f"no cost rows, not read: {', '.join(unread)}" if unread else ""
         currency = self.options.currency or ""
         slices = self._files.slices(self.options.tier, currency, note=note, objects=costs, told=told)
-        refuse_runs(self._store, slices)
         newest = max((s.period for s in slices if s.objects), default=None)
         if not contracts:
             return slices
@@ -133,6 +133,7 @@ class FocusReader(BillReader):
         files = self._files.open(costs)
         whole = {s.period: s for s in slices}
         for cost in load_bill(bill, costs, files, work, engine):
+            refuse_runs(cost.slice.period, counting_files(cost, files))
             notes = filter(None, [cost.note, *self._remarks(cost, files)])
             loaded = replace(cost, slice=whole[cost.slice.period], note="; ".join(notes))
             yield self._checked(loaded, files, work, engine)

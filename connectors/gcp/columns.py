@@ -14,6 +14,7 @@ from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
 from connectors.bills.months import parse_month
 from connectors.bills.native import NULL, require
+from connectors.bills.numbers import point_sql, spread
 from connectors.bills.shapes import Shape
 from connectors.sql import literal
 
@@ -30,6 +31,12 @@ OPTIONAL = (
 
 MOMENTS = ("usagestarttime", "usageendtime")
 """Columns that hold a moment and are read, as `_key` names them."""
+
+NUMBERS = frozenset({
+    "cost", "costatlist", "costateffectivepricedefault", "usageamount", "usageamountinpricingunits", "priceeffectiveprice",
+    "priceeffectivepricedefault", "pricelistprice", "pricepricingunitquantity",
+})  # fmt: skip
+"""Columns that hold a number in a CSV, likewise."""
 
 UNMARKED = '{"list":['
 MONTH = r"(?:(\d{4})(\d{2})(?:\.0)?|(\d{4})[-/](\d{2})(?:[-/]01(?:[ T]00:00:00(?:\.0+)?(?: ?UTC|Z|\+00(?::?00)?)?)?)?)"
@@ -72,12 +79,13 @@ def period_column(bill: BillFile) -> str:
 
 
 def written(bill: BillFile) -> BillFile:
-    """The file with the order of its dates, where a spreadsheet wrote them anew.
+    """The file with the order of its dates and the form of its numbers, where a spreadsheet wrote them anew.
 
     Raises:
-        SourceError: The order cannot be told.
+        SourceError: One cannot be told.
     """
-    return certain(bill, [c for c in bill.columns if _key(c) in MOMENTS])
+    bill = certain(bill, [c for c in bill.columns if _key(c) in MOMENTS])
+    return spread(bill, [c for c in bill.columns if _key(c) in NUMBERS])
 
 
 def is_header(columns: Sequence[str]) -> bool:
@@ -118,7 +126,8 @@ class Fields:
                     f"{shape.files[0].uri}: column {column!r} is there twice in different spellings; keep one"
                 )
                 raise SourceError(msg)
-            self._columns[_key(column)] = iso_sql(text, shape.dates) if _key(column) in MOMENTS else text
+            number = point_sql(column, shape) if _key(column) in NUMBERS else text
+            self._columns[_key(column)] = iso_sql(text, shape.dates) if _key(column) in MOMENTS else number
             self._names[_key(column)] = column
         require({n: n for n in MANDATORY if n in self}, MANDATORY, shape)
 

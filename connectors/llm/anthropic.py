@@ -17,11 +17,11 @@ from babel.numbers import get_currency_precision
 from pydantic import Field
 
 from connectors.base import SourceOptions
-from connectors.bills.amounts import number
+from connectors.bills.amounts import EXACT, number
 from connectors.llm import console
 from connectors.llm.organisation import Labels, OrganisationOptions, OrganisationReader
 from connectors.llm.organisation_api import Api
-from connectors.llm.pages import COSTS, MESSAGES, WIDE, count, currency, text
+from connectors.llm.pages import COSTS, MESSAGES, count, currency, text
 
 METERS = {"uncached_input_tokens": "input tokens"}
 """Kind of token -> its name; the others are called as they are, with blanks, such as `cache read input tokens`."""
@@ -86,7 +86,7 @@ def _main_unit(amount: Any, code: Any) -> Any:
     if value is None:
         return amount
     try:
-        return WIDE.scaleb(value, -get_currency_precision(currency(code) or ""))
+        return EXACT.scaleb(value, -get_currency_precision(currency(code) or ""))
     except ArithmeticError:
         return amount
 
@@ -155,5 +155,5 @@ class AnthropicReader(OrganisationReader):
     """Answers of Anthropic's Admin API."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version = "anthropic-3"
+    version = "anthropic-4"
     suffixes = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")

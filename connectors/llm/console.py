@@ -6,16 +6,14 @@ Costs are in dollars there, and workspaces and models of costs have their names,
 from __future__ import annotations
 
 import csv
-import io
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.base import SourceError
-from connectors.bills.amounts import number
-from connectors.llm.dashboard import whole
-from connectors.llm.pages import WIDE
+from connectors.bills.amounts import EXACT, number
+from connectors.llm.dashboard import table, whole
 
 DATE, COST, UNCACHED = "usage_date_utc", "cost_usd", "usage_input_tokens_no_cache"
 """The day in all files; what only files of costs, and only those of usage, have."""
@@ -60,8 +58,7 @@ def pages(text: str, uri: str) -> list[list[Any]]:
         SourceError: It is no such export, or not CSV.
     """
     try:
-        rows = csv.DictReader(io.StringIO(text), strict=True)
-        names = rows.fieldnames or []
+        names, rows = table(text, uri, COST)
         if DATE not in names or not {COST, UNCACHED} & {*names}:
             msg = (
                 f"{uri} is no export of Anthropic's console: columns {DATE} and {COST} (costs) or {UNCACHED} (usage) are "
@@ -116,7 +113,7 @@ def _cost(given: Mapping[str, str]) -> dict[str, Any]:
     dollars = number(written or "")
     kind = _said(given, "token_type")
     return {
-        "amount": written if dollars is None else WIDE.scaleb(dollars, 2),
+        "amount": written if dollars is None else EXACT.scaleb(dollars, 2),
         "currency": "USD",
         "token_type": kind and TOKENS.get(kind, kind),
         "workspace_id": _workspace(given),

@@ -9,11 +9,14 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connectors.base import SourceError
 from connectors.bills.amounts import number
+from connectors.bills.footer import separator
+from connectors.bills.header import SAYS_SEPARATOR
+from connectors.bills.numbers import decimal_sign, point
 
 TIMES = ("start_time", "end_time")
 COST, COUNTED = "amount_value", "num_model_requests"
@@ -36,8 +39,7 @@ def pages(text: str, uri: str, costs: str, usage: tuple[str, str]) -> list[list[
         SourceError: It is no such export, or not CSV.
     """
     try:
-        rows = csv.DictReader(io.StringIO(text), strict=True)
-        names = rows.fieldnames or []
+        names, rows = table(text, uri, COST)
         kind = costs if COST in names else usage["output_tokens" not in names] if COUNTED in names else ""
         if not kind or not {*TIMES} <= {*names}:
             msg = (
@@ -55,6 +57,29 @@ def pages(text: str, uri: str, costs: str, usage: tuple[str, str]) -> list[list[
         msg = f"{uri} is damaged or not CSV ({error}); export it again"
         raise SourceError(msg) from error
     return [[{"start_time": start, "end_time": end, "results": r} for (start, end), r in found.items()]]
+
+
+def table(text: str, uri: str, amount: str) -> tuple[Sequence[str], list[dict[str, Any]]]:
+    """Names and rows of a CSV, also with other separators than commas, as spreadsheets write it, then with decimal commas.
+
+    Args:
+        text: The file.
+        uri: Its name for a person.
+        amount: Column of amounts.
+
+    Raises:
+        SourceError: An amount may have a decimal point, or one between thousands.
+        csv.Error: It is not CSV.
+    """
+    first, _, rest = text.partition("\n")
+    text = rest if SAYS_SEPARATOR.fullmatch(first) else text
+    sign = separator(text.partition("\n")[0])
+    reader = csv.DictReader(io.StringIO(text), strict=True, delimiter=sign)
+    rows = [*reader]
+    amounts = {v.strip() for row in rows if isinstance(v := row.get(amount), str)}
+    if sign != "," and decimal_sign(amounts, uri, doubtful=True) == ",":
+        rows = [row | {amount: point(row[amount])} for row in rows]
+    return reader.fieldnames or [], rows
 
 
 def _result(given: Mapping[str, str], kind: str, *, costs: bool) -> dict[str, Any]:

@@ -25,10 +25,10 @@ from connectors.objects import LocationOptions, open_store
 from connectors.sql import literal
 from connectors.telemetry import day_of, fingerprint, issues, write_days
 from connectors.telemetry_index import UTC_ZONE, Indexed, data_files, days, index, settings, utc_days
-from models.config import Price
+from models.records import Price
 from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY
 
-VERSION = "litellm-11"
+VERSION = "litellm-12"
 """Changes whenever the same files would give other facts."""
 
 BATCH_DAYS = 31

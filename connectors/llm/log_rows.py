@@ -13,11 +13,14 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from connectors.base import SourceError
 from connectors.bills.files import BillFile
+from connectors.bills.footer import COUNT, NOTHING
+from connectors.bills.header import SAYS_SEPARATOR, SEPARATORS
 from connectors.bills.texts import in_utf_8, is_utf_16
 
 COLUMNS = (
@@ -35,6 +38,9 @@ JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 
 MAX_LINE = 256 * 1024 * 1024
 """Longest row, bytes: prompts with pictures in them are long. A packed file may hide a longer one, and no end of it."""
+
+LONGEST_COUNT = 256
+"""Bytes at the end of a file among which such a line stands."""
 
 Row = dict[str, str | None]
 """Column of `COLUMNS` -> its text."""
@@ -93,7 +99,7 @@ def json_rows(path: Path, uri: str) -> Rows:
 
 
 def is_garbled(log: BillFile) -> bool:
-    """The file is a CSV that is not UTF-8 throughout; its header is, or all of it is UTF-16.
+    """The file is a CSV that no engine reads: bytes that are no UTF-8, UTF-16, `sep=;` before it, or a count of rows below it.
 
     Raises:
         SourceError: It is damaged, or a row does not end: known before it is read as a whole.
@@ -101,10 +107,13 @@ def is_garbled(log: BillFile) -> bool:
     if log.form not in ("csv", "gzip"):
         return False
     decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
-    run, rows = 0, 1
+    run, rows, end = 0, 1, b""
     try:
         with in_utf_8(log.path) as file:
+            says = SAYS_SEPARATOR.fullmatch(file.readline(MAX_LINE).decode("utf-8-sig", "replace"))
+        with in_utf_8(log.path) as file:
             while piece := file.read(1 << 20):
+                end = (end + piece)[-LONGEST_COUNT:]
                 ends = piece.count(b"\n")
                 run = len(piece) - piece.rfind(b"\n") - 1 if ends else run + len(piece)
                 rows += ends
@@ -113,7 +122,8 @@ def is_garbled(log: BillFile) -> bool:
                 decoder = decoder and _fed(decoder, piece)
     except (OSError, EOFError, UnicodeError, zlib.error) as error:
         raise _damaged(log.uri, error) from error
-    return is_utf_16(log.path) or not (decoder and _fed(decoder, b"", final=True))
+    counted = is_count(end.decode("utf-8", "replace").rstrip(NOTHING).rpartition("\n")[2])
+    return bool(says or counted or is_utf_16(log.path)) or not (decoder and _fed(decoder, b"", final=True))
 
 
 def _fed(
@@ -137,15 +147,26 @@ def csv_rows(log: BillFile, *, spend: bool) -> Rows:
     csv.field_size_limit(MAX_LINE)
     try:
         with io.TextIOWrapper(in_utf_8(log.path), "utf-8-sig", "surrogateescape", newline="") as file:
-            rows = csv.reader(file, delimiter=log.separator, strict=True)
+            first = file.readline()
+            lines = file if SAYS_SEPARATOR.fullmatch(first) else chain([first], file)
+            rows = csv.reader(lines, delimiter=log.separator, strict=True)
             next(rows)
             for number, row in enumerate(filter(None, rows), start=1):
-                if len(row) != len(log.columns):
+                said = [text for text in row if text.strip()]
+                if len(said) == 1 and is_count(said[0]):
+                    yield number, dict.fromkeys(COLUMNS) | {"request_id": said[0]}
+                elif len(row) != len(log.columns):
                     msg = f"{log.uri}: row {number} has {len(row)} columns, the header {len(log.columns)}; export the log again"
                     raise SourceError(msg)
-                yield number, _whole({c: row[i] for c, i in places.items()})
+                else:
+                    yield number, _whole({c: row[i] for c, i in places.items()})
     except (OSError, EOFError, UnicodeError, zlib.error, csv.Error) as error:
         raise _damaged(log.uri, error) from error
+
+
+def is_count(line: str) -> bool:
+    """The line is what databases write below the rows: `(12 rows)`."""
+    return COUNT.fullmatch(line.strip(NOTHING + "".join(SEPARATORS))) is not None
 
 
 def _too_long(uri: str, number: int) -> SourceError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import zlib
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import polars as pl
 from connectors.base import Engine, Object, SourceError
 from connectors.bills.files import BillFile, lazy, open_bill, verify
 from connectors.bills.shapes import NESTED
-from connectors.epochs import seconds, sql_epoch_text
+from connectors.epochs import END, FIRST, seconds, sql_epoch_text, sql_plausible
 from connectors.llm.log_rows import (
     COLUMNS,
     JSON,
@@ -47,10 +46,6 @@ CHUNK = 20_000
 
 PLAIN = r"[A-Za-z0-9_.:+-]{1,64}( [0-9:.+-]{1,20})?"
 """Ids, numbers and timestamps: what may be quoted in findings."""
-
-FIRST_QUARTER, LAST_QUARTER = (
-    int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) // QUARTER_S for year in (2000, 2100)
-)
 
 NAIVE = r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?"
 """A timestamp without a zone: LiteLLM's database holds UTC."""
@@ -81,7 +76,7 @@ def scan(store: Store, item: Object, *, spend: bool) -> tuple[set[int], str]:
         found = quarters_of(utc_text(texts))
         for times in seconds(texts).values():
             found |= {*(times // QUARTER_S).unique()}
-    found = {q for q in found if FIRST_QUARTER <= q < LAST_QUARTER}
+    found = {q for q in found if FIRST <= q * QUARTER_S < END}
     given = texts.drop_nulls().cast(pl.String)
     if not found and len(given):
         quoted = repr(given[0]) if re.fullmatch(PLAIN, given[0]) else f"{len(given[0])} characters long"
@@ -128,7 +123,7 @@ def utc_sql(text: str, clean: str) -> str:
     zoned = f"CASE WHEN regexp_full_match({clean}, '{NAIVE}') THEN {clean} || 'Z' ELSE {clean} END"
     moment = f"CAST(TRY_CAST({zoned} AS TIMESTAMPTZ) AS TIMESTAMP)"
     readable = f"(regexp_full_match({clean}, '{NAIVE}') OR regexp_full_match({clean}, '{TIMESTAMP}'))"
-    iso = f"CASE WHEN {readable} AND {moment} >= TIMESTAMP '2000-01-01' AND {moment} < TIMESTAMP '2100-01-01' THEN {moment} END"
+    iso = f"CASE WHEN {readable} AND {sql_plausible(moment)} THEN {moment} END"
     return f"COALESCE({iso}, {sql_epoch_text(text)})"
 
 

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from babel.numbers import list_currencies
 
 from connectors.base import SourceError
 from connectors.bills import footer
-from connectors.bills.amounts import number
+from connectors.bills.amounts import EXACT, number
 from connectors.bills.texts import UTF_16
+from connectors.epochs import END, FIRST
 
 COSTS = "organization.costs.result"
 MESSAGES = "usage_report.messages.result"
@@ -29,12 +30,10 @@ MESSAGES = "usage_report.messages.result"
 USAGE = ("organization.usage.completions.result", "organization.usage.embeddings.result", MESSAGES)
 """Kinds of results that are read; others are counted and left alone."""
 
-FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC).timestamp(), datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 MAX_TOKENS = 10**15
 MAX_BYTES = 256 << 20
 """Largest file, unpacked: a page of the API has a few hundred kB."""
 PENNY = Decimal("1e-12")
-WIDE = Context(prec=60)
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ def _bucket(bucket: Any, key: str, place: int, uri: str) -> Bucket:
     if not (
         isinstance(start, int)
         and isinstance(end, int)
-        and FIRST <= start < end <= LAST
+        and FIRST <= start < end <= END
         and end - start <= 31 * 86400
         and isinstance(results, list)
     ):
@@ -193,7 +192,7 @@ def money(value: Any) -> Decimal | None:
         amount = number(value) if isinstance(value, str) else Decimal(value)
         if amount is None or not amount.is_finite() or abs(amount) >= Decimal(10) ** 26:
             return None
-        return amount.quantize(PENNY, ROUND_HALF_UP, WIDE)
+        return amount.quantize(PENNY, ROUND_HALF_UP, EXACT)
     except ArithmeticError:  # an exponent beyond all numbers
         return None
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from connectors.base import Engine
 from connectors.bills.amounts import plain
-from connectors.bills.footer import TOTAL
+from connectors.bills.footer import COUNT, TOTAL
 from connectors.llm.logs import clean_sql, pointed_sql, shown_sql, utc_sql
 from connectors.sql import identifier, literal
 
@@ -42,7 +42,7 @@ _TAGS += f"(,{_TAGS})*"
 TAGS = rf"\[{_TAGS}\]|\{{{_TAGS}\}}|{_TAGS}"
 """Tags that are no JSON: text with commas, a list as Python writes it, an array as PostgreSQL writes it."""
 FOOTER = "footer:request_id"
-"""A line with totals below the requests: a word of total in place of an id, and nothing else but numbers."""
+"""A line below the requests: a word of total, or a count of rows, in place of an id, and nothing else but numbers."""
 NAMING = ("startTime", "endTime", "model", "model_group", "custom_llm_provider", "status")
 UNKNOWN = "unknown"
 """Workload of requests that name neither tag nor model."""
@@ -75,7 +75,7 @@ def requests_sql(rows: str, billed: str) -> str:
     hit = "COALESCE(lower(cache_hit) IN ('true', 't', '1'), FALSE)"
     prefix = "lower(custom_llm_provider) || '/'"
     failed = ", ".join(map(literal, FAILED))
-    total = f"regexp_full_match(request_id, {literal('(?i)' + TOTAL.pattern)})"
+    total = f"regexp_full_match(request_id, {literal(f'(?i){TOTAL.pattern}|{COUNT.pattern}')})"
     nameless = " AND ".join(f"{identifier(c)} IS NULL" for c in NAMING)
     checks = {
         FOOTER: (f"{total} AND {nameless}", "request_id"),

@@ -15,8 +15,8 @@ from connectors.base import SourceError
 from connectors.llm.charges import SCHEMA, tags
 from connectors.llm.logs import PLAIN
 from connectors.llm.requests import UNKNOWN
-from models.config import Price
 from models.llm import UNKNOWN_CACHED, price_frame, price_requests
+from models.records import Price
 from models.tables import API_USAGE
 
 GATEWAY = "LiteLLM"

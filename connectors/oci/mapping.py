@@ -12,8 +12,10 @@ from connectors.base import SourceError
 from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
 from connectors.bills.native import NULL, Native, require
+from connectors.bills.numbers import point_sql, spread
 from connectors.bills.shapes import Shape
 from connectors.bills.tags import flat_json
+from connectors.epochs import sql_plausible
 from connectors.oci.services import SERVICE_CATEGORIES
 from connectors.sql import literal
 
@@ -23,6 +25,9 @@ MANDATORY = ("lineItem/tenantId", PERIOD, "lineItem/intervalUsageEnd", "cost/myC
 
 MOMENTS = (PERIOD.lower(), "lineitem/intervalusageend")
 """Columns with a moment, in lower case."""
+
+NUMBERS = ("cost/mycost", "cost/unitprice", "usage/billedquantity")
+"""Columns with a number, likewise."""
 
 TAG = "tags/"
 PROVIDER = "'Oracle'"
@@ -53,12 +58,13 @@ def period_column(bill: BillFile) -> str:
 
 
 def written(bill: BillFile) -> BillFile:
-    """The file with the order of its dates, where a spreadsheet wrote them anew.
+    """The file with the order of its dates and the form of its numbers, where a spreadsheet wrote them anew.
 
     Raises:
-        SourceError: The order cannot be told.
+        SourceError: One cannot be told.
     """
-    return certain(bill, [c for c in bill.columns if c.lower() in MOMENTS])
+    bill = certain(bill, [c for c in bill.columns if c.lower() in MOMENTS])
+    return spread(bill, [c for c in bill.columns if c.lower() in NUMBERS])
 
 
 def is_header(columns: Sequence[str]) -> bool:
@@ -87,8 +93,9 @@ class Fields:
                     f"{shape.files[0].uri}: column {column!r} is there twice in different spellings; keep one"
                 )
                 raise SourceError(msg)
+            number = point_sql(column, shape) if column.lower() in NUMBERS else text
             is_moment = column.lower() in MOMENTS
-            self._columns[column.lower()] = iso_sql(text, shape.dates) if is_moment else text
+            self._columns[column.lower()] = iso_sql(text, shape.dates) if is_moment else number
             self._names[column.lower()] = column
         require({n: n for n in MANDATORY if n.lower() in self._columns}, MANDATORY, shape)
 
@@ -113,7 +120,7 @@ def to_focus(shape: Shape) -> Native:
     f = Fields(shape)
     cost, start = f["cost/myCost"], f[PERIOD]
     moment = f"CAST(TRY_CAST({start} AS TIMESTAMPTZ) AS TIMESTAMP)"
-    month = f"CASE WHEN {moment} >= TIMESTAMP '2000-01-01' THEN date_trunc('month', {moment}) END"
+    month = f"CASE WHEN {sql_plausible(moment)} THEN date_trunc('month', {moment}) END"
     corrects = f"lower({f['lineItem/isCorrection']}) = 'true' AND {f['lineItem/backreferenceNo']} IS NOT NULL"
     service = f["product/service"]
     services = " ".join(

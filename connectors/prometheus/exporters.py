@@ -116,7 +116,7 @@ def counted(moments: Moments, frame: pl.DataFrame, interval_s: float | None) -> 
     """
     views = frame.group_by(*KEYS, "exporter", "length").agg(pl.col("count").sum()).filter(pl.col("count") > 0)
     times, aparts = _times(moments, views)
-    scrapes = pace(times, VIEW, interval_s)
+    scrapes = pace(times, VIEW, interval_s, CARD_HOUR[:2])
     times = scrapes.even(times, "count", "instants", "held")
     ranks = _ranked(times)
     lead = ranks.filter(pl.col("rank") == 0)

@@ -16,6 +16,9 @@ import polars as pl
 from connectors.meters import JUMP_KWH, LACKS, STILL, jumps
 from connectors.telemetry import QUARTER_S, TOO_LOW
 
+NOISE = 1e-9
+"""kWh that are only noise of floating point."""
+
 _HOUR = pl.duration(hours=1)
 
 
@@ -53,7 +56,9 @@ class Doubts:
         known = judged.filter(~unknown).with_columns(by_gauge)
         known, spans = self._without_spans(known)
         known, found = self._without_jumps(known)
-        wrong = [judged.filter(pl.col("told") | unknown).select("hour", kwh="energy_kwh"), spans, found]
+        # of an outlet that nobody uses nothing is wrong
+        used = unknown & (pl.col("counted") > 0).any().over(self.thing)
+        wrong = [judged.filter(pl.col("told") | used).select("hour", kwh="energy_kwh"), spans, found]
         return known.select(*self.thing, "hour", "energy_estimated_kwh", *columns), pl.concat(wrong)
 
     def _standing(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -128,7 +133,10 @@ class Doubts:
             },
         )  # fmt: skip
         # of an hour in which the counter also began anew nothing may be left that can be told
-        return held.filter(pl.col("energy_kwh") >= -1e-9), found.select("hour", kwh="counted")
+        left = held.filter(pl.col("energy_kwh") >= -NOISE)
+        return left.with_columns(pl.col("energy_kwh").clip(lower_bound=0.0)), found.select(
+            "hour", kwh="counted"
+        )
 
     def _rises(self, odd: pl.DataFrame) -> pl.DataFrame:
         """The rises between samples of some hours and around them, with hour, step_h, gauge_kw and gauge."""

@@ -50,16 +50,21 @@ class Pace:
         return self.with_full(frame).with_columns(pl.col(name) * part for name in counts).drop("full")
 
 
-def pace(frame: pl.DataFrame, thing: Sequence[str], interval_s: float | None) -> Pace:
+def pace(
+    frame: pl.DataFrame, thing: Sequence[str], interval_s: float | None, seen: Sequence[str] = ()
+) -> Pace:
     """Finds how often things are scraped.
 
     Usual is what the configuration says, else what most hours have. Slower is a thing that for some hours in a row
     has fewer samples, equally many in each. An hour beside such hours is as slow as the slower of those before and after.
+    A thing that is never there for so long, since the exporter that sees it has a new address every few hours, is as slow
+    as what it sees is in most hours.
 
     Args:
         frame: The thing's columns, hour and count.
         thing: Columns that name what has one sample at a time.
         interval_s: Seconds between scrapes; None finds the usual number.
+        seen: Those of these columns that name what several things may see.
     """
     usual = expected_samples(frame, thing, interval_s)
     things, run = list(thing), [*thing, "run"]
@@ -69,9 +74,21 @@ def pace(frame: pl.DataFrame, thing: Sequence[str], interval_s: float | None) ->
         .with_columns(run=(~alike.fill_null(value=False)).cum_sum().over(things))
         .with_columns(most=pl.col("count").max().over(run), steady=pl.len().over(run) >= STEADY_HOURS)
     )  # fmt: skip
-    slow = pl.col("most").is_between(LEAST, SLOWER * usual)
-    shown = pl.when("steady").then(pl.when(slow).then("most").otherwise(usual))
+
+    def slow(count: str) -> pl.Expr:
+        return pl.when(pl.col(count).is_between(LEAST, SLOWER * usual)).then(count).otherwise(usual)
+
+    shown = pl.when("steady").then(slow("most"))
     before, after = shown.forward_fill().over(things), shown.backward_fill().over(things)
-    found = rows.select(*things, "hour", full=pl.min_horizontal(before, after).fill_null(usual))
+    rows = rows.with_columns(full=pl.min_horizontal(before, after))
+    if seen:
+        most = (
+            rows.group_by(*seen, "hour").agg(pl.col("count").sum())
+            .group_by(*seen, often="count").len().filter(pl.col("len") >= STEADY_HOURS)
+            .sort("len", "often").unique(seen, keep="last", maintain_order=True)
+        )  # fmt: skip
+        rows = rows.join(most, on=list(seen), how="left", nulls_equal=True, maintain_order="left")
+        rows = rows.with_columns(pl.col("full").fill_null(slow("often")))
+    found = rows.select(*things, "hour", pl.col("full").fill_null(usual))
     slowest = found.select(pl.col("full").min().fill_null(usual)).item()
     return Pace(thing, slowest, found.filter(pl.col("full") > slowest))

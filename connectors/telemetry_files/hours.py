@@ -42,7 +42,7 @@ from connectors.telemetry_files.power import (
 from connectors.telemetry_files.replicas import chosen_sql, kept, others_sql, paces_sql, with_replicas
 from connectors.telemetry_files.rows import samples_sql, scan_sql
 from connectors.telemetry_index import Indexed
-from models.config import TrainingRun
+from models.records import TrainingRun
 from models.tables import GPU_HOURLY, INFERENCE_HOURLY, POWER_HOURLY, RUN_POWER_DAILY, Table
 
 HOURS: Mapping[str, Table] = {"gpu": GPU_HOURLY, "power": POWER_HOURLY, "inference": INFERENCE_HOURLY}

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from connectors.epochs import FIRST_YEAR
 from connectors.telemetry_files.ipmi_sensors import SENSOR_LINE, sensor_blocks
 from connectors.telemetry_files.logs import Place, Times, time_of
 
@@ -32,9 +33,6 @@ TIMES = ("%m-%d-%Y %H:%M:%S.%f", "%a %b %d %H:%M:%S %Y", "%m/%d/%Y %H:%M:%S", "%
 """How PTDaemon and versions of ipmitool write times."""
 
 COLUMNS = ("ts", "node", "power_w", "method")
-
-FIRST_YEAR = 2000
-"""A management controller whose clock was never set says 1970."""
 
 
 def format_of(head: str) -> str | None:
@@ -60,6 +58,7 @@ def rows(text: str, place: Place) -> pl.DataFrame:
         return pl.DataFrame(found, schema=dict.fromkeys(COLUMNS, pl.String))
     for at, watts, method, raw in _readings(text.replace("\r", "")):
         naive = next((t for form in TIMES if (t := time_of(at.removesuffix(" UTC"), form))), None)
+        # a management controller whose clock was never set says 1970
         known = naive is not None and naive.year >= FIRST_YEAR
         stamp = times.iso(naive, utc=at.endswith(" UTC")) if naive and known else raw
         found.append({"ts": stamp, "node": place.node, "power_w": watts, "method": method})

@@ -105,9 +105,9 @@ def standing_sql(clock: Clock, near_us: int) -> str:
 
 JUMPS = f"""
     SELECT MAX(file) AS file, ts, j.meter || ': ' || CAST(ROUND(counted, 3) AS VARCHAR) || ' kWh in ' || CAST(us / 1000000 AS VARCHAR) || ' s' AS jump
-    FROM samples AS s JOIN (SELECT meter, ts, counted, us FROM steps WHERE implausible) AS j USING (ts) WHERE {METER.replace("meter", "s.meter")} = j.meter
+    FROM samples AS s JOIN (SELECT meter, ts, counted, us FROM steps WHERE implausible AND meter IN (SELECT meter FROM steps WHERE next_total > 0 OR kwh > 0)) AS j USING (ts) WHERE {METER.replace("meter", "s.meter")} = j.meter
     GROUP BY ts, j.meter, counted, us"""
-"""SQL: file, ts and jump (in words) of counter steps that were not believed."""
+"""SQL: file, ts and jump (in words) of counter steps that were not believed; none of a meter that shows nothing but 0."""
 
 
 def power_hourly_sql(clock: Clock = UTC_CLOCK) -> str:

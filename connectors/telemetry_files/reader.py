@@ -22,7 +22,7 @@ from connectors.telemetry import MAX_STEP, day_bounds
 from connectors.telemetry_files.files import SUFFIXES, Logs, parse_layout, scan
 from connectors.telemetry_files.hours import Steps, read_hours
 from connectors.telemetry_index import Indexed
-from models.config import TrainingRun
+from models.records import TrainingRun
 
 
 class Options(DayOptions):
@@ -43,7 +43,7 @@ class TelemetryFilesReader(DayFilesReader):
     """Sample files of one site."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    VERSION = "telemetry_files-38"
+    VERSION = "telemetry_files-39"
     SUFFIXES = SUFFIXES
     WHAT = ("sample file", "samples")
     EXAMPLE = "gpu/2026-09-01.parquet"

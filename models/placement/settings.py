@@ -58,7 +58,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from models.fields import Frozen
 
 MONTH_HOURS = 730
 """Hours of a month: 8,760 / 12."""
@@ -72,11 +74,7 @@ Label = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 OptionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ListPriceKey(_Frozen):
+class ListPriceKey(Frozen):
     """Which price of a provider's public list an option takes.
 
     Attributes:
@@ -92,7 +90,7 @@ class ListPriceKey(_Frozen):
     usage: Literal["OnDemand", "Preemptible", "Commit1Yr", "Commit3Yr"] = "OnDemand"
 
 
-class Option(_Frozen):
+class Option(Frozen):
     """One place a workload could run. A price left out is unknown, never zero: write 0 for "costs nothing".
 
     Attributes:
@@ -193,7 +191,7 @@ class Option(_Frozen):
         return self
 
 
-class Workload(_Frozen):
+class Workload(Frozen):
     """One workload: what it must meet, its monthly volumes and the options it may run on.
 
     Attributes:

@@ -23,7 +23,9 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from models.fields import Frozen
 
 Money = Annotated[Decimal, Field(ge=0, max_digits=30, decimal_places=12)]
 Price = Annotated[Decimal, Field(max_digits=30, decimal_places=12)]
@@ -62,11 +64,7 @@ def _some(prices: tuple[TariffPeriod, ...]) -> tuple[TariffPeriod, ...]:
 TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), AfterValidator(_without_zone)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Window(_Frozen):
+class Window(Frozen):
     """When a charge applies, in local wall time.
 
     Attributes:
@@ -96,7 +94,7 @@ class TariffPeriod(Window):
     above_kwh: Money = Decimal(0)
 
 
-class DemandCharge(_Frozen):
+class DemandCharge(Frozen):
     """A price for the greatest mean power of a quarter of an hour.
 
     Attributes:
@@ -123,7 +121,7 @@ class DemandCharge(_Frozen):
         return self
 
 
-class Tariff(_Frozen):
+class Tariff(Frozen):
     """A whole tariff; a bare price or a list of periods means `energy` alone.
 
     Attributes:

@@ -19,7 +19,8 @@ import yaml
 from examples.company import DC1_ZONE, PLANT2_ZONE
 from examples.generate import write
 from examples.truth import Truth
-from models.config import Asset, Settings
+from models.config import Settings
+from models.register import Asset
 
 START, END = date(2026, 10, 30), date(2026, 11, 4)
 """Six days over the end of a month, so that October is closed and November is open."""

@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from models.config import Asset, Ownership, Site
+from models.config import Ownership, Site
 from models.energy import local_day
 from models.gpu import anomalies, daily
+from models.register import Asset
 from models.tables import EDGE_DAILY, GPU_HOURLY
 
 DAY = date(2026, 9, 1)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.api_reconciliation import BILL, SIDE, gateway_side, invoice_side, provider_side, reconcile
-from models.config import Price, Rate
 from models.llm import price_frame
+from models.records import Price, Rate
 from models.tables import API_USAGE
 
 DAY = date(2026, 9, 1)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.capital import annual_cost, recoverable, unrecovered
-from models.config import Asset
 from models.ratecard import asset_days, write_offs
+from models.register import Asset
 from tests.models.test_ratecard import asset, days
 
 

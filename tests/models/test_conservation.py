@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from models import contracts, edge, gpu, owned_focus
 from models.attribution import attribute
-from models.config import Asset
 from models.owned_lines import lines
 from models.ratecard import write_offs
-from models.register import Contract, Staff
+from models.register import Asset, Contract, Staff
 from tests.models.owned import DAY, SITES, edge_daily, gpu_hourly, server
 from tests.models.test_attribution import kwh, meter, power, rows_of_a_card, share
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import polars as pl
 
-from models.config import Rate
 from models.currency import convert
+from models.records import Rate
 from models.tables import MONEY
 
 RATES = (

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.config import Asset, Ownership
+from models.config import Ownership
 from models.edge import COSTS, daily_costs, unregistered
+from models.register import Asset
 from tests.models.owned import DAY, DAYS, SITES, device, edge_daily, report
 
 RULES = Ownership()

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import llm
-from models.config import Price, PriceFile, Settings
+from models.config import PriceFile, Settings
+from models.records import Price
 from models.tables import MONEY
 
 DAY = date(2026, 9, 1)

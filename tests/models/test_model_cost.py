@@ -7,8 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from models.config import ModelScope, Rate, Revenue
+from models.config import ModelScope
 from models.model_cost import monthly, ratio
+from models.records import Rate, Revenue
 from models.tables import AI_COST_RATIO, CHARGEBACK_MONTHLY, MODEL_COST_MONTHLY
 
 SEP, OCT = date(2026, 9, 1), date(2026, 10, 1)

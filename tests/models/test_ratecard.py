@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.config import Asset, Site
+from models.config import Site
 from models.ratecard import SCHEMA, asset_days, currencies
-from models.register import Staff
+from models.register import Asset, Staff
 
 
 def asset(**changes: Any) -> Asset:

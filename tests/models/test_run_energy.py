@@ -6,8 +6,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from models.config import Ownership, TrainingRun
+from models.config import Ownership
 from models.ownership import names
+from models.records import TrainingRun
 from models.run_energy import measured
 from models.tables import RUN_ENERGY, RUN_POWER_DAILY
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.config import Price, TokenWeights
+from models.config import TokenWeights
+from models.records import Price
 from models.token_split import unit_costs, with_weights
 
 DAY = date(2026, 9, 1)

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from models.config import Ownership, TrainingRun
+from models.config import Ownership
 from models.ownership import names
+from models.records import TrainingRun
 from models.tables import CHARGEBACK_DAILY, TRAINING_RUNS
 from models.training import costs
 from tests.models.owned import DAY, gpu_hourly, hour

@@ -4,7 +4,8 @@ Each card draws 600 W at half use all the time. `n1` is scraped every 15 s, `n2`
 the second day; the cards of `n3` every 60 s until 10:20 of second day; the cards of `n3` every 60 s until 10:20 of the second day, then every 15 s. `n4` has four cards that two
 pods share, scraped every 60 s. On the card of `n5` pods take turns: in each hour one has 20 minutes, the other those
 before and after them. `n6` is scraped every 60 s and not from 04:20 to 04:30 of the first day, `n7` every 300 s. On the card of
-`n8` one pod is joined by another from 09:07 to 15:21 of the first day.
+`n8` one pod is joined by another from 09:07 to 15:21 of the first day. The exporter of `n9`, scraped every 60 s, has
+another address every two hours.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ END = 49 * H
 FIRST, SECOND = date(2026, 5, 4), date(2026, 5, 5)
 
 
-def _card(text: Text, node: str, gpu: str, times: list[int], *pods: str) -> None:
+def _card(text: Text, node: str, gpu: str, times: list[int], *pods: str, address: str = "") -> None:
     for pod in pods:
-        labels = {"UUID": gpu, "Hostname": node, "instance": f"{node}:9400", "namespace": "ml", "pod": pod}
+        at = {"Hostname": node, "instance": f"{address or node}:9400"}
+        labels = {"UUID": gpu, **at, "namespace": "ml", "pod": pod}
         for metric, watts in (
             ("DCGM_FI_DEV_POWER_USAGE", 0),
             ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", 600_000),
@@ -68,6 +70,8 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pl.Data
     _card(text, "n7", "s", list(range(0, END, 300)), "pod-s")
     _card(text, "n8", "i", list(range(0, END, 60)), "pod-i")
     _card(text, "n8", "i", list(range(9 * H + 420, 15 * H + 1260, 60)), "pod-j")
+    for k in range(0, END, 2 * H):
+        _card(text, "n9", "k", list(range(k, min(END, k + 2 * H), 60)), "pod-k", address=f"10.0.0.{k // H}")
     _meter(text, "n1", 30)
     _meter(text, "n2", 120)
     text.write(folder / "s.om")
@@ -94,7 +98,7 @@ def test_each_card_has_its_own_interval(read: dict[str, pl.DataFrame]) -> None:
     )  # fmt: skip
     found = {(pod, day): values for pod, day, *values in held.iter_rows()}
     for day in (FIRST, SECOND):
-        for pod in (*(f"pod-a{k}" for k in range(5)), "pod-b", "pod-c0", "pod-c1", "pod-s"):
+        for pod in (*(f"pod-a{k}" for k in range(5)), "pod-b", "pod-c0", "pod-c1", "pod-s", "pod-k"):
             dark = 19 / 6 if (pod, day) == ("pod-b", SECOND) else 0
             hours = 24 - dark
             assert found[pod, day] == pytest.approx([hours, hours / 2, hours * 0.6], rel=0.001)
@@ -109,7 +113,7 @@ def test_each_card_has_its_own_interval(read: dict[str, pl.DataFrame]) -> None:
     assert found["pod-h", FIRST][:2] == pytest.approx([143 / 6, 143 / 12])
     blind = cards.filter((pl.col("pod") == "pod-h") & ~pl.col("sampled"))
     assert blind["observed_hours"].to_list() == pytest.approx([1 / 6])
-    assert len(found) == 2 * 18 + 2 * 3 + 1
+    assert len(found) == 2 * 19 + 2 * 3 + 1
     estimated = cards.filter(pl.col("energy_estimated_kwh") > 0)
     assert estimated["gpu"].unique().to_list() == ["b"]
     assert estimated["pod"].unique().to_list() == ["pod-b"]

@@ -74,7 +74,7 @@ def test_files_without_manifest_count_unless_they_are_of_two_executions(tmp_path
     assert load("aws_cur2", tmp_path / "bucket", tmp_path)[SEPTEMBER].totals == {"USD": Decimal(10)}
     parquet(data / "20260903T000000Z-e2" / "a.parquet", [row(), row()])
     with pytest.raises(SourceError, match="different runs of one export"):
-        reader("aws_cur2", tmp_path / "bucket", tmp_path).slices(WINDOW)
+        load("aws_cur2", tmp_path / "bucket", tmp_path)
 
 
 STATES = [[row(line_item_unblended_cost=float(n))] * n for n in (1, 2, 3)]

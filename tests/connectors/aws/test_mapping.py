@@ -178,6 +178,24 @@ def test_a_reservation_of_capacity_is_no_commitment(tmp_path: Path) -> None:
     assert {line["CommitmentDiscountId"] for line in (used, idle, fee, plain)} == {None}
 
 
+def test_columns_of_capacity_reservations_of_cur_2(tmp_path: Path) -> None:
+    """What is covered by a savings plan may lie in a reservation of capacity, too; the reservation's own line, of no cost, is neither."""
+    name = "capacity_reservation_capacity_reservation_"
+    arn = {f"{name}arn": "arn:aws:ec2:us-east-1:000111122224:capacity-reservation/cr-1"}
+    lines = each(
+        tmp_path,
+        arn | {f"{name}status": "Used"},
+        arn | {f"{name}status": "Unused"},
+        arn | {f"{name}status": "Reserved", "lineItem__UnblendedCost": "0"},
+        {f"{name}status": ""},
+    )
+    columns = ("CapacityReservationId", "CapacityReservationStatus", "x_cost_kind")
+    (cr,) = arn.values()
+    assert [tuple(line[c] for c in columns) for line in lines] == [
+        (cr, "Used", "direct"), (cr, "Unused", "idle"), (None, None, "direct"), (None, None, "direct"),
+    ]  # fmt: skip
+
+
 def test_an_effective_cost_that_is_not_there_is_unknown_not_zero(tmp_path: Path) -> None:
     write(tmp_path / "bills" / "a.csv", [cur(lineItem__LineItemType="SavingsPlanCoveredUsage")])
     (loaded,) = load("aws_cur", tmp_path / "bills", tmp_path).values()

@@ -13,7 +13,10 @@ import pytest
 from connectors.base import SourceError
 from tests.connectors.azure.rows import row as azure_row
 from tests.connectors.bills.forms import archive, separated, utf_16
-from tests.connectors.bills.helpers import counted, csv_bytes, facts, focus, load
+from tests.connectors.bills.helpers import counted, csv_bytes, cur, facts, focus, load
+from tests.connectors.gcp.rows import flat
+from tests.connectors.gcp.rows import row as gcp_row
+from tests.connectors.oci.rows import row as oci_row
 
 SEPTEMBER = date(2026, 9, 1)
 
@@ -186,3 +189,27 @@ def test_azure_amounts_of_two_forms_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bills" / "a.csv").write_bytes(csv_bytes(rows))
     with pytest.raises(SourceError, match=r"a\.csv: the amount '1\.234' may be written"):
         load("azure_export", tmp_path / "bills", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["aws_cur", "gcp_billing_export", "oci_cost_report"])
+def test_bills_of_clouds_that_a_spreadsheet_saved_with_semicolons(kind: str, tmp_path: Path) -> None:
+    """1.234,5 and 0,0625 in Germany: 1,234.5625, of a price of 2.5 and 3,000.25 hours each."""
+    made = {
+        "aws_cur": lambda c: cur(lineItem__UnblendedCost=c, lineItem__UnblendedRate="2,5", lineItem__UsageAmount="3.000,25"),
+        "gcp_billing_export": lambda c: flat(gcp_row(cost=c, usage__amount_in_pricing_units="3.000,25", price={"effective_price": "2,5"})),
+        "oci_cost_report": lambda c: oci_row(cost__myCost=c, cost__unitPrice="2,5", usage__billedQuantity="3.000,25"),
+    }  # fmt: skip
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.csv").write_bytes(separated(";", [made[kind](c) for c in ("1.234,5", "0,0625")]))
+    (loaded,) = load(kind, tmp_path / "bills", tmp_path).values()
+    assert loaded.totals == {"USD": Decimal("1234.5625")}
+    found = facts(loaded)
+    assert found["BilledCost"].to_list() == [Decimal("1234.5"), Decimal("0.0625")]
+    assert {*found["PricingQuantity"]} == {Decimal("3000.25")}
+    if kind != "gcp_billing_export":
+        assert {*found["ContractedUnitPrice"]} == {Decimal("2.5")}
+    assert "amounts read with a decimal comma: a.csv" in loaded.note
+    assert not counted(loaded).keys() & {
+        ("rejected", "not_a_number", "BilledCost"),
+        ("repaired", "not_a_number", "PricingQuantity"),
+    }

@@ -140,10 +140,32 @@ def test_what_stands_beside_the_list_of_an_answer_is_told(tmp_path: Path) -> Non
     (tmp_path / "bills" / "a.json").write_text(json.dumps(answer))
     loaded = load("focus", tmp_path / "bills", tmp_path)
     assert loaded[SEPTEMBER].totals == {"USD": Decimal("-2.399999999996")}
-    [issue] = loaded[SEPTEMBER].issues.iter_rows(named=True)
-    assert (issue["action"], issue["rule"], issue["rows"]) == ("flagged", "footer", 4)
-    assert issue["value"] == 'count: 3; total: 99.5; page.next: "p2"; currencies: 1 elements'
+    assert loaded[SEPTEMBER].issues.select("action", "rule", "rows", "value").rows() == [
+        ("flagged", "footer", 3, "count: 3; total: 99.5; currencies: 1 elements"),
+        ("flagged", "page_missing", 1, "page.next: (another page follows)"),
+    ]
     assert loaded[OCTOBER].issues.is_empty()
+
+
+def test_no_token_beside_the_list_of_an_answer_is_kept(tmp_path: Path) -> None:
+    """Neither a link with a signature nor a short secret is in what was found, nor in the cache; what is empty tells of no page."""
+    beside = {
+        "nextLink": "https://store/bill?sig=SECRET%2Babc",
+        "meta": {"api_key": "SECRET", "note": "SECRET " * 10, "currency": "USD"},
+        "hasMore": False,
+        "next_page_token": "",
+        "next_billing_day": "2026-10-01",
+    }
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.json").write_text(json.dumps(beside | {"data": json_rows()}))
+    issues = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER].issues
+    assert [(r, v) for r, v in issues.select("rule", "value").rows() if r == "page_missing"] == [
+        ("page_missing", "nextLink: (another page follows)")
+    ]
+    assert 'meta.currency: "USD"' in issues["value"][0]
+    assert "meta.api_key: (6 characters); meta.note: (70 characters)" in issues["value"][0]
+    kept = [p.read_text(errors="replace") for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+    assert "SECRET" not in "".join([json.dumps(issues.to_dicts(), default=str), *kept])
 
 
 def test_of_two_lists_of_records_none_is_chosen(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from connectors.base import SourceError
 from connectors.edge.logs import Place, samples
 from connectors.edge.reader import EdgeFilesReader
-from models.config import TrainingRun
+from models.records import TrainingRun
 from tests.connectors.edge.test_reader import WINDOW, load, reader, report, rows, write
 from tests.engine import Session
 

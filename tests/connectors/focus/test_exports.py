@@ -87,7 +87,21 @@ def test_two_runs_without_a_manifest_are_refused(names: tuple[str, str], tmp_pat
     for n, name in enumerate(names):
         write(tmp_path / "b" / "focus" / name / "part.csv", [focus()] * (n + 1))
     with pytest.raises(SourceError, match=r"different runs of one export and both bill 2026-09"):
-        reader("focus", tmp_path / "b", tmp_path).slices(WINDOW)
+        load("focus", tmp_path / "b", tmp_path)
+
+
+def test_of_two_runs_without_a_manifest_the_one_that_reaches_further_counts(tmp_path: Path) -> None:
+    """Two parts a run; the second has the third day, too: 1 + 2, then 1 + 2 + 3."""
+    days = [
+        focus(BilledCost=str(n), ChargePeriodStart=f"2026-09-0{n}T00:00:00Z", ChargePeriodEnd=f"2026-09-0{n + 1}T00:00:00Z")
+        for n in (1, 2, 3)
+    ]  # fmt: skip
+    for name, parts in (("202609030100", days[:2]), ("202609040100", [days[0], days[2], days[1]])):
+        for n, row in enumerate(parts):
+            write(tmp_path / "b" / "focus" / "20260901-20260930" / name / f"part_{n}_0001.csv", [row])
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(6)}
+    assert loaded.issues.filter(rule="superseded_file")["billed_cost"].sum() == Decimal(3)
 
 
 def test_runs_of_different_exports_or_months_are_all_counted(tmp_path: Path) -> None:

@@ -144,3 +144,28 @@ def test_a_workspace_may_have_a_word_of_the_console_as_name(name: str) -> None:
     text = f"usage_date_utc,cost_usd,workspace,usage_type\n2026-09-01,1.25,{name},message\n"
     ((bucket,),) = pages(text, "a.csv")
     assert [(r["workspace_id"], r["service_tier"]) for r in bucket["results"]] == [(name, None)]
+
+
+@pytest.mark.parametrize("first", ["", "sep=;\n"])
+@pytest.mark.parametrize("kind", ["anthropic", "openai"])
+def test_a_csv_saved_by_a_spreadsheet_with_semicolons_and_decimal_commas(
+    kind: str, first: str, tmp_path: Path
+) -> None:
+    """1,501 and 1.234,5 in Europe are 1.501 + 1234.5 = 1236.001."""
+    if kind == "anthropic":
+        text = (COSTS + cost("A") + cost("B", "output")).replace(",", ";")
+    else:
+        text = "start_time;end_time;amount_value;amount_currency;line_item\n" + "".join(
+            f'1788220800;1788307200;{c};usd;"gpt-4o, {kind}"\n'
+            for c, kind in (("A", "input"), ("B", "output"))
+        )
+    text = first + text.replace(";A;", ";1,501;").replace(";B;", ";1.234,5;")
+    loaded = load(kind, save(tmp_path, text), tmp_path)[DAY]
+    assert loaded.totals == {"USD": Decimal("1236.001")}
+    assert loaded.issues.is_empty()
+
+
+def test_an_amount_of_a_spreadsheet_with_two_meanings_is_refused(tmp_path: Path) -> None:
+    where = save(tmp_path, (COSTS + cost("1.501")).replace(",", ";"))
+    with pytest.raises(SourceError, match=r"'1\.501' may be written with a decimal point"):
+        load("anthropic", where, tmp_path)

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from connectors.base import Loaded
-from models.config import Price
+from models.records import Price
 from tests.connectors.bills.helpers import WINDOW, counted, csv_bytes, facts, load, reader, write
 from tests.connectors.llm.helpers import DAY, SECRET, by_day, everything, hours, one, request, write_lines
 from tests.engine import Session
@@ -168,3 +168,31 @@ def test_a_price_that_the_unknown_number_of_cached_tokens_leaves_open_says_so(tm
         ("repaired", "priced_from_list", "spend"): 1,
         ("flagged", "cached_tokens_unknown", "spend"): 1,
     }
+
+
+@pytest.mark.parametrize("last", ["(2 rows)", "(2 rows)\n\n", "2 rows in set", "(2 rows)" + "," * 25])
+@pytest.mark.parametrize("first", ["", "sep=;\r\n", "\ufeffsep=;\n"])
+def test_what_databases_and_spreadsheets_write_around_the_requests(
+    tmp_path: Path, first: str, last: str
+) -> None:
+    """Two requests of 0.0005 USD; the count is no request, and what is not read stays out of the findings."""
+    sign = ";" if first else ","
+    rows = [request(1), request(2)]
+    text = csv_bytes(rows).decode()
+    if first:
+        text = (
+            "\n".join(
+                sign.join(f'"{v.replace(chr(34), chr(34) * 2)}"' for v in of)
+                for of in [[*rows[0]], *(r.values() for r in rows)]
+            )
+            + "\n"
+        )
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.csv").write_text(first + text + last.replace(",", sign), newline="")
+    loaded = load("litellm", tmp_path / "logs", tmp_path)
+    got = loaded[DAY]
+    assert hours(got)["inferences"].sum() == 2
+    assert [(i["action"], i["rule"], i["rows"]) for r in loaded.values() for i in r.issues.to_dicts()] == [
+        ("flagged", "footer", 1)
+    ]
+    assert SECRET not in everything(loaded)

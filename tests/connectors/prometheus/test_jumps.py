@@ -107,6 +107,9 @@ def test_a_counter_that_shows_nothing_is_unknown() -> None:
     assert (rows.height, rows["energy_kwh"].sum()) == (12, 36.0)
     rows, _ = judged(dict.fromkeys(range(12, 24), dark), **GAUGE)
     assert rows["energy_kwh"].sum() == 72.0
+    # of an outlet that nobody uses nothing is wrong
+    rows, wrong = judged({}, **dark)
+    assert (rows.height, wrong.height) == (0, 0)
 
 
 def test_a_load_and_a_coarse_counter_are_no_jumps() -> None:

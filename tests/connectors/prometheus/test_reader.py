@@ -151,6 +151,16 @@ def test_a_thing_that_is_scraped_more_seldom_is_not_half_there() -> None:
     assert paced(("a", [60, 60, None, 60]), interval_s=30) == (120, [0.5] * 3)
 
 
+def test_a_card_whose_exporter_has_another_address_every_two_hours() -> None:
+    """Beside one that is scraped every 15 s, 60 samples an hour are whole, but for that of the change, seen in two halves."""
+    rows = [("a", "x", HOUR + timedelta(hours=k), 240.0) for k in range(24)]
+    rows += [("b", f"x{k // 2}", HOUR + timedelta(hours=k), 60.0) for k in range(20)]
+    rows += [("b", f"x{k}", HOUR + timedelta(hours=20), 30.0) for k in (10, 11)]
+    frame = pl.DataFrame(rows, schema=["gpu", "exporter", "hour", "count"], orient="row")
+    found = pace(frame, ["gpu", "exporter"], None, ["gpu"])
+    assert (found.expected, found.fuller.select("gpu", "full").unique().rows()) == (60, [("a", 240.0)])
+
+
 def test_an_interval_that_changes() -> None:
     """From 60 s to 15 s within the fifth hour, as 4 hours of many show; a gap of half an hour at either pace is one."""
     counts = [60, 60, 30, 60, 60, 60, 180, 240, 240, 240, 120, *[240] * 9]

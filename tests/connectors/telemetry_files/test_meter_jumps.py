@@ -81,6 +81,14 @@ def test_a_counter_that_shows_0_to_the_end(tmp_path: Path, gauge: bool) -> None:
     assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 120)]
 
 
+def test_an_outlet_that_nobody_uses(tmp_path: Path) -> None:
+    """Its counter shows 0 for an hour: nothing is known, and nothing is wrong."""
+    write(tmp_path, "power.parquet", counted([0.0] * 60, start=0.0))
+    (item,) = load(tmp_path)
+    assert POWER not in item.facts
+    assert item.issues.is_empty()
+
+
 def test_zeros_and_nothing_mixed(tmp_path: Path) -> None:
     """Three hours of 3 kW from 10 kWh on; from 11:00 to 11:30 each second reading is 0, the others are absent."""
     rows = counted([0.05] * 180, start=10.0)

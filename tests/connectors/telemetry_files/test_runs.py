@@ -13,7 +13,7 @@ import pytest
 
 from connectors.base import Loaded, Window
 from connectors.telemetry_files.reader import TelemetryFilesReader
-from models.config import TrainingRun
+from models.records import TrainingRun
 from tests.connectors.telemetry_files.samples import POWER, card, minutes, reader, table, utc, write
 from tests.engine import Session
 

@@ -1,0 +1,51 @@
+"""Whether a report has the discounts of an agreement as lines of their own, or in columns of the lines that they lower.
+
+Legacy reports have both: lines such as `EdpDiscount`, and net costs beside unblended ones. CUR 2.0 may have the columns alone
+(without `INCLUDE MANUAL DISCOUNT COMPATIBILITY`), and then unblended costs are more than what is invoiced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from connectors.aws.columns import NET, PERIOD, Fields
+from connectors.aws.mapping import DISCOUNT
+from connectors.base import Engine
+from connectors.bills.amounts import plain
+from connectors.bills.files import BillFile
+from connectors.bills.shapes import shapes
+from connectors.sql import literal
+
+COST = "lineItem/UnblendedCost"
+NOTE = "discounts are in columns alone: costs are net"
+
+CENT = "0.01"
+"""What net costs may differ by for their rounding."""
+
+
+def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> bool:
+    """A month has net costs that differ from the unblended ones, and no line with a discount.
+
+    Args:
+        files: The files that hold rows of the month.
+        month: First day of the billing month.
+        engine: Runs the SQL, which is one scan of a few columns, and none where there are no net costs.
+    """
+    fields = [(shape, Fields(shape)) for shape in shapes(files, engine)]
+    if not any(f.has(NET[COST]) for _, f in fields):
+        return False
+    rows = " UNION ALL ".join(
+        f"SELECT {f['lineItem/CurrencyCode']} AS currency, {_money(f, COST)} AS cost, {_money(f, NET[COST])} AS net, "
+        f"{f['lineItem/LineItemType']} LIKE {literal(DISCOUNT)} AS discount FROM {shape.scan} "
+        f"WHERE date_trunc('month', TRY_CAST({f[PERIOD]} AS TIMESTAMP)) = DATE '{month}' AND COALESCE({f['splitLineItem/ParentResourceId']}, '') = ''"
+        for shape, f in fields
+    )
+    found = engine.rows(
+        f"SELECT bool_or(discount) AS discounts, abs(SUM(COALESCE(net, cost)) - SUM(cost)) >= {CENT} AS differs FROM ({rows}) GROUP BY currency"
+    )
+    return any(r["differs"] for r in found) and not any(r["discounts"] for r in found)
+
+
+def _money(f: Fields, name: str) -> str:
+    return plain(f"CAST({f[name]} AS VARCHAR)", "DECIMAL(36,12)")

@@ -1,0 +1,81 @@
+"""Discounts of an agreement: lines of their own, columns of the lines that they lower, or both."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.base import Loaded
+from tests.connectors.aws.exports import parquet, row
+from tests.connectors.bills.helpers import cur, facts, load, write
+from tests.connectors.bills.test_so_far import SEPTEMBER
+
+PLAN = {"savings_plan_savings_plan_a_r_n": "arn:plan"}
+ROWS: list[dict[str, Any]] = [
+    # unblended and net cost; what a plan covers is 4, and 3.6 after the discount; a tax has none
+    row(line_item_unblended_cost=100.0, line_item_net_unblended_cost=90.0),
+    row(
+        line_item_unblended_cost=10.0, line_item_net_unblended_cost=9.0, line_item_line_item_type="SavingsPlanCoveredUsage",
+        savings_plan_savings_plan_effective_cost=4.0, savings_plan_net_savings_plan_effective_cost=3.6, **PLAN,
+    ),
+    row(line_item_unblended_cost=-10.0, line_item_net_unblended_cost=-9.0, line_item_line_item_type="SavingsPlanNegation", **PLAN),
+    row(line_item_unblended_cost=19.0, line_item_net_unblended_cost=None, line_item_line_item_type="Tax"),
+    row(line_item_unblended_cost=7.0, line_item_net_unblended_cost=6.3, split_line_item_parent_resource_id="i-1"),
+]  # fmt: skip
+FILLED = [{"savings_plan_net_savings_plan_effective_cost": 0.0} | r for r in ROWS]
+
+
+def read(tmp: Path, form: str, rows: list[dict[str, Any]]) -> Loaded:
+    if form == "parquet":
+        (tmp / "bills").mkdir()
+        parquet(tmp / "bills" / "a.parquet", rows)
+    else:
+        texts = [
+            {k: "" if v is None else str(v) for k, v in r.items() if not isinstance(v, dict)} for r in rows
+        ]
+        write(tmp / "bills" / "a.csv.gz", texts)
+    return load("aws_cur2", tmp / "bills", tmp)[SEPTEMBER]
+
+
+def costs(loaded: Loaded, column: str) -> list[Decimal]:
+    return facts(loaded)[column].to_list()
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_discounts_in_columns_alone_are_taken_off(form: str, tmp_path: Path) -> None:
+    """90 + 9 - 9 + 19 = 109 are invoiced, 119 before discounts; in effect 90 + 3.6 + 0 + 19 = 112.6."""
+    loaded = read(tmp_path, form, FILLED)
+    assert loaded.totals == {"USD": Decimal(109)}
+    assert costs(loaded, "BilledCost") == [90, 9, -9, 19]
+    assert costs(loaded, "EffectiveCost") == [90, Decimal("3.6"), 0, 19]
+    assert "discounts are in columns alone: costs are net" in loaded.note
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_discounts_in_lines_of_their_own_are_not_taken_off_twice(form: str, tmp_path: Path) -> None:
+    """100 + 10 - 10 + 19 - 10 = 109."""
+    line = {
+        "line_item_line_item_type": "EdpDiscount",
+        "line_item_unblended_cost": -10.0,
+        "line_item_net_unblended_cost": 0.0,
+    }
+    loaded = read(tmp_path, form, [*FILLED, FILLED[0] | line])
+    assert loaded.totals == {"USD": Decimal(109)}
+    assert costs(loaded, "BilledCost") == [100, 10, -10, 19, -10]
+    assert costs(loaded, "EffectiveCost") == [100, 4, 0, 19, -10]
+    assert "net" not in loaded.note
+
+
+def test_each_month_by_itself_and_rounding_is_no_discount(tmp_path: Path) -> None:
+    """September: 10 and net 9; October: 10 and net 9.999, a part of a cent less."""
+    october = {
+        "bill__BillingPeriodStartDate": "2026-10-01T00:00:00Z", "bill__BillingPeriodEndDate": "2026-11-01T00:00:00Z",
+        "lineItem__UsageStartDate": "2026-10-01T00:00:00Z", "lineItem__UsageEndDate": "2026-10-01T01:00:00Z",
+    }  # fmt: skip
+    rows = [cur(lineItem__NetUnblendedCost="9"), cur(lineItem__NetUnblendedCost="9.999", **october)]
+    write(tmp_path / "bills" / "a.csv", rows)
+    loaded = load("aws_cur", tmp_path / "bills", tmp_path)
+    assert {month.month: one.totals["USD"] for month, one in loaded.items()} == {9: 9, 10: 10}
