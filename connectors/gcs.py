@@ -7,17 +7,18 @@ mean, to the connectors.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from connectors.base import Object, SourceError
+from connectors.bucket import Bucket
 from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads
-from connectors.objects import LocationOptions, bucket_and_prefix, hidden
+from connectors.objects import LocationOptions
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -38,30 +39,24 @@ ADVICE = {
 }
 """HTTP status -> what is wrong and what to do."""
 
-NAMES = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
-"""Names that a bucket may have."""
 
-
-class GCSStore:
-    """Objects below a prefix of a bucket.
+class GCSStore(Bucket):
+    """A bucket of Google Cloud Storage.
 
     The version of an object is the MD5 of its content and its size, so that the same content written again is
     no change; its generation where the service knows no MD5 (composed objects).
-
-    Args:
-        options: With the location; nothing is reached before the first call.
-        cache: Folder for downloads.
-
-    Raises:
-        ValueError: The location does not name a bucket.
     """
 
+    scheme = "gs"
+    names = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
+
     def __init__(self, options: LocationOptions, cache: Path) -> None:
-        self.bucket, self.prefix = bucket_and_prefix(options.location, "gs", NAMES)
-        self._anonymous = options.anonymous
         self._endpoint = (options.endpoint_url or ENDPOINT).rstrip("/")
-        self._downloads = Downloads(cache / "gcs", f"{self._endpoint} {self.uri('')}")
         self._generations: dict[tuple[str, str], str] = {}
+        super().__init__(options, cache)
+
+    def _copies(self, cache: Path) -> Downloads:
+        return Downloads(cache / "gcs", f"{self._endpoint} {self.uri('')}")
 
     @cached_property
     def _session(self) -> Session:
@@ -69,7 +64,7 @@ class GCSStore:
         from requests.adapters import HTTPAdapter
         from urllib3 import Retry
 
-        if self._anonymous:
+        if self._options.anonymous:
             session = Session()
         else:
             import google.auth
@@ -129,13 +124,8 @@ class GCSStore:
                 _ = response.content  # so that its connection can be used again
             return response
 
-    def list(self, prefix: str = "") -> Sequence[Object]:
-        """All objects below the prefix, in order of key; hidden ones are left out.
-
-        Raises:
-            SourceError: The bucket cannot be listed.
-        """
-        objects, what = [], self.uri(prefix)
+    def _listed(self, prefix: str) -> Iterator[Object]:
+        what = self.uri(prefix)
         query = {
             "prefix": self.prefix + prefix,
             "fields": "nextPageToken,items(name,size,generation,md5Hash)",
@@ -146,37 +136,12 @@ class GCSStore:
                 raise _refused(what, response)
             page = _page(what, response)
             for entry in page.get("items", ()):
-                key = entry["name"].removeprefix(self.prefix)
-                if key and not key.endswith("/") and not hidden(key):
-                    listed = _object(key, entry)
-                    objects.append(listed)
-                    self._generations[key, listed.version] = entry["generation"]
+                listed = _object(entry["name"].removeprefix(self.prefix), entry)
+                self._generations[listed.key, listed.version] = entry["generation"]
+                yield listed
             if not page.get("nextPageToken"):
                 break
             query["pageToken"] = page["nextPageToken"]
-        objects.sort(key=lambda o: o.key)
-        if not prefix:
-            self._downloads.prune(objects)
-        return objects
-
-    def read(self, item: Object) -> bytes:
-        """The content of an object, asked for once a version.
-
-        Raises:
-            SourceError: It cannot be read, or is no longer what was listed.
-        """
-        return self.fetch([item])[0].read_bytes()
-
-    def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
-        """Local copies, downloaded once a version, several at a time; a broken download is continued.
-
-        Raises:
-            SourceError: An object cannot be read, or is no longer what was listed.
-        """
-        return self._downloads.get_all(
-            objects,
-            lambda o: self._downloads.get(o, self.uri(o.key), partial(self._content, o), md5=_md5(o)),
-        )
 
     def _content(self, wanted: Object, start: int) -> tuple[int, Iterator[bytes]]:
         what, known = self.uri(wanted.key), (wanted.key, wanted.version)
@@ -198,9 +163,8 @@ class GCSStore:
     def _path(self, key: str) -> str:
         return "/" + quote(self.prefix + key, safe="")
 
-    def uri(self, key: str) -> str:
-        """The `gs://` URI of an object."""
-        return f"gs://{self.bucket}/{self.prefix}{key}"
+    def _md5(self, wanted: Object) -> str | None:
+        return None if wanted.version.startswith("generation ") else wanted.version.rsplit("-", 1)[0]
 
 
 def _object(key: str, entry: Mapping[str, Any]) -> Object:
@@ -208,10 +172,6 @@ def _object(key: str, entry: Mapping[str, Any]) -> Object:
     if entry.get("md5Hash"):
         return Object(key, size, f"{base64.b64decode(entry['md5Hash']).hex()}-{size}")
     return Object(key, size, f"generation {entry['generation']}")
-
-
-def _md5(wanted: Object) -> str | None:
-    return None if wanted.version.startswith("generation ") else wanted.version.rsplit("-", 1)[0]
 
 
 def _page(what: str, response: Response) -> dict[str, Any]:

@@ -6,17 +6,18 @@ mean, to the connectors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from connectors.aws_session import session
 from connectors.base import Object, SourceError
+from connectors.bucket import Bucket
 from connectors.downloads import CHUNK, BrokenDownloadError, ChangedError, Downloads
-from connectors.objects import LocationOptions, bucket_and_prefix, hidden
+from connectors.objects import LocationOptions
 
 _DENIED = (
     "access is denied; allow s3:ListBucket on the bucket and s3:GetObject on its objects "
@@ -49,30 +50,22 @@ ADVICE = {
 }
 """Error code of S3 -> what is wrong and what to do."""
 
-NAMES = r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]"
-"""Names that a bucket may have."""
-
-
 MAKING = Lock()
 """boto3 makes clients for one thread at a time only; who has one may use it in several."""
 
 
-class S3Store:
-    """Objects below a prefix of a bucket. The version of an object is its etag and size.
+class S3Store(Bucket):
+    """A bucket of S3, or of a service that speaks like it. The version of an object is its etag and size."""
 
-    Args:
-        options: With the location; nothing is reached before the first call.
-        cache: Folder for downloads.
+    scheme = "s3"
+    names = r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]"
 
-    Raises:
-        ValueError: The location does not name a bucket.
-    """
+    @property
+    def _payer(self) -> dict[str, str]:
+        return {"RequestPayer": "requester"} if self._options.requester_pays else {}
 
-    def __init__(self, options: LocationOptions, cache: Path) -> None:
-        self.bucket, self.prefix = bucket_and_prefix(options.location, "s3", NAMES)
-        self._options = options
-        self._payer = {"RequestPayer": "requester"} if options.requester_pays else {}
-        self._downloads = Downloads(cache / "s3", self.uri(""))
+    def _copies(self, cache: Path) -> Downloads:
+        return Downloads(cache / "s3", self.uri(""))
 
     @cached_property
     def _client(self) -> Any:
@@ -133,45 +126,15 @@ class S3Store:
             msg = f"{what}: {error}; check `location`, `endpoint_url` and `region`"
             raise SourceError(msg) from error
 
-    def list(self, prefix: str = "") -> Sequence[Object]:
-        """All objects below the prefix, in order of key; hidden ones are left out.
-
-        Raises:
-            SourceError: The bucket cannot be listed.
-        """
-        objects = []
+    def _listed(self, prefix: str) -> Iterator[Object]:
         with self._explained(self.uri(prefix)):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=self.prefix + prefix, **self._payer
             )
             for page in pages:
                 for entry in page.get("Contents", ()):
-                    key = entry["Key"].removeprefix(self.prefix)
-                    if key and not key.endswith("/") and not hidden(key):
-                        version = f"{entry['ETag'].strip(chr(34))}-{entry['Size']}"
-                        objects.append(Object(key, entry["Size"], version))
-        objects.sort(key=lambda o: o.key)
-        if not prefix:
-            self._downloads.prune(objects)
-        return objects
-
-    def read(self, item: Object) -> bytes:
-        """The content of an object, asked for once a version.
-
-        Raises:
-            SourceError: It cannot be read, or is no longer what was listed.
-        """
-        return self.fetch([item])[0].read_bytes()
-
-    def fetch(self, objects: Sequence[Object]) -> Sequence[Path]:
-        """Local copies, downloaded once a version, several at a time; a broken download is continued.
-
-        Raises:
-            SourceError: An object cannot be read, or is no longer what was listed.
-        """
-        return self._downloads.get_all(
-            objects, lambda o: self._downloads.get(o, self.uri(o.key), partial(self._content, o))
-        )
+                    version = f"{entry['ETag'].strip(chr(34))}-{entry['Size']}"
+                    yield Object(entry["Key"].removeprefix(self.prefix), entry["Size"], version)
 
     def _content(self, wanted: Object, start: int) -> tuple[int, Iterator[bytes]]:
         uri = self.uri(wanted.key)
@@ -185,10 +148,6 @@ class S3Store:
             response["Body"].close()
             raise ChangedError(uri)
         return start if "ContentRange" in response else 0, _chunks(response["Body"])
-
-    def uri(self, key: str) -> str:
-        """The S3 URI of an object."""
-        return f"s3://{self.bucket}/{self.prefix}{key}"
 
 
 def _assumed(options: LocationOptions) -> Any:

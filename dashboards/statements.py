@@ -23,8 +23,9 @@ from dashboards.conversion import conversion
 from dashboards.economics import KINDS as KINDS_OF_WASTE
 from dashboards.economics import economics
 from dashboards.figures import KINDS, Period
+from dashboards.frames import collect
 from dashboards.kept_pages import INPUTS, KeptPages
-from dashboards.sections import collect, section
+from dashboards.sections import section
 from dashboards.store import Store
 
 METHODS = {

@@ -112,14 +112,27 @@ def day_prices(days: Iterable[date], site: Site) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"day": pl.Date, "price": MONEY}, orient="row")
 
 
-def lowest_price(day: date, site: Site) -> Decimal:
-    """The lowest price of a kWh at any time of a local day, of any tier.
+def paid_days(hours: pl.DataFrame, sites: Mapping[str, Site]) -> list[tuple[str, date]]:
+    """Site and day of hours in which energy may cost less than nothing: a price, of any tier, is below 0 in some quarter.
 
-    Raises:
-        ValueError: No period of the tariff matches an hour.
+    Args:
+        hours: Columns site, day and hour (UTC without a zone); only the prices of these hours are asked for.
+        sites: The configuration's sites.
+
+    Returns:
+        Sorted.
     """
-    quarters = _quarters(*local_day(day, site))
-    return min(price for at in quarters for _, price in steps(at, site.tariff, site.zone))
+    found: set[tuple[str, date]] = set()
+    for name, site in sites.items():
+        if site.tariff.may_pay:
+            own = hours.filter(pl.col("site") == name).select("day", "hour").unique().drop_nulls()
+            found |= {
+                (name, day)
+                for day, hour in own.iter_rows()
+                for at in _quarters(hour, hour + timedelta(hours=1))
+                if any(price < 0 for _, price in steps(at, site.tariff, site.zone))
+            }
+    return sorted(found)
 
 
 def tier_prices(used: pl.DataFrame, site: Site) -> pl.DataFrame:

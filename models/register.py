@@ -15,7 +15,7 @@ from models.fields import Currency, Frozen
 from models.tariffs.settings import Money, Share
 
 Kind = Literal["gpu_server", "edge_device"]
-Price = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=6)]
+UnitPrice = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=6)]
 Size = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 
 
@@ -81,11 +81,11 @@ class Asset(Frozen):
     maintenance_year_share: Share = 0.0
     space_month: Money = Decimal(0)
     rated_kw: Size = Decimal(0)
-    space_kw_month: Price = Decimal(0)
+    space_kw_month: UnitPrice = Decimal(0)
     rack_units: Size = Decimal(0)
-    space_rack_unit_month: Price = Decimal(0)
+    space_rack_unit_month: UnitPrice = Decimal(0)
     software_month: Money = Decimal(0)
-    software_unit_month: Price = Decimal(0)
+    software_unit_month: UnitPrice = Decimal(0)
     contract: str | None = None
 
     @model_validator(mode="after")
@@ -158,7 +158,7 @@ class Contract(Frozen):
         commitment_gpu_hours: Hours of a calendar month that are paid in any case.
     """
 
-    rate: Price
+    rate: UnitPrice
     currency: Currency
     of: Literal["used", "allocated"] = "used"
     commitment_gpu_hours: Size = Decimal(0)

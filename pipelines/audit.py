@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import duckdb
 import polars as pl
 
 from models import tables
-from models.config import Site
-from models.energy import lowest_price
 from models.restatement import billed_twice, moved
 from pipelines.checks.gate import Gate, Known, Verdict, metrics_sql
-from pipelines.checks.gates import EARNS, gates
+from pipelines.checks.gates import gates
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.focus_checks import gate_counts
 from pipelines.reduce import focus_counts
@@ -41,7 +36,6 @@ def check(run: Run) -> list[Verdict]:
                         moved=_moved(run),
                         billed_twice=_billed_twice(run),
                         removed=_removed(run),
-                        paid=paid_days(connection, run.config.settings.sites),
                         broken=gate_counts(
                             focus_counts(run.slices(), run.config.data_dir / "cache" / "focus_checks")
                         ),
@@ -69,12 +63,6 @@ def check(run: Run) -> list[Verdict]:
         },
     )
     return found
-
-
-def paid_days(connection: duckdb.DuckDBPyConnection, sites: Mapping[str, Site]) -> list[str]:
-    """Site and day of `marts.gpu_daily` rows below 0 that are right: the site's tariff has a price below 0 on that day."""
-    days = connection.sql(f"SELECT DISTINCT site, day FROM {tables.GPU_DAILY.name} WHERE {EARNS}").fetchall()
-    return [f"{site} {day}" for site, day in days if lowest_price(day, sites[site]) < 0]
 
 
 def _moved(run: Run) -> str:

@@ -6,16 +6,27 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from datetime import date
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from pipelines.cli_options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    FocusVersion,
+    Format,
+    ReportFormat,
+    TableFormat,
+    configured,
+    console,
+    day_of,
+    errors,
+    failed,
+    month_of,
+)
 from pipelines.problems import ConfigError
-from pipelines.settings import Config, load_config
+from pipelines.settings import Config
 from pipelines.terminal import escape
 
 app = typer.Typer(
@@ -27,74 +38,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-console = Console()
-errors = Console(stderr=True)
-
-ConfigOption = Annotated[
-    Path,
-    typer.Option(
-        "--config", "-c", help="The configuration file.", envvar="TIERWISE_CONFIG", show_envvar=True
-    ),
-]
-DEFAULT_CONFIG = Path("tierwise.yaml")
-
-
-class TableFormat(StrEnum):
-    """How `tierwise sql` prints."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-    parquet = "parquet"
-
-
-class Format(StrEnum):
-    """How `tierwise run`, `check` and `bench` print."""
-
-    table = "table"
-    json = "json"
-
-
-class ReportFormat(StrEnum):
-    """What `tierwise report` writes."""
-
-    html = "html"
-    pdf = "pdf"
-    csv = "csv"
-    xlsx = "xlsx"
-
-
-def _fail(message: str, code: int) -> typer.Exit:
-    errors.print(f"[bold red]error[/] {escape(message)}", highlight=False, soft_wrap=True)
-    return typer.Exit(code)
-
-
-def _config(file: Path) -> Config:
-    try:
-        return load_config(file)
-    except ConfigError as error:
-        raise _fail(str(error), 2) from error
-
-
-def _month(text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        date.fromisoformat(f"{text}-01")
-    except ValueError as error:
-        msg = f"{text!r} is not a month; write YYYY-MM, such as 2026-10"
-        raise typer.BadParameter(msg) from error
-    return text
-
-
-def _day(text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        msg = f"{text!r} is not a day; write YYYY-MM-DD, such as 2026-10-31"
-        raise typer.BadParameter(msg) from error
 
 
 @app.command(epilog="Example: `tierwise demo` and then open the page it names.")
@@ -109,7 +52,7 @@ def demo(
     with console.status("writing the inputs of the made-up company"):
         file, day = prepare(to, days, seed)
     console.print(f"[bold]inputs and configuration[/]  {escape(str(file.parent))}", highlight=False)
-    _run(_config(file), {"tierwise/date": day.isoformat()})
+    _run(configured(file), {"tierwise/date": day.isoformat()})
 
 
 @app.command(epilog="Example: `tierwise run --config tierwise.yaml --date 2026-10-31`")
@@ -130,12 +73,12 @@ def run(
     ] = Format.table,
 ) -> None:
     """Runs the daily job: reads what changed, computes, audits, publishes."""
-    named, only = _day(day), _month(month)
+    named, only = day_of(day), month_of(month)
     if named and only:
         msg = "give --date or --month, not both"
         raise typer.BadParameter(msg)
     tags = {"tierwise/date": named.isoformat()} if named else {"tierwise/month": only} if only else {}
-    _run(_config(config), tags, format_)
+    _run(configured(config), tags, format_)
 
 
 def _run(config: Config, tags: dict[str, str], format_: Format = Format.table) -> None:
@@ -145,7 +88,7 @@ def _run(config: Config, tags: dict[str, str], format_: Format = Format.table) -
     try:
         outcome = run_daily(config, tags, errors)
     except ConfigError as error:
-        raise _fail(str(error), 2) from error
+        raise failed(str(error), 2) from error
     if format_ is Format.json:
         typer.echo(as_json(outcome, summary(config) if outcome.success else None))
     if not outcome.success:
@@ -177,11 +120,11 @@ def check(
     from pipelines.definitions import build_defs
     from pipelines.list_prices import reach
 
-    settings = _config(config)
+    settings = configured(config)
     try:
         build_defs(settings)  # the schedule is understood by Dagster alone
     except ConfigError as error:
-        raise _fail(str(error), 2) from error
+        raise failed(str(error), 2) from error
     found: list[dict[str, str | bool]] = []
 
     def tell(name: str, message: str, *, ok: bool) -> None:
@@ -231,11 +174,11 @@ def sql(
     if format_ is TableFormat.parquet and output is None:
         msg = "--format parquet needs --output FILE"
         raise typer.BadParameter(msg)
-    settings = _config(config)
+    settings = configured(config)
     try:
         write_result(run_query(settings, query, publication), format_.value, output, console)
     except QueryError as error:
-        raise _fail(str(error), 1) from error
+        raise failed(str(error), 1) from error
 
 
 @app.command(epilog="Example: `tierwise report --team vision --month 2026-10 --format pdf`")
@@ -255,23 +198,16 @@ def report(
     """Writes statements of the published warehouse."""
     from pipelines.query import QueryError, write_report
 
-    settings = _config(config)
+    settings = configured(config)
     try:
-        for file in write_report(settings, team, _month(month), format_.value, to):
+        for file in write_report(settings, team, month_of(month), format_.value, to):
             console.print(escape(str(file)), highlight=False, soft_wrap=True)
     except QueryError as error:
-        raise _fail(str(error), 1) from error
+        raise failed(str(error), 1) from error
 
 
 export = typer.Typer(help="Writes what is published for use elsewhere.", no_args_is_help=True)
 app.add_typer(export, name="export")
-
-
-class FocusVersion(StrEnum):
-    """Versions of FOCUS that can be written."""
-
-    v1_2 = "1.2"
-    v1_4 = "1.4"
 
 
 @export.command("focus", epilog="Example: `tierwise export focus --version 1.4 --to ./focus`")
@@ -285,7 +221,7 @@ def export_focus_command(
     """Writes the ledger, owned hardware included, as FOCUS files."""
     from pipelines.focus_export import ExportError, export_focus
 
-    settings = _config(config)
+    settings = configured(config)
     try:
         for written in export_focus(settings, version.value, to):
             for file in written.files:
@@ -297,7 +233,7 @@ def export_focus_command(
                     soft_wrap=True,
                 )
     except ExportError as error:
-        raise _fail(str(error), 1) from error
+        raise failed(str(error), 1) from error
 
 
 @export.command("warehouse", epilog="Example: `tierwise export warehouse --to ./tierwise-2026-10.duckdb`")
@@ -309,11 +245,11 @@ def export_warehouse_command(
     from pipelines.focus_export import ExportError
     from pipelines.warehouse_export import export_warehouse
 
-    settings = _config(config)
+    settings = configured(config)
     try:
         console.print(escape(str(export_warehouse(settings, to))), highlight=False, soft_wrap=True)
     except ExportError as error:
-        raise _fail(str(error), 1) from error
+        raise failed(str(error), 1) from error
 
 
 @app.command(epilog="Example: `tierwise bench --rows 500000 --case load --case memory`")
@@ -344,7 +280,7 @@ def bench(
         with errors.status("starting") as status, bench_in(keep, rows, repeat, status.update) as running:
             figures = [figure for name in names for figure in running.run(name)]
     except BenchError as error:
-        raise _fail(str(error), 1) from error
+        raise failed(str(error), 1) from error
     if format_ is Format.json:
         typer.echo(as_json(running, figures))
     else:

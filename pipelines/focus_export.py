@@ -18,7 +18,7 @@ from models.focus_regions import REGION_NAMES
 from models.owned_focus import SOURCE
 from models.tables import FOCUS
 from pipelines.engines.duckdb import DuckDBEngine
-from pipelines.focus_checks import Finding, findings
+from pipelines.focus_checks import Finding, findings, product
 from pipelines.settings import Config
 from pipelines.warehouse import Warehouse, facts_query
 
@@ -134,20 +134,7 @@ def _folder(source: str) -> Path:
 def _charges(facts: str, version: Version) -> str:
     """The charges as every version of the specification asks for them, where that is certain.
 
-    - what is priced in the billing currency costs the same in the pricing currency
-    - a charge without a subcategory is in the `Other` one of its category
-    - units of time are spelt as FOCUS spells them, thousands in digits; the quantity stays
-    - in 1.2, which has no allocation columns, the tags of the receiver of a split cost are among `Tags`
-    - a region of AWS, Google and Oracle without a name has the one that they publish
-    - a unit is left out where there is no quantity
-    - a tag whose value is an object or array has its JSON as text; of tags of one key the first counts
-    - a charge whose category of service is not known, or none of FOCUS, is in `Other`
-    - usage is `Usage-Based` where its frequency is not known; a class of charge that is none of FOCUS is none
-    - no unit price is below 0, and what FOCUS ties to an id is left out where there is no id
-    - a tax has no SKU and no pricing category; a meter and a price's id are left out where there is no SKU that they could be of
-    - in 1.4, a unit price is left out where quantity x price is not the cost; a price's id, where there is no price
-    - FOCUS allows no null in list and contracted cost. Where a bill does not say them, they are unit price x quantity,
-      and where these are not known either, what was paid: then the file claims no discount that nobody knows of
+    What differs from the ledger is told in `docs/focus-conformance.md`, column by column.
     """
     if version == "1.4":  # which allows no difference, not even one of rounding
         facts = f"SELECT * REPLACE ({_fitting('List')}, {_fitting('Contracted')}) FROM ({facts})"
@@ -225,16 +212,14 @@ def _flat(tags: str) -> str:
 
 
 def _times_quantity(price: str) -> str:
-    """SQL: price x quantity, in doubles: both have 12 decimals, and no decimal has room for 24."""
-    product = f"CAST({price} AS DOUBLE) * CAST(PricingQuantity AS DOUBLE)"
-    return f"TRY_CAST({product} AS DECIMAL(38,12))"
+    """SQL: price x quantity to 12 decimals."""
+    return f"TRY_CAST({product(price)} AS DECIMAL(38,12))"
 
 
 def _fitting(kind: str) -> str:
     """SQL: the unit price, if its product with the quantity is the cost, 1e-9 of it or of 1 apart."""
     price, cost = f"{kind}UnitPrice", f"CAST({kind}Cost AS DOUBLE)"
-    product = f"CAST({price} AS DOUBLE) * CAST(PricingQuantity AS DOUBLE)"
-    off = f"abs({product} - {cost}) > 1e-9 * greatest(abs({cost}), 1)"
+    off = f"abs({product(price)} - {cost}) > 1e-9 * greatest(abs({cost}), 1)"
     return f"CASE WHEN {off} THEN NULL ELSE {price} END AS {price}"
 
 

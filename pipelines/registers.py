@@ -21,10 +21,7 @@ Row = TypeVar("Row", bound=BaseModel)
 
 def assets_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[tuple[Asset, ...], str]:
     """The asset register and its text, for the hash of the configuration."""
-    if isinstance(settings.assets, str):
-        assets, text = _rows(base / settings.assets, Asset, "assets", problems)
-    else:
-        assets, text = settings.assets, ""
+    assets, text = _rows(settings.assets, base, Asset, "assets", problems)
     seen: set[str] = set()
     nodes: set[tuple[str, str]] = set()
     for asset in assets:
@@ -76,10 +73,8 @@ def _other_currencies(settings: Settings, assets: Sequence[Asset]) -> Iterator[P
 
 def prices_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[tuple[Price, ...], str]:
     """The prices of model APIs and their text, for the hash of the configuration."""
-    if isinstance(settings.prices, tuple):
-        prices, text = settings.prices, ""
-    else:
-        prices, text = _rows(base / settings.prices.file, Price, "prices", problems)
+    listed = settings.prices if isinstance(settings.prices, tuple) else settings.prices.file
+    prices, text = _rows(listed, base, Price, "prices", problems)
     known: dict[tuple[str, str], list[Price]] = {}
     for price in prices:
         rivals = known.setdefault((price.provider.strip().lower(), price.model.strip().lower()), [])
@@ -97,10 +92,7 @@ def prices_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[
 
 def rates_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[tuple[Rate, ...], str]:
     """The exchange rates and their text, for the hash of the configuration."""
-    if isinstance(settings.rates, tuple):
-        rates, text = settings.rates, ""
-    else:
-        rates, text = _rows(base / settings.rates, Rate, "rates", problems)
+    rates, text = _rows(settings.rates, base, Rate, "rates", problems)
     seen = set()
     for rate in rates:
         if rate.currency == settings.currency:
@@ -118,10 +110,7 @@ def rates_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[t
 
 def revenue_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple[tuple[Revenue, ...], str]:
     """The revenue of months and its text, for the hash of the configuration."""
-    if isinstance(settings.revenue, tuple):
-        revenue, text = settings.revenue, ""
-    else:
-        revenue, text = _rows(base / settings.revenue, Revenue, "revenue", problems)
+    revenue, text = _rows(settings.revenue, base, Revenue, "revenue", problems)
     _unique(
         [f"{r.month} {r.currency}" for r in revenue],
         "revenue",
@@ -135,10 +124,7 @@ def training_runs_of(
     settings: Settings, base: Path, problems: list[Problem]
 ) -> tuple[tuple[TrainingRun, ...], str]:
     """The training runs and their text, for the hash of the configuration."""
-    if isinstance(settings.training_runs, tuple):
-        runs, text = settings.training_runs, ""
-    else:
-        runs, text = _rows(base / settings.training_runs, TrainingRun, "training_runs", problems)
+    runs, text = _rows(settings.training_runs, base, TrainingRun, "training_runs", problems)
     _unique([r.run_id for r in runs], "training_runs", "run ids must be unique", problems)
     return runs, text
 
@@ -149,8 +135,16 @@ def _unique(keys: Sequence[Hashable], path: str, allowed: str, problems: list[Pr
             problems.append(Problem(path, f"{key} ({times} times)", allowed))
 
 
-def _rows(file: Path, model: type[Row], key: str, problems: list[Problem]) -> tuple[tuple[Row, ...], str]:
-    """The rows of a CSV file, and its text; what is wrong with it goes to the problems, line by line."""
+def _rows(
+    listed: str | tuple[Row, ...], base: Path, model: type[Row], key: str, problems: list[Problem]
+) -> tuple[tuple[Row, ...], str]:
+    """Rows that are written in the configuration, or those of the CSV file that it names, and the file's text.
+
+    What is wrong with the file goes to the problems, line by line.
+    """
+    if isinstance(listed, tuple):
+        return listed, ""
+    file = base / listed
     if not file.is_file():
         problems.append(Problem(key, str(file), "no such file; give a CSV file, or a list"))
         return (), ""

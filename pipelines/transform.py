@@ -110,6 +110,7 @@ def owned_hardware(run: Run) -> Metadata:
             "unregistered": cards + edge.unregistered(edge_daily, assets, days).height,
             "contradictions": contradictions.height,
             "first_contradiction": ", ".join(contradictions.row(0)) if contradictions.height else "",
+            "paid": [f"{site} {day}" for site, day in energy.paid_days(hourly, settings.sites)],
         },
     )
     return {

@@ -7,7 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from models.tariffs import urdb
+from models.tariffs.urdb import pick, tariff
+from models.tariffs.urdb_fields import UnsupportedRateError, without
 from pipelines.problems import Problem
 
 BESIDE = (
@@ -57,8 +58,8 @@ def _tariff(given: dict[str, Any], base: Path, path: str, problems: list[Problem
     file = base / str(given["urdb"])
     try:
         document = json.loads(file.read_text(encoding="utf-8-sig"), parse_float=Decimal)
-        rate = urdb.tariff(urdb.without(urdb.pick(document, given.get("label")), given.get("without", [])))
-    except urdb.UnsupportedRateError as error:
+        rate = tariff(without(pick(document, given.get("label")), given.get("without", [])))
+    except UnsupportedRateError as error:
         problems += [Problem(f"{path}.urdb", file.name, reason) for reason in error.problems]
         return 0
     except (OSError, ValueError) as error:

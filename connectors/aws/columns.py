@@ -76,6 +76,11 @@ def is_moment(column: str) -> bool:
     return _key(column) in {_key(n) for n in MOMENTS}
 
 
+def is_named(name: str, columns: Sequence[str]) -> bool:
+    """A column is among them, by its legacy name in any spelling."""
+    return _key(name) in {_key(c) for c in columns}
+
+
 def period_column(bill: BillFile) -> str:
     """The native column with the start of the billing period.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from connectors.aws.columns import NET, PERIOD, Fields
+from connectors.aws.columns import NET, PERIOD, Fields, is_named
 from connectors.aws.mapping import DISCOUNT
 from connectors.base import Engine
 from connectors.bills.amounts import plain
@@ -17,34 +17,37 @@ from connectors.bills.files import BillFile
 from connectors.bills.shapes import shapes
 from connectors.sql import literal
 
-COST = "lineItem/UnblendedCost"
+COST, TOTAL = "lineItem/UnblendedCost", "discount/TotalDiscount"
 NOTE = "discounts are in columns alone: costs are net"
 
 CENT = "0.01"
-"""What net costs may differ by for their rounding."""
+"""What sums may differ by for the rounding of lines."""
 
 
 def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> bool:
-    """A month has net costs that differ from the unblended ones, and no line with a discount.
+    """A month has net costs that are lower than the unblended ones by the discounts in its columns, and no line with one.
+
+    A column of net costs that is filled for some lines only, or with zeros, does not fit these and is not believed.
 
     Args:
         files: The files that hold rows of the month.
         month: First day of the billing month.
         engine: Runs the SQL, which is one scan of a few columns, and none where there are no net costs.
     """
-    fields = [(shape, Fields(shape)) for shape in shapes(files, engine)]
-    if not any(f.has(NET[COST]) for _, f in fields):
+    if not any(is_named(NET[COST], f.columns) for f in files):
         return False
+    fields = [(shape, Fields(shape)) for shape in shapes(files, engine)]
     rows = " UNION ALL ".join(
         f"SELECT {f['lineItem/CurrencyCode']} AS currency, {_money(f, COST)} AS cost, {_money(f, NET[COST])} AS net, "
-        f"{f['lineItem/LineItemType']} LIKE {literal(DISCOUNT)} AS discount FROM {shape.scan} "
+        f"{_money(f, TOTAL)} AS total, {f['lineItem/LineItemType']} LIKE {literal(DISCOUNT)} AS discount FROM {shape.scan} "
         f"WHERE date_trunc('month', TRY_CAST({f[PERIOD]} AS TIMESTAMP)) = DATE '{month}' AND COALESCE({f['splitLineItem/ParentResourceId']}, '') = ''"
         for shape, f in fields
     )
     found = engine.rows(
-        f"SELECT bool_or(discount) AS discounts, abs(SUM(COALESCE(net, cost)) - SUM(cost)) >= {CENT} AS differs FROM ({rows}) GROUP BY currency"
+        f"SELECT bool_or(discount) AS lines, abs(SUM(total)) >= {CENT} AS discounted, "
+        f"abs(SUM(cost) - SUM(COALESCE(net, cost)) - abs(COALESCE(SUM(total), 0))) < {CENT} AS fits FROM ({rows}) GROUP BY currency"
     )
-    return any(r["differs"] for r in found) and not any(r["discounts"] for r in found)
+    return any(r["discounted"] for r in found) and all(r["fits"] and not r["lines"] for r in found)
 
 
 def _money(f: Fields, name: str) -> str:

@@ -6,7 +6,6 @@ belongs to `connectors/bills/stage.py`, the rules to `rules.py`, what native col
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,14 +18,13 @@ import polars as pl
 from connectors.base import ISSUES_SCHEMA, Engine, Loaded, Slice, SourceError
 from connectors.bills import dates, numbers, so_far
 from connectors.bills.copies import COUNTS, GROUPS, repeated
+from connectors.bills.counts import counted, noted
 from connectors.bills.days import EVERYTHING, SURVEY, SURVEYS, Plan, Survey, mapping_key, memory, plan, survey
 from connectors.bills.direct import Part, own_types, view
 from connectors.bills.files import BillFile, verify
 from connectors.bills.issues import (
     KEPT,
-    REJECTED,
     effective_cost,
-    examples,
     footers,
     gathered,
     headers,
@@ -37,9 +35,8 @@ from connectors.bills.issues import (
 from connectors.bills.native import native_sql, row_hash
 from connectors.bills.rules import TAGS
 from connectors.bills.shapes import shapes
-from connectors.bills.stage import Bill, Note, Stage, stage_sql
+from connectors.bills.stage import Bill, Stage, stage_sql
 from connectors.bills.totals import contradictions
-from connectors.parts import DAY
 from connectors.sql import identifier, literals
 from models import tables
 
@@ -237,12 +234,13 @@ def _superseded(
 def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -> Loaded | None:
     """A slice; None where it turns out that all its rows must be read: what a commitment cost may depend on them."""
     item, chosen = month.item, month.plan
-    looked, read, stated = _read(month, stage, engine)
+    looked, read, stated = (Survey(), {}, True) if chosen.fresh == () else counted(stage, month.where, engine)
     if chosen.kept and not stated:
         return None
     facts = _facts(month, stage, work, engine, stated=stated)
-    for day, noted in _noted(month, stage, facts, engine).items():
-        read[day]["noted"] = noted
+    for path in facts.values():
+        for day, found_there in noted(stage, _parquet(path), month.where, engine).items():
+            read[day]["noted"] = found_there
     found = month.found or looked
     remembered = memory(key, found, chosen, read)
     days = remembered["days"].values()
@@ -300,38 +298,3 @@ def _facts(month: _Month, stage: Stage, work: Path, engine: Engine, *, stated: b
     path = work / f"cost-and-usage-{month.item.period}.parquet"
     engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {where}", path, ordered=False)
     return {tables.FOCUS.name: path}
-
-
-def _read(month: _Month, stage: Stage, engine: Engine) -> tuple[Survey, dict[str, dict[str, Any]], bool]:
-    """What the rows to read hold, day -> loaded, rejected, and whether the bill says all effective costs of those loaded."""
-    if month.plan.fresh == ():
-        return Survey(), {}, True
-    rows = engine.rows(
-        f"SELECT {SURVEY}, count(*) FILTER ({KEPT}) AS loaded, count(*) FILTER ({REJECTED}) AS rejected, "
-        f"count(*) FILTER ({KEPT} AND __not_stated) AS not_stated FROM {stage.rows} WHERE {month.where} GROUP BY day, currency"
-    )
-    result: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        of = result.setdefault(row["day"], {"loaded": 0, "rejected": 0, "noted": []})
-        of["loaded"] += row["loaded"]
-        of["rejected"] += row["rejected"]
-    return survey(rows), result, not any(row["not_stated"] for row in rows)
-
-
-def _noted(
-    month: _Month, stage: Stage, facts: Mapping[str, Path], engine: Engine
-) -> dict[str, list[list[Any]]]:
-    """Day -> what was found about its rows: action, rule and column, rows and an example of each."""
-    counts: dict[str, Counter[Note]] = defaultdict(Counter)
-    for path in facts.values():
-        for row in engine.rows(
-            f"SELECT CAST({DAY} AS VARCHAR) AS day, [{', '.join(stage.masks)}] AS masks, count(*) AS n FROM {_parquet(path)} GROUP BY ALL"
-        ):
-            for note in stage.noted(row["masks"]):
-                counts[row["day"]][note] += row["n"]
-    there = {note for found in counts.values() for note in found}
-    shown = examples(stage, f"{month.where} AND {KEPT}", there, engine)
-    return {
-        day: [[*note, found[note], shown.get((day, note))] for note in stage.notes if note in found]
-        for day, found in counts.items()
-    }

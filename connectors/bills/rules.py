@@ -1,7 +1,7 @@
 """What may be wrong with a row of a bill, and the type of every FOCUS column: one rule for all bills.
 
 Each rule is SQL over the cleaned text of a column, `"X"`, and its typed value, `"t:X"`; `"d:X"` is an amount that is a
-bare number, `"p:X"` the pairs of tags that are an array. What a native column
+bare number, `"p:X"` the pairs of tags that are an array, `"m:X"` tags whose raw line breaks had to be escaped, which `"X"` has then. What a native column
 means belongs to the formats (`connectors/focus`, `connectors/aws`); the statement around the rules, to
 `connectors/bills/stage.py`.
 """
@@ -15,9 +15,7 @@ from typing import Literal
 from connectors.bills.amounts import plain
 from connectors.bills.tags import (
     REPEATED,
-    escaped,
     flat_pairs,
-    has_breaks,
     has_odd_pairs,
     once,
     repeats_key,
@@ -105,9 +103,7 @@ def _json(name: str) -> str:
     value = f"CASE WHEN json_type(TRY_CAST({c} AS JSON)) IN {types} THEN {strict} END"
     if name not in TAGS:
         return value
-    whole = f"CAST(json_extract(TRY_CAST({escaped(c)} AS JSON), '$') AS VARCHAR)"
-    broken = f"CASE WHEN {has_breaks(c)} AND ltrim({c}) LIKE '{{%' THEN {whole} END"
-    return f"COALESCE({flat_pairs(p(name))}, {value}, {broken})"
+    return f"COALESCE({flat_pairs(p(name))}, {value})"
 
 
 def _misplaced(zone: str) -> str:
@@ -130,16 +126,15 @@ def p(name: str) -> str:
     return identifier(f"p:{name}")
 
 
+def m(name: str) -> str:
+    """The text of tags that are JSON once their raw line breaks are escaped; NULL for any other."""
+    return identifier(f"m:{name}")
+
+
 def _odd_json(name: str) -> str:
     """No JSON of the form that the column has, or tags of which a part is none."""
     nothing = f"{t(name)} IS NULL"
     return f"COALESCE({has_odd_pairs(p(name))}, {nothing})" if name in TAGS else nothing
-
-
-def _is_broken(name: str) -> str:
-    """Tags were read although a raw line break stands in a text."""
-    c = identifier(name)
-    return f"{has_breaks(c)} AND {t(name)} IS NOT NULL AND TRY_CAST({c} AS JSON) IS NULL"
 
 
 def _is_rounded(name: str) -> str:
@@ -192,7 +187,7 @@ def _checks() -> list[Check]:
             result.append(Check("repaired", "spelling", name, f"{t(name)} IS NOT NULL AND {d(name)} IS NULL"))
         if column.required and name not in REJECTING and name not in PERIODS:
             result.append(Check("flagged", MISSING, name, f"{c} IS NULL"))
-    broken = (Check("repaired", "spelling", name, _is_broken(name)) for name in TAGS)
+    broken = (Check("repaired", "spelling", name, f"{m(name)} IS NOT NULL") for name in TAGS)
     rounded = (Check("flagged", "rounded_id", name, _is_rounded(name)) for name in ACCOUNTS)
     twice = (
         Check(

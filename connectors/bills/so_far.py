@@ -34,6 +34,9 @@ COPY = re.compile(r" ?\(\d+\)")
 PART = re.compile(r"part[-_]?\d+(?:[-_]\d+)*|(?<!\d)\d{12}(?!\d)")
 """What numbers the files of one run."""
 
+READ = "__reject IS NULL AND NOT __header"
+"""SQL condition of rows that tell what a file holds: those that another export repeats do, too."""
+
 CHANGING = frozenset({"AllocatedTags", "BillingAccountName", "InvoiceDetailId", "InvoiceId", "ResourceName", "SubAccountName", "Tags"})  # fmt: skip
 """Columns of a charge that are filled in, or written anew, in the course of a month."""
 
@@ -112,7 +115,7 @@ def superseded(
                    count(*) AS rows, MAX("ChargePeriodEnd") AS until, SUM(BilledCost) AS billed, SUM(EffectiveCost) AS effective,
                    {MONEY} AS money, bool_and("SubAccountId" IS NOT NULL) AS named
             FROM {stage.rows} JOIN (VALUES {known}) AS runs(file, run, series, dates) ON file = __file
-            WHERE {month} AND {KEPT} GROUP BY ALL
+            WHERE {month} AND {READ} GROUP BY ALL
         ), sizes AS (
             SELECT run, series, dates, MAX(until) AS until, count(*) FILTER (money) AS charges,
                    count(DISTINCT CAST(start AS DATE)) FILTER (money) AS days, bool_and(named) AS named
@@ -138,8 +141,8 @@ def noted(
     """What was loaded from the others, with the files that were left out, what they hold, and what holds it instead."""
     by_path = {str(f.path): f for f in left}
     found = engine.rows(
-        f'SELECT __file AS file, "BillingCurrency" AS currency, count(*) AS rows, CAST(SUM(BilledCost) AS DECIMAL(38,12)) AS billed '
-        f"FROM {stage.rows} WHERE {month} AND {KEPT} AND list_contains({literals(by_path)}, __file) GROUP BY ALL ORDER BY ALL"
+        f'SELECT __file AS file, "BillingCurrency" AS currency, count(*) AS rows, CAST(COALESCE(SUM(BilledCost) FILTER ({KEPT}), 0) AS DECIMAL(38,12)) AS billed '
+        f"FROM {stage.rows} WHERE {month} AND {READ} AND list_contains({literals(by_path)}, __file) GROUP BY ALL ORDER BY ALL"
     )
     issues = [
         {

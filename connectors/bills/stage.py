@@ -21,6 +21,7 @@ from connectors.bills.rules import (
     d,
     has_value,
     is_null_text,
+    m,
     null_name,
     p,
     raw_name,
@@ -28,7 +29,7 @@ from connectors.bills.rules import (
     typed,
 )
 from connectors.bills.shapes import Shape
-from connectors.bills.tags import pairs
+from connectors.bills.tags import mended, pairs
 from connectors.parts import in_parquet
 from connectors.sql import identifier, literal
 from models import focus, tables
@@ -177,9 +178,11 @@ def stage_sql(
         c.name for c in filled if c.type == "decimal" and c.name not in sure and not _is_money(own, c.name)
     ]
     nulls = [f"{is_null_text(identifier(c))} AS {null_name(c)}" for c in texts]
-    clean = [f"CASE WHEN {null_name(c)} THEN NULL ELSE {identifier(c)} END AS {identifier(c)}" for c in texts]
-    replaced = f" REPLACE ({', '.join(clean)})" if clean else ""
-    tags = [f"{pairs(identifier(c))} AS {p(c)}" for c in TAGS if c in present and c not in sure]
+    tags = {c: f"COALESCE({m(c)}, {identifier(c)})" for c in TAGS if c in present and c not in sure}
+    clean = {c: f"CASE WHEN {null_name(c)} THEN NULL ELSE {tags.get(c, identifier(c))} END" for c in texts}
+    replaced = ", ".join(f"{sql} AS {identifier(c)}" for c, sql in (tags | clean).items())
+    mends = [f"{mended(identifier(c))} AS {m(c)}" for c in tags]
+    as_pairs = [f"{pairs(sql)} AS {p(c)}" for c, sql in tags.items()]
     values = [
         f"{typed(c, own.get(c.name), sure=c.name in sure)} AS {(d if c.name in money else t)(c.name)}"
         for c in filled
@@ -204,12 +207,16 @@ def stage_sql(
     rows = f"({' UNION ALL BY NAME '.join(natives)})"
     # subqueries: DuckDB takes twice as long to bind common table expressions of as many columns
     for columns in (
-        ["*", *nulls],
-        [f"*{replaced}", *tags],
+        ["*", *nulls, *mends],
+        [f"* REPLACE ({replaced})" if replaced else "*", *as_pairs],
         ["*", *values, f"{'__cost' if _is_money(own, '__cost') else plain('__cost')} AS {d('__cost')}"],
         ["*", f"{named} AS __named", f"{month} AS __month", f"{written_ones(amounts)} AS __written"],
         ["*", *found],
-        ["*", f"CASE {rejects} END AS __reject", *(f"{m} AS {mask_name(n)}" for n, m in enumerate(masks))],
+        [
+            "*",
+            f"CASE {rejects} END AS __reject",
+            *(f"{mask} AS {mask_name(n)}" for n, mask in enumerate(masks)),
+        ],
     ):
         rows = f"(SELECT {', '.join(columns)} FROM {rows})"
     raw = [f"{_raw(c, noted)} AS {raw_name(c)}" for c in shown(present)]

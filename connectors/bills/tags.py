@@ -106,16 +106,14 @@ BREAKS = (("chr(10)", "\\n"), ("chr(13)", "\\r"), ("chr(9)", "\\t"))
 """What may not stand in a text of JSON as it is -> how it is escaped there."""
 
 
-def has_breaks(text: str) -> str:
-    """SQL: there is a line break or a tab in it."""
-    return f"({' OR '.join(f'contains({text}, {c})' for c, _ in BREAKS)})"
-
-
-def escaped(text: str) -> str:
-    """SQL: the text with its line breaks and tabs escaped."""
+def mended(text: str) -> str:
+    """SQL: JSON with its line breaks and tabs escaped; NULL where the text has none, is JSON as it is, or is none even so."""
+    there = f"({' OR '.join(f'contains({text}, {c})' for c, _ in BREAKS)})"
+    escaped = text
     for c, escape in BREAKS:
-        text = f"replace({text}, {c}, {literal(escape)})"
-    return text
+        escaped = f"replace({escaped}, {c}, {literal(escape)})"
+    is_none, is_json = (f"TRY_CAST({one} AS JSON) IS {be}NULL" for one, be in ((text, ""), (escaped, "NOT ")))
+    return f"CASE WHEN {there} AND {is_none} AND {is_json} THEN {escaped} END"
 
 
 HAS_KEY = "(json_type(p[1]) IS NOT DISTINCT FROM 'VARCHAR' AND CAST(p[1] AS VARCHAR) <> '\"\"')"

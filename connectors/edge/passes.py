@@ -226,7 +226,9 @@ def finish(frame: pl.DataFrame, bounds: Mapping[date, tuple[datetime, datetime]]
         None if names is None else json.dumps(dict(zip(names, counts, strict=True)))
         for names, counts in frame.select("bounds", "counts").iter_rows()
     ]
-    return frame.drop("bounds", "counts", "turned", "lost", "dropped", "mixed", strict=False).with_columns(
+    return frame.drop(
+        "bounds", "counts", "turned", "lost", "dropped", "mixed", "alike", strict=False
+    ).with_columns(
         latency_buckets=pl.Series(texts, dtype=pl.String),
         coverage=pl.col("online_hours") / pl.col("day").replace_strict(hours, return_dtype=pl.Float64),
     )
@@ -237,14 +239,16 @@ def unknown_counts(frame: pl.DataFrame) -> Iterator[tuple[date, Mapping[str, Any
 
     Args:
         frame: day, device, `turned` (counters that take turns), `lost` (bounds of histograms that differ within the day), and
-            where there are any `dropped` (readings of power that no device draws) and `mixed` (texts of which a day has several).
+            where there are any `dropped` (readings of power that no device draws), `mixed` (texts of which a day has several)
+            and `alike` (counters that two series seem to show, and that count twice then).
     """
     turned = frame.filter(pl.col("turned").list.len() > 0).select("day", "device", what=pl.col("turned"))
     lost = frame.filter(pl.col("lost") > 0).select("day", "device", what=pl.lit(["latency_buckets"]))
     found_wrong = {"counter_alternates": turned, "histogram_bounds_differ": lost}
-    if "mixed" in frame.columns:
-        mixed = frame.filter(pl.col("mixed").list.len() > 0)
-        found_wrong["several_in_a_day"] = mixed.select("day", "device", what=pl.col("mixed"))
+    for rule, column in (("several_in_a_day", "mixed"), ("series_alike", "alike")):
+        if column in frame.columns:
+            rows = frame.filter(pl.col(column).list.len() > 0)
+            found_wrong[rule] = rows.select("day", "device", what=pl.col(column))
     for rule, rows in found_wrong.items():
         devices = rows.group_by("day", "device").agg(pl.col("what").explode().unique().sort())
         for (day,), found in devices.sort("device").group_by("day", maintain_order=True):

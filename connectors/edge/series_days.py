@@ -27,6 +27,9 @@ CARRIED = ("device_model", "model", "team", "project", "environment", "workload"
 COUNTED = "('inferences', 'failed', 'latency')"
 """Counters that the device's start sets to 0; a meter's may go on."""
 
+ALIKE = 20
+"""Turns by which two series of a device that never contradict each other show that they are one counter."""
+
 MAX_UPTIME_S = 1e10
 """Three hundred years; what says more, or less than 0, is no uptime."""
 
@@ -55,7 +58,7 @@ def series_days_sql(
     Returns:
         The columns of `telemetry.edge_daily` without source, site and coverage, with `bounds` and `counts` (the
         histogram) in place of latency_buckets; `lost` (bounds that are not in all of its parts), `turned` (kinds of counters
-        that take turns), `dropped` (readings of power that no device draws; of the device, in each of its rows).
+        that take turns), `dropped` (readings of power that no device draws; of the device, in each of its rows), `alike` (kinds of counters that two series of the device show alike).
     """
     same = " AND ".join(
         f"{{0}}.{c} IS NOT DISTINCT FROM {{1}}.{c}" for c in ("device", "day", "model", "workload")
@@ -134,6 +137,16 @@ def series_days_sql(
                 WINDOW w AS (PARTITION BY stream ORDER BY ts)
             ) AS s JOIN {calendar(bounds)} ON s.t0 < c.closes AND s.ts > c.opens
             WHERE date_diff('microsecond', t0, ts) <= {max_step_us} GROUP BY device, c.day
+        ), switches AS (
+            SELECT device, day, kind, model, workload, value, stream <> LAG(stream) OVER w AS other, value < LAG(value) OVER w AS falls
+            FROM readings JOIN (SELECT series, model, workload FROM {about}) USING (series)
+            SEMI JOIN (SELECT device, kind FROM {about} WHERE kind IN ('inferences', 'energy') GROUP BY ALL HAVING COUNT(DISTINCT stream) > 1) USING (device, kind)
+            WINDOW w AS (PARTITION BY device, day, kind, model, workload ORDER BY ts, value)
+        ), twins AS (
+            SELECT device, day, list(DISTINCT kind ORDER BY kind) AS alike FROM (
+                SELECT device, day, kind FROM switches WHERE other GROUP BY device, day, kind, model, workload
+                HAVING COUNT(DISTINCT value) >= {ALIKE} AND NOT BOOL_OR(falls)
+            ) GROUP BY device, day
         ), nonsense AS (SELECT device, day, COUNT(*) AS dropped FROM placed WHERE kind = 'power' AND NOT ({plausible}) GROUP BY device, day
         ), moments AS (SELECT DISTINCT device, ts, day FROM placed
         ), online AS (
@@ -178,6 +191,7 @@ def series_days_sql(
         )
         SELECT p.day, p.device, {", ".join(f"p.{c}" for c in CARRIED)}, inferences, failed, hours * part AS online_hours,
                kwh * part AS energy_kwh, gap_kwh * part AS energy_estimated_kwh, COALESCE(messages, 0) AS messages, bounds, counts,
-               lost, unknown AS turned, dropped
+               lost, unknown AS turned, dropped, alike
         FROM parts AS p LEFT JOIN histograms AS h ON {on("h", "p")} LEFT JOIN turned AS t ON t.device = p.device AND t.day = p.day
-        LEFT JOIN nonsense AS n ON n.device = p.device AND n.day = p.day"""
+        LEFT JOIN nonsense AS n ON n.device = p.device AND n.day = p.day
+        LEFT JOIN twins AS w ON w.device = p.device AND w.day = p.day"""

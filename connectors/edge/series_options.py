@@ -65,7 +65,9 @@ class Labels(BaseModel):
     environment: Label = "environment"
     workload: Label = "workload"
     workload_type: Label = "workload_type"
-    ignored: tuple[Label, ...] = ("job", "replica", "__replica__", "prometheus", "prometheus_replica")
+    ignored: tuple[Label, ...] = (
+        "job", "replica", "__replica__", "prometheus", "prometheus_replica", "receive_replica",
+    )  # fmt: skip
 
 
 class Options(ServerOptions):

@@ -60,7 +60,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from models.fields import Frozen
+from models.fields import Frozen, Name
 
 MONTH_HOURS = 730
 """Hours of a month: 8,760 / 12."""
@@ -71,7 +71,6 @@ Quantity = Annotated[Decimal, Field(ge=0, max_digits=26, decimal_places=12)]
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Label = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 """A regime or attestation in lower case: hipaa, gdpr, pci, fedramp, soc2, sr11_7, dora, or your own."""
-OptionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 
 
 class ListPriceKey(Frozen):
@@ -222,7 +221,7 @@ class Workload(Frozen):
     team: str | None = None
     workload_type: str | None = None
     current: str | None = None
-    options: dict[OptionName, Option] = Field(min_length=1)
+    options: dict[Name, Option] = Field(min_length=1)
     latency_p95_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     regions: tuple[str, ...] = ()
     offline_required: bool = False

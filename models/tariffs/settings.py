@@ -28,7 +28,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from models.fields import Frozen
 
 Money = Annotated[Decimal, Field(ge=0, max_digits=30, decimal_places=12)]
-Price = Annotated[Decimal, Field(max_digits=30, decimal_places=12)]
+EnergyPrice = Annotated[Decimal, Field(max_digits=30, decimal_places=12)]
 """Of a kWh: below 0 where the supplier pays for what is used."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -90,7 +90,7 @@ class TariffPeriod(Window):
         above_kwh: The tier: this price holds for what a calendar month uses beyond so many kWh.
     """
 
-    price: Price
+    price: EnergyPrice
     above_kwh: Money = Decimal(0)
 
 
@@ -173,6 +173,11 @@ class Tariff(Frozen):
             msg = f"valid_to {self.valid_to} is before valid_from {self.valid_from}"
             raise ValueError(msg)
         return self
+
+    @property
+    def may_pay(self) -> bool:
+        """Some price of a kWh is below 0."""
+        return any(period.price < 0 for period in self.energy)
 
     def require_valid(self, day: date) -> None:
         """Checks that it holds on a local day.

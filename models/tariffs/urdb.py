@@ -1,7 +1,7 @@
 """A rate of OpenEI's Utility Rate Database (URDB, version 7 of its API) as a tariff of ours.
 
 Whatever of a rate changes the bill and cannot be said by `models.tariffs.settings.Tariff` is refused, never left out.
-A charge of 0 or an empty list is no charge. Fields that only say whom the rate is for are passed over.
+Which fields there are is in `urdb_fields.py`, schedules in `urdb_windows.py`.
 """
 
 from __future__ import annotations
@@ -14,59 +14,14 @@ from itertools import pairwise
 from typing import Any
 
 from models.money import SCALE
+from models.tariffs.urdb_fields import LEAST, RATCHET, REFUSED, UnsupportedRateError, nothing, refused
 from models.tariffs.urdb_windows import window, windows_of
-
-ABOUT = frozenset({
-    "label", "uri", "name", "utility", "eiaid", "eia", "sector", "description", "source",
-    "sourceparent", "approved", "is_default", "supersedes", "supercedes", "revisions", "latest_update",
-    "basicinformationcomments", "energycomments", "demandcomments", "voltagecategory", "voltageminimum",
-    "voltagemaximum", "phasewiring", "peakkwcapacitymin", "peakkwcapacitymax", "peakkwcapacityhistory",
-    "peakkwhusagemin", "peakkwhusagemax", "peakkwhusagehistory", "coincidentrateunit",
-    "coincidentrateschedule",
-})  # fmt: skip
-"""What a rate is and whom it is for; units and schedules of charges that are refused themselves."""
-
-READ = frozenset({
-    "energyratestructure", "energyweekdayschedule", "energyweekendschedule", "fueladjustmentsmonthly",
-    "demandratestructure", "demandweekdayschedule", "demandweekendschedule", "flatdemandstructure",
-    "flatdemandmonths", "fixedchargefirstmeter", "fixedchargeunits", "fixedmonthlycharge",
-    "demandunits", "demandrateunit", "flatdemandunit", "demandwindow", "servicetype", "country",
-    "startdate", "enddate",
-})  # fmt: skip
 
 FIXED_IN = {"$/month": (1, 1), "$/day": (31, 1), "$/year": (1, 12)}
 """Unit of a minimum bill -> so many of them are at most so many months."""
 
-LEAST = {"mincharge": "$/month", "minmonthlycharge": "$/month", "annualmincharge": "$/year"}
-"""Minimum bills, and their units where none is given."""
-
 UNITS = ("kW", "kVA")
 """Units of demand that can be said."""
-
-RATCHET = ("demandratchetpercentage", "lookbackpercent", "lookbackrange", "lookbackmonths")
-
-SOMETIMES = frozenset({*LEAST, *RATCHET, "minchargeunits"})
-"""Fields that can be said in some forms."""
-
-REFUSED = {
-    "fixedchargeeaaddl": "a charge for each further meter cannot be said; if the site has one meter, say so by `without`",
-    "demandreactivepowercharge": "reactive power is not measured",
-    "coincidentratestructure": "the hour of the grid's peak is not known",
-    "usenetmetering": "energy that is fed in is not measured; if the site feeds nothing in, say so by `without`",
-    "dgrules": "energy that is fed in is not measured; if the site feeds nothing in, say so by `without`",
-    "energyattrs": "prices in free text cannot be read; if they are none, say so by `without`",
-    "demandattrs": "prices in free text cannot be read; if they are none, say so by `without`",
-    "fixedattrs": "prices in free text cannot be read; if they are none, say so by `without`",
-}
-"""Field -> why it is refused."""
-
-
-class UnsupportedRateError(ValueError):
-    """A rate cannot be said as a tariff of ours; `problems` are all the reasons, each with field and value."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = tuple(problems)
 
 
 def pick(document: Any, label: str | None = None) -> Mapping[str, Any]:
@@ -104,12 +59,7 @@ def tariff(rate: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UnsupportedRateError: Something of it cannot be said; all such things are named.
     """
-    problems = [
-        f"{key} ({str(value)[:60]}): {REFUSED.get(key.lower(), 'this field is not known')}"
-        for key, value in rate.items()
-        if not _nothing(value) and key.lower() not in ABOUT | READ | SOMETIMES
-    ]
-    problems += _scope(rate)
+    problems = [*refused(rate), *_scope(rate)]
     result: dict[str, Any] = {}
     try:
         result["customer_month"] = _fixed(rate, problems)
@@ -130,31 +80,6 @@ def tariff(rate: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def without(rate: Mapping[str, Any], fields: Sequence[str]) -> Mapping[str, Any]:
-    """The rate without fields that somebody has said do not matter; `sell` is one of every tier of energy.
-
-    Raises:
-        UnsupportedRateError: The rate has no such field, or it is one of those that a tariff is made of.
-    """
-    wrong = [f for f in fields if f != "sell" and (f not in rate or f.lower() in READ)]
-    if wrong:
-        msg = f"`without` names {', '.join(wrong)}; it may name what this rate has and a tariff cannot say, such as {', '.join(REFUSED)}, sell"
-        raise UnsupportedRateError([msg])
-    left = {k: v for k, v in rate.items() if k not in fields}
-    if "sell" in fields:
-        tiers = rate.get("energyratestructure") or []
-        left["energyratestructure"] = [
-            [{k: v for k, v in tier.items() if k != "sell"} for tier in period] for period in tiers
-        ]
-    return left
-
-
-def _nothing(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(_nothing(v) for v in value)
-    return value in (None, "", 0, False)
-
-
 def _scope(rate: Mapping[str, Any]) -> Iterator[str]:
     if rate.get("country", "USA") not in ("USA", ""):
         yield f"country ({rate['country']}): amounts are taken as US dollars, so only USA is read"
@@ -164,7 +89,7 @@ def _scope(rate: Mapping[str, Any]) -> Iterator[str]:
         ("demandratestructure", "demandrateunit"),
         ("flatdemandstructure", "flatdemandunit"),
     ):
-        if _nothing(rate.get(structure)):
+        if nothing(rate.get(structure)):
             continue
         given = [f"{key} ({rate[key]})" for key in (unit, "demandunits") if rate.get(key)]
         if _unit(rate, unit) is None:
@@ -190,7 +115,7 @@ def _least_bill(given: Mapping[str, Any], fixed: Decimal, problems: list[str]) -
     """The greatest minimum bill of a month, 0 where the fixed charge, of which nothing is taken away, reaches it by itself."""
     least = Decimal(0)
     for key, usual in LEAST.items():
-        if _nothing(given.get(key)):
+        if nothing(given.get(key)):
             continue
         amount, unit = (
             _money(given[key]),
@@ -219,17 +144,17 @@ def _ratchet(given: Mapping[str, Any], charges: Sequence[dict[str, Any]]) -> Ite
     shares = {
         Decimal(str(s))
         for s in (by_month if isinstance(by_month, list) else [by_month])
-        if not _nothing(by_month)
+        if not nothing(by_month)
     }
-    shares |= set() if _nothing(share) else {Decimal(str(share))}
+    shares |= set() if nothing(share) else {Decimal(str(share))}
     if not shares:
-        if any(not _nothing(given.get(key)) for key in RATCHET):
+        if any(not nothing(given.get(key)) for key in RATCHET):
             yield "lookbackRange, lookbackMonths: they have no lookbackPercent"
         return
-    said = ", ".join(f"{key} ({str(given[key])[:60]})" for key in RATCHET if not _nothing(given.get(key)))
+    said = ", ".join(f"{key} ({str(given[key])[:60]})" for key in RATCHET if not nothing(given.get(key)))
     months = given.get("lookbackmonths") or []
     back = given.get("lookbackrange") or 0
-    all_year = back in (0, 11) and (all(months) if not _nothing(months) else back == 11 or not share)
+    all_year = back in (0, 11) and (all(months) if not nothing(months) else back == 11 or not share)
     if (
         len(shares) > 1
         or not 0 < max(shares) <= 1
@@ -279,7 +204,7 @@ def _tier_problems(
     for tier in tiers:
         if tier.get("unit", "kWh") != "kWh":
             yield f"{where}: unit ({tier['unit']}): only tiers in kWh of a month can be said"
-        if not _nothing(tier.get("sell")):
+        if not nothing(tier.get("sell")):
             yield f"{where}: sell ({tier['sell']}): {REFUSED['usenetmetering']}"
         unknown = sorted(set(tier) - {"max", "unit", "rate", "adj", "sell"})
         if unknown:
@@ -293,7 +218,7 @@ def _tier_problems(
 
 def _demand(rate: Mapping[str, Any], problems: list[str]) -> Iterator[dict[str, Any]]:
     structure = rate.get("demandratestructure") or []
-    if _nothing([[_price(t) for t in tiers] for tiers in structure]):
+    if nothing([[_price(t) for t in tiers] for tiers in structure]):
         return
     windows = windows_of(rate, "demand", len(structure), problems)
     for period, tiers in enumerate(structure):
@@ -306,7 +231,7 @@ def _demand(rate: Mapping[str, Any], problems: list[str]) -> Iterator[dict[str, 
 
 def _flat_demand(rate: Mapping[str, Any], problems: list[str]) -> Iterator[dict[str, Any]]:
     structure = rate.get("flatdemandstructure") or []
-    if _nothing([[_price(t) for t in tiers] for tiers in structure]):
+    if nothing([[_price(t) for t in tiers] for tiers in structure]):
         return
     of_months = rate.get("flatdemandmonths") or []
     if len(of_months) != 12 or not all(0 <= p < len(structure) for p in of_months):

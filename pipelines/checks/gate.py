@@ -52,8 +52,8 @@ class Known:
         moved: Charges of kept months that are billed in another month, in words.
         billed_twice: Accounts and months that two kinds of report of one provider bill, each in words.
         removed: Sources that are published and no longer configured, each in words.
-        paid: Site and day (`dc1 2026-09-30`) with a price of energy below 0: what drew energy then may cost less than
-            nothing; idle hours have none.
+        paid: Site and day (`dc1 2026-09-30`) with a price of energy below 0 in an hour of its cards: what drew energy then
+            may cost less than nothing; idle hours have none.
         broken: Gate of `pipelines.focus_checks.GATES` -> rows that break its rules, and the worst in words.
     """
 

@@ -12,9 +12,6 @@ from models.api_reconciliation import PAIRS
 from models.config import Gates
 from pipelines.checks.gate import Gate
 
-EARNS = "(cost_unallocated < 0 OR cost_used < 0)"
-"""SQL: a row of `marts.gpu_daily` costs less than nothing, as it may where a price of its day is below 0."""
-
 _CURRENCIES = literals(sorted(list_currencies()))
 _AS_OF = "(SELECT max(as_of) FROM ops.publications)"
 _MONTH = "strftime(month, '%Y-%m')"
@@ -59,7 +56,7 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
         Gate(
             "negative_idle_rows", "no GPU has hours beyond its capacity, or costs less than nothing without a price of energy below 0", maximum=0,
             relation="marts.gpu_daily WHERE cost_idle < 0 OR gpu_hours_allocated > gpu_hours_capacity + 1e-6 OR gpu_hours_used > gpu_hours_allocated + 1e-6 "
-            f"OR ({EARNS} AND (site || ' ' || day) NOT IN (SELECT unnest(paid) FROM known))",
+            "OR ((cost_unallocated < 0 OR cost_used < 0) AND (site || ' ' || day) NOT IN (SELECT unnest(paid) FROM known))",
             advice="see marts.gpu_daily: telemetry and asset register contradict each other",
         ),
         Gate(

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from dashboards import usage
-from dashboards.sections import Frames
+from dashboards.frames import Frames
 from models import tables
 from tests.dashboards.conftest import GPUS, OPTIONS, UNITS, gpu
 

@@ -16,16 +16,18 @@ from tests.connectors.bills.test_so_far import SEPTEMBER
 PLAN = {"savings_plan_savings_plan_a_r_n": "arn:plan"}
 ROWS: list[dict[str, Any]] = [
     # unblended and net cost; what a plan covers is 4, and 3.6 after the discount; a tax has none
-    row(line_item_unblended_cost=100.0, line_item_net_unblended_cost=90.0),
+    row(line_item_unblended_cost=100.0, line_item_net_unblended_cost=90.0, discount_total_discount=-10.0),
     row(
-        line_item_unblended_cost=10.0, line_item_net_unblended_cost=9.0, line_item_line_item_type="SavingsPlanCoveredUsage",
+        line_item_unblended_cost=10.0, line_item_net_unblended_cost=9.0, discount_total_discount=-1.0, line_item_line_item_type="SavingsPlanCoveredUsage",
         savings_plan_savings_plan_effective_cost=4.0, savings_plan_net_savings_plan_effective_cost=3.6, **PLAN,
     ),
-    row(line_item_unblended_cost=-10.0, line_item_net_unblended_cost=-9.0, line_item_line_item_type="SavingsPlanNegation", **PLAN),
+    row(line_item_unblended_cost=-10.0, line_item_net_unblended_cost=-9.0, discount_total_discount=1.0, line_item_line_item_type="SavingsPlanNegation", **PLAN),
     row(line_item_unblended_cost=19.0, line_item_net_unblended_cost=None, line_item_line_item_type="Tax"),
     row(line_item_unblended_cost=7.0, line_item_net_unblended_cost=6.3, split_line_item_parent_resource_id="i-1"),
 ]  # fmt: skip
-FILLED = [{"savings_plan_net_savings_plan_effective_cost": 0.0} | r for r in ROWS]
+FILLED = [
+    {"discount_total_discount": 0.0, "savings_plan_net_savings_plan_effective_cost": 0.0} | r for r in ROWS
+]
 
 
 def read(tmp: Path, form: str, rows: list[dict[str, Any]]) -> Loaded:
@@ -69,13 +71,17 @@ def test_discounts_in_lines_of_their_own_are_not_taken_off_twice(form: str, tmp_
     assert "net" not in loaded.note
 
 
-def test_each_month_by_itself_and_rounding_is_no_discount(tmp_path: Path) -> None:
-    """September: 10 and net 9; October: 10 and net 9.999, a part of a cent less."""
-    october = {
-        "bill__BillingPeriodStartDate": "2026-10-01T00:00:00Z", "bill__BillingPeriodEndDate": "2026-11-01T00:00:00Z",
-        "lineItem__UsageStartDate": "2026-10-01T00:00:00Z", "lineItem__UsageEndDate": "2026-10-01T01:00:00Z",
-    }  # fmt: skip
-    rows = [cur(lineItem__NetUnblendedCost="9"), cur(lineItem__NetUnblendedCost="9.999", **october)]
+def test_each_month_by_itself(tmp_path: Path) -> None:
+    """10 USD each. September: 1 off. October: nothing off, but zeros as net costs. November: rounding alone. December: 1 off by net alone."""
+    rows = []
+    for month, net, total in ((9, "9", "-1"), (10, "0", "0"), (11, "9.999", "-0.001"), (12, "9", "")):
+        start = f"2026-{month:02}-01T00:00:00Z"
+        rows.append(
+            cur(
+                bill__BillingPeriodStartDate=start, bill__BillingPeriodEndDate=f"2026-{month:02}-28T00:00:00Z",
+                lineItem__UsageStartDate=start, lineItem__UsageEndDate=start, lineItem__NetUnblendedCost=net, discount__TotalDiscount=total,
+            )
+        )  # fmt: skip
     write(tmp_path / "bills" / "a.csv", rows)
     loaded = load("aws_cur", tmp_path / "bills", tmp_path)
-    assert {month.month: one.totals["USD"] for month, one in loaded.items()} == {9: 9, 10: 10}
+    assert {month.month: one.totals["USD"] for month, one in loaded.items()} == {9: 9, 10: 10, 11: 10, 12: 10}

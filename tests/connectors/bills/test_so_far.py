@@ -136,6 +136,19 @@ def test_exports_of_azure_that_add_a_file_a_run(tmp_path: Path) -> None:
         load("azure_export", tmp_path / "bills", tmp_path)
 
 
+def test_actual_and_amortized_exports_that_each_hold_the_month_so_far(tmp_path: Path) -> None:
+    """10 USD a day are in both; the amortized one alone has 1 USD a month of a reservation that nobody uses."""
+    idle = azure(PricingModel="Reservation", ReservationId="r", ChargeType="UnusedReservation", Cost="1")
+    for day in (5, 6):
+        rows = [azure(Date=f"09/{n:02}/2026") for n in range(4, day + 1)]
+        write(tmp_path / "bills" / "actual" / f"2026-09-0{day}.csv", rows)
+        write(tmp_path / "bills" / "amortized" / f"2026-09-0{day}.csv", [*rows, idle])
+    loaded = load("azure_export", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert (loaded.totals, len(left_out(loaded))) == ({"USD": Decimal(30)}, 2)
+    assert facts(loaded)["EffectiveCost"].sum() == Decimal(31)
+    assert {"exports_disagree", "repeated_bill"}.isdisjoint(loaded.issues["rule"])
+
+
 def test_oracle_and_a_day_that_a_later_name_does_not_reach(tmp_path: Path) -> None:
     """32 USD an hour: 1 hour, then 2 hours; a file of the day after that has the first hour alone is no later state."""
     hours = [
@@ -175,6 +188,18 @@ def test_what_is_not_proven_is_not_left_out(
     loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
     assert left_out(loaded) == []
     assert repeats(loaded) == ["repeated_bill"]
+
+
+def test_what_comes_late_or_is_corrected_is_no_later_state(tmp_path: Path) -> None:
+    """A file of a day that corrects each charge of the day before: 1 + 2 - 0.1 - 0.2 + 3."""
+    bills = tmp_path / "bills"
+    write(bills / "2026-09-02.csv", until(2))
+    corrections = [
+        r | {"BilledCost": c, "EffectiveCost": c} for r, c in zip(until(2), ("-0.1", "-0.2"), strict=True)
+    ]
+    write(bills / "2026-09-03.csv", [*corrections, until(3)[2]])
+    loaded = load("focus", bills, tmp_path)[SEPTEMBER]
+    assert (loaded.totals, left_out(loaded)) == ({"USD": Decimal("5.7")}, [])
 
 
 def test_a_month_that_is_exported_again_unchanged(tmp_path: Path) -> None:

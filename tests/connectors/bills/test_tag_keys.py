@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.connectors.aws.exports import parquet, row
-from tests.connectors.bills.helpers import counted, csv_bytes, facts, focus, load
+from tests.connectors.bills.helpers import counted, csv_bytes, facts, focus, load, write
 from tests.connectors.test_bad_bills import KINDS
 
 FLAGGED, REPAIRED = (("flagged", "repeated_tag_key", "Tags"), ("repaired", "repeated_tag_key", "Tags"))
@@ -64,3 +64,24 @@ def test_a_key_that_is_written_twice_is_in_the_ledger_once(tmp_path: Path) -> No
     tags = facts(loaded).sort("BilledCost")["Tags"].to_list()
     assert tags == ['{"a":"1","b":{"c":[1,"d"]},"é\\"":null}', plain]
     assert counted(loaded)[REPAIRED] == 1
+
+
+def test_a_key_twice_beside_a_raw_line_break_is_there_once(tmp_path: Path) -> None:
+    """Also in an array of keys and values; JSON on several lines is JSON."""
+    texts = [
+        '{"team": "a\nb", "team": "c"}',
+        '[{"key": "team", "value": "a\nb"}]',
+        '{\n "team": "x"\n}',
+        "a\nb",
+    ]
+    write(tmp_path / "bills" / "a.csv", [focus(Tags=text) for text in texts])
+    (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+    assert [t and json.loads(t) for t in facts(loaded)["Tags"]] == [
+        {"team": "a\nb"},
+        {"team": "a\nb"},
+        {"team": "x"},
+        None,
+    ]
+    assert {k: n for k, n in counted(loaded).items() if k[2] == "Tags"} == {
+        ("repaired", "spelling", "Tags"): 2, ("repaired", "repeated_tag_key", "Tags"): 1, ("repaired", "malformed_tags", "Tags"): 1,
+    }  # fmt: skip

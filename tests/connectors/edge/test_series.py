@@ -76,7 +76,7 @@ def found(
         raw = engine.query(sql)
         return (
             finish(raw, bounds)
-            .with_columns(raw.select("turned", "lost", "dropped"))
+            .with_columns(raw.select("turned", "lost", "dropped", "alike"))
             .sort("day", "device", "model")
         )
 

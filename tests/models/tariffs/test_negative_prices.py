@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import pytest
 
 from models import edge, gpu, owned_focus
 from models.config import Site
+from models.energy import paid_days
 from models.tariffs.settings import Tariff
 from tests.models.owned import DAYS, edge_daily, free, gpu_hourly, hour, server
 from tests.models.tariffs.whole import energy_cost
@@ -35,6 +37,27 @@ def test_teams_and_platform_share_what_is_paid_back() -> None:
     assert sum(cost for kind, cost in by_kind.items() if kind != "unallocated") == Decimal("0.045")
     total = owned_focus.totals(hours, edge_daily(), [server(capex=0)], sites, DAYS)
     assert total["total"].sum() == Decimal("0.015")
+
+
+def test_days_with_a_price_below_0_are_those_of_hours_that_cards_have() -> None:
+    """Sundays are paid for from 12:00 to 14:00 in Denver, 19:00 to 21:00 UTC: not the Sunday whose only hour is before,
+    nor Monday. In Kolkata 12:00 begins at 06:30 UTC: the second half of that hour counts."""
+    sunday = {"energy": [{**NOON["energy"][0], "weekdays": [6]}, NOON["energy"][1]]}
+    sites = {
+        name: Site.model_validate({"time_zone": zone, "tariff": tariff})
+        for name, zone, tariff in (
+            ("den", "America/Denver", sunday), ("kol", "Asia/Kolkata", sunday), ("flat", "UTC", "0.10")
+        )
+    }  # fmt: skip
+    at = datetime.fromisoformat
+    rows = [
+        ("den", at("2026-11-08T20:00")), ("den", at("2026-11-15T18:00")), ("den", at("2026-11-09T20:00")),
+        ("kol", at("2026-11-08T06:00")), ("kol", at("2026-11-15T08:30")), ("flat", at("2026-11-08T12:00")),
+    ]  # fmt: skip
+    hours = pl.DataFrame(
+        [(site, hour.date(), hour) for site, hour in rows], schema=["site", "day", "hour"], orient="row"
+    )
+    assert paid_days(hours, sites) == [("den", date(2026, 11, 8)), ("kol", date(2026, 11, 8))]
 
 
 def test_prices_that_are_all_below_0_are_a_mistake() -> None:

@@ -17,6 +17,7 @@ from models.tariffs import urdb
 from models.tariffs.bill import Load, demand
 from models.tariffs.schedule import local_time, steps
 from models.tariffs.settings import Tariff
+from models.tariffs.urdb_fields import UnsupportedRateError, without
 from tests.models.tariffs.whole import energy_cost, month_cost
 
 DENVER = ZoneInfo("America/Denver")
@@ -71,7 +72,7 @@ def tariff(rate: Mapping[str, Any]) -> Tariff:
 
 
 def reasons(**changes: Any) -> str:
-    with pytest.raises(urdb.UnsupportedRateError) as refused:
+    with pytest.raises(UnsupportedRateError) as refused:
         urdb.tariff(TIME_OF_USE | changes)
     return "\n".join(refused.value.problems)
 
@@ -316,20 +317,20 @@ def test_all_reasons_at_once() -> None:
 def test_what_somebody_says_does_not_matter() -> None:
     fed_in = [[tier | {"sell": 1} for tier in period] for period in TIME_OF_USE["energyratestructure"]]
     rate = TIME_OF_USE | {"usenetmetering": True, "energyratestructure": fed_in}
-    assert tariff(urdb.without(rate, ["usenetmetering", "sell"])) == tariff(TIME_OF_USE)
-    assert tariff(urdb.without(TIME_OF_USE | {"mincharge": 99}, ["mincharge"])) == tariff(TIME_OF_USE)
+    assert tariff(without(rate, ["usenetmetering", "sell"])) == tariff(TIME_OF_USE)
+    assert tariff(without(TIME_OF_USE | {"mincharge": 99}, ["mincharge"])) == tariff(TIME_OF_USE)
     for wrong in ("energyratestructure", "mincharg"):
-        with pytest.raises(urdb.UnsupportedRateError, match=f"names {wrong}"):
-            urdb.without(rate, [wrong])
+        with pytest.raises(UnsupportedRateError, match=f"names {wrong}"):
+            without(rate, [wrong])
 
 
 def test_one_rate_must_be_meant() -> None:
     two = {"items": [{"label": "a"}, {"label": "b"}]}
     assert urdb.pick(two, "b") == {"label": "b"}
     assert urdb.pick({"label": "c", "name": "alone"})["name"] == "alone"
-    with pytest.raises(urdb.UnsupportedRateError, match=r"2 rates match label None; .* there are: a, b"):
+    with pytest.raises(UnsupportedRateError, match=r"2 rates match label None; .* there are: a, b"):
         urdb.pick(two)
-    with pytest.raises(urdb.UnsupportedRateError, match="there are: none"):
+    with pytest.raises(UnsupportedRateError, match="there are: none"):
         urdb.pick("error")
 
 
