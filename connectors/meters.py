@@ -11,7 +11,7 @@ from datetime import timedelta
 import polars as pl
 
 from connectors.counters import AROUND, UNUSUAL
-from connectors.telemetry import LESS
+from connectors.telemetry import LESS, MAX_METER_KW
 
 SCOPES: Mapping[str, str] = {
     "pdu_outlet": "wall",
@@ -61,52 +61,92 @@ KNOWN = 5
 OTHERS = 2
 """So many other jumps may be beside one that is read often: only what takes more than these is a load."""
 
+BUSIER = 3
+"""A silence of hours may be so many times as busy as any hour around it."""
+
 LACKS = 1.5
 """A counter that lacks no more than so many of its smallest rises (or of `JUMP_KWH`) does not stand still."""
 
 STILL = 2
-"""One that shows nothing while its gauge has more than so many times that stands still, however small the load."""
+"""One that shows less than a tenth all the while in which its gauge has more than so many times that does, however small the load."""
 
 
 def jumps(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFrame:
-    """Rises of energy counters that no load explains: another meter took its place, or a reading is wrong.
+    """Rises of energy counters that no load explains, and those in which a counter tells at once of the time in which it stood still.
 
-    That is one of more than `JUMP_KWH` that means more than `UNUSUAL` times the power of any of the `AROUND` rises before
-    and after it; of a step of up to `OFTEN_US`, of any but the `OTHERS` largest. A rise counts for the time since the
-    one before, so that neither whole kWh nor a counter that
+    A jump (another meter took its place, or a reading is wrong) is one of more than `JUMP_KWH` that means more than
+    `UNUSUAL` times the power of any of the `AROUND` rises before and after it; of a step of up to `OFTEN_US`, of any but
+    the `OTHERS` largest; of one over a silence of hours, `BUSIER` times any hour near it. A rise counts for the time since the one before, so that neither whole kWh nor a counter that
     stood still while its meter was busy makes a jump. Where a gauge is known, what it shows a tenth of is a load, and
     what it denies within `OFTEN_US` is a jump beside more of them, too, if half of the rises around it mean less than a tenth.
 
+    A counter without a gauge regains what it missed in a rise that is no jump since the one before, but would be one for its own step,
+    and is of more than `LACKS` of the smallest rises around it.
+
     Args:
-        rises: key, `until` (where the rise is seen), counted (kWh, above 0) and, if there are gauges, `gauge` (kWh
-            since the rise before, NULL unknown).
+        rises: key, `until` (where the rise is seen), counted (kWh, above 0), step_h (hours since the sample before),
+            silent (that is a gap of an hour or more) and, if there are gauges, `gauge` (kWh since the rise before, NULL unknown).
         key: Columns that name a meter.
         near: What is farther away says nothing, so that a day has one result, whatever is read with it.
 
     Returns:
-        The rows of `rises` that are jumps.
+        The rows of `rises` that are jumps, or regained, with `regained` and took_h, the time since the rise before.
     """
     until = pl.col("until")
     took = (until - until.shift(1)).over(key)
     rated = rises.sort(*key, "until").with_columns(
-        took=pl.when(took <= near).then(took.dt.total_microseconds())
+        took_h=pl.when(took <= near).then(took.dt.total_microseconds() / 3.6e9)
     )
-    rated = rated.with_columns(kw=pl.col("counted") / pl.col("took") * 3.6e9)
-    beside = pl.concat_list(
-        pl.when((until.shift(n).over(key) - until).abs() <= near).then(pl.col("kw").shift(n).over(key))
-        for n in range(-AROUND, AROUND + 1)
-        if n
-    ).list.drop_nulls()
-    often = pl.col("took") <= OFTEN_US
-    rank = pl.when(often).then(OTHERS).otherwise(0)
-    usual = beside.list.sort(descending=True).list.get(rank, null_on_oob=True)
-    unusual = pl.col("kw") > UNUSUAL * usual
-    if "gauge" in rises.columns:
-        shown = pl.col("counted") <= LESS * pl.col("gauge")
-        denied = ~shown & often & (pl.col("kw") > UNUSUAL * beside.list.median())
-        unusual = (unusual | denied.fill_null(value=False)) & ~shown.fill_null(value=False)
-    known = beside.list.len() >= KNOWN
-    return rated.filter((pl.col("counted") > JUMP_KWH) & unusual & known).drop("kw", "took")
+    rated = rated.with_columns(kw=pl.col("counted") / pl.col("took_h"))
+    rated = rated.with_columns(usual=pl.when(pl.col("kw") <= MAX_METER_KW).then("kw"))
+
+    def beside(column: str) -> pl.Expr:
+        return pl.concat_list(
+            pl.when((until.shift(n).over(key) - until).abs() <= near).then(pl.col(column).shift(n).over(key))
+            for n in range(-AROUND, AROUND + 1)
+            if n
+        ).list.drop_nulls()
+
+    rated = rated.with_columns(beside=beside("usual"), least=beside("counted").list.min())
+    often = pl.col("step_h") * 3.6e9 <= OFTEN_US
+    most = pl.col("beside").list.sort(descending=True)
+    usual, third = (
+        most.list.get(n, null_on_oob=True) for n in (pl.when(often).then(OTHERS).otherwise(0), OTHERS)
+    )
+    jump = pl.col("kw") > UNUSUAL * usual
+    gauge = pl.col("gauge") if "gauge" in rises.columns else pl.lit(None, dtype=pl.Float64)
+    shown = pl.col("counted") <= LESS * gauge
+    denied = ~shown & often & (pl.col("kw") > UNUSUAL * pl.col("beside").list.median())
+    jump = (jump | denied.fill_null(value=False)) & ~shown.fill_null(value=False)
+    regained = (
+        gauge.is_null()
+        & (pl.col("kw") <= MAX_METER_KW)
+        & (pl.col("took_h") > pl.col("step_h"))
+        & (pl.col("counted") > LACKS * pl.col("least"))
+        & (pl.col("counted") / pl.col("step_h") > UNUSUAL * third)
+    )
+    rated = rated.join(_busiest(rated, key, near), on=[*key, "until"], how="left")
+    jump = pl.when("silent").then(pl.col("kw") > BUSIER * pl.col("busiest")).otherwise(jump)
+    known = (pl.col("beside").list.len() >= KNOWN) & (pl.col("counted") > JUMP_KWH)
+    told = rated.with_columns(jump=jump.fill_null(value=False)).with_columns(
+        regained=regained & ~pl.col("jump")
+    )
+    return told.filter(known, pl.col("jump") | pl.col("regained")).drop(
+        "kw", "usual", "beside", "least", "jump"
+    )
+
+
+def _busiest(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFrame:
+    """Key, until and busiest: the most that a meter counts in an hour near each of its silences, without what they count."""
+    flow = rises.with_columns(flow=pl.when("silent").then(0.0).otherwise("counted"))
+    flow = flow.with_columns(flow=pl.col("flow").rolling_sum_by("until", "1h").over(key))
+    seconds = round(near.total_seconds())
+    around = flow.join(rises.filter("silent").select(key).unique(), on=list(key), how="semi").sort(
+        *key, "until"
+    )
+    return around.rolling(
+        "until", period=f"{2 * seconds}s", offset=f"-{seconds}s", closed="both", group_by=list(key)
+    ).agg(busiest=pl.col("flow").max())  # fmt: skip
 
 
 def with_counts(meters: pl.DataFrame, order: Sequence[str] | None = None) -> pl.DataFrame:

@@ -167,7 +167,7 @@ def energy_steps(
     """SQL: the energy between each sample of a card or meter and its next.
 
     The counter decides where both samples have it: E = v1 - v0, or v1 after a reset (v1 < v0, the Prometheus rule),
-    unless that means more than `max_kw`, or both show 0. A reading that is less than the one before, and more than can have been counted
+    unless that means more than `max_kw`. A reading that is less than the one before, and more than can have been counted
     since, while the next is not less, is of another clock (a replica's) or another counter: it is left out, and steps go
     from the one before to the one after. So are readings from a fall to a rise of more than `max_kw`, or from 0, back to where the
     counter was: it shows 0 (or anything) for a while and did not begin anew. Else, for steps that are no gap, the trapezoid of the gauge:
@@ -230,7 +230,7 @@ def energy_steps(
                CASE WHEN stale THEN NULL WHEN believable THEN counted
                     WHEN us <= {max_step_us} THEN (power_w + next_power_w) / 2 * us / 3.6e12 END AS kwh
         FROM (
-            SELECT *, COALESCE(counted <= {max_kw} * us / {HOUR_US} AND GREATEST(energy_kwh_total, next_total) > 0, FALSE) AS believable FROM (
+            SELECT *, COALESCE(counted <= {max_kw} * us / {HOUR_US}, FALSE) AS believable FROM (
                 SELECT * REPLACE (CASE WHEN stale THEN us ELSE {took} END AS us),
                        CASE WHEN stale THEN fell
                             WHEN next_total >= energy_kwh_total THEN next_total - energy_kwh_total

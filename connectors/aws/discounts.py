@@ -34,6 +34,8 @@ def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> bool:
         month: First day of the billing month.
         engine: Runs the SQL, which is one scan of a few columns, and none where there are no net costs.
     """
+    from duckdb import Error
+
     if not any(is_named(NET[COST], f.columns) for f in files):
         return False
     fields = [(shape, Fields(shape)) for shape in shapes(files, engine)]
@@ -43,10 +45,13 @@ def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> bool:
         f"WHERE date_trunc('month', TRY_CAST({f[PERIOD]} AS TIMESTAMP)) = DATE '{month}' AND COALESCE({f['splitLineItem/ParentResourceId']}, '') = ''"
         for shape, f in fields
     )
-    found = engine.rows(
-        f"SELECT bool_or(discount) AS lines, abs(SUM(total)) >= {CENT} AS discounted, "
-        f"abs(SUM(cost) - SUM(COALESCE(net, cost)) - abs(COALESCE(SUM(total), 0))) < {CENT} AS fits FROM ({rows}) GROUP BY currency"
-    )
+    try:
+        found = engine.rows(
+            f"SELECT bool_or(discount) AS lines, abs(SUM(total)) >= {CENT} AS discounted, "
+            f"abs(SUM(cost) - SUM(COALESCE(net, cost)) - abs(COALESCE(SUM(total), 0))) < {CENT} AS fits FROM ({rows}) GROUP BY currency"
+        )
+    except Error:
+        return False  # damaged: whoever reads it says what is wrong
     return any(r["discounted"] for r in found) and all(r["fits"] and not r["lines"] for r in found)
 
 

@@ -27,6 +27,9 @@ DEVICE = ("target", "instance", "bmc_id", "node_name", "nodename", *HOSTS)
 REGAINED = 10
 """A counter that shows more than so many times what it counts in an hour cannot regain that in one."""
 
+AGREED = 0.1
+"""Quarters that sum to the hour, up to such a part (and 0.1 kWh), tell the same."""
+
 QUARTERS = ("kw_q1", "kw_q2", "kw_q3", "kw_q4")
 THING = ["device", "meter"]
 HOURS = pl.Schema(
@@ -107,6 +110,11 @@ class Series:
         seen = seen.group_by(*THING, "node", "ha", "hour").agg(pl.col("count").max())
         scrapes = pace(seen, THING, self.wiring.interval_s)
         expected = scrapes.expected
+        lit = self._lit() if self.meter.counter and self.meter.method != "rapl" else None
+        if lit is not None:
+            seen = seen.join(lit, on=[*THING, "hour"], how="left").with_columns(
+                pl.col("count") * pl.col("lit").fill_null(1.0)
+            )
         seen = (
             scrapes.even(seen, "count")
             .join(self.question.hours().drop("index"), on="hour")
@@ -116,19 +124,47 @@ class Series:
             coverage=(pl.col("covered") / pl.col("length")).max().clip(0.0, 1.0),
             missing=(pl.col("length") - pl.col("covered")).min().clip(lower_bound=0.0),
         )
-        energy, wrong = self._counted(cover, scrapes) if self.meter.counter else self._averaged(seen)
+        energy, wrong = self._counted(cover, scrapes, lit) if self.meter.counter else self._averaged(seen)
         rows = energy.join(cover.drop("missing"), on=[*THING, "hour"], how="left")
         rows = rows.with_columns(pl.col("coverage").fill_null(0.0))
         rows = rows.join(self._quarters(scrapes), on=[*THING, "hour"], how="left")
         if self.meter.counter:
+            rows = _summed(rows)
+            if lit is not None:
+                rows, zeros = _without_zeros(rows, lit)
+                wrong = pl.concat([wrong, zeros])
             beside = gauges.select(
                 *THING, "hour", pl.col("energy_kwh", "coverage", *QUARTERS).name.prefix("gauge_")
             )
-            rows = rows.join(beside, on=[*THING, "hour"], how="left")
+            beside = beside.join(seen, on=THING, how="semi")
+            rows = rows.join(beside, on=[*THING, "hour"], how="full", coalesce=True).with_columns(
+                pl.col("energy_kwh", "energy_estimated_kwh", "coverage", "step").fill_null(0.0)
+            )
             rows, doubted = self._doubts(scrapes).believed(rows)
             wrong = pl.concat([wrong, _dropped(doubted.rename({"kwh": "value"}), "energy_kwh")])
         about = seen.group_by(THING).agg(pl.col("node").drop_nulls().max())
         return rows.join(about, on=THING, how="left"), wrong
+
+    def _lit(self) -> pl.DataFrame | None:
+        """`THING`, hour, and lit: the part of hours of counters that show 0 in which they do not, and lo, the least they show then.
+
+        A counter that shows 0 has been lost, or is new: that says nothing. None where none does.
+        """
+        by = [*THING, "hour"]
+        dark = self._ask("min_over_time", "[$w]").filter(pl.col("value") == 0).select(by).unique()
+        if dark.is_empty():
+            return None
+
+        def ask(function: str, limits: str, name: str) -> pl.DataFrame:
+            value = pl.col("value").min() if function == "min_over_time" else pl.col("value").max()
+            return self._ask(function, "[$w]", limits=limits).group_by(by).agg(value.alias(name))
+
+        return (
+            dark.join(ask("count_over_time", ">= 0", "all"), on=by)
+            .join(ask("count_over_time", "> 0", "some"), on=by, how="left")
+            .join(ask("min_over_time", "> 0", "lo"), on=by, how="left")
+            .select(*by, "lo", lit=pl.col("some").fill_null(0.0) / pl.col("all"))
+        )
 
     def _doubts(self, scrapes: Pace) -> Doubts:
         around = max(1.0, (AROUND + 1) / scrapes.expected)
@@ -146,7 +182,7 @@ class Series:
             self.question.samples_of(self._inner(metric) + window, hour, 1 + around, self._labels)
             for metric in self.meter.metrics
         ]
-        found = self._named(pl.concat(answers)).with_columns(
+        found = self._named(pl.concat(answers).filter(pl.col("value") > 0)).with_columns(
             pl.lit(hour, dtype=pl.Datetime("us")).alias("hour"), count=pl.lit(1.0)
         )
         found = one_replica(found.join(odd, on=[*THING, "hour"], how="semi"), THING)
@@ -243,45 +279,51 @@ class Series:
         )  # fmt: skip
         return energy, _dropped(wrong, "power_w")
 
-    def _counted(self, cover: pl.DataFrame, scrapes: Pace) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Energy of a counter, gaps bridged, with step (kWh) and nought: what shows whether it can be believed.
+    def _counted(
+        self, cover: pl.DataFrame, scrapes: Pace, lit: pl.DataFrame | None
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Energy of a counter, gaps bridged, with step (kWh), which shows whether it can be believed.
 
         An hour that means more than any meter can show is dropped.
         """
         returned = pl.DataFrame(schema=DROPPED)
         if self.meter.method == "rapl":
-            energy = self._wrapping().with_columns(step=0.0, nought=False)
+            energy = self._wrapping().with_columns(step=0.0)
         else:
             grid = Grid(self.question.hours(), scrapes.expected, self.wiring.bridge_h)
-            values = scrapes.even(self._values(cover), "count")
+            values = scrapes.even(self._values(cover, lit), "count")
             energy, returned = _returned(counter_hours(values, THING, grid, self._rises), values)
             energy = energy.join(self._steps(scrapes), on=[*THING, "hour"], how="left")
-            energy = energy.join(_noughts(values), on=[*THING, "hour"], how="left")
         energy = energy.select(
             *THING, "hour",
             energy_kwh=pl.col("measured") * self.meter.factor,
             energy_estimated_kwh=pl.col("estimated") * self.meter.factor,
             step=pl.col("step").fill_null(0.0) * self.meter.factor,
-            nought=pl.col("nought").fill_null(value=False),
         )  # fmt: skip
         fine = (pl.col("energy_kwh") + pl.col("energy_estimated_kwh")) <= MAX_METER_KW
         wrong = energy.filter(~fine).with_columns(value="energy_kwh")
         return energy.filter(fine), pl.concat([_dropped(wrong, "energy_kwh"), returned])
 
-    def _values(self, cover: pl.DataFrame) -> pl.DataFrame:
+    def _values(self, cover: pl.DataFrame, lit: pl.DataFrame | None) -> pl.DataFrame:
         def ask(function: str, aggregate: str, name: str) -> pl.DataFrame:
             found = self._ask(function, "[$h]", aggregate).group_by(*THING, "hour")
             value = pl.col("value")
             return found.agg((value.max() if aggregate == "max" else value.min()).alias(name))
 
         by = [*THING, "hour"]
-        return (
+        found = (
             ask("max_over_time", "max", "hi")
             .join(ask("min_over_time", "min", "lo"), on=by)
             .join(ask("count_over_time", "max", "count"), on=by)
             .join(cover.select(*by, "missing"), on=by, how="left")
             .with_columns(pl.col("missing").fill_null(1.0))
         )
+        if lit is None:
+            return found
+        least = lit.select(*by, least="lo")
+        return found.filter(pl.col("hi") > 0).join(least, on=by, how="left").with_columns(
+            lo=pl.coalesce("least", "lo")
+        ).drop("least")  # fmt: skip
 
     def _steps(self, scrapes: Pace) -> pl.DataFrame:
         """`THING`, hour, and step: the most that a counter rises by from one sample to the next."""
@@ -349,11 +391,24 @@ class Series:
         )
 
 
-def _noughts(values: pl.DataFrame) -> pl.DataFrame:
-    """`THING`, hour, and nought: the counter shows nothing but 0, or falls to it and shows nothing else in the next hour."""
-    dark = pl.col("hi") == 0
-    falls = (pl.col("lo") == 0) & dark.shift(-1, fill_value=False).over(THING)
-    return values.sort("hour").select(*THING, "hour", nought=dark | falls)
+def _summed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Hours whose quarters are unknown where they do not sum to the hour, as in one in which the counter shows nonsense for a while."""
+    total = pl.sum_horizontal(QUARTERS) / len(QUARTERS)
+    slack = AGREED * (1 + pl.col("energy_kwh"))
+    whole = pl.all_horizontal(pl.col(QUARTERS).is_not_null())
+    right = (total <= pl.col("energy_kwh") + slack) & (~whole | (total >= pl.col("energy_kwh") - slack))
+    return rows.with_columns(pl.when(right).then(q).alias(q) for q in QUARTERS)
+
+
+def _without_zeros(rows: pl.DataFrame, lit: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Hours whose quarters are unknown where the counter shows 0; and `DROPPED`, but of an outlet that nobody uses."""
+    dark = lit.filter(pl.col("lit") < 1).select(*THING, "hour", dark=pl.lit(value=True))
+    zeros = dark.join(rows, on=THING, how="semi").with_columns(value=0.0)
+    rows = rows.join(dark, on=[*THING, "hour"], how="left")
+    return (
+        rows.with_columns(pl.when(pl.col("dark").is_null()).then(q).alias(q) for q in QUARTERS).drop("dark"),
+        _dropped(zeros, "energy_kwh"),
+    )
 
 
 def _returned(energy: pl.DataFrame, values: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -111,7 +111,8 @@ POWER = (
     _text("run_id"),
     _text("method"),
     Column("power_w", {"power_w": 1.0, "watts": 1.0}, f"{{v}} > 0 AND {{v}} <= {MAX_METER_KW * 1000}"),
-    _counter("energy_kwh_total"),
+    # a meter that shows 0 has lost its counter, or is new: what it counted before and after goes on from one to the other
+    Column("energy_kwh_total", {"energy_kwh_total": 1.0}, f"{{v}} > 0 AND {{v}} < {SENTINEL}"),
     _REPLICA,
 )
 

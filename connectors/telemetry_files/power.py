@@ -38,35 +38,39 @@ GAUGE = "(power_w + next_power_w) / 2 * us / 3.6e12"
 """SQL: kWh of a step by the gauge."""
 
 RISES = f"""
-    SELECT meter, ts, t1 AS until, counted,
+    SELECT meter, ts, t1 AS until, counted, us / {HOUR_US} AS step_h, NOT observed AND us >= {HOUR_US} AS silent, MIN(t0) OVER since AS risen,
            CASE WHEN BOOL_AND(observed) OVER since AND COUNT({GAUGE}) OVER since = COUNT(*) OVER since THEN SUM({GAUGE}) OVER since END AS gauge
     FROM (
         SELECT *, COUNT(*) FILTER (counted > 0) OVER (PARTITION BY meter ORDER BY ts ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS run
-        FROM steps WHERE meter IN (SELECT meter FROM steps WHERE counted > {JUMP_KWH} AND NOT implausible)
-    ) WINDOW since AS (PARTITION BY meter, run) QUALIFY counted > 0 AND NOT implausible"""
+        FROM steps WHERE meter IN (SELECT meter FROM steps WHERE counted > {JUMP_KWH} AND NOT stale)
+    ) WINDOW since AS (PARTITION BY meter, run) QUALIFY counted > 0 AND NOT stale AND (NOT implausible OR gauge IS NULL)"""
 """SQL: of `steps`, what `connectors.meters.jumps` judges."""
 
 
-def unbelieved_sql(jumped: pl.DataFrame) -> str:
-    """SQL: takes the jumps out of `steps`: the gauge tells what it can.
+def unbelieved_sql(found: pl.DataFrame) -> str:
+    """SQL: takes the jumps out of `steps`: the gauge tells what it can. What a counter regains is an estimate of all the time since it rose.
 
     Args:
-        jumped: meter and ts.
+        found: meter, ts, risen (when it rose before) and regained.
     """
     rows = ", ".join(
-        f"({literal(meter)}, TIMESTAMP {literal(str(ts))})"
-        for meter, ts in jumped.select("meter", "ts").iter_rows()
+        f"({literal(meter)}, TIMESTAMP {literal(str(ts))}, TIMESTAMP {literal(str(risen))}, {regained})"
+        for meter, ts, risen, regained in found.select("meter", "ts", "risen", "regained").iter_rows()
     )
     return f"""
-        UPDATE steps SET implausible = TRUE, kwh = CASE WHEN observed THEN {GAUGE} END
-        WHERE (meter, ts) IN (VALUES {rows})"""
+        CREATE OR REPLACE TEMP TABLE doubted AS FROM (VALUES {rows}) AS d(meter, ts, risen, regained);
+        UPDATE steps SET implausible = TRUE, kwh = CASE WHEN observed THEN {GAUGE} END WHERE (meter, ts) IN (SELECT (meter, ts) FROM doubted WHERE NOT regained);
+        DELETE FROM steps AS s USING doubted AS d WHERE d.regained AND s.meter = d.meter AND s.ts >= d.risen AND s.ts < d.ts;
+        UPDATE steps AS s SET t0 = risen, us = date_diff('microsecond', risen, t1), observed = FALSE, implausible = FALSE, kwh = counted
+        FROM doubted AS d WHERE d.regained AND s.meter = d.meter AND s.ts = d.ts;
+        DROP TABLE doubted"""
 
 
 def standing_sql(clock: Clock, near_us: int) -> str:
     """SQL: in hours in which a meter's counter stands still, or counts in a larger unit, the gauge tells of `steps`.
 
     That is where it shows less than a tenth of the gauge (`TOO_LOW`), and no `LACKS` of its smallest rises
-    (nor of `JUMP_KWH`) are what it lacks. A small load does not lack so much in an hour: also where the counter shows nothing
+    (nor of `JUMP_KWH`) are what it lacks. A small load does not lack so much in an hour: also where every step shows less than a tenth
     for so long that the gauge has more than `STILL` times that. What such a meter later regains in one step is told already.
 
     Args:
@@ -74,6 +78,7 @@ def standing_sql(clock: Clock, near_us: int) -> str:
         near_us: What is farther away says nothing, so that a day has one result, whatever is read with it.
     """
     told = f"observed AND NOT implausible AND counted IS NOT NULL AND {GAUGE} IS NOT NULL"
+    low = f"counted * {LESS} < {GAUGE}"
     near = f"to_microseconds({near_us})"
     around = f"ORDER BY ts RANGE BETWEEN {near} PRECEDING AND {near} FOLLOWING"
     smallest = (
@@ -81,10 +86,10 @@ def standing_sql(clock: Clock, near_us: int) -> str:
     )
     hours = by_hour("ticked", told, clock)
     return f"""
-        WITH suspects AS MATERIALIZED (SELECT DISTINCT meter FROM steps WHERE {told} AND counted * {LESS} < {GAUGE}
+        WITH suspects AS MATERIALIZED (SELECT DISTINCT meter FROM steps WHERE {told} AND {low}
         ), ticked AS MATERIALIZED (
             SELECT *, {LACKS} * GREATEST(COALESCE({smallest}, 0), {JUMP_KWH}) AS tick,
-                   COUNT(*) FILTER (counted > 0) OVER (PARTITION BY meter ORDER BY ts) AS run
+                   COUNT(*) FILTER (counted > 0 AND NOT COALESCE({low}, FALSE)) OVER (PARTITION BY meter ORDER BY ts) AS run
             FROM steps SEMI JOIN suspects USING (meter)
         ), low AS (
             SELECT meter, hour FROM (
@@ -93,7 +98,7 @@ def standing_sql(clock: Clock, near_us: int) -> str:
             ) WHERE {TOO_LOW}
         ), still AS MATERIALIZED (
             SELECT meter, ts FROM ({hours}) SEMI JOIN low USING (meter, hour)
-            UNION SELECT meter, ts FROM ticked WHERE {told} AND counted = 0
+            UNION SELECT meter, ts FROM ticked WHERE {told} AND {low}
             QUALIFY SUM({GAUGE}) OVER (PARTITION BY meter, run {around}) > {STILL} * tick
         ), told AS (
             FROM still UNION
@@ -105,9 +110,9 @@ def standing_sql(clock: Clock, near_us: int) -> str:
 
 JUMPS = f"""
     SELECT MAX(file) AS file, ts, j.meter || ': ' || CAST(ROUND(counted, 3) AS VARCHAR) || ' kWh in ' || CAST(us / 1000000 AS VARCHAR) || ' s' AS jump
-    FROM samples AS s JOIN (SELECT meter, ts, counted, us FROM steps WHERE implausible AND meter IN (SELECT meter FROM steps WHERE next_total > 0 OR kwh > 0)) AS j USING (ts) WHERE {METER.replace("meter", "s.meter")} = j.meter
+    FROM samples AS s JOIN (SELECT meter, ts, counted, us FROM steps WHERE implausible) AS j USING (ts) WHERE {METER.replace("meter", "s.meter")} = j.meter
     GROUP BY ts, j.meter, counted, us"""
-"""SQL: file, ts and jump (in words) of counter steps that were not believed; none of a meter that shows nothing but 0."""
+"""SQL: file, ts and jump (in words) of counter steps that were not believed."""
 
 
 def power_hourly_sql(clock: Clock = UTC_CLOCK) -> str:

@@ -96,9 +96,9 @@ def sums(loaded: dict[date, Loaded], column: str) -> dict[str, list[float]]:
 
 
 def test_kwh_of_a_day(loaded: dict[date, Loaded]) -> None:
-    """Without a gauge the minute of a jump is unknown, and what a counter does not tell that shows 0 since 14:00, that hour included."""
+    """Without a gauge the minute of a jump is unknown, and what comes after 14:00, from when on a counter shows 0."""
     kwh = {name: [72.0, 72.0] for name in COUNTERS}
-    kwh |= {"busy": [7.2 + 8.7 / 4, 7.2], "ends": [39.0, 0.0]}
+    kwh |= {"busy": [7.2 + 8.7 / 4, 7.2], "ends": [42.0, 0.0]}
     assert sums(loaded, "energy_kwh") == {n: pytest.approx(v, abs=0.16) for n, v in kwh.items()}
     assert sum(map(sum, sums(loaded, "energy_estimated_kwh").values())) == 0
 
@@ -110,7 +110,7 @@ def test_hours_covered(loaded: dict[date, Loaded]) -> None:
         "jumps": [24 - minute, 24],
         "twice": [24 - 2 * minute, 24],
         "between-quarters": [24 - minute, 24],
-        "ends": [13.0, 0.0],
+        "ends": [14.0, 0.0],
     }
     assert sums(loaded, "coverage") == {n: pytest.approx(v, abs=0.5 * minute) for n, v in hours.items()}
 

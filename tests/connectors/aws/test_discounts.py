@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connectors.base import Loaded
+from connectors.base import Loaded, SourceError
 from tests.connectors.aws.exports import parquet, row
 from tests.connectors.bills.helpers import cur, facts, load, write
 from tests.connectors.bills.test_so_far import SEPTEMBER
@@ -85,3 +85,11 @@ def test_each_month_by_itself(tmp_path: Path) -> None:
     write(tmp_path / "bills" / "a.csv", rows)
     loaded = load("aws_cur", tmp_path / "bills", tmp_path)
     assert {month.month: one.totals["USD"] for month, one in loaded.items()} == {9: 9, 10: 10, 11: 10, 12: 10}
+
+
+def test_a_damaged_report_is_refused_as_any_other(tmp_path: Path) -> None:
+    rows = [{"lineItem/NetUnblendedCost": str(n), **cur()} for n in range(500)]
+    path = write(tmp_path / "bills" / "2026-09.csv.gz", rows)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(SourceError, match=r"2026-09\.csv\.gz is damaged"):
+        load("aws_cur", tmp_path / "bills", tmp_path)

@@ -91,25 +91,39 @@ def test_a_counter_that_stands_and_regains() -> None:
     assert sorted(wrong["kwh"]) == [0.0, 0.0, 1.0, 11.0]
 
 
+def test_what_a_counter_regains_without_a_gauge_is_an_estimate() -> None:
+    """From 11:00 to 13:30 it stands, then shows 7.5 kWh more: what is 3 kWh of each of two hours and a half."""
+    nothing = {"energy_kwh": 0.0} | dict.fromkeys(QUARTERS, 0.0)
+    odd = {11: nothing, 12: nothing, 13: {"energy_kwh": 9.0, "step": 7.55, "kw_q3": 33.0}}
+    stood = dict.fromkeys(range(660, 810), -0.05) | {810: 7.5}
+    rows, wrong = judged(odd, stood)
+    hours = rows.filter(pl.col("hour").dt.hour().is_between(10, 14))
+    assert (hours["energy_kwh"] + hours["energy_estimated_kwh"]).to_list() == pytest.approx([3] * 5, abs=0.05)
+    assert hours["energy_estimated_kwh"].to_list() == pytest.approx([0, 3, 3, 1.55, 0], abs=0.05)
+    assert hours["coverage"].to_list() == pytest.approx([1, 0, 0, 29 / 60, 1], abs=0.01)
+    assert hours["kw_q3"].to_list() == [3, None, None, None, 3]
+    assert rows["energy_kwh"].sum() + rows["energy_estimated_kwh"].sum() == pytest.approx(72)
+    assert wrong.is_empty()
+
+
 def test_a_small_load_beside_a_counter_that_stands() -> None:
-    """0.2 kW: no hour lacks 1.5 kWh, the 49 hours around each of the day 9.8. 0.06 kW are less than a counter may show."""
-    for kw, kwh in ((0.2, 4.8), (0.06, 0.0)):
+    """0.2 kW: no hour lacks 1.5 kWh, the 49 hours around each of the day 9.8. 0.06 kW are less than a counter may show.
+
+    So it is with one that counts MWh.
+    """
+    for kw, shown, kwh in ((0.2, 0.0, 4.8), (0.2, 2e-4, 4.8), (0.06, 0.0, 0.0)):
         gauge = dict.fromkeys(GAUGE, kw) | {"gauge_coverage": 1.0}
-        rows, _ = judged({}, hours=72, **gauge, energy_kwh=0.0)
+        rows, _ = judged({}, hours=72, **gauge, energy_kwh=shown)
         day = rows.filter(pl.col("hour").dt.date() == START.date() + timedelta(days=1))
         assert day["energy_kwh"].sum() == pytest.approx(kwh)
 
 
-def test_a_counter_that_shows_nothing_is_unknown() -> None:
-    """From 12:00 on 0: without a gauge 12 hours are known."""
-    dark = {"energy_kwh": 0.0, "nought": True} | dict.fromkeys(QUARTERS, 0.0)
-    rows, _ = judged(dict.fromkeys(range(12, 24), dark))
-    assert (rows.height, rows["energy_kwh"].sum()) == (12, 36.0)
-    rows, _ = judged(dict.fromkeys(range(12, 24), dark), **GAUGE)
-    assert rows["energy_kwh"].sum() == 72.0
-    # of an outlet that nobody uses nothing is wrong
-    rows, wrong = judged({}, **dark)
-    assert (rows.height, wrong.height) == (0, 0)
+def test_the_gauge_tells_of_hours_that_the_counter_does_not() -> None:
+    """From 12:00 to 15:00 there is no counter: the gauge's 2.9 kWh an hour, and no estimate of the gap."""
+    dark = SILENT | {"energy_estimated_kwh": 3.0}
+    rows, wrong = judged(dict.fromkeys((12, 13, 14), dark), **GAUGE | {"gauge_energy_kwh": 2.9})
+    assert rows["energy_kwh"].sum() == pytest.approx(21 * 3 + 3 * 2.9)
+    assert (rows["energy_estimated_kwh"].sum(), wrong.height) == (0, 0)
 
 
 def test_a_load_and_a_coarse_counter_are_no_jumps() -> None:

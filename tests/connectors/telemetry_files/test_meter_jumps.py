@@ -64,10 +64,7 @@ def test_jumps_side_by_side(tmp_path: Path, gauge: bool) -> None:
 
 @pytest.mark.parametrize("gauge", [False, True])
 def test_a_counter_that_shows_0_to_the_end(tmp_path: Path, gauge: bool) -> None:
-    """3 kW from 10:00 on, from 11:00 the counter shows 0: 9 kWh by the gauge, without one the hour alone that it told of.
-
-    The minute in which it falls is taken as a restart.
-    """
+    """3 kW from 10:00 on, from 11:00 the counter shows 0: 9 kWh by the gauge, without one the 59 minutes that it told of."""
     rows = counted([0.05] * 180, **({"power_w": 3000.0} if gauge else {}))
     write(
         tmp_path,
@@ -76,17 +73,9 @@ def test_a_counter_that_shows_0_to_the_end(tmp_path: Path, gauge: bool) -> None:
     )
     (item,) = load(tmp_path)
     hours = table([item], POWER).sort("hour")
-    assert hours["energy_kwh"].sum() == pytest.approx(9 - 0.05 if gauge else 2.95)
-    assert hours["coverage"].sum() == pytest.approx(3 if gauge else 1)
-    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 120)]
-
-
-def test_an_outlet_that_nobody_uses(tmp_path: Path) -> None:
-    """Its counter shows 0 for an hour: nothing is known, and nothing is wrong."""
-    write(tmp_path, "power.parquet", counted([0.0] * 60, start=0.0))
-    (item,) = load(tmp_path)
-    assert POWER not in item.facts
-    assert item.issues.is_empty()
+    assert hours["energy_kwh"].sum() == pytest.approx(9 if gauge else 2.95)
+    assert hours["coverage"].sum() == pytest.approx(3 if gauge else 59 / 60)
+    assert item.issues.select("rule", "rows").rows() == [("value_dropped", 121)]
 
 
 def test_zeros_and_nothing_mixed(tmp_path: Path) -> None:
@@ -126,7 +115,7 @@ def test_a_small_counter_that_shows_0_for_a_while_did_not_begin_anew(tmp_path: P
     hours = table([item], POWER)
     assert hours["energy_kwh"].sum() == pytest.approx(69 - 6.75)
     assert hours["energy_estimated_kwh"].sum() == pytest.approx(6.75)
-    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 8)]
+    assert item.issues.select("rule", "rows").rows() == [("value_dropped", 8)]
 
 
 def test_another_meter_after_a_gap(tmp_path: Path) -> None:
@@ -150,10 +139,9 @@ def test_another_meter_after_a_gap(tmp_path: Path) -> None:
     [
         [1.0 if n % 60 == 30 else 0 for n in range(480)],  # whole kWh, 1 kW
         [*[0.005] * 240, *[0.2] * 240],  # 0.3 kW, then 12
-        [*[0.1] * 120, *[0.0] * 120, 12.1, *[0.1] * 239],  # it stands for two hours, and then tells of them
         [1.0 if n % 60 == 30 else 0 for n in range(240)] + [1.0 if n % 4 == 0 else 0 for n in range(240)],
     ],
-    ids=["whole kWh", "load", "stands", "whole kWh and load"],
+    ids=["whole kWh", "load", "whole kWh and load"],
 )
 def test_what_a_load_explains_is_believed(tmp_path: Path, rises: list[float]) -> None:
     write(tmp_path, "power.parquet", counted(rises))
@@ -163,22 +151,49 @@ def test_what_a_load_explains_is_believed(tmp_path: Path, rises: list[float]) ->
     assert item.issues.is_empty()
 
 
+@pytest.mark.parametrize("kw", [6.0, 18.0])
+def test_what_a_counter_regains_is_an_estimate_of_the_time_in_which_it_stood(
+    tmp_path: Path, kw: float
+) -> None:
+    """Without a gauge, from 12:00 to 14:00; 36 kWh in a minute are more than any meter can show in one."""
+    rises = [*[kw / 60] * 120, *[0.0] * 120, kw / 60 * 121, *[kw / 60] * 239]
+    write(tmp_path, "power.parquet", counted(rises))
+    (item,) = load(tmp_path)
+    hours = table([item], POWER).sort("hour")
+    told = hours["energy_kwh"] + hours["energy_estimated_kwh"]
+    assert told.to_list() == pytest.approx([kw] * 8)
+    assert hours["energy_estimated_kwh"].to_list() == pytest.approx([0, 0, kw, kw, kw / 60, 0, 0, 0])
+    assert hours["coverage"].to_list() == pytest.approx([1, 1, 0, 0, 59 / 60, 1, 1, 1])
+    assert hours["kw_q1"].to_list() == [pytest.approx(kw)] * 2 + [None] * 3 + [pytest.approx(kw)] * 3
+    assert item.issues.is_empty()
+
+
 def test_hours_of_a_counter() -> None:
-    """3 kWh an hour and 45 in one are a jump; whole tens of kWh each tenth hour, and 12 hours' worth after a silence, are none."""
+    """3 kWh an hour, and 45 in one are a jump; whole tens of kWh each tenth hour are none; 36 after 11 hours of nothing were regained.
+
+    After 11 hours of silence 36 kWh are none, 130 are more than three times as much as the meter counts in any hour.
+    """
     start = utc("2026-09-01 00:00").replace(tzinfo=None)
 
-    def hours(meter: str, kwh: dict[int, float]) -> pl.DataFrame:
-        return pl.DataFrame(
-            [{"meter": meter, "until": start + timedelta(hours=h), "counted": v} for h, v in kwh.items()]
-        )
+    def hours(meter: str, kwh: dict[int, float], silent_h: int = 0) -> pl.DataFrame:
+        about = {"meter": meter, "step_h": 1.0, "silent": False}
+        rows = [about | {"until": start + timedelta(hours=h), "counted": v} for h, v in kwh.items()]
+        silence = {"step_h": float(silent_h), "silent": True}
+        return pl.DataFrame([r | (silence if silent_h and r["until"].hour == 18 else {}) for r in rows])
 
+    later = {h: 3.0 for h in range(24) if not 6 < h < 18}
     frames = [
         hours("a", dict.fromkeys(range(24), 3.0) | {12: 45.0}),
         hours("b", dict.fromkeys(range(0, 100, 10), 10.0)),
-        hours("c", {h: 36.0 if h == 18 else 3.0 for h in range(24) if not 6 < h < 18}),
+        hours("c", later | {18: 36.0}),
+        hours("d", later | {18: 36.0}, 12),
+        hours("e", later | {18: 130.0}, 12),
     ]
-    assert jumps(pl.concat(frames), ["meter"], timedelta(hours=24)).select("meter", "counted").rows() == [
-        ("a", 45.0)
+    found = jumps(pl.concat(frames), ["meter"], timedelta(hours=24))
+    assert found.select("meter", "counted", "regained").rows() == [
+        ("a", 45.0, False),
+        ("c", 36.0, True),
+        ("e", 130.0, False),
     ]
 
 
@@ -214,10 +229,11 @@ def test_a_coarse_counter_beside_a_gauge_is_believed(tmp_path: Path, kwh: int, w
     assert item.issues.is_empty()
 
 
+@pytest.mark.parametrize("unit", [0.0, 1e-3], ids=["stands", "MWh"])
 @pytest.mark.parametrize("days", [1, 4])
-def test_a_counter_that_stands_beside_a_small_load(tmp_path: Path, days: int) -> None:
+def test_a_counter_that_stands_beside_a_small_load(tmp_path: Path, days: int, unit: float) -> None:
     """200 W, of which no hour lacks 1.5 kWh: 4.8 kWh of a whole day by the gauge, however many days there are."""
-    rows = counted([0.0] * 1440 * days, power_w=200.0)
+    rows = counted([0.2 / 60 * unit] * 1440 * days, power_w=200.0)
     for row, ts in zip(rows, minutes("2026-09-01 00:00", len(rows)), strict=True):
         row["ts"] = ts
     write(tmp_path, "power.parquet", rows)
