@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from models.config import DIMENSIONS, Ownership, Site
-from models.energy import cost_by_site, with_capacity
+from models.energy import cost_by_site
+from models.local_days import with_capacity
 from models.money import split
 from models.ownership import label
 from models.ratecard import Days, asset_days, currencies, is_asked

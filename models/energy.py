@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from models.config import Site
+from models.local_days import local_day
 from models.money import SCALE
 from models.tables import MONEY
 from models.tariffs.schedule import Step, local_time, steps, tiered_cost
@@ -35,40 +35,6 @@ def naming(site: object) -> Iterator[None]:
     except ValueError as error:
         msg = f"site {str(site)!r}: {error}"
         raise ValueError(msg) from error
-
-
-def day_bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """First instant of a calendar day and of the next one, UTC without a zone."""
-    start, end = (
-        datetime.combine(day + timedelta(days=k), time(), zone).astimezone(UTC).replace(tzinfo=None)
-        for k in (0, 1)
-    )
-    return start, end
-
-
-def length_h(day: date, zone: ZoneInfo) -> float:
-    """Hours of a calendar day: 24, or 23 or 25 at daylight saving."""
-    start, end = day_bounds(day, zone)
-    return (end - start) / timedelta(hours=1)
-
-
-def local_day(day: date, site: Site) -> tuple[datetime, datetime]:
-    """First instant of a site's calendar day and of the next one, UTC without a zone."""
-    return day_bounds(day, site.zone)
-
-
-def day_hours(day: date, site: Site) -> float:
-    """Hours of a site's calendar day."""
-    return length_h(day, site.zone)
-
-
-def with_capacity(frame: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
-    """Adds `capacity`, the hours of the local day, to a frame with site and day."""
-    days = frame.select("site", "day").unique()
-    hours = [day_hours(day, sites[site]) for site, day in days.iter_rows()]
-    return frame.join(
-        days.with_columns(capacity=pl.Series(hours, dtype=pl.Float64)), on=["site", "day"], how="left"
-    )
 
 
 def hour_prices(hours: Iterable[datetime], site: Site) -> pl.DataFrame:

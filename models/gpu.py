@@ -13,9 +13,9 @@ import polars as pl
 
 from models.config import DIMENSIONS, Ownership, Site
 from models.contracts import with_contract_cost
-from models.energy import with_capacity
 from models.gpu_hours import SUMS, card_hours
 from models.gpu_slices import CARD
+from models.local_days import with_capacity
 from models.money import split
 from models.ownership import NOBODY, platform_team
 from models.ratecard import Days, asset_days, currencies

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from models.config import DIMENSIONS, Site
-from models.energy import cost_by_site, with_capacity
+from models.energy import cost_by_site
 from models.gpu_slices import CARD, TOLERANCE, above_noise, placed, weighted
+from models.local_days import with_capacity
 from models.ratecard import Days, is_asked
 
 SUMS = ("energy_kwh", "energy_estimated_kwh", "energy_cost", "energy_estimated_cost")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from models.config import Site
-from models.energy import with_capacity
+from models.local_days import with_capacity
 from models.ratecard import CAPEX, OPEX, Days, asset_days
 from models.register import Asset, Staff
 from models.tables import GPU_RATE_DAILY, MONEY

@@ -13,7 +13,8 @@ import polars as pl
 from models.allocation import with_allocation
 from models.config import DIMENSIONS, Site
 from models.contracts import total
-from models.energy import cost_by_site, local_day
+from models.energy import cost_by_site
+from models.local_days import local_day
 from models.owned_lines import UNUSED_COMMITMENT, WRITE_OFF
 from models.ratecard import Days, asset_days, currencies, is_asked, write_offs
 from models.register import Asset, Contract, Staff

@@ -15,7 +15,8 @@ from itertools import groupby, pairwise
 import polars as pl
 
 from models.config import DIMENSIONS, Site
-from models.energy import local_day, naming
+from models.energy import naming
+from models.local_days import local_day
 from models.money import SCALE, split
 from models.ratecard import Days, currencies
 from models.register import Asset

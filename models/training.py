@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from models.energy import day_bounds
+from models.local_days import day_bounds
 from models.money import split
 from models.ownership import UNTAGGED, Names
 from models.records import TrainingRun

@@ -12,9 +12,9 @@ import polars as pl
 
 from models.config import TokenWeights
 from models.edge import DEVICE
-from models.energy import length_h
 from models.gpu_slices import CARD
 from models.latency import merge, quantile
+from models.local_days import length_h
 from models.ownership import UNTAGGED
 from models.records import Price
 from models.tables import MONEY, UNIT_COST_DAILY

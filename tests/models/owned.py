@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from models.config import Ownership, Site
-from models.energy import local_day
 from models.gpu import anomalies, daily
+from models.local_days import local_day
 from models.register import Asset
 from models.tables import EDGE_DAILY, GPU_HOURLY
 

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from models.config import Site
-from models.energy import cost, cost_by_site, day_hours, day_prices, hour_prices, local_day, tier_prices
+from models.energy import cost, cost_by_site, day_prices, hour_prices, tier_prices
+from models.local_days import day_hours, local_day
 
 NIGHT = {"price": "0.08", "start": "23:00", "end": "07:00"}
 DAY = {"price": "0.20"}
