@@ -97,27 +97,20 @@ def jumps(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFr
     rated = rises.sort(*key, "until").with_columns(
         took_h=pl.when(took <= near).then(took.dt.total_microseconds() / 3.6e9)
     )
-    rated = rated.with_columns(kw=pl.col("counted") / pl.col("took_h"))
-    rated = rated.with_columns(usual=pl.when(pl.col("kw") <= MAX_METER_KW).then("kw"))
-
-    def beside(column: str) -> pl.Expr:
-        return pl.concat_list(
-            pl.when((until.shift(n).over(key) - until).abs() <= near).then(pl.col(column).shift(n).over(key))
-            for n in range(-AROUND, AROUND + 1)
-            if n
-        ).list.drop_nulls()
-
-    rated = rated.with_columns(beside=beside("usual"), least=beside("counted").list.min())
+    rated = rated.with_columns(kw=pl.col("counted") / pl.col("took_h")).with_row_index("row")
+    rated = rated.join(_beside(rated, key, near), on="row", how="left", maintain_order="left")
+    rated = rated.join(_busiest(rated, key, near), on="row", how="left", maintain_order="left")
     often = pl.col("step_h") * 3.6e9 <= OFTEN_US
-    most = pl.col("beside").list.sort(descending=True)
     usual, third = (
-        most.list.get(n, null_on_oob=True) for n in (pl.when(often).then(OTHERS).otherwise(0), OTHERS)
+        pl.col("beside").list.get(n, null_on_oob=True)
+        for n in (pl.when(often).then(OTHERS).otherwise(0), OTHERS)
     )
     jump = pl.col("kw") > UNUSUAL * usual
     gauge = pl.col("gauge") if "gauge" in rises.columns else pl.lit(None, dtype=pl.Float64)
     shown = pl.col("counted") <= LESS * gauge
     denied = ~shown & often & (pl.col("kw") > UNUSUAL * pl.col("beside").list.median())
     jump = (jump | denied.fill_null(value=False)) & ~shown.fill_null(value=False)
+    jump = pl.when("silent").then(pl.col("kw") > BUSIER * pl.col("busiest")).otherwise(jump)
     regained = (
         gauge.is_null()
         & (pl.col("kw") <= MAX_METER_KW)
@@ -125,28 +118,40 @@ def jumps(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFr
         & (pl.col("counted") > LACKS * pl.col("least"))
         & (pl.col("counted") / pl.col("step_h") > UNUSUAL * third)
     )
-    rated = rated.join(_busiest(rated, key, near), on=[*key, "until"], how="left")
-    jump = pl.when("silent").then(pl.col("kw") > BUSIER * pl.col("busiest")).otherwise(jump)
-    known = (pl.col("beside").list.len() >= KNOWN) & (pl.col("counted") > JUMP_KWH)
-    told = rated.with_columns(jump=jump.fill_null(value=False)).with_columns(
-        regained=regained & ~pl.col("jump")
+    told = rated.filter(pl.col("beside").list.len() >= KNOWN).with_columns(
+        jump=jump.fill_null(value=False), regained=regained.fill_null(value=False)
     )
-    return told.filter(known, pl.col("jump") | pl.col("regained")).drop(
-        "kw", "usual", "beside", "least", "jump"
+    told = told.filter(pl.col("jump") | pl.col("regained")).with_columns(
+        regained=pl.col("regained") & ~pl.col("jump")
     )
+    return told.drop("row", "kw", "beside", "least", "busiest", "jump")
 
 
-def _busiest(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFrame:
-    """Key, until and busiest: the most that a meter counts in an hour near each of its silences, without what they count."""
-    flow = rises.with_columns(flow=pl.when("silent").then(0.0).otherwise("counted"))
-    flow = flow.with_columns(flow=pl.col("flow").rolling_sum_by("until", "1h").over(key))
-    seconds = round(near.total_seconds())
-    around = flow.join(rises.filter("silent").select(key).unique(), on=list(key), how="semi").sort(
-        *key, "until"
-    )
-    return around.rolling(
-        "until", period=f"{2 * seconds}s", offset=f"-{seconds}s", closed="both", group_by=list(key)
-    ).agg(busiest=pl.col("flow").max())  # fmt: skip
+def _beside(rated: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFrame:
+    """Row, beside (kW of the rises around, the largest first) and least (kWh), of rises that may be jumps or regained.
+
+    That is no row whose step means less than `UNUSUAL` times the power of all rises around it.
+    """
+    smallest = pl.col("kw").rolling_min(2 * AROUND + 1, center=True, min_samples=1).over(key)
+    fast = pl.max_horizontal("kw", pl.col("counted") / pl.col("step_h")) > UNUSUAL * smallest
+    asked = rated.filter((pl.col("counted") > JUMP_KWH) & (fast | pl.col("silent")))
+    others = pl.DataFrame({"off": [n for n in range(-AROUND, AROUND + 1) if n]}, schema={"off": pl.Int64})
+    pairs = asked.select("row", *key, "until").join(others, how="cross")
+    pairs = pairs.with_columns(other=pl.col("row").cast(pl.Int64) + pl.col("off"))
+    beside = rated.select(*key, "kw", "counted", other=pl.col("row").cast(pl.Int64), at="until")
+    pairs = pairs.join(beside, on=[*key, "other"]).filter((pl.col("at") - pl.col("until")).abs() <= near)
+    usual = pl.col("kw").filter(pl.col("kw") <= MAX_METER_KW)
+    return pairs.group_by("row").agg(beside=usual.sort(descending=True), least=pl.col("counted").min())
+
+
+def _busiest(rated: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFrame:
+    """Row and busiest: the most that a meter counts in an hour near each of its silences."""
+    hours = rated.filter(~pl.col("silent")).group_by(*key, at=pl.col("until").dt.truncate("1h")).agg(
+        busiest=pl.col("counted").sum()
+    )  # fmt: skip
+    silent = rated.filter(pl.col("silent") & (pl.col("counted") > JUMP_KWH)).select("row", *key, "until")
+    pairs = silent.join(hours, on=list(key)).filter((pl.col("at") - pl.col("until")).abs() <= near)
+    return pairs.group_by("row").agg(pl.col("busiest").max())
 
 
 def with_counts(meters: pl.DataFrame, order: Sequence[str] | None = None) -> pl.DataFrame:

@@ -19,6 +19,10 @@ DAY = 'CAST("ChargePeriodStart" AS DATE)'
 """SQL: the day (UTC) that decides whether a row of a part still counts."""
 
 
+_OWN = "COLUMNS(lambda name: NOT starts_with(name, '__'))"
+"""SQL: the columns of the table; beside them a file may hold what its reader found about the rows."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A Parquet file with rows of a table.
@@ -58,11 +62,11 @@ def current_rows(table: tables.Table, parts: Sequence[Part], only: Collection[st
     selects = [f"SELECT {columns} WHERE FALSE"]
     whole = [p.file for p in parts if not p.without]
     if whole:
-        selects.append(f"SELECT * FROM {_scan(whole)}")
+        selects.append(f"SELECT {_OWN} FROM {_scan(whole)}")
     for part in parts:
         if part.without:
             days = ", ".join(f"DATE '{day}'" for day in part.without)
-            selects.append(f"SELECT * FROM {_scan([part.file])} WHERE {DAY} NOT IN ({days})")
+            selects.append(f"SELECT {_OWN} FROM {_scan([part.file])} WHERE {DAY} NOT IN ({days})")
     return f"({' UNION ALL BY NAME '.join(selects)})"
 
 

@@ -296,6 +296,12 @@ def main() -> None:
     except KeyboardInterrupt:
         errors.print("interrupted; nothing was published")
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        found = f"{os.fsdecode(error.filename)}: {error.strerror}; it must be there to be read, or its folder open to be written"
+        errors.print(f"[bold red]error[/] {escape(found)}", highlight=False, soft_wrap=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

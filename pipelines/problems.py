@@ -117,7 +117,6 @@ def problems_of(error: ValidationError, model: type[BaseModel], prefix: str = ""
             shown = "(hidden)"
         shown = _LOGIN.sub("://(hidden)@", shown)
         text = {
-            "extra_forbidden": _unknown_key(model, item["loc"]),
             "missing": "required, but absent",
             "string_type": "must be a CSV file, or a list" if path in FILE_OR_LIST else "must be text",
             "timezone_aware": "must have its offset from UTC, such as 2026-09-01T10:00:00+03:00",
@@ -129,5 +128,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], prefix: str = ""
             "date_type": _DAY,
         }.get(item["type"], item["msg"].removeprefix("Value error, "))
         text = re.sub("^(Input|String) should ", "must ", text)
+        if item["type"] == "extra_forbidden":
+            text = _unknown_key(model, item["loc"])
         found.append(Problem(path, shown[:200], text))
     return found

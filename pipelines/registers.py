@@ -1,4 +1,4 @@
-"""Lists that a configuration holds inline or as CSV files: assets, prices, rates, revenue, training runs."""
+"""Lists that a configuration holds inline or as CSV files: assets, prices, rates, revenue, training runs, market prices of energy."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import io
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from models.config import Settings
 from models.records import Price, Rate, Revenue, TrainingRun
 from models.register import Asset
+from models.tariffs.settings import SpotPrice
 from pipelines.problems import Problem, problems_of
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -133,6 +134,20 @@ def _unique(keys: Sequence[Hashable], path: str, allowed: str, problems: list[Pr
     for key, times in Counter(keys).items():
         if times > 1:
             problems.append(Problem(path, f"{key} ({times} times)", allowed))
+
+
+def with_spot_prices(raw: dict[str, Any], base: Path, problems: list[Problem]) -> dict[str, Any]:
+    """The configuration with the files of market prices read that its tariffs name in `spot`."""
+    sites = raw.get("sites")
+    if not isinstance(sites, dict):
+        return raw
+    read = dict(sites)
+    for name, site in sites.items():
+        tariff = site.get("tariff") if isinstance(site, dict) else None
+        if isinstance(tariff, dict) and isinstance(tariff.get("spot"), str):
+            rows, _ = _rows(tariff["spot"], base, SpotPrice, f"sites.{name}.tariff.spot", problems)
+            read[name] = site | {"tariff": tariff | {"spot": rows}}
+    return raw | {"sites": read}
 
 
 def _rows(

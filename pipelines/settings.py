@@ -23,7 +23,14 @@ from models.config import Settings, Site
 from models.records import Price, Rate, Revenue, TrainingRun
 from models.register import Asset
 from pipelines.problems import ConfigError, Problem, problems_of
-from pipelines.registers import assets_of, prices_of, rates_of, revenue_of, training_runs_of
+from pipelines.registers import (
+    assets_of,
+    prices_of,
+    rates_of,
+    revenue_of,
+    training_runs_of,
+    with_spot_prices,
+)
 from pipelines.urdb import with_rates
 
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -116,7 +123,8 @@ def load_config(file: Path) -> Config:
     file = file.resolve()
     problems: list[Problem] = []
     environment: dict[str, str] = {}
-    raw = with_rates(_expand(_read_yaml(file), "", problems, environment), file.parent, problems)
+    raw = _expand(_read_yaml(file), "", problems, environment)
+    raw = with_rates(with_spot_prices(raw, file.parent, problems), file.parent, problems)
     settings = _validate_settings(raw, problems)
     assets: tuple[Asset, ...] = ()
     prices: tuple[Price, ...] = ()
@@ -254,7 +262,7 @@ def _sources(
             )
             continue
         kind = options.get("kind")
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             problems.append(Problem(f"{path}.kind", repr(kind), f"must be one of {', '.join(sorted(KINDS))}"))
             continue
         reader = reader_class(kind)

@@ -15,6 +15,7 @@ BESIDE = (
     "urdb",
     "label",
     "without",
+    "spot",
     "holidays",
     "meter",
     "demand_by",
@@ -22,7 +23,7 @@ BESIDE = (
     "valid_from",
     "valid_to",
 )
-"""Keys allowed beside `urdb`; the last six are those of a tariff, for what a rate does not say."""
+"""Keys allowed beside `urdb`; the last seven are those of a tariff, for what a rate does not say."""
 
 
 def with_rates(raw: dict[str, Any], base: Path, problems: list[Problem]) -> dict[str, Any]:

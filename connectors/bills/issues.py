@@ -18,7 +18,6 @@ from connectors.bills.files import BillFile
 from connectors.bills.native import Native, native_sql
 from connectors.bills.rules import (
     CHECKS,
-    NOT_STATED,
     TAGS,
     has_value,
     is_null_text,
@@ -47,8 +46,6 @@ KEPT = "__reject IS NULL AND NOT __skip"
 
 ORDER: Mapping[Note, int] = {(c.action, c.rule, c.column): i for i, c in enumerate(CHECKS)}
 
-COST_NOT_STATED: Note = ("flagged", NOT_STATED, "EffectiveCost")
-
 
 def effective_cost(stage: Stage, kept: str) -> str:
     """SQL: EffectiveCost where some rows have their billed cost in its place, because the bill does not state it.
@@ -56,14 +53,13 @@ def effective_cost(stage: Stage, kept: str) -> str:
     A fee is then counted as it was billed, unless every line that its commitment covers states its effective cost:
     these lines carry the fee already, so it is 0 (and what stayed unused is not known).
     """
-    not_stated = stage.has(COST_NOT_STATED)
     covered = (
         f'SELECT "CommitmentDiscountId" FROM {stage.rows} WHERE {kept} AND "ChargeCategory" = \'Usage\' '
         'AND "BilledCost" >= 0 AND "CommitmentDiscountId" IS NOT NULL '
-        f"GROUP BY 1 HAVING NOT bool_or({not_stated})"
+        f"GROUP BY 1 HAVING NOT bool_or(__not_stated)"
     )
     return (
-        f"CASE WHEN {not_stated} AND \"ChargeCategory\" = 'Purchase' "
+        f"CASE WHEN __not_stated AND \"ChargeCategory\" = 'Purchase' "
         f'AND "CommitmentDiscountId" IN ({covered}) THEN 0 ELSE "EffectiveCost" END'
     )
 

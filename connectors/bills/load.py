@@ -18,7 +18,7 @@ import polars as pl
 from connectors.base import ISSUES_SCHEMA, Engine, Loaded, Slice, SourceError
 from connectors.bills import dates, numbers, so_far
 from connectors.bills.copies import COUNTS, GROUPS, repeated
-from connectors.bills.counts import counted
+from connectors.bills.counts import counted, noted
 from connectors.bills.days import EVERYTHING, SURVEY, SURVEYS, Plan, Survey, mapping_key, memory, plan, survey
 from connectors.bills.direct import Part, own_types, view
 from connectors.bills.files import BillFile, verify
@@ -33,7 +33,7 @@ from connectors.bills.issues import (
     rejected,
 )
 from connectors.bills.native import native_sql, row_hash
-from connectors.bills.rules import NOT_STATED, TAGS
+from connectors.bills.rules import TAGS
 from connectors.bills.shapes import shapes
 from connectors.bills.stage import Bill, Stage, stage_sql
 from connectors.bills.totals import contradictions
@@ -234,22 +234,25 @@ def _superseded(
 def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -> Loaded | None:
     """A slice; None where it turns out that all its rows must be read: what a commitment cost may depend on them."""
     item, chosen = month.item, month.plan
-    looked, read = (Survey(), {}) if chosen.fresh == () else counted(stage, month.where, engine)
-    if chosen.kept and any(rule == NOT_STATED for d in read.values() for _, rule, *_ in d["noted"]):
+    looked, read, stated = (Survey(), {}, True) if chosen.fresh == () else counted(stage, month.where, engine)
+    if chosen.kept and not stated:
         return None
+    facts = _facts(month, stage, work, engine, stated=stated)
+    for path in facts.values():
+        for day, found_there in noted(stage, _parquet(path), month.where, engine).items():
+            read[day]["noted"] = found_there
     found = month.found or looked
     remembered = memory(key, found, chosen, read)
     days = remembered["days"].values()
     issues = _issues(month, stage, found, days, engine)
     issues += month.copies
-    stated = all(i["rule"] != NOT_STATED for i in issues)
     ignored = sorted({c for n in stage.natives for c in n.ignored})
     files = [f for s in stage.shapes for f in s.files if item.period in f.months]
     notes = [item.detail.get("note", ""), f"columns not used: {', '.join(ignored)}" if ignored else ""]
     notes += [*dates.remark(files), *numbers.remark(files)]
     loaded = Loaded(
         slice=item,
-        facts=_facts(month, stage, work, engine, stated=stated),
+        facts=facts,
         rows_read=sum(d.read for d in found.days.values()),
         rows_loaded=sum(d["loaded"] for d in days),
         totals=found.totals,
@@ -281,14 +284,17 @@ def _issues(
 
 
 def _facts(month: _Month, stage: Stage, work: Path, engine: Engine, *, stated: bool) -> dict[str, Path]:
-    """Table -> file with the rows to read, none where all days are kept; `stated`: the bill says all effective costs."""
+    """Table -> file with the rows to read and the masks of their notes; none where all days are kept.
+
+    `stated`: the bill says all effective costs.
+    """
     if month.plan.fresh == ():
         return {}
     where = f"{month.where} AND {KEPT}"
     columns = {name: identifier(name) for name in stage.written}
     if not stated:
         columns["EffectiveCost"] = f"CAST({effective_cost(stage, where)} AS DECIMAL(38,12))"
-    selected = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in columns.items())
+    selected = ", ".join([*(f"{sql} AS {identifier(name)}" for name, sql in columns.items()), *stage.masks])
     path = work / f"cost-and-usage-{month.item.period}.parquet"
     engine.copy(f"SELECT {selected} FROM {stage.rows} WHERE {where}", path, ordered=False)
     return {tables.FOCUS.name: path}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from connectors.bills.amounts import plain, written_ones
 from connectors.bills.months import AHEAD_H
@@ -102,15 +103,24 @@ class Stage:
         """FOCUS columns that need no rule."""
         return sure(self.natives)
 
-    @property
+    @cached_property
     def notes(self) -> list[Note]:
         """What may be repaired or flagged in the rows: of the n-th, bit n of the masks says whether it was."""
         return [note for note, _ in notes(self.present, self.sure, self.types)]
+
+    @property
+    def masks(self) -> list[str]:
+        """The columns that hold the notes of a row."""
+        return [mask_name(n) for n in range(-(-len(self.notes) // MASK_BITS))]
 
     def has(self, note: Note) -> str:
         """SQL condition: it was noted of the row."""
         n = self.notes.index(note)
         return f"({mask_name(n // MASK_BITS)} & {1 << n % MASK_BITS} <> 0)"
+
+    def noted(self, masks: Sequence[int]) -> list[Note]:
+        """The notes of rows with these values in `masks`."""
+        return [note for n, note in enumerate(self.notes) if masks[n // MASK_BITS] >> n % MASK_BITS & 1]
 
 
 def present(natives: Sequence[Native]) -> list[str]:
@@ -159,7 +169,7 @@ def stage_sql(
         SQL whose columns are those of the FOCUS table that can have a value, `ASKED`, and `__month` (the slice), `__day` (of the charge,
         UTC), `__reject` (number of the first rejecting check that holds), `__notesN` (what else was found, a bit for each of `notes`),
         `raw:X` (the text that a check of column X found), `__cost` (the native amount), `__currency` (its native text), `__skip`,
-        `__header`, `__other_header`, `__parent`, `__file`, `__row` and `__hash`.
+        `__header`, `__other_header`, `__parent`, `__is_part`, `__not_stated`, `__file`, `__row` and `__hash`.
     """
     own = types or {}
     texts = texts_for_null(present, sure, own)
@@ -213,7 +223,7 @@ def stage_sql(
     kept = ", ".join([*_output(present, source, tier), *raw, *map(mask_name, range(len(masks)))])
     return (
         f"SELECT {kept}, __month, CAST({t('ChargePeriodStart')} AS DATE) AS __day, __reject, "
-        f"{t('__cost')} AS __cost, __currency, __skip, __header, __other_header, __parent, __is_part, __file, __row, __hash FROM {rows}"
+        f"{t('__cost')} AS __cost, __currency, __skip, __header, __other_header, __parent, __is_part, __not_stated, __file, __row, __hash FROM {rows}"
     )
 
 

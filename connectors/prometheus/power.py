@@ -17,30 +17,22 @@ from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.gpu import HOSTS
 from connectors.prometheus.jumps import Doubts
 from connectors.prometheus.pace import Pace, pace
+from connectors.prometheus.power_hours import (
+    DROPPED,
+    HOURS,
+    QUARTERS,
+    THING,
+    not_believed,
+    summed,
+    without_returns,
+    without_zeros,
+)
 from connectors.prometheus.power_metrics import METERS, Meter
 from connectors.prometheus.question import Question, blank, first_of, observed, one_replica
 from connectors.telemetry import MAX_METER_KW
 
 DEVICE = ("target", "instance", "bmc_id", "node_name", "nodename", *HOSTS)
 """Labels that name what a meter belongs to, best first."""
-
-REGAINED = 10
-"""A counter that shows more than so many times what it counts in an hour cannot regain that in one."""
-
-AGREED = 0.1
-"""Quarters that sum to the hour, up to such a part (and 0.1 kWh), tell the same."""
-
-QUARTERS = ("kw_q1", "kw_q2", "kw_q3", "kw_q4")
-THING = ["device", "meter"]
-HOURS = pl.Schema(
-    {"hour": pl.Datetime("us"), "device": pl.String(), "meter": pl.String(), "node": pl.String(),
-     "energy_kwh": pl.Float64(), "energy_estimated_kwh": pl.Float64(), "coverage": pl.Float64()}
-    | dict.fromkeys(QUARTERS, pl.Float64())
-    | {"method": pl.String(), "choice": pl.Int32(), "counter": pl.Boolean()}
-)  # fmt: skip
-DROPPED = pl.Schema(
-    {"hour": pl.Datetime("us"), "column_name": pl.String(), "value": pl.String(), "rows": pl.Float64()}
-)
 
 
 @dataclass(frozen=True)
@@ -129,9 +121,9 @@ class Series:
         rows = rows.with_columns(pl.col("coverage").fill_null(0.0))
         rows = rows.join(self._quarters(scrapes), on=[*THING, "hour"], how="left")
         if self.meter.counter:
-            rows = _summed(rows)
+            rows = summed(rows)
             if lit is not None:
-                rows, zeros = _without_zeros(rows, lit)
+                rows, zeros = without_zeros(rows, lit)
                 wrong = pl.concat([wrong, zeros])
             beside = gauges.select(
                 *THING, "hour", pl.col("energy_kwh", "coverage", *QUARTERS).name.prefix("gauge_")
@@ -141,7 +133,7 @@ class Series:
                 pl.col("energy_kwh", "energy_estimated_kwh", "coverage", "step").fill_null(0.0)
             )
             rows, doubted = self._doubts(scrapes).believed(rows)
-            wrong = pl.concat([wrong, _dropped(doubted.rename({"kwh": "value"}), "energy_kwh")])
+            wrong = pl.concat([wrong, not_believed(doubted.rename({"kwh": "value"}), "energy_kwh")])
         about = seen.group_by(THING).agg(pl.col("node").drop_nulls().max())
         return rows.join(about, on=THING, how="left"), wrong
 
@@ -277,7 +269,7 @@ class Series:
         energy = seen.join(means, on=key).group_by(*THING, "hour").agg(
             energy_kwh=(pl.col("kw") * pl.col("covered")).sum(), energy_estimated_kwh=pl.lit(0.0)
         )  # fmt: skip
-        return energy, _dropped(wrong, "power_w")
+        return energy, not_believed(wrong, "power_w")
 
     def _counted(
         self, cover: pl.DataFrame, scrapes: Pace, lit: pl.DataFrame | None
@@ -292,7 +284,7 @@ class Series:
         else:
             grid = Grid(self.question.hours(), scrapes.expected, self.wiring.bridge_h)
             values = scrapes.even(self._values(cover, lit), "count")
-            energy, returned = _returned(counter_hours(values, THING, grid, self._rises), values)
+            energy, returned = without_returns(counter_hours(values, THING, grid, self._rises), values)
             energy = energy.join(self._steps(scrapes), on=[*THING, "hour"], how="left")
         energy = energy.select(
             *THING, "hour",
@@ -302,7 +294,7 @@ class Series:
         )  # fmt: skip
         fine = (pl.col("energy_kwh") + pl.col("energy_estimated_kwh")) <= MAX_METER_KW
         wrong = energy.filter(~fine).with_columns(value="energy_kwh")
-        return energy.filter(fine), pl.concat([_dropped(wrong, "energy_kwh"), returned])
+        return energy.filter(fine), pl.concat([not_believed(wrong, "energy_kwh"), returned])
 
     def _values(self, cover: pl.DataFrame, lit: pl.DataFrame | None) -> pl.DataFrame:
         def ask(function: str, aggregate: str, name: str) -> pl.DataFrame:
@@ -389,51 +381,3 @@ class Series:
             .then(0.0)
             .otherwise(pl.col("measured") * lost / (pl.col("count") - lost)),
         )
-
-
-def _summed(rows: pl.DataFrame) -> pl.DataFrame:
-    """Hours whose quarters are unknown where they do not sum to the hour, as in one in which the counter shows nonsense for a while."""
-    total = pl.sum_horizontal(QUARTERS) / len(QUARTERS)
-    slack = AGREED * (1 + pl.col("energy_kwh"))
-    whole = pl.all_horizontal(pl.col(QUARTERS).is_not_null())
-    right = (total <= pl.col("energy_kwh") + slack) & (~whole | (total >= pl.col("energy_kwh") - slack))
-    return rows.with_columns(pl.when(right).then(q).alias(q) for q in QUARTERS)
-
-
-def _without_zeros(rows: pl.DataFrame, lit: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Hours whose quarters are unknown where the counter shows 0; and `DROPPED`, but of an outlet that nobody uses."""
-    dark = lit.filter(pl.col("lit") < 1).select(*THING, "hour", dark=pl.lit(value=True))
-    zeros = dark.join(rows, on=THING, how="semi").with_columns(value=0.0)
-    rows = rows.join(dark, on=[*THING, "hour"], how="left")
-    return (
-        rows.with_columns(pl.when(pl.col("dark").is_null()).then(q).alias(q) for q in QUARTERS).drop("dark"),
-        _dropped(zeros, "energy_kwh"),
-    )
-
-
-def _returned(energy: pl.DataFrame, values: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Energy without what a counter seems to count that fell and came back within an hour: its whole life.
-
-    It did not begin anew: a reading of 0, or of another counter, lies between. A counter that is ten times what it counts in
-    an hour cannot regain all of that in it.
-
-    Args:
-        energy: `THING`, hour, measured and estimated.
-        values: `THING`, hour and hi.
-
-    Returns:
-        The energy, and `DROPPED`.
-    """
-    before = values.sort("hour").select(*THING, "hour", "hi", before=pl.col("hi").shift(1).over(THING))
-    judged = energy.join(before, on=[*THING, "hour"], how="left")
-    rise = pl.col("hi") - pl.col("before")
-    back = (pl.col("measured") > pl.col("before")) & (rise >= 0) & (pl.col("before") > REGAINED * rise)
-    wrong = judged.filter(back).with_columns(value="measured")
-    told = judged.with_columns(measured=pl.when(back).then(rise).otherwise("measured"))
-    return told.select(energy.columns), _dropped(wrong, "energy_kwh")
-
-
-def _dropped(wrong: pl.DataFrame, column: str) -> pl.DataFrame:
-    return wrong.select(
-        "hour", column_name=pl.lit(column), value=pl.col("value").cast(pl.String), rows=pl.lit(1.0)
-    )

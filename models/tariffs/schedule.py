@@ -35,7 +35,7 @@ def is_open(window: Window, local: datetime, tariff: Tariff) -> bool:
 def steps(instant: datetime, tariff: Tariff, zone: ZoneInfo) -> tuple[Step, ...]:
     """The prices of a kWh at an instant by tier, ascending; equal prices of neighbours are kept.
 
-    A tier without a period of its own for this hour takes the price of the one below.
+    A tier without a period of its own for this hour takes the price of the one below. The price of the market is in each.
 
     Args:
         instant: UTC without a zone.
@@ -43,7 +43,8 @@ def steps(instant: datetime, tariff: Tariff, zone: ZoneInfo) -> tuple[Step, ...]
         zone: Where.
 
     Raises:
-        ValueError: No period of the lowest tier matches, or the tariff does not hold that day.
+        ValueError: No period of the lowest tier matches, the market's price is not known, or the tariff does not hold
+            that day.
     """
     local = local_time(instant, zone)
     tariff.require_valid(local.date())
@@ -57,7 +58,8 @@ def steps(instant: datetime, tariff: Tariff, zone: ZoneInfo) -> tuple[Step, ...]
             f"({zone.key}); add a last period without start, end, weekdays and months for all other hours"
         )
         raise ValueError(msg)
-    return tuple(sorted(found.items()))
+    spot = tariff.spot_price(instant)
+    return tuple(sorted((above, price + spot) for above, price in found.items()))
 
 
 def tiered_cost(before_kwh: Decimal, kwh: Decimal, prices: Sequence[Step]) -> Decimal:

@@ -13,17 +13,21 @@ An example, in YAML:
       customer_month: "666.65"
       minimum_month: "1500"                    # what a calendar month costs at least, all of the above together
       holidays: [2026-01-01, 2026-12-25]       # a holiday counts as a Sunday
+      spot: ./day-ahead.csv                    # columns start, price_mwh (or price_kwh): comes on top of `energy`
 
 What a kWh costs at an instant belongs to `schedule.py`, what a month costs to `bill.py`.
 """
 
 from __future__ import annotations
 
-from datetime import date, time
+from bisect import bisect_right
+from collections import Counter
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
 from models.fields import Frozen
 
@@ -121,11 +125,46 @@ class DemandCharge(Frozen):
         return self
 
 
+class SpotPrice(Frozen):
+    """What the market asks for a kWh from an instant on, until the next price is given, for an hour at most.
+
+    Attributes:
+        start: With its zone, such as 2026-11-01T00:00+01:00; on a quarter of an hour.
+        price_kwh: Price per kWh, also below 0.
+        price_mwh: The same per MWh, as exchanges publish it; one of the two is given.
+    """
+
+    start: AwareDatetime
+    price_kwh: EnergyPrice | None = None
+    price_mwh: EnergyPrice | None = None
+
+    @model_validator(mode="after")
+    def _one_price(self) -> SpotPrice:
+        if (self.price_kwh is None) == (self.price_mwh is None):
+            msg = "give either price_kwh or price_mwh"
+            raise ValueError(msg)
+        if self.start.minute % 15 or self.start.second or self.start.microsecond:
+            msg = f"start {self.start} must be a quarter of an hour, such as 14:15"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def utc(self) -> datetime:
+        """The start, UTC without a zone."""
+        return self.start.astimezone(UTC).replace(tzinfo=None)
+
+    @property
+    def price(self) -> Decimal:
+        """Price per kWh."""
+        return self.price_kwh if self.price_kwh is not None else (self.price_mwh or Decimal(0)) / 1000
+
+
 class Tariff(Frozen):
     """A whole tariff; a bare price or a list of periods means `energy` alone.
 
     Attributes:
         energy: Prices of a kWh.
+        spot: Prices of a market that are paid on top, such as those of the day ahead; every hour with energy needs one.
         demand: Prices of a kW, all of them added.
         customer_month: Fixed charge of a calendar month.
         minimum_month: What energy, demand and the fixed charge of a calendar month cost at least.
@@ -139,6 +178,7 @@ class Tariff(Frozen):
     """
 
     energy: Annotated[tuple[TariffPeriod, ...], AfterValidator(_some)]
+    spot: tuple[SpotPrice, ...] = ()
     demand: tuple[DemandCharge, ...] = ()
     customer_month: Money = Decimal(0)
     minimum_month: Money = Decimal(0)
@@ -156,6 +196,8 @@ class Tariff(Frozen):
             value = {"energy": value}
         if isinstance(value, dict) and isinstance(value.get("energy"), str | int | float | Decimal):
             value = value | {"energy": ({"price": value["energy"]},)}
+        if isinstance(value, dict) and value.get("spot") and "energy" not in value:
+            value = value | {"energy": ({"price": 0},)}
         return value
 
     @model_validator(mode="after")
@@ -174,10 +216,42 @@ class Tariff(Frozen):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _one_price_an_instant(self) -> Tariff:
+        counts = Counter(price.utc for price in self.spot)
+        twice = sorted(start for start, n in counts.items() if n > 1)
+        if twice:
+            msg = f"spot has two prices from {twice[0]} UTC on, of {len(twice)} such times; keep one"
+            raise ValueError(msg)
+        return self
+
+    @cached_property
+    def _spot(self) -> tuple[list[datetime], list[Decimal]]:
+        ordered = sorted(self.spot, key=lambda price: price.utc)
+        return [price.utc for price in ordered], [price.price for price in ordered]
+
+    def spot_price(self, instant: datetime) -> Decimal:
+        """What the market asks for a kWh at an instant, UTC without a zone; 0 where the tariff knows no market.
+
+        Raises:
+            ValueError: It knows one, and has no price for this instant.
+        """
+        if not self.spot:
+            return Decimal(0)
+        starts, prices = self._spot
+        place = bisect_right(starts, instant) - 1
+        if place >= 0 and instant - starts[place] < timedelta(hours=1):
+            return prices[place]
+        msg = (
+            f"tariff: spot has no price for {instant} UTC; its {len(starts)} prices start between {starts[0]} and {starts[-1]} UTC, "
+            "and each holds for an hour at most: add those that lack"
+        )
+        raise ValueError(msg)
+
     @property
     def may_pay(self) -> bool:
         """Some price of a kWh is below 0."""
-        return any(period.price < 0 for period in self.energy)
+        return min(*(p.price for p in self.energy), *(p.price for p in self.spot), Decimal(0)) < 0
 
     def require_valid(self, day: date) -> None:
         """Checks that it holds on a local day.

@@ -146,3 +146,11 @@ def test_a_wrong_header_is_said_once_and_not_by_line(tmp_path: Path) -> None:
 def test_blanks_around_values_of_a_register_do_not_count(tmp_path: Path) -> None:
     (asset,) = load_config(register(tmp_path, f"{HEADER}\n{LINE}\n".replace(",", " , "))).assets
     assert (asset.asset, asset.site, asset.node, asset.capex) == ("a", "dc1", "n1", 1)
+
+
+def test_values_of_a_line_that_contradict_each_other_are_told_with_the_line(tmp_path: Path) -> None:
+    file = register(tmp_path, f"{HEADER},retired\n{LINE},2026-10-01\n{LINE.replace('a,', 'b,')},2026-08-31\n")
+    with pytest.raises(
+        ConfigError, match=r"assets\.csv line 3: retired 2026-08-31 is before in_service 2026-09-01"
+    ):
+        load_config(file)

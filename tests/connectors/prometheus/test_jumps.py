@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from connectors.prometheus.jumps import Doubts
-from connectors.prometheus.power import QUARTERS, THING
+from connectors.prometheus.power_hours import QUARTERS, THING
 
 START = datetime.fromisoformat("2026-09-01")
 METER = {"device": "d", "meter": "m"}
