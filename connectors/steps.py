@@ -23,6 +23,18 @@ QUARTER_MINUTES = 15
 SHORT_S = 60
 """Seconds: so long a pause of what is read more often than once a minute is no gap."""
 
+MEAN_W = "(power_w + next_power_w) / 2"
+"""SQL: the mean power of a step, as a gauge of its two ends tells it: energy is the trapezoid."""
+
+FIRST_MEAN_W = "(first_power_w + power_w) / 2"
+"""SQL: the same of a span of time that begins with `first_power_w` and ends with `power_w`."""
+
+
+def kwh(watts: str, us: str = "us") -> str:
+    """SQL: the energy of a time in microseconds at a mean power."""
+    return f"{watts} * {us} / 3.6e12"
+
+
 AROUND = 10
 """Steps on each side that tell how often a card or meter is read."""
 
@@ -197,7 +209,7 @@ def energy_steps(
     took = "date_diff('microsecond', ts, t1)"
     over = "FALSE"
     if wrap_kwh is not None:
-        expected = f"(power_w + next_power_w) / 2 * {took} / 3.6e12"
+        expected = kwh(MEAN_W, took)
         whole = f"next_total + {wrap_kwh!r}e0 - energy_kwh_total"
         over = (
             f"energy_kwh_total < {wrap_kwh!r}e0 AND {whole} <= {max_kw} * {took} / {HOUR_US} "
@@ -228,7 +240,7 @@ def energy_steps(
         SELECT * EXCLUDE (leaps), ts AS t0, NOT stale AND us <= {max_step_us} AS observed,
                stale OR (counted IS NOT NULL AND NOT believable) AS implausible,
                CASE WHEN stale THEN NULL WHEN believable THEN counted
-                    WHEN us <= {max_step_us} THEN (power_w + next_power_w) / 2 * us / 3.6e12 END AS kwh
+                    WHEN us <= {max_step_us} THEN {kwh(MEAN_W)} END AS kwh
         FROM (
             SELECT *, COALESCE(counted <= {max_kw} * us / {HOUR_US}, FALSE) AS believable FROM (
                 SELECT * REPLACE (CASE WHEN stale THEN us ELSE {took} END AS us),

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from connectors.steps import HOUR_US, Clock
+from connectors.steps import FIRST_MEAN_W, HOUR_US, Clock, kwh
 from connectors.telemetry import LESS, MAX_CARD_KW
 from connectors.telemetry_files.columns import GPU
 from connectors.telemetry_files.labels import Layout
@@ -99,13 +99,13 @@ def bundles_sql(added: str, interval_us: int, max_step_us: int, *, counter: bool
         proven = (
             "counted = n AND least = first_energy_kwh_total AND greatest = energy_kwh_total "
             f"AND greatest - least <= {most} * us AND least > {most} * {max_step_us} "
-            f"AND COALESCE((first_power_w + power_w) / 2 * us / 3.6e12 <= {LESS} * (greatest - least), TRUE) AND (n = 1 OR least < greatest)"
+            f"AND COALESCE({kwh(FIRST_MEAN_W)} <= {LESS} * (greatest - least), TRUE) AND (n = 1 OR least < greatest)"
         )
-        kwh = "greatest - least"
+        drawn = "greatest - least"
         alike = ["first_ts", "last_ts", "first_power_w", "power_w", "least", "greatest"]
     else:
         proven = "TRUE"
-        kwh = "(power_sum - (first_power_w + power_w) / 2) * us / (n - 1) / 3.6e12"
+        drawn = kwh(f"(power_sum - {FIRST_MEAN_W})", "us / (n - 1)")
         alike = ["first_ts", "last_ts", "first_power_w", "power_w", "ROUND(power_sum, 6)"]
     return f"""
         WITH bundles AS (
@@ -125,7 +125,7 @@ def bundles_sql(added: str, interval_us: int, max_step_us: int, *, counter: bool
             GROUP BY card, stretch HAVING {" OR ".join(f"MIN({c}) < MAX({c})" for c in alike)}
         )
         SELECT label, stretch, n, first_ts, last_ts, last_utilisation,
-               {_ENDS}, CASE WHEN n > 1 THEN {kwh} END AS kwh,
+               {_ENDS}, CASE WHEN n > 1 THEN {drawn} END AS kwh,
                CASE WHEN n > 1 THEN (used_sum - last_utilisation) / (n - 1) END AS utilisation,
                NOT EXISTS (FROM odd AS o WHERE o.card = b.card AND o.stretch IS NOT DISTINCT FROM b.stretch) AS regular,
                FALSE AS spare, CAST(NULL AS HUGEINT) AS several

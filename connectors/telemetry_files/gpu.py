@@ -28,7 +28,7 @@ from datetime import datetime
 
 from connectors.counters import WRAP
 from connectors.sql import literal
-from connectors.steps import HOUR_US, SELDOM_S, Clock, by_hour, energy_steps, paced
+from connectors.steps import FIRST_MEAN_W, HOUR_US, MEAN_W, SELDOM_S, Clock, by_hour, energy_steps, kwh, paced
 from connectors.telemetry import LESS, MAX_CARD_KW, STANDS
 from connectors.telemetry_files.labels import HOLDING, NUMBERED, TEXTS
 
@@ -111,16 +111,17 @@ def steps_sql(bridge_us: int, clock: Clock) -> str:
         f"({cards})", "card", "max_us", bridge_us, MAX_CARD_KW, first="first_", wrap_kwh=WRAP / 3.6e9
     )
     told = "observed AND NOT implausible AND counted IS NOT NULL"
+    took = "date_diff('microsecond', first_ts, ts)"
     spans = by_hour(
-        "(SELECT card, kwh AS counted, (first_power_w + power_w) / 2 * date_diff('microsecond', first_ts, ts) / 3.6e12 AS gauge, "
-        "date_diff('microsecond', first_ts, ts) AS us, first_ts AS t0, ts AS t1 FROM cards SEMI JOIN suspects USING (card))",
+        f"(SELECT card, kwh AS counted, {kwh(FIRST_MEAN_W, took)} AS gauge, {took} AS us, first_ts AS t0, ts AS t1 "
+        "FROM cards SEMI JOIN suspects USING (card))",
         "counted IS NOT NULL",
         clock,
     )
     return f"""
         WITH drawn AS MATERIALIZED (
             SELECT card, first_ts, ts, t0, t1, us, observed, kwh, implausible, counted,
-                   CASE WHEN observed THEN (power_w + next_power_w) / 2 * us / 3.6e12 END AS gauge FROM ({steps})
+                   CASE WHEN observed THEN {kwh(MEAN_W)} END AS gauge FROM ({steps})
         ), suspects AS MATERIALIZED (
             SELECT DISTINCT card FROM drawn WHERE {told} AND (counted * {LESS} < gauge OR counted = 0)
         ), low AS (

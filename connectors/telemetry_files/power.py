@@ -12,7 +12,7 @@ import polars as pl
 
 from connectors.meters import JUMP_KWH, LACKS, METER, METHODS, STILL
 from connectors.sql import literal
-from connectors.steps import HOUR_US, UTC_CLOCK, Clock, by_hour, energy_steps, paced
+from connectors.steps import HOUR_US, MEAN_W, UTC_CLOCK, Clock, by_hour, energy_steps, kwh, paced
 from connectors.telemetry import LESS, MAX_METER_KW, TOO_LOW
 
 
@@ -34,7 +34,7 @@ def meter_steps_sql(samples: str, max_step_us: int, bridge_us: int) -> str:
         SELECT * FROM ({energy_steps("paced", "meter", "max_us", bridge_us, MAX_METER_KW)})"""
 
 
-GAUGE = "(power_w + next_power_w) / 2 * us / 3.6e12"
+GAUGE = kwh(MEAN_W)
 """SQL: kWh of a step by the gauge."""
 
 RISES = f"""
