@@ -58,8 +58,8 @@ OFTEN_US = 150_000_000
 KNOWN = 5
 """So many rises beside one say what is usual."""
 
-OTHERS = 2
-"""So many other jumps may be beside one that is read often: only what takes more than these is a load."""
+OTHERS, MOSTLY_US = 2, 330_000_000
+"""So many other jumps may be beside one that is read every five minutes or more often: only what takes more is a load."""
 
 BUSIER = 3
 """A silence of hours may be so many times as busy as any hour around it."""
@@ -75,7 +75,7 @@ def jumps(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFr
     """Rises of energy counters that no load explains, and those in which a counter tells at once of the time in which it stood still.
 
     A jump (another meter took its place, or a reading is wrong) is one of more than `JUMP_KWH` that means more than
-    `UNUSUAL` times the power of any of the `AROUND` rises before and after it; of a step of up to `OFTEN_US`, of any but
+    `UNUSUAL` times the power of any of the `AROUND` rises before and after it; of a step of up to `MOSTLY_US`, of any but
     the `OTHERS` largest; of one over a silence of hours, `BUSIER` times any hour near it. A rise counts for the time since the one before, so that neither whole kWh nor a counter that
     stood still while its meter was busy makes a jump. Where a gauge is known, what it shows a tenth of is a load, and
     what it denies within `OFTEN_US` is a jump beside more of them, too, if half of the rises around it mean less than a tenth.
@@ -90,7 +90,7 @@ def jumps(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFr
         near: What is farther away says nothing, so that a day has one result, whatever is read with it.
 
     Returns:
-        The rows of `rises` that are jumps, or regained, with `regained` and took_h, the time since the rise before.
+        The rows of `rises` that are jumps, or regained, with `regained` and took_h, the time since the rise before, or `near`.
     """
     until = pl.col("until")
     took = (until - until.shift(1)).over(key)
@@ -100,21 +100,23 @@ def jumps(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFr
     rated = rated.with_columns(kw=pl.col("counted") / pl.col("took_h")).with_row_index("row")
     rated = rated.join(_beside(rated, key, near), on="row", how="left", maintain_order="left")
     rated = rated.join(_busiest(rated, key, near), on="row", how="left", maintain_order="left")
-    often = pl.col("step_h") * 3.6e9 <= OFTEN_US
+    step_us = pl.col("step_h") * 3.6e9
     usual, third = (
         pl.col("beside").list.get(n, null_on_oob=True)
-        for n in (pl.when(often).then(OTHERS).otherwise(0), OTHERS)
+        for n in (pl.when(step_us <= MOSTLY_US).then(OTHERS).otherwise(0), OTHERS)
     )
     jump = pl.col("kw") > UNUSUAL * usual
     gauge = pl.col("gauge") if "gauge" in rises.columns else pl.lit(None, dtype=pl.Float64)
     shown = pl.col("counted") <= LESS * gauge
-    denied = ~shown & often & (pl.col("kw") > UNUSUAL * pl.col("beside").list.median())
+    denied = ~shown & (step_us <= OFTEN_US) & (pl.col("kw") > UNUSUAL * pl.col("beside").list.median())
     jump = (jump | denied.fill_null(value=False)) & ~shown.fill_null(value=False)
     jump = pl.when("silent").then(pl.col("kw") > BUSIER * pl.col("busiest")).otherwise(jump)
+    near_h = near.total_seconds() / 3600
+    stood = pl.col("took_h").fill_null(near_h)
     regained = (
         gauge.is_null()
-        & (pl.col("kw") <= MAX_METER_KW)
-        & (pl.col("took_h") > pl.col("step_h"))
+        & (pl.col("counted") <= MAX_METER_KW * stood)
+        & (stood > pl.col("step_h"))
         & (pl.col("counted") > LACKS * pl.col("least"))
         & (pl.col("counted") / pl.col("step_h") > UNUSUAL * third)
     )
@@ -122,7 +124,7 @@ def jumps(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFr
         jump=jump.fill_null(value=False), regained=regained.fill_null(value=False)
     )
     told = told.filter(pl.col("jump") | pl.col("regained")).with_columns(
-        regained=pl.col("regained") & ~pl.col("jump")
+        regained=pl.col("regained") & ~pl.col("jump"), took_h=stood
     )
     return told.drop("row", "kw", "beside", "least", "busiest", "jump")
 

@@ -237,6 +237,7 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
     looked, read, stated = (Survey(), {}, True) if chosen.fresh == () else counted(stage, month.where, engine)
     if chosen.kept and not stated:
         return None
+    set_aside = [*rejected(stage, month.where, engine)] if any(d["rejected"] for d in read.values()) else []
     facts = _facts(month, stage, work, engine, stated=stated)
     for path in facts.values():
         for day, found_there in noted(stage, _parquet(path), month.where, engine).items():
@@ -244,8 +245,7 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
     found = month.found or looked
     remembered = memory(key, found, chosen, read)
     days = remembered["days"].values()
-    issues = _issues(month, stage, found, days, engine)
-    issues += month.copies
+    issues = [*set_aside, *_issues(month, stage, found, days, engine), *month.copies]
     ignored = sorted({c for n in stage.natives for c in n.ignored})
     files = [f for s in stage.shapes for f in s.files if item.period in f.months]
     notes = [item.detail.get("note", ""), f"columns not used: {', '.join(ignored)}" if ignored else ""]
@@ -267,10 +267,9 @@ def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -
 def _issues(
     month: _Month, stage: Stage, found: Survey, days: Collection[Mapping[str, Any]], engine: Engine
 ) -> list[dict[str, Any]]:
-    """What was wrong with rows, read now or kept, and with the files together."""
+    """What was repaired or flagged in rows, read now or kept, and what is wrong with the files together."""
     item, everything = month.item, month.all_of(stage)
-    issues = [*rejected(stage, month.where, engine)] if any(d["rejected"] for d in days) else []
-    issues += gathered(days)
+    issues = gathered(days)
     issues += footers(month.everything, item.period)
     issues += contradictions(month.everything, item.period, engine)
     if any(d.headers for d in found.days.values()):

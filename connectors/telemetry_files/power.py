@@ -51,11 +51,16 @@ def unbelieved_sql(found: pl.DataFrame) -> str:
     """SQL: takes the jumps out of `steps`: the gauge tells what it can. What a counter regains is an estimate of all the time since it rose.
 
     Args:
-        found: meter, ts, risen (when it rose before) and regained.
+        found: meter, ts, until, risen (when it rose before), took_h and regained.
     """
     rows = ", ".join(
         f"({literal(meter)}, TIMESTAMP {literal(str(ts))}, TIMESTAMP {literal(str(risen))}, {regained})"
-        for meter, ts, risen, regained in found.select("meter", "ts", "risen", "regained").iter_rows()
+        for meter, ts, risen, regained in found.select(
+            "meter",
+            "ts",
+            pl.max_horizontal("risen", pl.col("until") - pl.duration(microseconds=pl.col("took_h") * 3.6e9)),
+            "regained",
+        ).iter_rows()
     )
     return f"""
         CREATE OR REPLACE TEMP TABLE doubted AS FROM (VALUES {rows}) AS d(meter, ts, risen, regained);

@@ -78,6 +78,27 @@ def test_a_counter_that_shows_0_to_the_end(tmp_path: Path, gauge: bool) -> None:
     assert item.issues.select("rule", "rows").rows() == [("value_dropped", 121)]
 
 
+def test_jumps_one_after_the_other_of_what_is_read_every_five_minutes(tmp_path: Path) -> None:
+    """Four hours of 3 kW, and in two steps 8 kWh more: 46 steps of 0.25 kWh are known, not 28 kWh."""
+    rows = counted([8.25 if n in (20, 21) else 0.25 for n in range(48)])
+    for row, ts in zip(rows, minutes("2026-09-01 10:00", 49, 300), strict=True):
+        row["ts"] = ts
+    write(tmp_path, "power.parquet", rows)
+    (item,) = load(tmp_path, sample_interval_s=300)
+    assert table([item], POWER)["energy_kwh"].sum() == pytest.approx(11.5)
+    assert item.issues.select("rule", "rows").rows() == [("counter_implausible", 2)]
+
+
+def test_what_a_counter_regains_after_days_is_an_estimate_of_the_last(tmp_path: Path) -> None:
+    """6 kW; it stands for 30 hours, and shows 180.1 kWh at once: 7.5 kWh in each of 24 hours and a minute."""
+    rises = [*[0.1] * 120, *[0.0] * 1800, 180.1, *[0.1] * 119]
+    write(tmp_path, "power.parquet", counted(rises))
+    hours = table(load(tmp_path), POWER)
+    assert hours["energy_kwh"].sum() == pytest.approx(12 + 11.9)
+    assert hours["energy_estimated_kwh"].sum() == pytest.approx(180.1)
+    assert hours["energy_estimated_kwh"].max() == pytest.approx(180.1 / 24, rel=0.001)
+
+
 def test_zeros_and_nothing_mixed(tmp_path: Path) -> None:
     """Three hours of 3 kW from 10 kWh on; from 11:00 to 11:30 each second reading is 0, the others are absent."""
     rows = counted([0.05] * 180, start=10.0)
