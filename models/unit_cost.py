@@ -199,7 +199,7 @@ def _uptime(inference_hourly: pl.DataFrame, zones: Mapping[str | None, ZoneInfo]
     """Columns WORK and uptime: the part of the day in which some replica of the service reported, 0-1.
 
     A time without samples counts as down, whatever its cause; so does a whole day between others of the service, if
-    another service of the site has samples that day. A log of requests knows no such thing: NULL for managed APIs. A
+    another service that the same source tells of has samples that day. A log of requests knows no such thing: NULL for managed APIs. A
     service of several sites is up as long as the best of them.
     """
     served = inference_hourly.filter((pl.col("tier") != "api") & pl.col("workload").is_not_null())
@@ -211,12 +211,13 @@ def _uptime(inference_hourly: pl.DataFrame, zones: Mapping[str | None, ZoneInfo]
     )
     service = [name for name in HOURS_OF if name != "day"]
     silent = (
-        by_site.group_by(service)
+        served.group_by(*service, "source")
         .agg(first=pl.col("day").min(), last=pl.col("day").max())
-        .join(by_site.select("site", "day").unique(), on="site")
+        .join(served.select("site", "source", "day").unique(), on=["site", "source"])
         .filter(pl.col("day").is_between("first", "last"))
         .join(by_site, on=HOURS_OF, how="anti")
         .select(*HOURS_OF, coverage=pl.lit(0.0))
+        .unique()
     )
     by_site = pl.concat([by_site, silent])
     hours = [

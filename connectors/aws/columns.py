@@ -14,6 +14,7 @@ from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
 from connectors.bills.native import NULL, require
 from connectors.bills.numbers import point_sql, spread
+from connectors.bills.rules import is_null_text
 from connectors.bills.shapes import NUMERIC, Shape
 from connectors.bills.tags import flat_pairs, is_pairs, pairs
 from connectors.sql import identifier, literal
@@ -47,6 +48,7 @@ NET = {
     "savingsPlan/SavingsPlanEffectiveCost": "savingsPlan/NetSavingsPlanEffectiveCost",
 }
 """Amount -> the same after discounts, in reports of payers who have any."""
+TOTAL_DISCOUNT = "discount/TotalDiscount"
 RATES = ("lineItem/UnblendedRate", "pricing/publicOnDemandRate")
 MOMENTS = (PERIOD, "bill/BillingPeriodEndDate", "lineItem/UsageStartDate", "lineItem/UsageEndDate")
 TAG = re.compile(r"resource_?tags[/_](?:(?P<owner>user|aws)[:_])?(?P<name>.+)", re.IGNORECASE)
@@ -62,7 +64,7 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).replace("/", "_").lower()
 
 
-WRITTEN = frozenset(map(_key, (*NUMBERS, *NET.values(), *RATES)))
+WRITTEN = frozenset(map(_key, (*NUMBERS, *NET.values(), TOTAL_DISCOUNT, *RATES)))
 """Columns of numbers, as `_key` names them."""
 
 
@@ -164,7 +166,9 @@ class Fields:
         if _key(name) in self._twice:
             raise SourceError(self._twice[_key(name)])
         if self._net and name in NET and self.has(NET[name]):
-            return f"COALESCE({self[NET[name]]}, {self._columns.get(_key(name), 'NULL')})"
+            net = self[NET[name]]
+            net = net if self.own else f"CASE WHEN NOT {is_null_text(net)} THEN {net} END"
+            return f"COALESCE({net}, {self._columns.get(_key(name), 'NULL')})"
         if _key(name) in self._columns or not self.has(name):
             nothing = f"CAST(NULL AS {'DECIMAL(38,12)' if self.own and is_number(name) else 'VARCHAR'})"
             return self._columns.get(_key(name), nothing)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
+from typing import Any
 
-from connectors.aws.columns import NET, PERIOD, Fields, is_named
+from connectors.aws.columns import NET, PERIOD, TOTAL_DISCOUNT, Fields, is_named
 from connectors.aws.mapping import DISCOUNT
 from connectors.base import Engine
 from connectors.bills.amounts import plain
@@ -17,42 +19,65 @@ from connectors.bills.files import BillFile
 from connectors.bills.shapes import shapes
 from connectors.sql import literal
 
-COST, TOTAL = "lineItem/UnblendedCost", "discount/TotalDiscount"
+COST = "lineItem/UnblendedCost"
 NOTE = "discounts are in columns alone: costs are net"
+RULE = "discount_not_taken"
 
-CENT = "0.01"
+CENT = Decimal("0.01")
 """What sums may differ by for the rounding of lines."""
 
 
-def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> bool:
-    """A month has net costs that are lower than the unblended ones by the discounts in its columns, and no line with one.
+def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> tuple[bool, list[dict[str, Any]]]:
+    """Whether all costs of a month are to be net: lower than the unblended ones by the discounts in its columns, and no line with one.
 
     A column of net costs that is filled for some lines only, or with zeros, does not fit these and is not believed.
 
     Args:
         files: The files that hold rows of the month.
         month: First day of the billing month.
-        engine: Runs the SQL, which is one scan of a few columns, and none where there are no net costs.
+        engine: Runs the SQL, which is one scan of a few columns, and none where there are neither.
+
+    Returns:
+        Whether they are, and issues: discounts of a payer that are in columns alone and are not taken off, since costs are not net.
     """
     from duckdb import Error
 
-    if not any(is_named(NET[COST], f.columns) for f in files):
-        return False
+    if not any(is_named(name, f.columns) for f in files for name in (NET[COST], TOTAL_DISCOUNT)):
+        return False, []
     fields = [(shape, Fields(shape)) for shape in shapes(files, engine)]
     rows = " UNION ALL ".join(
-        f"SELECT {f['lineItem/CurrencyCode']} AS currency, {_money(f, COST)} AS cost, {_money(f, NET[COST])} AS net, "
-        f"{_money(f, TOTAL)} AS total, {f['lineItem/LineItemType']} LIKE {literal(DISCOUNT)} AS discount FROM {shape.scan} "
-        f"WHERE date_trunc('month', TRY_CAST({f[PERIOD]} AS TIMESTAMP)) = DATE '{month}' AND COALESCE({f['splitLineItem/ParentResourceId']}, '') = ''"
+        f"SELECT {f['bill/PayerAccountId']} AS payer, {f['lineItem/CurrencyCode']} AS currency, {_money(f, COST)} AS cost, "
+        f"{_money(f, NET[COST])} AS net, {_money(f, TOTAL_DISCOUNT)} AS total, {f['lineItem/LineItemType']} LIKE {literal(DISCOUNT)} AS discount "
+        f"FROM {shape.scan} WHERE date_trunc('month', TRY_CAST({f[PERIOD]} AS TIMESTAMP)) = DATE '{month}' "
+        f"AND COALESCE({f['splitLineItem/ParentResourceId']}, '') = ''"
         for shape, f in fields
     )
     try:
         found = engine.rows(
-            f"SELECT bool_or(discount) AS lines, abs(SUM(total)) >= {CENT} AS discounted, "
-            f"abs(SUM(cost) - SUM(COALESCE(net, cost)) - abs(COALESCE(SUM(total), 0))) < {CENT} AS fits FROM ({rows}) GROUP BY currency"
+            "SELECT payer, currency, COALESCE(bool_or(discount), FALSE) AS lines, COALESCE(abs(SUM(total)), 0) AS told, "
+            "COALESCE(SUM(cost) - SUM(COALESCE(net, cost)), 0) AS off, COALESCE(bool_or(net <> 0), FALSE) AS filled, "
+            f"count(*) FILTER (total <> 0 OR net <> cost) AS rows FROM ({rows}) GROUP BY ALL ORDER BY ALL"
         )
     except Error:
-        return False  # damaged: whoever reads it says what is wrong
-    return any(r["discounted"] for r in found) and all(r["fits"] and not r["lines"] for r in found)
+        return False, []  # damaged: whoever reads it says what is wrong
+    if any(r["told"] >= CENT for r in found) and all(
+        abs(r["off"] - r["told"]) < CENT and not r["lines"] for r in found
+    ):
+        return True, []
+    issues = [
+        {
+            "action": "flagged",
+            "rule": RULE,
+            "column_name": "BilledCost",
+            "value": f"payer {r['payer']}: discounts are in columns alone, and do not fit the net costs of the month",
+            "rows": r["rows"],
+            "billed_cost": -(r["told"] if r["told"] >= CENT else r["off"]),
+            "currency": r["currency"],
+        }
+        for r in found
+        if not r["lines"] and (r["told"] >= CENT or (r["filled"] and abs(r["off"]) >= CENT))
+    ]
+    return False, issues
 
 
 def _money(f: Fields, name: str) -> str:

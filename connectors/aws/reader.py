@@ -10,12 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
+import polars as pl
+
 from connectors.aws.columns import is_header, is_moment, is_number, period_column, written
 from connectors.aws.discounts import NOTE, in_columns
 from connectors.aws.manifests import SUFFIX, Delivery, deliveries
 from connectors.aws.mapping import to_focus
 from connectors.aws.state import with_state
-from connectors.base import Context, Engine, Loaded, Object, Slice, SourceOptions, require_ready
+from connectors.base import (
+    ISSUES_SCHEMA,
+    Context,
+    Engine,
+    Loaded,
+    Object,
+    Slice,
+    SourceOptions,
+    require_ready,
+)
 from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles, fingerprint
@@ -49,7 +60,7 @@ class CurReader(BillReader):
     Options: ClassVar[type[SourceOptions]] = Options
     words = "AWS CUR"
     is_header = staticmethod(is_header)
-    version: ClassVar[str] = "aws-cur-13"
+    version: ClassVar[str] = "aws-cur-15"
     """Changes whenever the same file would give other facts."""
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
@@ -113,9 +124,9 @@ class CurReader(BillReader):
     ) -> Iterator[Loaded]:
         """Months that have their discounts in columns alone are read apart from the others."""
         of = {s.period: [f for f in files if s.period in f.months] for s in slices}
-        net = {month for month, mine in of.items() if in_columns(mine, month, engine)}
+        judged = {month: in_columns(mine, month, engine) for month, mine in of.items()}
         for discounted in (False, True):
-            mine = [s for s in slices if (s.period in net) == discounted]
+            mine = [s for s in slices if judged[s.period][0] == discounted]
             read = [f for f in files if any(f in of[s.period] for s in mine)]
             bill = Bill(
                 self.context.name, self.options.tier, partial(to_focus, net=discounted), is_number, is_moment
@@ -124,7 +135,9 @@ class CurReader(BillReader):
                 if "manifests" not in loaded.slice.detail:
                     refuse_runs(loaded.slice.period, counting(loaded, read))
                 note = "; ".join(filter(None, [loaded.note, NOTE if discounted else ""]))
-                yield with_state(replace(loaded, note=note), engine)
+                found = pl.DataFrame(judged[loaded.slice.period][1], schema=ISSUES_SCHEMA, orient="row")
+                issues = pl.concat([loaded.issues, found])
+                yield with_state(replace(loaded, note=note, issues=issues), engine)
 
     def _open(self, objects: Sequence[Object], month: date) -> list[BillFile]:
         paths = self._store.fetch(objects)

@@ -17,7 +17,7 @@ import polars as pl
 from connectors.base import ISSUES_SCHEMA, Engine, Loaded
 from connectors.bills.copies import LEAST_SHARE, MONEY, SAME
 from connectors.bills.files import BillFile
-from connectors.bills.issues import KEPT
+from connectors.bills.issues import CURRENCY
 from connectors.bills.stage import Stage
 from connectors.sql import identifier, literal, literals
 
@@ -37,8 +37,9 @@ PART = re.compile(r"part[-_]?\d+(?:[-_]\d+)*|(?<!\d)\d{12}(?!\d)")
 READ = "__reject IS NULL AND NOT __header"
 """SQL condition of rows that tell what a file holds: those that another export repeats do, too."""
 
-CHANGING = frozenset({"AllocatedTags", "BillingAccountName", "InvoiceDetailId", "InvoiceId", "ResourceName", "SubAccountName", "Tags"})  # fmt: skip
-"""Columns of a charge that are filled in, or written anew, in the course of a month."""
+LABELS = frozenset({"AllocatedTags", "ResourceName", "Tags"})
+CHANGING = LABELS | {"BillingAccountName", "InvoiceDetailId", "InvoiceId", "SubAccountName"}
+"""Columns of a charge that are filled in, or written anew, in the course of a month. Labels alone tell charges without a resource apart."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,10 @@ def superseded(
 ) -> Mapping[BillFile, BillFile]:
     """Files whose charges the next run of their export holds, too -> a file of that run.
 
-    All charges of the earlier run that have money are in the later one, at least half of them with the same amounts or to a
-    later end. And the later one reaches further; or it reaches as far, the earlier one has charges of several days, and names
-    say which is later, or say nothing, and the later one has more charges or all are equal.
+    All charges of the earlier run are in the later one, at least half of those that have money with the same amounts, or to a
+    later end and no less: what falls from file to file is no state of a month. And the later one reaches further; or it reaches
+    as far, the earlier one has charges of several days, and names say which is later, or say nothing, and the later one has
+    more charges or all are equal.
 
     Args:
         stage: The rows.
@@ -108,7 +110,11 @@ def superseded(
         for i, run in enumerate(there)
         for f in run.files
     )
-    same = ", ".join(identifier(c) for c in stage.written if c in SAME - CHANGING)
+    same = ", ".join(
+        f'CASE WHEN "ResourceId" IS NULL THEN {identifier(c)} END' if c in LABELS else identifier(c)
+        for c in stage.written
+        if c in SAME - CHANGING | LABELS
+    )
     found = engine.rows(f"""
         WITH charges AS MATERIALIZED (
             SELECT run, series, dates, "BillingCurrency" AS currency, "ChargePeriodStart" AS start, hash(start, {same}) AS same,
@@ -123,15 +129,15 @@ def superseded(
         ), ordered AS (
             SELECT *, lead(run) OVER (PARTITION BY series ORDER BY dates, until, charges, run) AS next FROM sizes
         ), shared AS (
-            SELECT a.run, count(b.run) AS held,
-                   count(*) FILTER ((a.rows, a.billed, a.effective) = (b.rows, b.billed, b.effective)) AS alike,
-                   count(*) FILTER (a.until < b.until) AS grown
+            SELECT a.run, count(*) AS known, count(b.run) AS held,
+                   count(*) FILTER (a.money AND (a.rows, a.billed, a.effective) = (b.rows, b.billed, b.effective)) AS alike,
+                   count(*) FILTER (a.money AND a.until < b.until AND abs(a.billed) <= abs(b.billed) AND abs(a.effective) <= abs(b.effective)) AS grown
             FROM ordered JOIN charges AS a USING (run) LEFT JOIN charges AS b ON b.run = next AND (b.currency, b.same) = (a.currency, a.same)
-            WHERE a.money GROUP BY a.run
+            GROUP BY a.run
         )
         SELECT run, next FROM ordered AS a JOIN shared USING (run) JOIN sizes AS b ON b.run = next
-        WHERE held = a.charges AND alike + grown >= {LEAST_SHARE} * held AND (a.dates < b.dates OR a.named)
-          AND (a.until < b.until OR a.until = b.until AND a.days > 1 AND (a.dates < b.dates OR a.charges < b.charges OR alike = held))""")
+        WHERE held = known AND a.charges > 0 AND alike + grown >= {LEAST_SHARE} * a.charges AND (a.dates < b.dates OR a.named)
+          AND (a.until < b.until OR a.until = b.until AND a.days > 1 AND (a.dates < b.dates OR a.charges < b.charges OR alike = a.charges))""")
     return {f: there[row["next"]].files[0] for row in found for f in there[row["run"]].files}
 
 
@@ -141,15 +147,21 @@ def noted(
     """What was loaded from the others, with the files that were left out, what they hold, and what holds it instead."""
     by_path = {str(f.path): f for f in left}
     found = engine.rows(
-        f'SELECT __file AS file, "BillingCurrency" AS currency, count(*) AS rows, CAST(COALESCE(SUM(BilledCost) FILTER ({KEPT}), 0) AS DECIMAL(38,12)) AS billed '
-        f"FROM {stage.rows} WHERE {month} AND {READ} AND list_contains({literals(by_path)}, __file) GROUP BY ALL ORDER BY ALL"
+        f"SELECT __file AS file, __reject IS NOT NULL AS rejected, {CURRENCY} AS currency, count(*) AS rows, "
+        f"CAST(COALESCE(SUM(COALESCE(BilledCost, __cost)) FILTER (NOT __skip), 0) AS DECIMAL(38,12)) AS billed "
+        f"FROM {stage.rows} WHERE {month} AND NOT __header AND list_contains({literals(by_path)}, __file) GROUP BY ALL ORDER BY ALL"
     )
     issues = [
         {
             "action": "flagged",
             "rule": RULE,
             "column_name": "BilledCost",
-            "value": f"left out: {left[by_path[row['file']]].uri} holds the same charges in a later state of the month",
+            "value": f"left out: {left[by_path[row['file']]].uri} holds "
+            + (
+                "a later state of the month; these rows cannot be read"
+                if row["rejected"]
+                else "the same charges in a later state of the month"
+            ),
             "rows": row["rows"],
             "billed_cost": row["billed"],
             "currency": row["currency"],

@@ -78,7 +78,7 @@ def table(text: str, uri: str, amount: str) -> tuple[Sequence[str], list[dict[st
     rows = [*reader]
     amounts = {v.strip() for row in rows if isinstance(v := row.get(amount), str)}
     if sign != "," and decimal_sign(amounts, uri, doubtful=True) == ",":
-        rows = [row | {amount: point(row[amount])} for row in rows]
+        rows = [row | {amount: point(row[amount] or "")} for row in rows]  # None where a row is short
     return reader.fieldnames or [], rows
 
 

@@ -6,9 +6,11 @@ A month is 730 hours. What the figures are used for belongs to `options.py` and 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal, localcontext
+from fractions import Fraction
+from typing import Any
 
 import polars as pl
 
@@ -42,6 +44,11 @@ NO_WORKLOAD = "untagged"
 Spans = dict[tuple[str, str], int]
 """(workload, scope) -> days over which the scope was observed while the workload existed."""
 
+Raised = dict[str, Fraction]
+"""Workload -> days with anything of tier onprem / those of which the cost is known, where they differ."""
+
+WORK_DAY = ("day", "workload", "tier")
+
 
 def measure(
     chargeback_daily: pl.DataFrame,
@@ -57,9 +64,9 @@ def measure(
     A total is divided by the calendar days between the first and last day that its source (bills), site
     (GPUs) or tier (requests) reported inside the window, counted from the workload's first day: a batch job
     that runs weekly is not taken for a daily one, and a bill that lags two days is not taken for two days
-    without cost. A day on which a value is NULL is left out of both total and days. A day of a workload on which
-    it is not known who held its GPUs, so that its cost is of a part of the day and its requests of the whole, is
-    left out of all its totals and days.
+    without cost. A day on which a value is NULL counts as the mean of the days with one. So does, for all that is of
+    tier onprem, a day of a workload on which it is not known who held its GPUs, since its cost is of a part of the
+    day and its requests of the whole; a workload of which no such day is known has no figures.
 
     Args:
         chargeback_daily: `marts.chargeback_daily`.
@@ -73,7 +80,7 @@ def measure(
         A frame of `SCHEMA`, sorted by workload. `p95_ms` is the median of the daily values (of the slowest
         model, where there are several); `coverage` is the observed share of the GPU capacity of the sites it
         uses, NULL where it uses no owned GPU; `days_observed` is the shortest of its spans, without the
-        `days_left_out`.
+        `days_left_out` where they are in it.
     """
     start = as_of - timedelta(days=days - 1)
     full = unit_cost_daily.filter(pl.col("basis") == "full")
@@ -82,25 +89,26 @@ def measure(
         for workload, first in frame.group_by("workload").agg(pl.col("day").min()).iter_rows():
             born[workload] = min(first, born.get(workload, first))
     inside = pl.col("day").is_between(start, as_of)
-    uncosted = _uncosted(full.filter(inside))
-    left_out: dict[str, list[date]] = defaultdict(list)
-    for workload, day in uncosted.iter_rows():
-        left_out[workload].append(day)
-    cost_spans = _spans(chargeback_daily, "source", start, as_of, born=born, left_out=left_out)
-    gpu_spans = _spans(gpu_daily, "site", start, as_of, born=born, left_out=left_out)
-    work_spans = _spans(full, "tier", start, as_of, born=born, left_out=left_out)
+    cost_spans = _spans(chargeback_daily, "source", start, as_of, born)
+    gpu_spans = _spans(gpu_daily, "site", start, as_of, born)
+    work_spans = _spans(full, "tier", start, as_of, born)
 
     charges, served, held = (
         frame.filter(inside)
         for frame in (chargeback_daily, full, gpu_daily.filter(pl.col("state") == "allocated"))
     )
     teams = _teams(charges, served, held)
+    held = held.with_columns(
+        tier=pl.lit("onprem"), energy=pl.col("energy_kwh") + pl.col("energy_estimated_kwh")
+    )
+    uncosted = _uncosted(served)
+    left_out, raised = _left_out(uncosted, charges, served, held)
+    unknown = pl.col("workload").is_in(sorted(left_out.keys() - raised.keys()))
     costs, served, cards = (
-        frame.join(uncosted, on=["workload", "day"], how="anti") for frame in (charges, served, held)
+        frame.filter(~unknown).join(uncosted, on=WORK_DAY, how="anti") for frame in (charges, served, held)
     )
     work = _requests(served)
-    cards = cards.with_columns(energy=pl.col("energy_kwh") + pl.col("energy_estimated_kwh"))
-    cost = _cost_month(costs.filter(pl.col("currency") == currency), cost_spans)
+    cost = _cost_month(costs.filter(pl.col("currency") == currency), cost_spans, raised)
     others = dict(
         costs.filter(pl.col("currency") != currency, pl.col("effective_cost") != 0)
         .group_by("workload")
@@ -108,26 +116,27 @@ def measure(
         .iter_rows()
     )
     volumes = {
-        "inferences_month": _month(work, "tier", "inferences", work_spans),
-        "tokens_in_month": _month(work, "tier", "tokens_in", work_spans),
-        "tokens_out_month": _month(work, "tier", "tokens_out", work_spans),
-        "gpu_hours_used_month": _month(cards, "site", "gpu_hours_used", gpu_spans),
-        "gpu_hours_allocated_month": _month(cards, "site", "gpu_hours_allocated", gpu_spans),
-        "energy_kwh_month": _month(work, "tier", "energy_kwh", work_spans)
-        | _month(cards, "site", "energy", gpu_spans),
+        "inferences_month": _month(work, "tier", "inferences", work_spans, raised),
+        "tokens_in_month": _month(work, "tier", "tokens_in", work_spans, raised),
+        "tokens_out_month": _month(work, "tier", "tokens_out", work_spans, raised),
+        "gpu_hours_used_month": _month(cards, "site", "gpu_hours_used", gpu_spans, raised),
+        "gpu_hours_allocated_month": _month(cards, "site", "gpu_hours_allocated", gpu_spans, raised),
+        "energy_kwh_month": _month(work, "tier", "energy_kwh", work_spans, raised)
+        | _month(cards, "site", "energy", gpu_spans, raised),
     }
     p95 = dict(work.group_by("workload").agg(pl.col("p95_ms").median()).iter_rows())
     coverage = _coverage(gpu_daily.filter(inside), cards)
     observed: dict[str, int] = {}
     for spans in (work_spans, gpu_spans, cost_spans):
-        for (workload, _), span in spans.items():
-            observed[workload] = min(span, observed.get(workload, span))
+        for (workload, scope), span in spans.items():
+            days = span - (left_out.get(workload, 0) if spans is work_spans and scope == "onprem" else 0)
+            observed[workload] = min(days, observed.get(workload, days))
     rows = [
         {
             "workload": workload,
             "team": teams.get(workload),
             "days_observed": observed[workload],
-            "days_left_out": len(left_out[workload]),
+            "days_left_out": left_out.get(workload, 0),
             **{name: values.get(workload) for name, values in volumes.items()},
             "effective_cost_month": cost.get(workload),
             "currency": currency,
@@ -142,42 +151,48 @@ def measure(
 
 
 def _uncosted(full: pl.DataFrame) -> pl.DataFrame:
-    """Columns workload and day: days whose cost is not that of the whole day.
+    """Columns day, workload and tier: days whose cost is not that of the whole day; the tier is onprem.
 
     It is that of a part where the row is not `costed`, and of none where owned GPUs served requests of a workload
     that has a charge on other days and none on this one.
     """
     charged = full.filter(pl.col("cost").is_not_null()).select("workload", "tier").unique()
-    blind = (
-        (pl.col("tier") == "onprem") & pl.col("cost").is_null() & pl.col("inferences").ne_missing(pl.lit(0.0))
-    )
+    blind = pl.col("cost").is_null() & pl.col("inferences").ne_missing(pl.lit(0.0))
     return (
-        full.join(charged, on=["workload", "tier"], how="semi")
+        full.filter(pl.col("tier") == "onprem")
+        .join(charged, on=["workload", "tier"], how="semi")
         .filter(~costed() | blind)
-        .select("workload", "day")
+        .select(WORK_DAY)
         .unique()
     )
 
 
-def _spans(
-    frame: pl.DataFrame,
-    scope: str,
-    start: date,
-    end: date,
-    *,
-    born: Mapping[str, date],
-    left_out: Mapping[str, Sequence[date]],
-) -> Spans:
-    """Days of each workload in each scope in which it has rows inside the window, without those left out."""
+def _left_out(uncosted: pl.DataFrame, *frames: pl.DataFrame) -> tuple[dict[str, int], Raised]:
+    """Workload -> days of tier onprem that are left out; and what the others count for, absent where there are none."""
+    there = pl.concat([frame.select(WORK_DAY) for frame in frames]).unique()
+    left = dict(uncosted.group_by("workload").agg(pl.len()).iter_rows())
+    active = dict(
+        there.join(uncosted, on=["workload", "tier"], how="semi")
+        .group_by("workload")
+        .agg(pl.len())
+        .iter_rows()
+    )
+    return left, {
+        workload: Fraction(days, days - left[workload])
+        for workload, days in active.items()
+        if days > left[workload]
+    }
+
+
+def _spans(frame: pl.DataFrame, scope: str, start: date, end: date, born: Mapping[str, date]) -> Spans:
+    """Days of each workload in each scope in which it has rows inside the window."""
     inside = frame.filter(pl.col("day").is_between(start, end))
     first = dict(frame.group_by(scope).agg(pl.col("day").min()).iter_rows())
     last = dict(inside.group_by(scope).agg(pl.col("day").max()).iter_rows())
-    spans = {}
-    for workload, name in inside.select("workload", scope).unique().iter_rows():
-        begin, finish = max(start, first[name], born[workload]), last[name]
-        absent = sum(begin <= day <= finish for day in left_out.get(workload, ()))
-        spans[workload, name] = (finish - begin).days + 1 - absent
-    return spans
+    return {
+        (workload, name): (last[name] - max(start, first[name], born[workload])).days + 1
+        for workload, name in inside.select("workload", scope).unique().iter_rows()
+    }
 
 
 def _requests(full: pl.DataFrame) -> pl.DataFrame:
@@ -206,33 +221,41 @@ def _all(name: str) -> pl.Expr:
     return pl.when(pl.col(name).is_not_null().all()).then(pl.col(name).sort().sum()).alias(name)
 
 
-def _month(rows: pl.DataFrame, scope: str, value: str, spans: Spans) -> dict[str, float]:
+def _month(rows: pl.DataFrame, scope: str, value: str, spans: Spans, raised: Raised) -> dict[str, float]:
     """Workload -> value per 730 hours; absent where no day of it is known."""
+    by = list(dict.fromkeys(("workload", scope, "tier")))
     daily = (
-        rows.group_by("workload", scope, "day")
-        .agg(_all(value))
-        .group_by("workload", scope)
-        .agg(pl.col(value).sort().sum(), pl.col(value).count().alias("known"), pl.len().alias("days"))
+        rows.group_by(*by, "day")
+        .agg(_all(value).alias("total"))
+        .group_by(by)
+        .agg(pl.col("total").sort().sum(), pl.col("total").count().alias("known"), pl.len().alias("days"))
         .filter(pl.col("known") > 0)
-        .sort("workload", scope)
+        .sort(by)
     )
     months: dict[str, float] = defaultdict(float)
-    for workload, name, total, known, present in daily.iter_rows():
-        months[workload] += total / (spans[workload, name] - (present - known)) * MONTH_HOURS / 24
+    for row in daily.iter_rows(named=True):
+        workload = row["workload"]
+        days = spans[workload, row[scope]] * row["known"] / row["days"]
+        months[workload] += row["total"] / days * float(_raise(raised, row)) * MONTH_HOURS / 24
     return dict(months)
 
 
-def _cost_month(rows: pl.DataFrame, spans: Spans) -> dict[str, Decimal]:
+def _cost_month(rows: pl.DataFrame, spans: Spans, raised: Raised) -> dict[str, Decimal]:
     """Workload -> effective cost per 730 hours, rounded half-even to 12 decimals."""
     months: dict[str, Decimal] = defaultdict(Decimal)
-    totals = (
-        rows.group_by("workload", "source").agg(pl.col("effective_cost").sum()).sort("workload", "source")
-    )
+    by = ("workload", "source", "tier")
+    totals = rows.group_by(by).agg(pl.col("effective_cost").sum()).sort(by)
     with localcontext(prec=60):
-        for workload, source, total in totals.iter_rows():
-            month = total * MONTH_HOURS / (24 * spans[workload, source])
+        for row in totals.iter_rows(named=True):
+            part, workload = _raise(raised, row), row["workload"]
+            month = row["effective_cost"] * MONTH_HOURS * part.numerator
+            month /= 24 * spans[workload, row["source"]] * part.denominator
             months[workload] += month.quantize(Decimal("1e-12"))
     return dict(months)
+
+
+def _raise(raised: Raised, row: Mapping[str, Any]) -> Fraction:
+    return raised.get(row["workload"], Fraction(1)) if row["tier"] == "onprem" else Fraction(1)
 
 
 def _teams(costs: pl.DataFrame, *others: pl.DataFrame) -> dict[str, str]:

@@ -23,6 +23,8 @@ _HIGH = (28, 0.95)
 _MEDIUM = (14, 0.8)
 """Least days observed and least GPU coverage for each degree of confidence."""
 
+_UNKNOWN = "it is not known who held its GPUs"
+
 
 def recommend(
     workloads: Mapping[str, Workload], measured: pl.DataFrame, currency: str
@@ -100,7 +102,7 @@ def _price(verdict: Verdict, workload: Workload, volume: Volumes, row: Mapping[s
     if current and row is not None and measured is not None and not volume.differ:
         basis = f"measured over {row['days_observed']} days"
         if row["days_left_out"]:
-            basis += f", without {row['days_left_out']} on which it is not known who held its GPUs"
+            basis += f", {row['days_left_out']} on which {_UNKNOWN} counted as a mean one"
         if row["other_currencies"]:
             basis += f", without what is billed in {row['other_currencies']}"
         return Verdict(name, option, cost=_whole(measured, horizon), basis=basis)
@@ -111,6 +113,8 @@ def _price(verdict: Verdict, workload: Workload, volume: Volumes, row: Mapping[s
     basis = f"from its prices{dated}" + (f", {option.price_source}" if option.price_source else "")
     if current and measured is not None:
         basis += f", because the declared {', '.join(volume.differ)} is not what was measured"
+    if current and row is not None and measured is None and row["days_left_out"]:
+        basis += f", because {_UNKNOWN} on {row['days_left_out']} days, all that it ran"
     if found.egress_month is None:
         basis += ", egress not counted"
     return Verdict(name, option, cost=found, basis=basis)

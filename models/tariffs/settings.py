@@ -143,6 +143,9 @@ class SpotPrice(Frozen):
         if (self.price_kwh is None) == (self.price_mwh is None):
             msg = "give either price_kwh or price_mwh"
             raise ValueError(msg)
+        if not 1 < self.start.year < 9999:
+            msg = f"start {self.start} is no time of a price; write such as 2026-11-01T00:00+01:00"
+            raise ValueError(msg)
         if self.start.minute % 15 or self.start.second or self.start.microsecond:
             msg = f"start {self.start} must be a quarter of an hour, such as 14:15"
             raise ValueError(msg)
@@ -196,8 +199,11 @@ class Tariff(Frozen):
             value = {"energy": value}
         if isinstance(value, dict) and isinstance(value.get("energy"), str | int | float | Decimal):
             value = value | {"energy": ({"price": value["energy"]},)}
-        if isinstance(value, dict) and value.get("spot") and "energy" not in value:
-            value = value | {"energy": ({"price": 0},)}
+        if isinstance(value, dict) and "spot" in value:
+            if not value["spot"]:
+                msg = "spot has no price; give those of all hours with energy, or leave it out"
+                raise ValueError(msg)
+            value = {"energy": ({"price": 0},)} | value
         return value
 
     @model_validator(mode="after")

@@ -316,7 +316,10 @@ def test_hours_used_tokens_by_kind_success_and_uptime() -> None:
 
 
 def test_a_silent_day_of_a_service_is_a_day_down_where_others_are_seen() -> None:
-    """ocr is up for 6 h of the first and the fourth day. Another service of the site is seen on the second, none on the third."""
+    """ocr is up for 6 h of the first and the fourth day. Another service of its source is seen on the second, none on the third.
+
+    What another source of the site sees on the third says nothing of this one.
+    """
     days = [DAY + timedelta(days=n) for n in range(5)]
 
     def hours(day: int, count: int, **changes: Any) -> list[dict[str, Any]]:
@@ -325,7 +328,10 @@ def test_a_silent_day_of_a_service_is_a_day_down_where_others_are_seen() -> None
             served(day=days[day], hour=at + timedelta(hours=h), site="dc1", **changes) for h in range(count)
         ]
 
-    inference = [*hours(0, 6), *hours(1, 3, workload="rank"), *hours(3, 6), *hours(4, 3, workload="rank")]
+    inference = [
+        *hours(0, 6), *hours(1, 3, workload="rank"), *hours(3, 6), *hours(4, 3, workload="rank"),
+        *hours(2, 3, workload="search", source="elsewhere"),
+    ]  # fmt: skip
     got = compute([charge("1", day=day) for day in days], inference).filter(
         (pl.col("workload") == "ocr") & (pl.col("basis") == "full")
     )

@@ -41,6 +41,9 @@ def test_the_file_becomes_the_market_prices_of_the_tariff(tmp_path: Path) -> Non
 def test_what_is_wrong_with_the_file_is_told_with_its_line(tmp_path: Path) -> None:
     assert "no such file" in problems(tmp_path, "", "missing.csv")
     assert "prices.csv header" in problems(tmp_path, "time;price\n")
+    for nothing in ("", "start,price_mwh\n"):  # not a market that asks 0
+        assert "sites.dc1.tariff" in (found := problems(tmp_path, nothing))
+        assert "spot has no price" in found
     found = problems(tmp_path, "start,price_mwh\n2026-10-01T10:00Z,5 EUR\n2026-10-01 11:00,5\n")
     assert "prices.csv line 2" in found
     assert "prices.csv line 3" in found

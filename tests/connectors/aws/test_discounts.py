@@ -42,6 +42,16 @@ def read(tmp: Path, form: str, rows: list[dict[str, Any]]) -> Loaded:
     return load("aws_cur2", tmp / "bills", tmp)[SEPTEMBER]
 
 
+def discounted(cost: str, net: str, total: str, **changes: str) -> dict[str, str]:
+    return cur(
+        lineItem__UnblendedCost=cost, lineItem__NetUnblendedCost=net, discount__TotalDiscount=total, **changes
+    )
+
+
+def not_taken(loaded: Loaded) -> list[Decimal]:
+    return loaded.issues.filter(rule="discount_not_taken")["billed_cost"].to_list()
+
+
 def costs(loaded: Loaded, column: str) -> list[Decimal]:
     return facts(loaded)[column].to_list()
 
@@ -85,6 +95,36 @@ def test_each_month_by_itself(tmp_path: Path) -> None:
     write(tmp_path / "bills" / "a.csv", rows)
     loaded = load("aws_cur", tmp_path / "bills", tmp_path)
     assert {month.month: one.totals["USD"] for month, one in loaded.items()} == {9: 9, 10: 10, 11: 10, 12: 10}
+    assert {month.month: not_taken(one) for month, one in loaded.items()} == {9: [], 10: [], 11: [], 12: [-1]}
+
+
+def test_what_does_not_fit_is_not_taken_off_and_flagged(tmp_path: Path) -> None:
+    """Of a discount of 21 net costs have 1 (110 - 21 are invoiced). Another payer has its own of 1 as a line."""
+    rows = [
+        discounted("10", "9", "-1"),
+        discounted("100", "", "-20"),
+        discounted("10", "9", "-1", bill__PayerAccountId="000999999999"),
+        discounted("-1", "0", "", bill__PayerAccountId="000999999999", lineItem__LineItemType="EdpDiscount"),
+    ]
+    write(tmp_path / "bills" / "a.csv", rows)
+    loaded = load("aws_cur", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(119)}
+    assert not_taken(loaded) == [-21]
+    assert "net" not in loaded.note
+
+
+def test_a_text_for_null_is_no_net_cost(tmp_path: Path) -> None:
+    """A tax of 10 has none: 9 + 10."""
+    rows = [discounted("10", "9", "-1"), discounted("10", "NULL", "NULL", lineItem__LineItemType="Tax")]
+    write(tmp_path / "bills" / "a.csv", rows)
+    assert costs(load("aws_cur", tmp_path / "bills", tmp_path)[SEPTEMBER], "BilledCost") == [9, 10]
+
+
+def test_discounts_with_a_decimal_comma(tmp_path: Path) -> None:
+    row = discounted("10,5", "9,25", "-1,25")
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.csv").write_text(f"{';'.join(row)}\n{';'.join(row.values())}\n")
+    assert load("aws_cur", tmp_path / "bills", tmp_path)[SEPTEMBER].totals == {"USD": Decimal("9.25")}
 
 
 def test_a_damaged_report_is_refused_as_any_other(tmp_path: Path) -> None:

@@ -176,6 +176,8 @@ def test_oracle_and_a_day_that_a_later_name_does_not_reach(tmp_path: Path) -> No
         (("sub1.csv", "sub2.csv"), [until(3), until(5)]),  # names of different things
         (("costs-2026-09-05.csv", "costs-2026-09-03.csv"), [until(3), until(5)]),  # the other way round
         (("2026-09-03.csv", "2026-09-05.csv"), [[*until(3), focus(ServiceName="gone")], until(5)]),
+        (("2026-09-03.csv", "2026-09-05.csv"), [[*until(3), focus(BilledCost="0", EffectiveCost="0", ServiceName="free, and gone")], until(5)]),
+        (("2026-09-08.csv", "2026-09-15.csv"), [[focus(BilledCost=cost, ChargePeriodEnd=f"2026-09-{day}T00:00:00Z")] for cost, day in (("100", "08"), ("60", "15"))]),  # a week's each
         (("2026-09-03.csv", "2026-09-05.csv"), [[*until(3), focus(BilledCost="ten", ServiceName="bad")][:3], [*until(2), *until(5)[3:], until(3)[2] | {"BilledCost": "x"}]]),
         ((f"{GUIDS[0]}.csv", f"{GUIDS[1]}.csv"), [until(3, SubAccountId=""), until(5, SubAccountId="")]),  # of two accounts?
     ],
@@ -226,3 +228,24 @@ def test_a_fee_of_each_day_under_the_dates_of_the_month_is_no_later_state(
     loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
     assert left_out(loaded) == []
     assert loaded.totals == {"USD": Decimal(2 * sum(map(int, amounts)))}
+
+
+def test_charges_without_a_resource_are_told_apart_by_their_tags(tmp_path: Path) -> None:
+    """Exports of two teams with machines of one kind, 1 + ... + 5 USD each, and one tax of 3 in both: nothing of it is left out."""
+    for guid, team in zip(GUIDS, ("vision", "speech"), strict=True):
+        tax = focus(BilledCost="3", EffectiveCost="3", ChargeCategory="Tax", ServiceName="Tax", Tags="")
+        write(tmp_path / "bills" / f"{guid}.csv", [*until(5, Tags=f'{{"team": "{team}"}}'), tax])
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert (loaded.totals, left_out(loaded)) == ({"USD": Decimal(36)}, [])
+    assert repeats(loaded) == ["repeated_rows"]
+
+
+def test_rows_of_an_earlier_state_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    """1 + 2 + 3 are in the later file; of the rest 77 can be read as what was billed, `ten` cannot."""
+    bad = [focus(BilledCost="ten"), focus(BilledCost="77", EffectiveCost="x")]
+    write(tmp_path / "bills" / "2026-09-03.csv", [*until(3), *bad])
+    write(tmp_path / "bills" / "2026-09-05.csv", until(5))
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(15)}
+    assert left_out(loaded) == [("2026-09-03.csv", 3, Decimal(6)), ("2026-09-03.csv", 2, Decimal(77))]
+    assert [("cannot be read" in v) for v in loaded.issues["value"]] == [False, True]

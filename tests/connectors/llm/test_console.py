@@ -169,3 +169,12 @@ def test_an_amount_of_a_spreadsheet_with_two_meanings_is_refused(tmp_path: Path)
     where = save(tmp_path, (COSTS + cost("1.501")).replace(",", ";"))
     with pytest.raises(SourceError, match=r"'1\.501' may be written with a decimal point"):
         load("anthropic", where, tmp_path)
+
+
+def test_a_row_cut_short_in_a_csv_of_a_spreadsheet_is_rejected(tmp_path: Path) -> None:
+    """2,5 is read; what the second row costs is not there."""
+    rows = ("1788220800;1788307200;usd;gpt-4o, input;2,5", "1788220800;1788307200;usd;gpt-4o, output")
+    text = "\n".join(("start_time;end_time;amount_currency;line_item;amount_value", *rows, ""))
+    loaded = load("openai", save(tmp_path, text), tmp_path)[DAY]
+    assert loaded.totals == {"USD": Decimal("2.5")}
+    assert loaded.issues.select("action", "rows").rows() == [("rejected", 1)]

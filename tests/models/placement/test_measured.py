@@ -20,13 +20,14 @@ def frame(table, rows):
     return pl.DataFrame([defaults | row for row in rows], schema=table.schema, orient="row")
 
 
-def cost_rows(workload, days, amount, source="bills", currency="USD", team="a", start=FIRST):
+def cost_rows(workload, days, amount, source="bills", currency="USD", team="a", start=FIRST, tier="cloud"):
     return [
         {
             "day": start + timedelta(days=day),
             "workload": workload,
             "team": team,
             "source": source,
+            "tier": tier,
             "currency": currency,
             "effective_cost": Decimal(amount),
         }
@@ -172,7 +173,7 @@ def test_days_of_unknown_requests_are_left_out():
 def steady(days, cost, **values):
     """A bill of the site and requests served there: 24 a day, whatever is known of the cards."""
     units = unit_rows("chat", days, cost=Decimal(cost), inferences=24.0, energy_kwh=2.0, **values)
-    return cost_rows("chat", days, cost, source="site:dc1"), units
+    return cost_rows("chat", days, cost, source="site:dc1", tier="onprem"), units
 
 
 def test_days_on_which_it_is_not_known_who_held_the_cards_are_left_out():
@@ -211,6 +212,31 @@ def test_a_day_of_requests_without_a_known_hour_is_left_out_too():
     assert (row["days_left_out"], row["effective_cost_month"]) == (0, Decimal("294.027777777778"))
 
 
+def test_a_day_that_is_left_out_counts_as_those_on_which_a_weekly_job_runs():
+    """Four runs of 100, one of which is known for a quarter: 4 x 100 x 730 / 720 = 405.5555..., not 325 or 300 of 29 days.
+
+    Its 24 requests each, 2 kWh and 3 hours held go the same way. The fee of 30 in a cloud's bill on the day of that run stays as it is.
+    """
+    site, _ = steady(range(30), 1, cost_coverage=1.0)
+    costs, units = steady((2, 9, 23), 100, cost_coverage=1.0)
+    some = steady((16,), 25, cost_coverage=0.25)
+    born = cost_rows("chat", (0,), 5, source="site:dc1", tier="onprem", start=date(2026, 7, 1))
+    site = [row | {"workload": "other"} for row in site]
+    others = unit_rows("other", range(30), inferences=1.0)
+    held = gpu_rows("chat", (2, 9, 16, 23), gpu_hours_allocated=3.0) + gpu_rows("other", range(30))
+    fee = cost_rows("chat", (16,), 30, "cloud") + cost_rows("other", range(30), 1, "cloud")
+    found = run(costs=[*site, *born, *costs, *some[0], *fee], units=[*others, *units, *some[1]], gpus=held)
+    row = found.filter(pl.col("workload") == "chat").row(0, named=True)
+    assert (row["days_observed"], row["days_left_out"]) == (29, 1)
+    assert row["effective_cost_month"] == Decimal("435.972222222223")  # 405.555555555556 + 30 x 730 / 720
+    assert row["inferences_month"] == pytest.approx(4 * 24 * 730 / 720)
+    assert row["gpu_hours_allocated_month"] == pytest.approx(4 * 3 * 730 / 720)
+    units = unit_rows("chat", (2, 9, 23), tokens_in=6.0) + unit_rows("chat", (16,), tokens_in=None)
+    found = run(units=[*others, *[r | {"inferences": 1.0} for r in units]], costs=born)
+    row = found.filter(pl.col("workload") == "chat").row(0, named=True)
+    assert row["tokens_in_month"] == pytest.approx(4 * 6 * 730 / 720)
+
+
 def test_requests_that_no_charge_ever_names_stay_known():
     row = one(units=unit_rows("chat", range(30), cost=None, currency="XXX", inferences=24.0))
     assert (row["days_left_out"], row["inferences_month"]) == (0, pytest.approx(730))
@@ -229,7 +255,8 @@ def test_a_day_left_out_after_the_last_bill_is_no_day_of_it():
 
 def test_a_workload_of_which_no_day_is_known_has_no_figures_and_keeps_its_team():
     costs, units = steady(range(30), 4, cost_coverage=0.5)
-    row = one(costs=costs, units=units)
+    cloud = cost_rows("chat", range(30), 4, "cloud")  # what is known of it is not the whole
+    row = one(costs=costs + cloud, units=units)
     assert (row["days_observed"], row["days_left_out"], row["team"]) == (0, 30, "a")
     assert row["effective_cost_month"] is None
     assert row["inferences_month"] is None

@@ -100,7 +100,11 @@ def test_the_example_of_the_settings_by_hand():
 def test_the_reason_says_which_days_did_not_count():
     _, options = run(example(), observed(effective_cost_month=D(9070), days_observed=27, days_left_out=3))
     assert options["eu-cloud"]["reason"] == (
-        "Can be used; measured over 27 days, without 3 on which it is not known who held its GPUs."
+        "Can be used; measured over 27 days, 3 on which it is not known who held its GPUs counted as a mean one."
+    )
+    _, options = run(example(), observed(days_observed=26, days_left_out=4))
+    assert options["eu-cloud"]["reason"].endswith(
+        "because it is not known who held its GPUs on 4 days, all that it ran."
     )
 
 

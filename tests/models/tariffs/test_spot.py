@@ -84,6 +84,10 @@ def test_a_time_without_a_price_is_named(missing: str) -> None:
         ([{"start": "2026-10-01T10:00Z"}], "either price_kwh or price_mwh"),
         ([{"start": "2026-10-01T10:00Z", "price_kwh": 1, "price_mwh": 1}], "either price_kwh or price_mwh"),
         (spot(("2026-10-01T10:00Z", "nan")), "finite"),
+        (spot(("9999-12-31T23:45-05:00", "80")), "no time of a price"),
+        (spot(("0001-01-01T00:00+02:00", "80")), "no time of a price"),
+        ([], "spot has no price"),
+        (None, "spot has no price"),
     ],
 )
 def test_prices_that_have_no_meaning_are_refused(prices: list[dict[str, str]], says: str) -> None:
