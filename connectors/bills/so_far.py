@@ -25,7 +25,7 @@ RULE = "superseded_file"
 
 DATE = re.compile(
     r"(?<!\d)20\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])"
-    r"(?:[t _.-]?\d\d[:h_.-]?\d\d(?:[:m_.-]?\d\d)?(?:\.\d+)?z?)?(?!\d)"
+    r"(?:[t _.-]?(?:[01]\d|2[0-3])[:h_.-]?[0-5]\d(?:[:m_.-]?[0-5]\d)?(?:\.\d+)?z?)?(?!\d)"
 )
 """A day in a name in lower case, and a time behind it."""
 GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")

@@ -76,6 +76,28 @@ def test_a_month_so_far_that_grows_day_by_day_is_as_if_only_the_last_were_there(
         assert site.picture(found) == site.picture(site.load(afresh=True))
 
 
+def test_months_are_read_apart(tmp_path: Path) -> None:
+    """3 days of September are 6 USD, 5 days 15; 2 of October 3, 4 days 10, of which one file has the last of September, too."""
+    october = {
+        "BillingPeriodStart": "2026-10-01T00:00:00Z",
+        "BillingPeriodEnd": "2026-11-01T00:00:00Z",
+    }
+    later = [
+        {k: v.replace("2026-09", "2026-10") if k.startswith("ChargePeriod") else v for k, v in r.items()}
+        for r in until(4, **october)
+    ]
+    for name, rows in (
+        ("2026-09-03", until(3)),
+        ("2026-09-05", until(5)),
+        ("2026-10-02", [*until(5), *later[:2]]),
+        ("2026-10-04", later),
+    ):
+        write(tmp_path / "bills" / f"{name}.csv", rows)
+    found = load("focus", tmp_path / "bills", tmp_path)
+    assert {m.month: one.totals["USD"] for m, one in found.items()} == {9: 15, 10: 10}
+    assert {m.month: len(left_out(one)) for m, one in found.items()} == {9: 2, 10: 1}
+
+
 def test_one_row_a_thing_that_ends_later_and_costs_more(tmp_path: Path) -> None:
     """Things of 1, 2 and 3 USD a day: 12 after 2 days, 30 after 5, in files of a browser."""
     for day, name in ((2, "costs.csv"), (5, "costs (1).csv")):
@@ -180,6 +202,7 @@ def test_oracle_and_a_day_that_a_later_name_does_not_reach(tmp_path: Path) -> No
         (("2026-09-08.csv", "2026-09-15.csv"), [[focus(BilledCost=cost, ChargePeriodEnd=f"2026-09-{day}T00:00:00Z")] for cost, day in (("100", "08"), ("60", "15"))]),  # a week's each
         (("2026-09-03.csv", "2026-09-05.csv"), [[*until(3), focus(BilledCost="ten", ServiceName="bad")][:3], [*until(2), *until(5)[3:], until(3)[2] | {"BilledCost": "x"}]]),
         ((f"{GUIDS[0]}.csv", f"{GUIDS[1]}.csv"), [until(3, SubAccountId=""), until(5, SubAccountId="")]),  # of two accounts?
+        (("201912315555.csv", "201912315556.csv"), [until(3, SubAccountId=""), until(5, SubAccountId="")]),  # accounts, not 31.12.2019 at 55:55
     ],
 )  # fmt: skip
 def test_what_is_not_proven_is_not_left_out(
