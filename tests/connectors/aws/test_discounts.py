@@ -133,3 +133,16 @@ def test_a_damaged_report_is_refused_as_any_other(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(SourceError, match=r"2026-09\.csv\.gz is damaged"):
         load("aws_cur", tmp_path / "bills", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rate", "price"), [({"lineItem__NetUnblendedRate": "4.5"}, Decimal("4.5")), ({}, None)]
+)
+def test_the_contracted_price_fits_the_net_cost(
+    rate: dict[str, str], price: Decimal | None, tmp_path: Path
+) -> None:
+    """2 hours at 4.5 are 9; the 5 that the report states before discounts would be 10."""
+    write(tmp_path / "bills" / "a.csv", [discounted("10", "9", "-1", **rate)])
+    found = facts(load("aws_cur", tmp_path / "bills", tmp_path)[SEPTEMBER])
+    names = ("ContractedCost", "ContractedUnitPrice", "PricingQuantity")
+    assert found.select(names).rows() == [(9, price, 2)]
