@@ -61,7 +61,7 @@ def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> tuple[
     except Error:
         return False, []  # damaged: whoever reads it says what is wrong
     if any(r["told"] >= CENT for r in found) and all(
-        abs(r["off"] - r["told"]) < CENT and not r["lines"] for r in found
+        abs(abs(r["off"]) - r["told"]) < CENT and not r["lines"] for r in found
     ):
         return True, []
     issues = [

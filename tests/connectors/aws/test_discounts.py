@@ -146,3 +146,9 @@ def test_the_contracted_price_fits_the_net_cost(
     found = facts(load("aws_cur", tmp_path / "bills", tmp_path)[SEPTEMBER])
     names = ("ContractedCost", "ContractedUnitPrice", "PricingQuantity")
     assert found.select(names).rows() == [(9, price, 2)]
+
+
+def test_a_refund_of_what_was_discounted(tmp_path: Path) -> None:
+    """45 of 50 had been invoiced, and come back."""
+    write(tmp_path / "bills" / "a.csv", [discounted("-50", "-45", "5", lineItem__LineItemType="Refund")])
+    assert load("aws_cur", tmp_path / "bills", tmp_path)[SEPTEMBER].totals == {"USD": Decimal(-45)}
