@@ -200,7 +200,7 @@ def test_oracle_and_a_day_that_a_later_name_does_not_reach(tmp_path: Path) -> No
         (("2026-09-03.csv", "2026-09-05.csv"), [[*until(3), focus(ServiceName="gone")], until(5)]),
         (("2026-09-03.csv", "2026-09-05.csv"), [[*until(3), focus(BilledCost="0", EffectiveCost="0", ServiceName="free, and gone")], until(5)]),
         (("2026-09-08.csv", "2026-09-15.csv"), [[focus(BilledCost=cost, ChargePeriodEnd=f"2026-09-{day}T00:00:00Z")] for cost, day in (("100", "08"), ("60", "15"))]),  # a week's each
-        (("2026-09-03.csv", "2026-09-05.csv"), [[*until(3), focus(BilledCost="ten", ServiceName="bad")][:3], [*until(2), *until(5)[3:], until(3)[2] | {"BilledCost": "x"}]]),
+        (("2026-09-03.csv", "2026-09-05.csv"), [until(3), [*until(2), *until(5)[3:], until(3)[2] | {"BilledCost": "x"}]]),  # the third is not read
         ((f"{GUIDS[0]}.csv", f"{GUIDS[1]}.csv"), [until(3, SubAccountId=""), until(5, SubAccountId="")]),  # of two accounts?
         (("201912315555.csv", "201912315556.csv"), [until(3, SubAccountId=""), until(5, SubAccountId="")]),  # accounts, not 31.12.2019 at 55:55
     ],
