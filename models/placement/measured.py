@@ -222,14 +222,14 @@ def _all(name: str) -> pl.Expr:
 
 
 def _month(rows: pl.DataFrame, scope: str, value: str, spans: Spans, raised: Raised) -> dict[str, float]:
-    """Workload -> value per 730 hours; absent where no day of it is known."""
+    """Workload -> value per 730 hours; absent where of one of its scopes no day is known."""
     by = list(dict.fromkeys(("workload", scope, "tier")))
     daily = (
         rows.group_by(*by, "day")
         .agg(_all(value).alias("total"))
         .group_by(by)
         .agg(pl.col("total").sort().sum(), pl.col("total").count().alias("known"), pl.len().alias("days"))
-        .filter(pl.col("known") > 0)
+        .filter((pl.col("known") > 0).all().over("workload"))
         .sort(by)
     )
     months: dict[str, float] = defaultdict(float)

@@ -305,6 +305,13 @@ def test_unknown_use_is_null_while_the_hours_held_are_known():
     assert row["gpu_hours_allocated_month"] == pytest.approx(730)
 
 
+def test_what_is_unknown_of_one_tier_is_not_0_of_it():
+    """24 requests a day on own cards and 24 at an API: 1,460 a month; of the tokens on own cards nothing is known."""
+    own = unit_rows("chat", range(30), inferences=24.0, tokens_in=None)
+    row = one(units=own + unit_rows("chat", range(30), tier="api", inferences=24.0, tokens_in=240.0))
+    assert (row["inferences_month"], row["tokens_in_month"]) == (pytest.approx(1460), None)
+
+
 def test_row_order_does_not_matter():
     units = [
         row for i in range(5) for row in unit_rows("chat", range(30), model=f"m{i}", inferences=0.1 * (i + 1))
