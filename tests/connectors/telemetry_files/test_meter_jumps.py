@@ -283,3 +283,19 @@ def test_a_day_is_the_same_whatever_is_read_with_it(tmp_path: Path, kw: float) -
     for day in (together[1], together[3], together[4]):
         (alone,) = load(tmp_path, sample_interval_s=300, days=day["day"].unique())
         assert table([alone], POWER).equals(day)
+
+
+def test_a_gap_over_midnight_is_judged_by_all_that_is_near_its_end(tmp_path: Path) -> None:
+    """0.5 kW; in a gap from 15:55 to 14:00 of the next day 2 kW: less than three times an hour of 1 kW, at noon of the third.
+
+    16.2 kWh of it are of the first day, also where that is read alone.
+    """
+    rises = [44.2 if n == 191 else 1 / 12 if 456 <= n < 468 else 0.5 / 12 for n in range(863)]
+    rows = counted(rises)
+    times = minutes("2026-09-01 00:00", 1128, 300)
+    for row, ts in zip(rows, [*times[:192], *times[456:]], strict=True):
+        row["ts"] = ts
+    for day in (1, 2, 3, 4):
+        write(tmp_path, f"power-{day}.parquet", [r for r in rows if r["ts"].day == day])
+    (alone,) = load(tmp_path, sample_interval_s=300, days=[utc("2026-09-01 00:00").date()])
+    assert table([alone], POWER)["energy_estimated_kwh"].sum() == pytest.approx(16.2, abs=0.1)
