@@ -76,6 +76,22 @@ def test_a_month_so_far_that_grows_day_by_day_is_as_if_only_the_last_were_there(
         assert site.picture(found) == site.picture(site.load(afresh=True))
 
 
+@pytest.mark.parametrize(
+    ("share", "total"), [("1.01", "15.06"), ("0.9", "14.4"), ("1.5", "18"), ("0.8", "19.8")]
+)
+def test_days_that_are_computed_anew(share: str, total: str, tmp_path: Path) -> None:
+    """3 days of 6 USD, then those times a share and 4 + 5; with 0.8 it may be what comes late: 6 + 4.8 + 9."""
+    anew = [
+        r | {c: str(Decimal(r[c]) * Decimal(share)) for c in ("BilledCost", "EffectiveCost")}
+        for r in until(3)
+    ]
+    write(tmp_path / "bills" / "2026-09-03.csv", until(3))
+    write(tmp_path / "bills" / "2026-09-05.csv", [*anew, *until(5)[3:]])
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(total)}
+    assert len(left_out(loaded)) == (share != "0.8")
+
+
 def test_months_are_read_apart(tmp_path: Path) -> None:
     """3 days of September are 6 USD, 5 days 15; 2 of October 3, 4 days 10, of which one file has the last of September, too."""
     october = {
