@@ -8,7 +8,7 @@ its rows prove it, and what cannot be proven stays a repetition (`copies.py`), w
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -41,7 +41,8 @@ READ = "__reject IS NULL AND NOT __header"
 
 LABELS = frozenset({"AllocatedTags", "ResourceName", "Tags"})
 CHANGING = LABELS | {"BillingAccountName", "InvoiceDetailId", "InvoiceId", "SubAccountName"}
-"""Columns of a charge that are filled in, or written anew, in the course of a month. Labels alone tell charges without a resource apart."""
+"""Columns of a charge that are filled in, or written anew, in the course of a month. Where names have no days, labels alone tell charges without a resource apart:
+files may be of two teams."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +114,17 @@ def superseded(
     )
     if not _overlap(there, {row["file"]: (row["first"], row["last"]) for row in days}):
         return {}
+    dated = Counter(series for series, _ in {(run.series, run.dates) for run in there})
+    undated = {series for series, of in Counter(run.series for run in there).items() if of != dated[series]}
     known = ", ".join(
-        f"({literal(f.path)}, {i}, {literal(run.series)}, {literal(run.dates)})"
+        f"({literal(f.path)}, {i}, {literal(run.series)}, {literal(run.dates)}, {run.series in undated})"
         for i, run in enumerate(there)
         for f in run.files
     )
     same = ", ".join(
-        f'CASE WHEN "ResourceId" IS NULL THEN {identifier(c)} END' if c in LABELS else identifier(c)
+        f'CASE WHEN undated AND "ResourceId" IS NULL THEN {identifier(c)} END'
+        if c in LABELS
+        else identifier(c)
         for c in stage.written
         if c in SAME - CHANGING | LABELS
     )
@@ -128,7 +133,7 @@ def superseded(
             SELECT run, series, dates, "BillingCurrency" AS currency, "ChargePeriodStart" AS start, hash(start, {same}) AS same,
                    count(*) AS rows, MAX("ChargePeriodEnd") AS until, SUM(BilledCost) AS billed, SUM(EffectiveCost) AS effective,
                    {MONEY} AS money, bool_and("SubAccountId" IS NOT NULL) AS named
-            FROM {stage.rows} JOIN (VALUES {known}) AS runs(file, run, series, dates) ON file = __file
+            FROM {stage.rows} JOIN (VALUES {known}) AS runs(file, run, series, dates, undated) ON file = __file
             WHERE {month} AND {READ} GROUP BY ALL
         ), sizes AS (
             SELECT run, series, dates, MAX(until) AS until, count(*) FILTER (money) AS charges,

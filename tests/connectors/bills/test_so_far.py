@@ -279,6 +279,15 @@ def test_charges_without_a_resource_are_told_apart_by_their_tags(tmp_path: Path)
     assert repeats(loaded) == ["repeated_rows"]
 
 
+def test_tags_may_be_written_anew_where_names_say_which_is_later(tmp_path: Path) -> None:
+    """1 + 2 + 3, and with a tag that was switched on since 1 + ... + 5 = 15."""
+    write(tmp_path / "bills" / "2026-09-03.csv", until(3, Tags=""))
+    write(tmp_path / "bills" / "2026-09-05.csv", until(5))
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(15)}
+    assert left_out(loaded) == [("2026-09-03.csv", 3, Decimal(6))]
+
+
 def test_rows_of_an_earlier_state_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     """1 + 2 + 3 are in the later file; of the rest 77 can be read as what was billed, `ten` cannot."""
     bad = [focus(BilledCost="ten"), focus(BilledCost="77", EffectiveCost="x")]
