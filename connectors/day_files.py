@@ -112,6 +112,10 @@ class DayFilesReader(ABC):
     def _seen(self, day: date, of_day: Sequence[Indexed]) -> dict[str, Any]:
         """What a day follows from beside its files and the options."""
 
+    def _of_day(self, files: Sequence[Indexed], start: datetime, end: datetime) -> list[Indexed]:
+        """The files that a day follows from, in order of key."""
+        return within(files, start - self.before, end + self.after)
+
     @abstractmethod
     def _read(
         self, of_pass: Sequence[Indexed], runs: Sequence[TrainingRun], work: Path, engine: Engine
@@ -168,7 +172,7 @@ class DayFilesReader(ABC):
         found = []
         for day in offered:
             start, end = day_bounds(day, self.zone)
-            of_day = within(files, start - self.before, end + self.after)
+            of_day = self._of_day(files, start, end)
             not_ready = next((f.damaged for f in of_day if f.damaged), "")
             seen = options | self._seen(day, of_day)
             objects = tuple(f.object for f in (*of_day, *(aside if day == offered[-1] else ())))

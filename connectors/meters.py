@@ -55,6 +55,9 @@ JUMP_KWH = 1.0
 OFTEN_US = 150_000_000
 """A gauge that is read in longer steps may miss a load, and denies none."""
 
+FAR = 2
+"""So many times `bridge_hours` around a day have a say in it: a gap over midnight may end that far away, and what ends it is judged by as much around it."""
+
 KNOWN = 5
 """So many rises beside one say what is usual."""
 

@@ -49,7 +49,7 @@ NET = {
 }
 """Amount -> the same after discounts, in reports of payers who have any."""
 TOTAL_DISCOUNT = "discount/TotalDiscount"
-RATES = ("lineItem/UnblendedRate", "pricing/publicOnDemandRate")
+RATES = ("lineItem/UnblendedRate", "lineItem/NetUnblendedRate", "pricing/publicOnDemandRate")
 MOMENTS = (PERIOD, "bill/BillingPeriodEndDate", "lineItem/UsageStartDate", "lineItem/UsageEndDate")
 TAG = re.compile(r"resource_?tags[/_](?:(?P<owner>user|aws)[:_])?(?P<name>.+)", re.IGNORECASE)
 

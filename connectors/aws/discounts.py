@@ -20,7 +20,6 @@ from connectors.bills.shapes import shapes
 from connectors.sql import literal
 
 COST = "lineItem/UnblendedCost"
-NOTE = "discounts are in columns alone: costs are net"
 RULE = "discount_not_taken"
 
 CENT = Decimal("0.01")
@@ -61,7 +60,7 @@ def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> tuple[
     except Error:
         return False, []  # damaged: whoever reads it says what is wrong
     if any(r["told"] >= CENT for r in found) and all(
-        abs(r["off"] - r["told"]) < CENT and not r["lines"] for r in found
+        abs(abs(r["off"]) - r["told"]) < CENT and not r["lines"] for r in found
     ):
         return True, []
     issues = [
@@ -78,6 +77,18 @@ def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> tuple[
         if not r["lines"] and (r["told"] >= CENT or (r["filled"] and abs(r["off"]) >= CENT))
     ]
     return False, issues
+
+
+def note(files: Sequence[BillFile]) -> str:
+    """What is said of a month whose costs are net, and which of its amounts are before discounts since their net columns lack."""
+    lacking = {
+        name
+        for f in files
+        for name, net in NET.items()
+        if is_named(name, f.columns) and not is_named(net, f.columns)
+    }
+    said = f", but {', '.join(sorted(lacking))}, which have no net column" if lacking else ""
+    return f"discounts are in columns alone: costs are net{said}"
 
 
 def _money(f: Fields, name: str) -> str:

@@ -198,7 +198,7 @@ def to_focus(shape: Shape, *, net: bool = False) -> Native:
         "ContractedCost": when(("DiscountedUsage",), list_cost, when((NEGATION,), f.zero, cost)),
         "ContractedUnitPrice": when(
             ("Usage", "SavingsPlanCoveredUsage"),
-            f["lineItem/UnblendedRate"],
+            f.first("lineItem/NetUnblendedRate" if net else "lineItem/UnblendedRate"),
             when(("DiscountedUsage",), f["pricing/publicOnDemandRate"]),
         ),
         "EffectiveCost": effective_cost(f),

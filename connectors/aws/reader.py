@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, cast
 import polars as pl
 
 from connectors.aws.columns import is_header, is_moment, is_number, period_column, written
-from connectors.aws.discounts import NOTE, in_columns
+from connectors.aws.discounts import in_columns, note
 from connectors.aws.manifests import SUFFIX, Delivery, deliveries
 from connectors.aws.mapping import to_focus
 from connectors.aws.state import with_state
@@ -60,7 +60,7 @@ class CurReader(BillReader):
     Options: ClassVar[type[SourceOptions]] = Options
     words = "AWS CUR"
     is_header = staticmethod(is_header)
-    version: ClassVar[str] = "aws-cur-15"
+    version: ClassVar[str] = "aws-cur-20"
     """Changes whenever the same file would give other facts."""
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
@@ -134,10 +134,10 @@ class CurReader(BillReader):
             for loaded in load_bill(bill, mine, read, work, engine):
                 if "manifests" not in loaded.slice.detail:
                     refuse_runs(loaded.slice.period, counting(loaded, read))
-                note = "; ".join(filter(None, [loaded.note, NOTE if discounted else ""]))
+                said = [loaded.note, note(of[loaded.slice.period]) if discounted else ""]
                 found = pl.DataFrame(judged[loaded.slice.period][1], schema=ISSUES_SCHEMA, orient="row")
                 issues = pl.concat([loaded.issues, found])
-                yield with_state(replace(loaded, note=note, issues=issues), engine)
+                yield with_state(replace(loaded, note="; ".join(filter(None, said)), issues=issues), engine)
 
     def _open(self, objects: Sequence[Object], month: date) -> list[BillFile]:
         paths = self._store.fetch(objects)

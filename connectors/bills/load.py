@@ -85,7 +85,7 @@ def load_bill(
                 month = replace(read, copies=_copies(read, stage, engine))
                 left = _superseded(month, stage, files, engine)
                 if left:
-                    others = [f for f in files if f not in left]
+                    others = [f for f in files if month.item.period in f.months and f not in left]
                     for newest in load_bill(bill, [month.item], others, work / "newest", engine):
                         yield so_far.noted(newest, left, month.all_of(stage), month.whole, engine)
                     continue
@@ -224,8 +224,8 @@ def _superseded(
     files: Sequence[BillFile],
     engine: Engine,
 ) -> Mapping[BillFile, BillFile]:
-    """Files that a later one holds, too, which is looked for where files repeat each other."""
-    if not month.copies:
+    """Files that a later one holds, too; none where a manifest says that each counts."""
+    if "manifests" in month.item.detail:
         return {}
     mine = [f for f in files if month.item.period in f.months]
     return so_far.superseded(month.all_of(stage), month.whole, mine, engine)

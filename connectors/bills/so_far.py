@@ -8,9 +8,11 @@ its rows prove it, and what cannot be proven stays a repetition (`copies.py`), w
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
+from itertools import pairwise
 
 import polars as pl
 
@@ -25,7 +27,7 @@ RULE = "superseded_file"
 
 DATE = re.compile(
     r"(?<!\d)20\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])"
-    r"(?:[t _.-]?\d\d[:h_.-]?\d\d(?:[:m_.-]?\d\d)?(?:\.\d+)?z?)?(?!\d)"
+    r"(?:[t _.-]?(?:[01]\d|2[0-3])[:h_.-]?[0-5]\d(?:[:m_.-]?[0-5]\d)?(?:\.\d+)?z?)?(?!\d)"
 )
 """A day in a name in lower case, and a time behind it."""
 GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -39,7 +41,8 @@ READ = "__reject IS NULL AND NOT __header"
 
 LABELS = frozenset({"AllocatedTags", "ResourceName", "Tags"})
 CHANGING = LABELS | {"BillingAccountName", "InvoiceDetailId", "InvoiceId", "SubAccountName"}
-"""Columns of a charge that are filled in, or written anew, in the course of a month. Labels alone tell charges without a resource apart."""
+"""Columns of a charge that are filled in, or written anew, in the course of a month. Where names have no days, labels alone tell charges without a resource apart:
+files may be of two teams."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ def superseded(
     """Files whose charges the next run of their export holds, too -> a file of that run.
 
     All charges of the earlier run are in the later one, at least half of those that have money with the same amounts, or to a
-    later end and no less: what falls from file to file is no state of a month. And the later one reaches further; or it reaches
+    later end and no less: what falls from file to file is no state of a month. Charges of several days may have been computed
+    anew: then most are not less by more than a tenth, as a correction or what comes late is. And the later one reaches further; or it reaches
     as far, the earlier one has charges of several days, and names say which is later, or say nothing, and the later one has
     more charges or all are equal.
 
@@ -105,13 +109,22 @@ def superseded(
     there = runs(files)
     if not there:
         return {}
+    days = engine.rows(
+        f"SELECT __file AS file, MIN(__day) AS first, MAX(__day) AS last FROM {stage.rows} WHERE {month} AND __day IS NOT NULL GROUP BY file"
+    )
+    if not _overlap(there, {row["file"]: (row["first"], row["last"]) for row in days}):
+        return {}
+    dated = Counter(series for series, _ in {(run.series, run.dates) for run in there})
+    undated = {series for series, of in Counter(run.series for run in there).items() if of != dated[series]}
     known = ", ".join(
-        f"({literal(f.path)}, {i}, {literal(run.series)}, {literal(run.dates)})"
+        f"({literal(f.path)}, {i}, {literal(run.series)}, {literal(run.dates)}, {run.series in undated})"
         for i, run in enumerate(there)
         for f in run.files
     )
     same = ", ".join(
-        f'CASE WHEN "ResourceId" IS NULL THEN {identifier(c)} END' if c in LABELS else identifier(c)
+        f'CASE WHEN undated AND "ResourceId" IS NULL THEN {identifier(c)} END'
+        if c in LABELS
+        else identifier(c)
         for c in stage.written
         if c in SAME - CHANGING | LABELS
     )
@@ -120,7 +133,7 @@ def superseded(
             SELECT run, series, dates, "BillingCurrency" AS currency, "ChargePeriodStart" AS start, hash(start, {same}) AS same,
                    count(*) AS rows, MAX("ChargePeriodEnd") AS until, SUM(BilledCost) AS billed, SUM(EffectiveCost) AS effective,
                    {MONEY} AS money, bool_and("SubAccountId" IS NOT NULL) AS named
-            FROM {stage.rows} JOIN (VALUES {known}) AS runs(file, run, series, dates) ON file = __file
+            FROM {stage.rows} JOIN (VALUES {known}) AS runs(file, run, series, dates, undated) ON file = __file
             WHERE {month} AND {READ} GROUP BY ALL
         ), sizes AS (
             SELECT run, series, dates, MAX(until) AS until, count(*) FILTER (money) AS charges,
@@ -131,14 +144,32 @@ def superseded(
         ), shared AS (
             SELECT a.run, count(*) AS known, count(b.run) AS held,
                    count(*) FILTER (a.money AND (a.rows, a.billed, a.effective) = (b.rows, b.billed, b.effective)) AS alike,
+                   count(*) FILTER (a.money AND {_not_less("billed")} AND {_not_less("effective")}) AS near,
                    count(*) FILTER (a.money AND a.until < b.until AND abs(a.billed) <= abs(b.billed) AND abs(a.effective) <= abs(b.effective)) AS grown
             FROM ordered JOIN charges AS a USING (run) LEFT JOIN charges AS b ON b.run = next AND (b.currency, b.same) = (a.currency, a.same)
             GROUP BY a.run
         )
         SELECT run, next FROM ordered AS a JOIN shared USING (run) JOIN sizes AS b ON b.run = next
-        WHERE held = known AND a.charges > 0 AND alike + grown >= {LEAST_SHARE} * a.charges AND (a.dates < b.dates OR a.named)
+        WHERE held = known AND a.charges > 0 AND (alike + grown >= {LEAST_SHARE} * a.charges OR a.days > 1 AND near >= {LEAST_SHARE} * a.charges)
+          AND (a.dates < b.dates OR a.named)
           AND (a.until < b.until OR a.until = b.until AND a.days > 1 AND (a.dates < b.dates OR a.charges < b.charges OR alike = a.charges))""")
     return {f: there[row["next"]].files[0] for row in found for f in there[row["run"]].files}
+
+
+def _overlap(there: Sequence[Run], days: Mapping[str, tuple[date, date]]) -> bool:
+    """Some run has charges of a day within those of another run of its export: files of single days have not."""
+    spans = []
+    for run in there:
+        held = [days[str(f.path)] for f in run.files if str(f.path) in days]
+        if held:
+            spans.append((run.series, min(first for first, _ in held), max(last for _, last in held)))
+    return any(a[0] == b[0] and b[1] <= a[2] for a, b in pairwise(sorted(spans)))
+
+
+def _not_less(amount: str) -> str:
+    """SQL condition: of a charge in two states the later one is of the same sign and at least nine tenths."""
+    one, other = (f"CAST({of}.{amount} AS DOUBLE)" for of in "ab")
+    return f"(sign({one}) = sign({other}) AND abs({other}) >= 0.9 * abs({one}))"
 
 
 def noted(

@@ -39,7 +39,7 @@ from connectors.focus.mapping import is_header, is_moment, is_number, key, perio
 from connectors.objects import LocationOptions
 from models import tables
 
-VERSION = "focus-21"
+VERSION = "focus-23"
 """Changes whenever the same file would give other facts."""
 
 

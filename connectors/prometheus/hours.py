@@ -59,11 +59,12 @@ class Scrapes:
     job_pattern: str | None = None
 
 
-def read_hours(question: Question, zone: ZoneInfo, scrapes: Scrapes) -> Hours:
+def read_hours(question: Question, far: Question, zone: ZoneInfo, scrapes: Scrapes) -> Hours:
     """Asks for everything.
 
     Args:
         question: The hours of the days wanted, and of those around them in which a gap may end.
+        far: Those, and the hours by which what ends such a gap of a power meter is judged.
         zone: Time zone of the site.
         scrapes: What is known of the series.
 
@@ -110,7 +111,7 @@ def read_hours(question: Question, zone: ZoneInfo, scrapes: Scrapes) -> Hours:
         scrapes.bridge_h,
         scrapes.wrap_joules,
     )
-    meters, wrong = power.power_hours(question, wiring, there)
+    meters, wrong = power.power_hours(far, wiring, there)
     dropped.append(wrong)
     if meters.height:
         frames[POWER_HOURLY] = with_counts(_by_day(meters, zone), scrapes.methods)

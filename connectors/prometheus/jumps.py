@@ -54,8 +54,12 @@ class Doubts:
         judged = self._standing(rows)
         columns = ("energy_kwh", "coverage", *self.quarters)
         by_gauge = [pl.when("told").then(f"gauge_{c}").otherwise(c).alias(c) for c in columns]
-        estimated = pl.when("told").then(0.0).otherwise("energy_estimated_kwh")
-        known = judged.with_columns(*by_gauge, energy_estimated_kwh=estimated)
+        # of what neither sees the counter's estimate stands
+        dark = pl.min_horizontal((1 - pl.col("gauge_coverage")) / (1 - pl.col("coverage")), 1.0)
+        estimated = pl.when(pl.col("told") & (pl.col("energy_estimated_kwh") > 0)).then(dark).otherwise(1.0)
+        known = judged.with_columns(
+            *by_gauge, energy_estimated_kwh=pl.col("energy_estimated_kwh") * estimated
+        )
         known = known.filter(pl.any_horizontal(pl.col("energy_kwh", "energy_estimated_kwh", "coverage") > 0))
         known, spans = self._without_spans(known)
         known, found = self._without_jumps(known)

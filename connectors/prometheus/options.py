@@ -32,8 +32,8 @@ class Options(ServerOptions):
         replica_label: Label that tells apart highly available replicas; of each card and hour one replica counts.
         start: First local day to read; 35 days before the day of the run where absent.
         lateness_hours: A day is complete this long after its end.
-        bridge_hours: Longer gaps are not bridged by counters. A day is read a second time this long after its end: by
-            then a gap over midnight has ended.
+        bridge_hours: Longer gaps are not bridged by counters. A day is read again this long after its end, when a
+            gap over midnight has ended, and once more after twice as long, when it is known what power meters count after it.
         tier: Tier of the inference found here.
         scrape_interval_s: Seconds between scrapes; where absent, found from the samples.
         pod_labels: Dimension -> labels that may hold it, best first; `annotation_` for annotations. Looked for on the

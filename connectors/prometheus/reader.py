@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from connectors.base import Context, Engine, Loaded, Slice, SourceOptions, Window
+from connectors.meters import FAR
 from connectors.prometheus.client import Client, describe
 from connectors.prometheus.exporters import UUIDS
 from connectors.prometheus.gpu import ENERGY
@@ -22,7 +23,7 @@ from connectors.prometheus.question import Question, spans
 from connectors.prometheus.server_options import HOW_TO_REACH
 from connectors.telemetry import day_bounds, fingerprint, issues, site_of, write_days
 
-VERSION = "prometheus-26"
+VERSION = "prometheus-28"
 """Changes whenever the same series would give other facts."""
 
 CHUNK_DAYS = 7
@@ -76,7 +77,10 @@ class PrometheusReader:
         while day <= window.day:
             _, end = day_bounds(day, self.zone)
             if end + timedelta(hours=options.lateness_hours) <= window.now:
-                settled = end + timedelta(hours=options.lateness_hours + options.bridge_hours) <= window.now
+                late = end + timedelta(hours=options.lateness_hours)
+                settled = sum(
+                    late + n * timedelta(hours=options.bridge_hours) <= window.now for n in (1, FAR)
+                )
                 mark = fingerprint(VERSION, settings | {"zone": self.zone.key, "settled": settled})
                 found.append(Slice(day, "day", mark))
             day += timedelta(days=1)
@@ -99,11 +103,17 @@ class PrometheusReader:
     def _load_run(self, run: Sequence[Slice], client: Client, work: Path) -> Iterator[Loaded]:
         options = self.options
         days = {s.period: s for s in run}
-        around = -(-options.bridge_hours // 24)
-        first, last = run[0].period - timedelta(days=around), run[-1].period + timedelta(days=around)
-        asked = [first + timedelta(days=d) for d in range((last - first).days + 1)]
+        around = timedelta(days=-(-options.bridge_hours // 24))
         client.warnings.clear()
-        question = Question(client, spans(asked, self.zone), options.matchers, options.replica_label)
+        near, far = (
+            Question(
+                client,
+                spans(_days(run[0].period - n * around, run[-1].period + n * around), self.zone),
+                options.matchers,
+                options.replica_label,
+            )
+            for n in (1, FAR)
+        )
         scrapes = Scrapes(
             options.scrape_interval_s,
             options.exporter_pods,
@@ -114,7 +124,7 @@ class PrometheusReader:
             {str(zone): joules for zone, joules in options.rapl_wrap_joules.items()},
             options.hpc_job_pattern,
         )
-        hours = read_hours(question, self.zone, scrapes)
+        hours = read_hours(near, far, self.zone, scrapes)
         frames = {t: hours.of(t, self.context.name, options.site, options.tier) for t in hours.frames}
         partial = describe(client.warnings)
         findings: dict[date, list[Mapping[str, Any]]] = defaultdict(list, hours.findings)
@@ -132,6 +142,10 @@ class PrometheusReader:
                 )
             note = partial or ("" if facts else "no samples that day")
             yield Loaded(days[day], facts, rows, rows, issues=issues(found), note=note)
+
+
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
 def _runs(slices: Sequence[Slice]) -> Iterator[list[Slice]]:

@@ -1,14 +1,15 @@
 """Source kind `telemetry_files`: samples of GPUs, inference services and power meters, for sites without Prometheus.
 
 A slice is a local day of the site. It follows from the files that touch the day and from their neighbours up to
-`bridge_hours` before and after it, since the first and last step of a day, and gaps across midnight, need both ends.
+`bridge_hours` before and after it, since the first and last step of a day, and gaps across midnight, need both ends;
+of power meters up to `FAR` times that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -17,11 +18,12 @@ from pydantic import Field
 
 from connectors.base import Context, Engine, Object, SourceOptions
 from connectors.day_files import DayFilesReader, DayOptions, Days
+from connectors.meters import FAR
 from connectors.run_power import windows
 from connectors.telemetry import MAX_STEP, day_bounds
 from connectors.telemetry_files.files import SUFFIXES, Logs, parse_layout, scan
 from connectors.telemetry_files.hours import Steps, read_hours
-from connectors.telemetry_index import Indexed
+from connectors.telemetry_index import Indexed, within
 from models.records import TrainingRun
 
 
@@ -43,7 +45,7 @@ class TelemetryFilesReader(DayFilesReader):
     """Sample files of one site."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    VERSION = "telemetry_files-42"
+    VERSION = "telemetry_files-43"
     SUFFIXES = SUFFIXES
     WHAT = ("sample file", "samples")
     EXAMPLE = "gpu/2026-09-01.parquet"
@@ -59,6 +61,12 @@ class TelemetryFilesReader(DayFilesReader):
 
     def _scanned_by(self) -> str:
         return f"{self.log_zone}/{self.options.sample_interval_s}"
+
+    def _of_day(self, files: Sequence[Indexed], start: datetime, end: datetime) -> list[Indexed]:
+        """Those of power meters reach farther (`FAR`)."""
+        own = {f.object for f in super()._of_day(files, start, end)}
+        wide = within(files, start - FAR * self.before, end + FAR * self.after)
+        return [f for f in wide if f.object in own or parse_layout(f.layout)[0] == "power"]
 
     def _seen(self, day: date, of_day: Sequence[Indexed]) -> dict[str, Any]:
         power = any(parse_layout(f.layout)[0] == "power" for f in of_day)

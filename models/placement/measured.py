@@ -27,9 +27,7 @@ SCHEMA = pl.Schema(
         "inferences_month": pl.Float64(),
         "tokens_in_month": pl.Float64(),
         "tokens_out_month": pl.Float64(),
-        "gpu_hours_used_month": pl.Float64(),
         "gpu_hours_allocated_month": pl.Float64(),
-        "energy_kwh_month": pl.Float64(),
         "effective_cost_month": MONEY,
         "currency": pl.String(),
         "other_currencies": pl.String(),
@@ -37,7 +35,7 @@ SCHEMA = pl.Schema(
         "coverage": pl.Float64(),
     }
 )
-"""One row per workload. NULL is unknown, never zero; energy is at the card, before PUE."""
+"""One row per workload. NULL is unknown, never zero."""
 
 NO_WORKLOAD = "untagged"
 
@@ -98,9 +96,7 @@ def measure(
         for frame in (chargeback_daily, full, gpu_daily.filter(pl.col("state") == "allocated"))
     )
     teams = _teams(charges, served, held)
-    held = held.with_columns(
-        tier=pl.lit("onprem"), energy=pl.col("energy_kwh") + pl.col("energy_estimated_kwh")
-    )
+    held = held.with_columns(tier=pl.lit("onprem"))
     uncosted = _uncosted(served)
     left_out, raised = _left_out(uncosted, charges, served, held)
     unknown = pl.col("workload").is_in(sorted(left_out.keys() - raised.keys()))
@@ -119,18 +115,15 @@ def measure(
         "inferences_month": _month(work, "tier", "inferences", work_spans, raised),
         "tokens_in_month": _month(work, "tier", "tokens_in", work_spans, raised),
         "tokens_out_month": _month(work, "tier", "tokens_out", work_spans, raised),
-        "gpu_hours_used_month": _month(cards, "site", "gpu_hours_used", gpu_spans, raised),
         "gpu_hours_allocated_month": _month(cards, "site", "gpu_hours_allocated", gpu_spans, raised),
-        "energy_kwh_month": _month(work, "tier", "energy_kwh", work_spans, raised)
-        | _month(cards, "site", "energy", gpu_spans, raised),
     }
     p95 = dict(work.group_by("workload").agg(pl.col("p95_ms").median()).iter_rows())
     coverage = _coverage(gpu_daily.filter(inside), cards)
     observed: dict[str, int] = {}
     for spans in (work_spans, gpu_spans, cost_spans):
         for (workload, scope), span in spans.items():
-            days = span - (left_out.get(workload, 0) if spans is work_spans and scope == "onprem" else 0)
-            observed[workload] = min(days, observed.get(workload, days))
+            absent = left_out.get(workload, 0) if spans is work_spans and scope == "onprem" else 0
+            observed[workload] = min(span - absent, observed.get(workload, span))
     rows = [
         {
             "workload": workload,
@@ -196,23 +189,13 @@ def _spans(frame: pl.DataFrame, scope: str, start: date, end: date, born: Mappin
 
 
 def _requests(full: pl.DataFrame) -> pl.DataFrame:
-    """Requests per day, workload and tier, once where rows of several teams or currencies repeat them.
-
-    Each team that shares a workload has its whole work beside its own part of the cost; energy is the team's own.
-    """
-    served = ["day", "workload", "tier", "model"]
+    """Requests per day, workload and tier, once where rows of several teams or currencies repeat them."""
     counts = ("inferences", "tokens_in", "tokens_out")
-    work = full.group_by(served).agg(pl.col(counts).max(), pl.col("p95_ms").max(), pl.col("team").min())
-    energy = (
-        full.group_by(*served, "team")
-        .agg(pl.col("energy_kwh").max())
-        .group_by(served)
-        .agg(_all("energy_kwh"))
-    )
     return (
-        work.join(energy, on=served, how="left", nulls_equal=True)
+        full.group_by("day", "workload", "tier", "model")
+        .agg(pl.col(counts).max(), pl.col("p95_ms").max())
         .group_by("day", "workload", "tier")
-        .agg(*map(_all, (*counts, "energy_kwh")), pl.col("p95_ms").max(), pl.col("team").min())
+        .agg(*map(_all, counts), pl.col("p95_ms").max())
     )
 
 
@@ -222,7 +205,7 @@ def _all(name: str) -> pl.Expr:
 
 
 def _month(rows: pl.DataFrame, scope: str, value: str, spans: Spans, raised: Raised) -> dict[str, float]:
-    """Workload -> value per 730 hours; absent where no day of it is known."""
+    """Workload -> value per 730 hours; absent where no day of it is known. A tier that only has cost, such as storage, has no value."""
     by = list(dict.fromkeys(("workload", scope, "tier")))
     daily = (
         rows.group_by(*by, "day")

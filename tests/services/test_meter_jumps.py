@@ -43,7 +43,14 @@ def busy_noon(m: int) -> float:
     return 0.005 * m + 0.145 * min(max(m - NOON, 0), 15)
 
 
-COUNTERS: dict[str, Callable[[int], float]] = {
+def silent(m: int) -> float | None:
+    """0.5 kW; nothing from 15:55 to 14:00 of the next day, in which it draws 2 kW; 1 kW at noon of the third day."""
+    if 955 < m < 2280:
+        return None
+    return m / 120 + (1325 / 40 if m >= 2280 else 0) + min(max(m - 3600, 0), 60) / 120
+
+
+COUNTERS: dict[str, Callable[[int], float | None]] = {
     "steady-gauge": steady,
     "stands-gauge": lambda _: 0.0,
     "regains-gauge": stands(10 * 60 + 20, 15 * 60 + 40),
@@ -54,10 +61,11 @@ COUNTERS: dict[str, Callable[[int], float]] = {
     "twice-gauge": jumps(8, NOON, NOON + 5),
     "between-quarters": jumps(15, 12 * 60 + 15),
     "busy": busy_noon,
+    "silent": silent,
     "ends": lambda m: steady(m) if m < 14 * 60 else -100.0,
     "ends-gauge": lambda m: steady(m) if m < 14 * 60 else -100.0,
 }
-"""Outlet -> kWh that its counter shows beyond 100, in minute m."""
+"""Outlet -> kWh that its counter shows beyond 100, in minute m; None where it is silent."""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +74,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[date, Load
     text = Text()
     for name, shows in COUNTERS.items():
         labels = {"instance": name, "job": "snmp", "rPDU2OutletMeteredStatusIndex": "1"}
-        values = ((T0 + 60 * m, float(int(10 * (100 + shows(m)) + 1e-6))) for m in range(-1440, 3 * 1440))
+        shown = ((m, shows(m)) for m in range(-1440, 3 * 1440))
+        values = ((T0 + 60 * m, float(int(10 * (100 + v) + 1e-6))) for m, v in shown if v is not None)
         text.add("rPDU2OutletMeteredStatusEnergy", labels, values)
         if name.endswith("-gauge"):
             watts = ((T0 + 60 * m, 3000.0) for m in range(-1440, 3 * 1440))
@@ -82,7 +91,8 @@ def read(url: str, folder: Path) -> dict[date, Loaded]:
     source = PrometheusReader(Options.model_validate(settings), context)
     slices = source.slices(Window(DAYS[-1], datetime(2026, 9, 10, tzinfo=UTC)))
     with DuckDBEngine() as engine:
-        return {item.slice.period: item for item in source.load(slices, folder / "work", engine)}
+        each = (source.load([item], folder / "work", engine) for item in slices)  # each day by itself
+        return {item.slice.period: item for (item,) in each}
 
 
 def sums(loaded: dict[date, Loaded], column: str) -> dict[str, list[float]]:
@@ -98,9 +108,11 @@ def sums(loaded: dict[date, Loaded], column: str) -> dict[str, list[float]]:
 def test_kwh_of_a_day(loaded: dict[date, Loaded]) -> None:
     """Without a gauge the minute of a jump is unknown, and what comes after 14:00, from when on a counter shows 0."""
     kwh = {name: [72.0, 72.0] for name in COUNTERS}
-    kwh |= {"busy": [7.2 + 8.7 / 4, 7.2], "ends": [42.0, 0.0]}
+    kwh |= {"busy": [7.2 + 8.7 / 4, 7.2], "ends": [42.0, 0.0], "silent": [955 / 120, 5]}
     assert sums(loaded, "energy_kwh") == {n: pytest.approx(v, abs=0.16) for n, v in kwh.items()}
-    assert sum(map(sum, sums(loaded, "energy_estimated_kwh").values())) == 0
+    estimated = sums(loaded, "energy_estimated_kwh")
+    assert estimated.pop("silent") == pytest.approx([485 / 30, 28], abs=0.4)
+    assert sum(map(sum, estimated.values())) == 0
 
 
 def test_hours_covered(loaded: dict[date, Loaded]) -> None:
@@ -111,6 +123,7 @@ def test_hours_covered(loaded: dict[date, Loaded]) -> None:
         "twice": [24 - 2 * minute, 24],
         "between-quarters": [24 - minute, 24],
         "ends": [14.0, 0.0],
+        "silent": [956 / 60, 10],
     }
     assert sums(loaded, "coverage") == {n: pytest.approx(v, abs=0.5 * minute) for n, v in hours.items()}
 

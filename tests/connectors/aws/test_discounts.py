@@ -133,3 +133,31 @@ def test_a_damaged_report_is_refused_as_any_other(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(SourceError, match=r"2026-09\.csv\.gz is damaged"):
         load("aws_cur", tmp_path / "bills", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rate", "price"), [({"lineItem__NetUnblendedRate": "4.5"}, Decimal("4.5")), ({}, None)]
+)
+def test_the_contracted_price_fits_the_net_cost(
+    rate: dict[str, str], price: Decimal | None, tmp_path: Path
+) -> None:
+    """2 hours at 4.5 are 9; the 5 that the report states before discounts would be 10."""
+    write(tmp_path / "bills" / "a.csv", [discounted("10", "9", "-1", **rate)])
+    found = facts(load("aws_cur", tmp_path / "bills", tmp_path)[SEPTEMBER])
+    names = ("ContractedCost", "ContractedUnitPrice", "PricingQuantity")
+    assert found.select(names).rows() == [(9, price, 2)]
+
+
+def test_a_refund_of_what_was_discounted(tmp_path: Path) -> None:
+    """45 of 50 had been invoiced, and come back."""
+    write(tmp_path / "bills" / "a.csv", [discounted("-50", "-45", "5", lineItem__LineItemType="Refund")])
+    assert load("aws_cur", tmp_path / "bills", tmp_path)[SEPTEMBER].totals == {"USD": Decimal(-45)}
+
+
+def test_amounts_without_a_net_column_are_named(tmp_path: Path) -> None:
+    """Of 10 are invoiced 9; what a reservation costs in effect is 4 before discounts, more is not known."""
+    used = {"lineItem__LineItemType": "DiscountedUsage", "reservation__EffectiveCost": "4"}
+    write(tmp_path / "bills" / "a.csv", [discounted("10", "9", "-1"), discounted("0", "0", "0", **used)])
+    loaded = load("aws_cur", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert costs(loaded, "EffectiveCost") == [9, 4]
+    assert "costs are net, but reservation/EffectiveCost, which have no net column" in loaded.note

@@ -76,6 +76,44 @@ def test_a_month_so_far_that_grows_day_by_day_is_as_if_only_the_last_were_there(
         assert site.picture(found) == site.picture(site.load(afresh=True))
 
 
+@pytest.mark.parametrize(
+    ("share", "total"), [("1.01", "15.06"), ("0.9", "14.4"), ("1.5", "18"), ("0.8", "19.8")]
+)
+def test_days_that_are_computed_anew(share: str, total: str, tmp_path: Path) -> None:
+    """3 days of 6 USD, then those times a share and 4 + 5; with 0.8 it may be what comes late: 6 + 4.8 + 9."""
+    anew = [
+        r | {c: str(Decimal(r[c]) * Decimal(share)) for c in ("BilledCost", "EffectiveCost")}
+        for r in until(3)
+    ]
+    write(tmp_path / "bills" / "2026-09-03.csv", until(3))
+    write(tmp_path / "bills" / "2026-09-05.csv", [*anew, *until(5)[3:]])
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(total)}
+    assert len(left_out(loaded)) == (share != "0.8")
+
+
+def test_months_are_read_apart(tmp_path: Path) -> None:
+    """3 days of September are 6 USD, 5 days 15; 2 of October 3, 4 days 10, of which one file has the last of September, too."""
+    october = {
+        "BillingPeriodStart": "2026-10-01T00:00:00Z",
+        "BillingPeriodEnd": "2026-11-01T00:00:00Z",
+    }
+    later = [
+        {k: v.replace("2026-09", "2026-10") if k.startswith("ChargePeriod") else v for k, v in r.items()}
+        for r in until(4, **october)
+    ]
+    for name, rows in (
+        ("2026-09-03", until(3)),
+        ("2026-09-05", until(5)),
+        ("2026-10-02", [*until(5), *later[:2]]),
+        ("2026-10-04", later),
+    ):
+        write(tmp_path / "bills" / f"{name}.csv", rows)
+    found = load("focus", tmp_path / "bills", tmp_path)
+    assert {m.month: one.totals["USD"] for m, one in found.items()} == {9: 15, 10: 10}
+    assert {m.month: len(left_out(one)) for m, one in found.items()} == {9: 2, 10: 1}
+
+
 def test_one_row_a_thing_that_ends_later_and_costs_more(tmp_path: Path) -> None:
     """Things of 1, 2 and 3 USD a day: 12 after 2 days, 30 after 5, in files of a browser."""
     for day, name in ((2, "costs.csv"), (5, "costs (1).csv")):
@@ -178,8 +216,9 @@ def test_oracle_and_a_day_that_a_later_name_does_not_reach(tmp_path: Path) -> No
         (("2026-09-03.csv", "2026-09-05.csv"), [[*until(3), focus(ServiceName="gone")], until(5)]),
         (("2026-09-03.csv", "2026-09-05.csv"), [[*until(3), focus(BilledCost="0", EffectiveCost="0", ServiceName="free, and gone")], until(5)]),
         (("2026-09-08.csv", "2026-09-15.csv"), [[focus(BilledCost=cost, ChargePeriodEnd=f"2026-09-{day}T00:00:00Z")] for cost, day in (("100", "08"), ("60", "15"))]),  # a week's each
-        (("2026-09-03.csv", "2026-09-05.csv"), [[*until(3), focus(BilledCost="ten", ServiceName="bad")][:3], [*until(2), *until(5)[3:], until(3)[2] | {"BilledCost": "x"}]]),
+        (("2026-09-03.csv", "2026-09-05.csv"), [until(3), [*until(2), *until(5)[3:], until(3)[2] | {"BilledCost": "x"}]]),  # the third is not read
         ((f"{GUIDS[0]}.csv", f"{GUIDS[1]}.csv"), [until(3, SubAccountId=""), until(5, SubAccountId="")]),  # of two accounts?
+        (("201912315555.csv", "201912315556.csv"), [until(3, SubAccountId=""), until(5, SubAccountId="")]),  # accounts, not 31.12.2019 at 55:55
     ],
 )  # fmt: skip
 def test_what_is_not_proven_is_not_left_out(
@@ -238,6 +277,15 @@ def test_charges_without_a_resource_are_told_apart_by_their_tags(tmp_path: Path)
     loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
     assert (loaded.totals, left_out(loaded)) == ({"USD": Decimal(36)}, [])
     assert repeats(loaded) == ["repeated_rows"]
+
+
+def test_tags_may_be_written_anew_where_names_say_which_is_later(tmp_path: Path) -> None:
+    """1 + 2 + 3, and with a tag that was switched on since 1 + ... + 5 = 15."""
+    write(tmp_path / "bills" / "2026-09-03.csv", until(3, Tags=""))
+    write(tmp_path / "bills" / "2026-09-05.csv", until(5))
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(15)}
+    assert left_out(loaded) == [("2026-09-03.csv", 3, Decimal(6))]
 
 
 def test_rows_of_an_earlier_state_that_cannot_be_read_are_counted(tmp_path: Path) -> None:

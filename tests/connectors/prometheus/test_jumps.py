@@ -126,6 +126,17 @@ def test_the_gauge_tells_of_hours_that_the_counter_does_not() -> None:
     assert (rows["energy_estimated_kwh"].sum(), wrong.height) == (0, 0)
 
 
+def test_what_a_counter_tells_of_a_gap_stands_beside_a_gauge_of_a_part_of_it() -> None:
+    """The counter is silent from 10:30 to 13:00 and tells 7.5 kWh of that; the gauge sees 0.7 h of each of those hours."""
+    gap = GAUGE | SILENT | {"energy_estimated_kwh": 3.0, "gauge_energy_kwh": 2.1, "gauge_coverage": 0.7}
+    half = gap | {"energy_kwh": 1.5, "energy_estimated_kwh": 1.5, "coverage": 0.5}
+    rows, _ = judged({10: half, 11: gap, 12: gap})
+    found = rows.filter(pl.col("hour").dt.hour().is_between(10, 12))
+    assert found["energy_kwh"].to_list() == pytest.approx([2.1] * 3)
+    assert found["energy_estimated_kwh"].to_list() == pytest.approx([0.9] * 3)
+    assert found["coverage"].to_list() == pytest.approx([0.7] * 3)
+
+
 def test_a_load_and_a_coarse_counter_are_no_jumps() -> None:
     """From 3 to 30 kW at noon; and a counter of 10 kWh, which rises each five hours."""
     rows, wrong = judged({h: {"energy_kwh": 30.0, "step": 0.5} for h in range(12, 24)})

@@ -29,7 +29,7 @@ def reader(folder: Path, zone: str = "Europe/Athens", **options: object) -> Prom
 
 
 def test_only_complete_days_are_offered(tmp_path: Path) -> None:
-    source = reader(tmp_path, start="2026-09-01", lateness_hours=2)
+    source = reader(tmp_path, start="2026-09-01", lateness_hours=2, bridge_hours=20)
     # 3 September ends at 21:00 UTC in Athens
     before = source.slices(Window(date(2026, 9, 3), datetime(2026, 9, 3, 22, 59, tzinfo=UTC)))
     after = source.slices(Window(date(2026, 9, 3), datetime(2026, 9, 3, 23, 0, tzinfo=UTC)))
@@ -40,10 +40,11 @@ def test_only_complete_days_are_offered(tmp_path: Path) -> None:
 
 def test_a_day_is_read_again_when_a_gap_over_its_midnight_has_ended(tmp_path: Path) -> None:
     source = reader(tmp_path, start="2026-09-01", lateness_hours=2, bridge_hours=24)
-    # 1 September ends at 21:00 UTC in Athens: complete at 23:00, settled a day later
-    times = [datetime(2026, 9, day, hour, tzinfo=UTC) for day, hour in ((1, 23), (2, 22), (2, 23), (9, 0))]
+    # 1 September ends at 21:00 UTC in Athens: complete at 23:00, gaps have ended a day later, power meters are known after two
+    hours = ((1, 23), (2, 22), (2, 23), (3, 22), (3, 23), (9, 0))
+    times = [datetime(2026, 9, day, hour, tzinfo=UTC) for day, hour in hours]
     marks = [source.slices(Window(date(2026, 9, 1), now))[0].fingerprint for now in times]
-    assert marks[0] == marks[1] != marks[2] == marks[3]
+    assert marks[0] == marks[1] != marks[2] == marks[3] != marks[4] == marks[5] != marks[0]
 
 
 def test_the_last_35_days_or_the_days_asked_for(tmp_path: Path) -> None:

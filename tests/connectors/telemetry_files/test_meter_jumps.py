@@ -265,16 +265,37 @@ def test_a_counter_that_stands_beside_a_small_load(tmp_path: Path, days: int, un
 
 @pytest.mark.parametrize("kw", [3.0, 0.2])
 def test_a_day_is_the_same_whatever_is_read_with_it(tmp_path: Path, kw: float) -> None:
-    """The counter stands from noon of the second day to 06:00 of the fourth, and then shows all of it."""
-    rises = [0.0 if 36 * 60 <= n < 78 * 60 else kw / 60 for n in range(6 * 1440)]
-    rises[78 * 60] += 42 * kw
+    """Read each five minutes; it stands from noon of the second day to 06:00 of the fourth, and then shows all of it.
+
+    On the fifth four steps of 5 kWh between two readings of the gauge are a load: it does not stand there.
+    """
+    rises = [0.0 if 36 * 12 <= n < 78 * 12 else kw / 12 for n in range(5 * 288 + 48)]
+    rises[78 * 12] += 42 * kw
+    rises[108 * 12 : 108 * 12 + 4] = [5.0] * 4
     rows = counted(rises, power_w=1000 * kw)
-    for row, ts in zip(rows, minutes("2026-09-01 00:00", len(rows)), strict=True):
+    for row, ts in zip(rows, minutes("2026-09-01 00:00", len(rows), 300), strict=True):
         row["ts"] = ts
     for day in range(6):
-        write(tmp_path, f"power-{day}.parquet", rows[1440 * day : 1440 * (day + 1)])
-    together = [table([item], POWER) for item in load(tmp_path)]
-    assert [day["energy_kwh"].sum() for day in together[:5]] == pytest.approx([24 * kw] * 5)
-    for day in together[:5]:
-        (alone,) = load(tmp_path, days=day["day"].unique())
+        write(tmp_path, f"power-{day}.parquet", rows[288 * day : 288 * (day + 1)])
+    together = [table([item], POWER) for item in load(tmp_path, sample_interval_s=300)][:5]
+    busy = 24 * kw + 20 - kw / 3
+    assert [day["energy_kwh"].sum() for day in together] == pytest.approx([24 * kw] * 4 + [busy])
+    for day in (together[1], together[3], together[4]):
+        (alone,) = load(tmp_path, sample_interval_s=300, days=day["day"].unique())
         assert table([alone], POWER).equals(day)
+
+
+def test_a_gap_over_midnight_is_judged_by_all_that_is_near_its_end(tmp_path: Path) -> None:
+    """0.5 kW; in a gap from 15:55 to 14:00 of the next day 2 kW: less than three times an hour of 1 kW, at noon of the third.
+
+    16.2 kWh of it are of the first day, also where that is read alone.
+    """
+    rises = [44.2 if n == 191 else 1 / 12 if 456 <= n < 468 else 0.5 / 12 for n in range(863)]
+    rows = counted(rises)
+    times = minutes("2026-09-01 00:00", 1128, 300)
+    for row, ts in zip(rows, [*times[:192], *times[456:]], strict=True):
+        row["ts"] = ts
+    for day in (1, 2, 3, 4):
+        write(tmp_path, f"power-{day}.parquet", [r for r in rows if r["ts"].day == day])
+    (alone,) = load(tmp_path, sample_interval_s=300, days=[utc("2026-09-01 00:00").date()])
+    assert table([alone], POWER)["energy_estimated_kwh"].sum() == pytest.approx(16.2, abs=0.1)

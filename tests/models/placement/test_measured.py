@@ -75,7 +75,7 @@ def test_a_steady_workload():
     row = one(costs=cost_rows("chat", range(30), 10))
     assert row["effective_cost_month"] == Decimal("304.166666666667")
     assert (row["days_observed"], row["team"], row["currency"]) == (30, "a", "USD")
-    unknown = ("inferences_month", "tokens_in_month", "gpu_hours_used_month", "energy_kwh_month", "p95_ms")
+    unknown = ("inferences_month", "tokens_in_month", "gpu_hours_allocated_month", "p95_ms")
     assert all(row[name] is None for name in (*unknown, "coverage", "other_currencies"))
 
 
@@ -172,28 +172,25 @@ def test_days_of_unknown_requests_are_left_out():
 
 def steady(days, cost, **values):
     """A bill of the site and requests served there: 24 a day, whatever is known of the cards."""
-    units = unit_rows("chat", days, cost=Decimal(cost), inferences=24.0, energy_kwh=2.0, **values)
+    units = unit_rows("chat", days, cost=Decimal(cost), inferences=24.0, **values)
     return cost_rows("chat", days, cost, source="site:dc1", tier="onprem"), units
 
 
 def test_days_on_which_it_is_not_known_who_held_the_cards_are_left_out():
     """28 days of 10 and two of 4, of which 0.4 is known: 280 x 730 / (24 x 28) = 304.1666..., not 288 x 730 / 720 = 292.
 
-    Requests and energy of the 28 days alone: 24 x 28 x 730 / 672 = 730 and 2 x 730 / 24. The second of two teams is
-    known for the whole of day 3, but the workload's cost is not.
+    Requests of the 28 days alone: 24 x 28 x 730 / 672 = 730. The second of two teams is known for the whole of day 3, but
+    the workload's cost is not.
     """
     costs, units = steady([*range(3), *range(4, 19), *range(20, 30)], 10, cost_coverage=0.99)
     some = steady((3, 19), 4, cost_coverage=0.4)
     other = unit_rows("chat", (3,), team="b", cost=Decimal(1), inferences=24.0, cost_coverage=1.0)
-    held = gpu_rows("chat", range(30), gpu_hours_allocated=24.0, gpu_hours_used=12.0)
+    held = gpu_rows("chat", range(30), gpu_hours_allocated=12.0)
     row = one(costs=costs + some[0], units=units + some[1] + other, gpus=held)
     assert (row["days_observed"], row["days_left_out"]) == (28, 2)
     assert row["effective_cost_month"] == Decimal("304.166666666667")
     assert row["inferences_month"] == pytest.approx(730)
-    assert row["gpu_hours_used_month"] == pytest.approx(365)
-    assert one(costs=costs + some[0], units=units + some[1])["energy_kwh_month"] == pytest.approx(
-        2 * 730 / 24
-    )
+    assert row["gpu_hours_allocated_month"] == pytest.approx(365)
 
 
 def test_a_day_of_requests_without_a_known_hour_is_left_out_too():
@@ -215,7 +212,7 @@ def test_a_day_of_requests_without_a_known_hour_is_left_out_too():
 def test_a_day_that_is_left_out_counts_as_those_on_which_a_weekly_job_runs():
     """Four runs of 100, one of which is known for a quarter: 4 x 100 x 730 / 720 = 405.5555..., not 325 or 300 of 29 days.
 
-    Its 24 requests each, 2 kWh and 3 hours held go the same way. The fee of 30 in a cloud's bill on the day of that run stays as it is.
+    Its 24 requests each and 3 hours held go the same way. The fee of 30 in a cloud's bill on the day of that run stays as it is.
     """
     site, _ = steady(range(30), 1, cost_coverage=1.0)
     costs, units = steady((2, 9, 23), 100, cost_coverage=1.0)
@@ -272,20 +269,13 @@ def test_latency_is_the_median_day_of_the_slowest_model():
     assert one(units=units)["p95_ms"] == 120.0
 
 
-def test_gpu_hours_energy_and_coverage():
-    """12 of 24 hours held, 6 used, 3 + 1 kWh a day: x 730/24. Coverage (12 + 0.5 x 12) / 24 = 0.75.
+def test_gpu_hours_and_coverage():
+    """12 of 24 hours held: x 730/24. Coverage (12 + 0.5 x 12) / 24 = 0.75.
 
     Rows of another state than allocated are not held hours, whatever they say.
     """
-    held = {
-        "gpu_hours_capacity": 12.0,
-        "gpu_hours_allocated": 12.0,
-        "gpu_hours_used": 6.0,
-        "energy_kwh": 3.0,
-        "energy_estimated_kwh": 1.0,
-        "coverage": 1.0,
-    }
-    free = {"gpu_hours_capacity": 12.0, "energy_kwh": 2.0, "coverage": 0.5}
+    held = {"gpu_hours_capacity": 12.0, "gpu_hours_allocated": 12.0, "coverage": 1.0}
+    free = {"gpu_hours_capacity": 12.0, "coverage": 0.5}
     row = one(
         gpus=[
             *gpu_rows("chat", range(30), **held),
@@ -294,15 +284,15 @@ def test_gpu_hours_energy_and_coverage():
         ]
     )
     assert row["gpu_hours_allocated_month"] == pytest.approx(365)
-    assert row["gpu_hours_used_month"] == pytest.approx(182.5)
-    assert row["energy_kwh_month"] == pytest.approx(4 * 730 / 24)
     assert row["coverage"] == pytest.approx(0.75)
 
 
-def test_unknown_use_is_null_while_the_hours_held_are_known():
-    row = one(gpus=gpu_rows("chat", range(30), gpu_hours_allocated=24.0, gpu_hours_used=None))
-    assert row["gpu_hours_used_month"] is None
-    assert row["gpu_hours_allocated_month"] == pytest.approx(730)
+def test_a_tier_that_only_has_cost_leaves_the_requests_of_others_known():
+    """24 requests a day on own cards: 730 a month, beside storage in a cloud."""
+    own = unit_rows("chat", range(30), inferences=24.0)
+    assert one(units=own + unit_rows("chat", range(30), tier="cloud"))["inferences_month"] == pytest.approx(
+        730
+    )
 
 
 def test_row_order_does_not_matter():
@@ -312,13 +302,7 @@ def test_row_order_does_not_matter():
     assert run(units=units).equals(run(units=units[::-1]))
 
 
-def test_teams_that_share_a_workload_have_its_work_once_and_their_energy_together():
-    """Each row carries the whole 240 requests a day: 240 x 730 / 24 = 7,300 a month; 1 + 2 kWh a day are 91.25."""
-    units = [
-        row
-        for team, kwh in (("a", 1.0), ("b", 2.0))
-        for row in unit_rows("w", range(30), team=team, inferences=240.0, energy_kwh=kwh)
-    ]
-    row = run(units=units).row(0, named=True)
-    assert row["inferences_month"] == pytest.approx(7300)
-    assert row["energy_kwh_month"] == pytest.approx(91.25)
+def test_teams_that_share_a_workload_have_its_work_once():
+    """Each row carries the whole 240 requests a day: 240 x 730 / 24 = 7,300 a month."""
+    units = [row for team in "ab" for row in unit_rows("w", range(30), team=team, inferences=240.0)]
+    assert one(units=units)["inferences_month"] == pytest.approx(7300)
