@@ -58,7 +58,9 @@ def pages(text: str, uri: str) -> list[list[Any]]:
         SourceError: It is no such export, or not CSV.
     """
     try:
-        names, rows = table(text, uri, COST)
+        names, rows = table(
+            text, uri, (COST, UNCACHED, "usage_input_tokens_cache_read", *WRITTEN, "usage_output_tokens")
+        )
         if DATE not in names or not {COST, UNCACHED} & {*names}:
             msg = (
                 f"{uri} is no export of Anthropic's console: columns {DATE} and {COST} (costs) or {UNCACHED} (usage) are "

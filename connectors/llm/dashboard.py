@@ -39,7 +39,7 @@ def pages(text: str, uri: str, costs: str, usage: tuple[str, str]) -> list[list[
         SourceError: It is no such export, or not CSV.
     """
     try:
-        names, rows = table(text, uri, COST)
+        names, rows = table(text, uri, (COST, "quantity", *COUNTS))
         kind = costs if COST in names else usage["output_tokens" not in names] if COUNTED in names else ""
         if not kind or not {*TIMES} <= {*names}:
             msg = (
@@ -59,13 +59,13 @@ def pages(text: str, uri: str, costs: str, usage: tuple[str, str]) -> list[list[
     return [[{"start_time": start, "end_time": end, "results": r} for (start, end), r in found.items()]]
 
 
-def table(text: str, uri: str, amount: str) -> tuple[Sequence[str], list[dict[str, Any]]]:
+def table(text: str, uri: str, numbers: Sequence[str]) -> tuple[Sequence[str], list[dict[str, Any]]]:
     """Names and rows of a CSV, also with other separators than commas, as spreadsheets write it, then with decimal commas.
 
     Args:
         text: The file.
         uri: Its name for a person.
-        amount: Column of amounts.
+        numbers: Columns of amounts and quantities.
 
     Raises:
         SourceError: An amount may have a decimal point, or one between thousands.
@@ -76,9 +76,9 @@ def table(text: str, uri: str, amount: str) -> tuple[Sequence[str], list[dict[st
     sign = separator(text.partition("\n")[0])
     reader = csv.DictReader(io.StringIO(text), strict=True, delimiter=sign)
     rows = [*reader]
-    amounts = {v.strip() for row in rows if isinstance(v := row.get(amount), str)}
-    if sign != "," and decimal_sign(amounts, uri, doubtful=True) == ",":
-        rows = [row | {amount: point(row[amount] or "")} for row in rows]  # None where a row is short
+    found = {v.strip() for row in rows for c in numbers if isinstance(v := row.get(c), str)}
+    if sign != "," and decimal_sign(found, uri, doubtful=True) == ",":
+        rows = [row | {c: point(v) for c in numbers if isinstance(v := row.get(c), str)} for row in rows]
     return reader.fieldnames or [], rows
 
 

@@ -178,3 +178,14 @@ def test_a_row_cut_short_in_a_csv_of_a_spreadsheet_is_rejected(tmp_path: Path) -
     loaded = load("openai", save(tmp_path, text), tmp_path)[DAY]
     assert loaded.totals == {"USD": Decimal("2.5")}
     assert loaded.issues.select("action", "rows").rows() == [("rejected", 1)]
+
+
+def test_quantities_have_decimal_commas_where_amounts_have(tmp_path: Path) -> None:
+    """1.000 tokens for 2,5 and 1500,0 for 3 are 2,500 for 5.5; without an amount that proves it nobody knows."""
+    rows = '1788220800;1788307200;2,5;usd;"gpt-4o, input";1.000\n1788220800;1788307200;3;usd;"gpt-4o, output";1500,0\n'
+    text = f"start_time;end_time;amount_value;amount_currency;line_item;quantity\n{rows}"
+    loaded = load("openai", save(tmp_path, text), tmp_path)[DAY]
+    assert loaded.totals == {"USD": Decimal("5.5")}
+    assert facts(loaded)["ConsumedQuantity"].sum() == 2500
+    with pytest.raises(SourceError, match=r"'1\.000' may be written with a decimal point"):
+        load("openai", save(tmp_path, text.replace("2,5", "2").replace("1500,0", "1500")), tmp_path)
