@@ -45,8 +45,8 @@ def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> tuple[
         return False, []
     fields = [(shape, Fields(shape)) for shape in shapes(files, engine)]
     rows = " UNION ALL ".join(
-        f"SELECT {f['bill/PayerAccountId']} AS payer, {f['lineItem/CurrencyCode']} AS currency, {_money(f, COST)} AS cost, "
-        f"{_money(f, NET[COST])} AS net, {_money(f, TOTAL_DISCOUNT)} AS total, {f['lineItem/LineItemType']} LIKE {literal(DISCOUNT)} AS discount "
+        f"SELECT {f['bill/PayerAccountId']} AS payer, {f['lineItem/CurrencyCode']} AS currency, "
+        f"CASE WHEN {_money(f, NET[COST])} IS NOT NULL THEN {_money(f, COST)} END AS cost, {_money(f, NET[COST])} AS net, {_money(f, TOTAL_DISCOUNT)} AS total, {f['lineItem/LineItemType']} LIKE {literal(DISCOUNT)} AS discount "
         f"FROM {shape.scan} WHERE date_trunc('month', TRY_CAST({f[PERIOD]} AS TIMESTAMP)) = DATE '{month}' "
         f"AND COALESCE({f['splitLineItem/ParentResourceId']}, '') = ''"
         for shape, f in fields
@@ -54,7 +54,7 @@ def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> tuple[
     try:
         found = engine.rows(
             "SELECT payer, currency, COALESCE(bool_or(discount), FALSE) AS lines, COALESCE(abs(SUM(total)), 0) AS told, "
-            "COALESCE(SUM(cost) - SUM(COALESCE(net, cost)), 0) AS off, COALESCE(bool_or(net <> 0), FALSE) AS filled, "
+            "COALESCE(SUM(cost) - SUM(net), 0) AS off, COALESCE(bool_or(net <> 0), FALSE) AS filled, "
             f"count(*) FILTER (total <> 0 OR net <> cost) AS rows FROM ({rows}) GROUP BY ALL ORDER BY ALL"
         )
     except Error:
