@@ -65,7 +65,7 @@ OTHERS, MOSTLY_US = 2, 330_000_000
 """So many other jumps may be beside one that is read every five minutes or more often: only what takes more is a load."""
 
 BUSIER = 3
-"""A silence of hours may be so many times as busy as any hour around it."""
+"""A silence of hours may be so many times as busy as any hour around it; a step of more than `MOSTLY_US`, as any other rise near it."""
 
 LACKS = 1.5
 """A counter that lacks no more than so many of its smallest rises (or of `JUMP_KWH`) does not stand still."""
@@ -79,7 +79,8 @@ def jumps(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFr
 
     A jump (another meter took its place, or a reading is wrong) is one of more than `JUMP_KWH` that means more than
     `UNUSUAL` times the power of any of the `AROUND` rises before and after it; of a step of up to `MOSTLY_US`, of any but
-    the `OTHERS` largest; of one over a silence of hours, `BUSIER` times any hour near it. A rise counts for the time since the one before, so that neither whole kWh nor a counter that
+    the `OTHERS` largest; of a longer one, also `BUSIER` times any other rise near it, since a job may run for one step a
+    night; of one over a silence of hours, `BUSIER` times any hour near it. A rise counts for the time since the one before, so that neither whole kWh nor a counter that
     stood still while its meter was busy makes a jump. Where a gauge is known, what it shows a tenth of is a load, and
     what it denies within `OFTEN_US` is a jump beside more of them, too, if half of the rises around it mean less than a tenth.
 
@@ -103,12 +104,14 @@ def jumps(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFr
     rated = rated.with_columns(kw=pl.col("counted") / pl.col("took_h")).with_row_index("row")
     rated = rated.join(_beside(rated, key, near), on="row", how="left", maintain_order="left")
     rated = rated.join(_busiest(rated, key, near), on="row", how="left", maintain_order="left")
+    rated = rated.join(_other(rated, key, near), on="row", how="left", maintain_order="left")
     step_us = pl.col("step_h") * 3.6e9
     usual, third = (
         pl.col("beside").list.get(n, null_on_oob=True)
         for n in (pl.when(step_us <= MOSTLY_US).then(OTHERS).otherwise(0), OTHERS)
     )
     jump = pl.col("kw") > UNUSUAL * usual
+    jump &= (step_us <= MOSTLY_US) | (pl.col("kw") > BUSIER * pl.col("other"))
     gauge = pl.col("gauge") if "gauge" in rises.columns else pl.lit(None, dtype=pl.Float64)
     shown = pl.col("counted") <= LESS * gauge
     denied = ~shown & (step_us <= OFTEN_US) & (pl.col("kw") > UNUSUAL * pl.col("beside").list.median())
@@ -129,7 +132,7 @@ def jumps(rises: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFr
     told = told.filter(pl.col("jump") | pl.col("regained")).with_columns(
         regained=pl.col("regained") & ~pl.col("jump"), took_h=stood
     )
-    return told.drop("row", "kw", "beside", "least", "busiest", "jump")
+    return told.drop("row", "kw", "beside", "least", "busiest", "other", "jump")
 
 
 def _beside(rated: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFrame:
@@ -157,6 +160,18 @@ def _busiest(rated: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.Dat
     silent = rated.filter(pl.col("silent") & (pl.col("counted") > JUMP_KWH)).select("row", *key, "until")
     pairs = silent.join(hours, on=list(key)).filter((pl.col("at") - pl.col("until")).abs() <= near)
     return pairs.group_by("row").agg(pl.col("busiest").max())
+
+
+def _other(rated: pl.DataFrame, key: Sequence[str], near: timedelta) -> pl.DataFrame:
+    """Row and other: the greatest power of the other rises near each that may be a jump, of steps of more than `MOSTLY_US`."""
+    slow = rated.filter(
+        (pl.col("counted") > JUMP_KWH) & (pl.col("step_h") * 3.6e9 > MOSTLY_US) & ~pl.col("silent")
+    ).select("row", *key, "until")
+    others = rated.filter(pl.col("kw") <= MAX_METER_KW).select(*key, "kw", at="until")
+    pairs = slow.join(others, on=list(key)).filter(
+        pl.col("at") != pl.col("until"), (pl.col("at") - pl.col("until")).abs() <= near
+    )
+    return pairs.group_by("row").agg(other=pl.col("kw").max())
 
 
 def with_counts(meters: pl.DataFrame, order: Sequence[str] | None = None) -> pl.DataFrame:

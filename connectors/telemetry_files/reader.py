@@ -45,7 +45,7 @@ class TelemetryFilesReader(DayFilesReader):
     """Sample files of one site."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    VERSION = "telemetry_files-43"
+    VERSION = "telemetry_files-44"
     SUFFIXES = SUFFIXES
     WHAT = ("sample file", "samples")
     EXAMPLE = "gpu/2026-09-01.parquet"

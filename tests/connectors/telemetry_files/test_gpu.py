@@ -258,13 +258,16 @@ def test_utilisation_is_a_mean_over_the_samples_that_have_it(tmp_path: Path) -> 
     st.lists(st.tuples(st.integers(1, 7200), st.integers(0, 5000), st.booleans()), min_size=1, max_size=40)
 )
 def test_energy_of_all_hours_is_what_the_counter_counted(steps: list[tuple[int, int, bool]]) -> None:
-    """Steps of dt seconds at w watts, with restarts: measured + estimated = the sum by the reset rule."""
+    """Steps of dt seconds at w watts, with restarts: measured + estimated = the sum by the reset rule.
+
+    A counter that shows 0 and comes back to where it was did not begin anew: after a restart it shows more.
+    """
     ts, value, total = utc("2026-09-01 00:07"), 1e11, 0.0
     rows = [card(ts, value)]
     for seconds, watts, restart in steps:
         ts += timedelta(seconds=seconds)
         step = watts * 1000.0 * seconds
-        after = step if restart else value + step
+        after = max(step, 1.0) if restart else value + step
         total += after - value if after >= value else after
         value = after
         rows.append(card(ts, value))

@@ -139,6 +139,18 @@ def test_a_small_counter_that_shows_0_for_a_while_did_not_begin_anew(tmp_path: P
     assert item.issues.select("rule", "rows").rows() == [("value_dropped", 8)]
 
 
+@pytest.mark.parametrize("nights", [1, 3])
+def test_a_job_of_one_step_a_night_is_a_load(tmp_path: Path, nights: int) -> None:
+    """Read each quarter: 0.3 kW for three days, and at 02:00 10 kW for a quarter. Only where that is once it may be a jump."""
+    rises = [2.5 if n % 96 == 8 and n < 96 * nights else 0.075 for n in range(288)]
+    rows = counted(rises)
+    for row, ts in zip(rows, minutes("2026-09-01 00:00", len(rows), 900), strict=True):
+        row["ts"] = ts
+    write(tmp_path, "power.parquet", rows)
+    hours = table(load(tmp_path, sample_interval_s=900), POWER)
+    assert hours["energy_kwh"].sum() == pytest.approx(285 * 0.075 + 3 * 2.5 if nights == 3 else 287 * 0.075)
+
+
 def test_another_meter_after_a_gap(tmp_path: Path) -> None:
     """3 kW to 11:00 and from 17:00 on, when a meter of 500 kWh takes its place: of the gap nothing is known, not 400 kWh."""
     rows = counted([0.05] * 480)
