@@ -38,7 +38,7 @@ from connectors.bills.so_far import counting
 from connectors.bills.stage import Bill
 from connectors.objects import LocationOptions
 
-VERSION = "azure-export-21"
+VERSION = "azure-export-22"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"
