@@ -64,7 +64,7 @@ def test_half_an_hour_that_ends_a_day_is_all_of_its_hour() -> None:
     """On 5 April 2026 Lord Howe has 24.5 hours. Its last half: wall 0.6, cards 0.3 and 0.1; beyond them 0.2, by 3 : 1."""
     sites = {"dc1": Site.model_validate({"time_zone": "Australia/Lord_Howe", "tariff": "0.10"})}
     day = date(2026, 4, 5)
-    last = {"hour": datetime(2026, 4, 5, 13), "day": day}
+    last = {"hour": datetime.fromisoformat("2026-04-05T13:00"), "day": day}
     half = last | {"observed_hours": 0.5, "used_hours": 0.25}
     rows = gpu_hourly(
         hour(0, gpu="g1", energy_kwh=0.3, **half), hour(0, gpu="g2", team="search", energy_kwh=0.1, **half)
