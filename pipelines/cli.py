@@ -240,6 +240,36 @@ def close(
     console.print("`tierwise run` publishes statements that say so.", highlight=False)
 
 
+@app.command(epilog="Example: `tierwise place --workload support-chat --scale 1,10,100`")
+def place(
+    config: ConfigOption = DEFAULT_CONFIG,
+    workload: Annotated[
+        str | None, typer.Option(help="One workload, with all its options; all workloads if absent.")
+    ] = None,
+    scale: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Multiples of the volumes that are declared or measured.")
+    ] = "1",
+    format_: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.table,
+) -> None:
+    """Where workloads should run: by the options and prices in the configuration now, and by what is published."""
+    from pipelines import place as placing
+
+    settings = configured(config)
+    try:
+        factors = placing.scales(scale)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--scale") from error
+    try:
+        with errors.status("comparing options"):
+            found = placing.place(settings, workload, factors)
+    except placing.PlaceError as error:
+        raise failed(str(error), 2) from error
+    if format_ is Format.json:
+        typer.echo(placing.as_json(found))
+    else:
+        placing.print_placed(found, console, options=workload is not None)
+
+
 export = typer.Typer(help="Writes what is published for use elsewhere.", no_args_is_help=True)
 app.add_typer(export, name="export")
 
