@@ -270,6 +270,45 @@ def place(
         placing.print_placed(found, console, options=workload is not None)
 
 
+@app.command(epilog="Example: `tierwise dashboard --port 8600`")
+def dashboard(
+    config: ConfigOption = DEFAULT_CONFIG,
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen at; another than this machine's own shows all costs to others."),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")
+    ] = 8600,
+) -> None:
+    """Shows the published statements of all teams in a browser, until it is interrupted."""
+    from dashboards.server import is_loopback, server
+    from pipelines.warehouse import Warehouse
+
+    folder = Warehouse(configured(config).data_dir).statements
+    if not (folder / "index.html").is_file():
+        raise failed(f"{folder}: nothing is published yet; run `tierwise run` first", 1)
+    try:
+        listening = server(folder, host, port)
+    except OSError as error:
+        msg = f"{host} port {port} cannot be listened at: {error.strerror}; give another --port or --host"
+        raise failed(msg, 1) from error
+    with listening:
+        if not is_loopback(host):
+            warning = f"[yellow]warning[/] whoever reaches {escape(host)} sees the costs of all teams"
+            errors.print(warning, highlight=False)
+        shown = f"[{host}]" if ":" in host else host
+        console.print(
+            f"http://{escape(shown)}:{listening.server_port}/  (Ctrl-C ends it)",
+            highlight=False,
+            soft_wrap=True,
+        )
+        try:
+            listening.serve_forever()
+        except KeyboardInterrupt:
+            console.print("ended")
+
+
 export = typer.Typer(help="Writes what is published for use elsewhere.", no_args_is_help=True)
 app.add_typer(export, name="export")
 

@@ -392,7 +392,11 @@ def test_at_other_volumes_every_option_has_its_prices():
     # 4x: 4,000 GPU-hours are more than the 2,920 there are, so it must move; the API costs 1,000.
     found = {factor: at(factor, *growing()) for factor in ("1", "2", "4")}
     told = {f: (p["recommended_option"], p["status"], p["saving_36m"]) for f, (p, _) in found.items()}
-    assert told == {"1": ("api", "implement", D(63000)), "2": ("own", "keep", 0), "4": ("api", "implement", None)}
+    assert told == {
+        "1": ("api", "implement", D(63000)),
+        "2": ("own", "keep", 0),
+        "4": ("api", "implement", None),
+    }
     assert [found[f][1]["api"]["monthly_cost"] for f in told] == [250, 500, 1000]
     assert (found["1"][1]["own"]["monthly_cost"], found["2"][1]["own"]["monthly_cost"]) == (2000, 500)
     assert "serves 2,920 GPU-hours a month and 4,000 are needed" in found["4"][0]["reason"]
