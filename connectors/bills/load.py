@@ -228,7 +228,8 @@ def _superseded(
     if "manifests" in month.item.detail:
         return {}
     mine = [f for f in files if month.item.period in f.months]
-    return so_far.superseded(month.all_of(stage), month.whole, mine, engine)
+    told = so_far.MONTH_SO_FAR in month.item.detail
+    return so_far.superseded(month.all_of(stage), month.whole, mine, engine, told=told)
 
 
 def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -> Loaded | None:

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import polars as pl
 
-from connectors.base import ISSUES_SCHEMA, Engine, Loaded
+from connectors.base import ISSUES_SCHEMA, Engine, Loaded, SourceError
 from connectors.bills.copies import LEAST_SHARE, MONEY, SAME
 from connectors.bills.files import BillFile
 from connectors.bills.issues import CURRENCY
@@ -24,6 +24,8 @@ from connectors.bills.stage import Stage
 from connectors.sql import identifier, literal, literals
 
 RULE = "superseded_file"
+MONTH_SO_FAR = "month_so_far"
+"""The option of a source, and in the detail of a slice, that says that each file holds the month so far."""
 
 DATE = re.compile(
     r"(?<!\d)20\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])"
@@ -90,7 +92,7 @@ def runs(files: Collection[BillFile]) -> list[Run]:
 
 
 def superseded(
-    stage: Stage, month: str, files: Collection[BillFile], engine: Engine
+    stage: Stage, month: str, files: Collection[BillFile], engine: Engine, *, told: bool = False
 ) -> Mapping[BillFile, BillFile]:
     """Files whose charges the next run of their export holds, too -> a file of that run.
 
@@ -105,6 +107,10 @@ def superseded(
         month: SQL condition of the rows of the slice.
         files: The files that have such rows.
         engine: Runs the SQL.
+        told: The option says that each file holds the month so far, so a later one counts alone whatever it holds.
+
+    Raises:
+        SourceError: The option says so, and the newest file begins after the end of an earlier one.
     """
     there = runs(files)
     if not there:
@@ -112,7 +118,7 @@ def superseded(
     days = engine.rows(
         f"SELECT __file AS file, MIN(__day) AS first, MAX(__day) AS last FROM {stage.rows} WHERE {month} AND __day IS NOT NULL GROUP BY file"
     )
-    if not _overlap(there, {row["file"]: (row["first"], row["last"]) for row in days}):
+    if not told and not _overlap(there, {row["file"]: (row["first"], row["last"]) for row in days}):
         return {}
     dated = Counter(series for series, _ in {(run.series, run.dates) for run in there})
     undated = {series for series, of in Counter(run.series for run in there).items() if of != dated[series]}
@@ -136,7 +142,7 @@ def superseded(
             FROM {stage.rows} JOIN (VALUES {known}) AS runs(file, run, series, dates, undated) ON file = __file
             WHERE {month} AND {READ} GROUP BY ALL
         ), sizes AS (
-            SELECT run, series, dates, MAX(until) AS until, count(*) FILTER (money) AS charges,
+            SELECT run, series, dates, MIN(start) AS first, MAX(start) AS last, MAX(until) AS until, count(*) FILTER (money) AS charges,
                    count(DISTINCT CAST(start AS DATE)) FILTER (money) AS days, bool_and(named) AS named
             FROM charges GROUP BY ALL
         ), ordered AS (
@@ -149,10 +155,19 @@ def superseded(
             FROM ordered JOIN charges AS a USING (run) LEFT JOIN charges AS b ON b.run = next AND (b.currency, b.same) = (a.currency, a.same)
             GROUP BY a.run
         )
-        SELECT run, next FROM ordered AS a JOIN shared USING (run) JOIN sizes AS b ON b.run = next
-        WHERE held = known AND a.charges > 0 AND (alike + grown >= {LEAST_SHARE} * a.charges OR a.days > 1 AND near >= {LEAST_SHARE} * a.charges)
+        SELECT a.run, next, a.last < b.first AS apart FROM ordered AS a JOIN shared USING (run) JOIN sizes AS b ON b.run = next
+        WHERE {told} AND (a.dates < b.dates OR a.until < b.until OR held = known AND (a.charges < b.charges OR alike = a.charges))
+          OR held = known AND a.charges > 0 AND (alike + grown >= {LEAST_SHARE} * a.charges OR a.days > 1 AND near >= {LEAST_SHARE} * a.charges)
           AND (a.dates < b.dates OR a.named)
           AND (a.until < b.until OR a.until = b.until AND a.days > 1 AND (a.dates < b.dates OR a.charges < b.charges OR alike = a.charges))""")
+    for row in found:
+        if row["apart"]:
+            one, other = (there[row[i]].files[0].uri for i in ("run", "next"))
+            msg = (
+                f"{other} begins after the last charge of {one}, so it does not hold the month so far, as "
+                f"`{MONTH_SO_FAR}: true` says: take the option off, or put files of single days into a source of their own"
+            )
+            raise SourceError(msg)
     return {f: there[row["next"]].files[0] for row in found for f in there[row["run"]].files}
 
 
