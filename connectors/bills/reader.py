@@ -24,11 +24,12 @@ class BillOptions(LocationOptions):
     """Options of every bill in files.
 
     Attributes:
-        month_so_far: Each file holds the month so far: without a manifest the newest of a month counts, by the day in
-            its name or by how far it reaches, also where its rows do not prove that it holds the earlier ones.
+        month_so_far: true: each file holds the month so far; without a manifest the newest of a month counts, by the day
+            in its name or by how far it reaches, also where its rows do not prove that it holds the earlier ones.
+            false: every file counts, also one whose charges a later one holds. None: what rows prove.
     """
 
-    month_so_far: bool = False
+    month_so_far: bool | None = None
 
 
 class BillReader(ABC):
@@ -68,16 +69,19 @@ class BillReader(ABC):
             SourceError: The location cannot be read, or a delivery of unknown month is damaged.
         """
         del window
-        return [_so_far(s) for s in self._slices()] if self._month_so_far else self._slices()
+        told = self._month_so_far
+        return (
+            self._slices() if told is None else [_so_far(s, "yes" if told else "no") for s in self._slices()]
+        )
 
     @abstractmethod
     def _slices(self) -> list[Slice]: ...
 
 
-def _so_far(item: Slice) -> Slice:
-    """A month whose files are said to hold the month so far, each."""
-    changed = hashlib.sha256(f"{item.fingerprint} {MONTH_SO_FAR}".encode()).hexdigest()
-    return replace(item, fingerprint=changed, detail={**item.detail, MONTH_SO_FAR: "yes"})
+def _so_far(item: Slice, told: str) -> Slice:
+    """A month of which the option says whether each file holds the month so far."""
+    changed = hashlib.sha256(f"{item.fingerprint} {MONTH_SO_FAR} {told}".encode()).hexdigest()
+    return replace(item, fingerprint=changed, detail={**item.detail, MONTH_SO_FAR: told})
 
 
 class CloudOptions(BillOptions):

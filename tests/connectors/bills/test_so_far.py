@@ -77,10 +77,14 @@ def test_a_month_so_far_that_grows_day_by_day_is_as_if_only_the_last_were_there(
 
 
 @pytest.mark.parametrize(
-    ("share", "total"), [("1.01", "15.06"), ("0.9", "14.4"), ("1.5", "18"), ("0.8", "19.8")]
-)
-def test_days_that_are_computed_anew(share: str, total: str, tmp_path: Path) -> None:
-    """3 days of 6 USD, then those times a share and 4 + 5; with 0.8 it may be what comes late: 6 + 4.8 + 9."""
+    ("share", "total", "rule"),
+    [
+        ("1.01", "15.06", ""), ("0.9", "14.4", ""), ("1.5", "18", ""),
+        ("0.8", "19.8", "repeated_bill"), ("0.3", "16.8", "repeated_rows"),
+    ],
+)  # fmt: skip
+def test_days_that_are_computed_anew(share: str, total: str, rule: str, tmp_path: Path) -> None:
+    """3 days of 6 USD, then those times a share and 4 + 5; with 0.3 it may be what comes late: 6 + 1.8 + 9."""
     anew = [
         r | {c: str(Decimal(r[c]) * Decimal(share)) for c in ("BilledCost", "EffectiveCost")}
         for r in until(3)
@@ -89,7 +93,10 @@ def test_days_that_are_computed_anew(share: str, total: str, tmp_path: Path) -> 
     write(tmp_path / "bills" / "2026-09-05.csv", [*anew, *until(5)[3:]])
     loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
     assert loaded.totals == {"USD": Decimal(total)}
-    assert len(left_out(loaded)) == (share != "0.8")
+    assert (len(left_out(loaded)), repeats(loaded)) == ((0, [rule]) if rule else (1, []))
+    loaded = load("focus", tmp_path / "bills", tmp_path, month_so_far=False)[SEPTEMBER]
+    assert loaded.totals == {"USD": 6 * (1 + Decimal(share)) + 9}
+    assert {"superseded_file", "repeated_bill"}.isdisjoint(loaded.issues["rule"])
 
 
 def test_months_are_read_apart(tmp_path: Path) -> None:
@@ -240,7 +247,7 @@ def test_what_comes_late_or_is_corrected_is_no_later_state(tmp_path: Path) -> No
     ]
     write(bills / "2026-09-03.csv", [*corrections, until(3)[2]])
     loaded = load("focus", bills, tmp_path)[SEPTEMBER]
-    assert (loaded.totals, left_out(loaded)) == ({"USD": Decimal("5.7")}, [])
+    assert (loaded.totals, left_out(loaded), repeats(loaded)) == ({"USD": Decimal("5.7")}, [], [])
 
 
 def test_a_month_that_is_exported_again_unchanged(tmp_path: Path) -> None:
