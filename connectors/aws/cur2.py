@@ -9,10 +9,10 @@ from connectors.aws.exports import exports, is_export_manifest
 from connectors.aws.manifests import Delivery
 from connectors.aws.reader import CurReader
 from connectors.base import Object, SourceOptions
-from connectors.objects import LocationOptions
+from connectors.bills.reader import BillOptions
 
 
-class Options(LocationOptions):
+class Options(BillOptions):
     """Options of the kind.
 
     Attributes:

@@ -30,11 +30,10 @@ from connectors.base import (
 from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles, fingerprint
-from connectors.bills.reader import BillReader
+from connectors.bills.reader import BillOptions, BillReader
 from connectors.bills.runs import refuse_runs
 from connectors.bills.so_far import counting
 from connectors.bills.stage import Bill
-from connectors.objects import LocationOptions
 
 STATUS = "cost_and_usage_data_status.parquet"
 """What AWS puts beside Parquet reports for Athena: no bill."""
@@ -42,7 +41,7 @@ STATUS = "cost_and_usage_data_status.parquet"
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"
 
 
-class Options(LocationOptions):
+class Options(BillOptions):
     """Options of the kind.
 
     Attributes:
