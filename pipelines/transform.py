@@ -42,6 +42,7 @@ from models.owned_lines import lines
 from models.placement.measured import measure
 from models.placement.recommend import recommend
 from models.ratecard import is_asked, write_offs
+from pipelines.closing import write_tables
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import SliceFacts
 from pipelines.list_prices import priced_workloads
@@ -203,7 +204,7 @@ def chargeback(run: Run) -> Metadata:
     )
     run.write_frame("daily_costs", costs)
     run.write_frame(tables.CHARGEBACK_DAILY.name, daily)
-    run.write_frame(tables.CHARGEBACK_MONTHLY.name, chargeback_model.monthly(daily))
+    run.write_frame(tables.CHARGEBACK_MONTHLY.name, write_tables(run, chargeback_model.monthly(daily)))
     run.write_frame(tables.RECONCILIATION.name, reconciliation)
     totals = daily.group_by("currency").agg(pl.col("effective_cost").sum()).sort("currency")
     return {
