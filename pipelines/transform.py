@@ -87,6 +87,8 @@ def owned_hardware(run: Run) -> Metadata:
     run.write_frame(tables.ENERGY_BALANCE.name, attributed.balance)
     run.write_frame(tables.DEMAND_MONTHLY.name, charges.demand)
     run.write_frame("gpu_parts", parts)
+    workloads = ownership.names(settings.ownership)["workload"]
+    run.write_frame("run_hours", training.rows_of(run.config.training_runs, hourly, workloads))
     run.write_frame("edge_costs", devices)
     for site in settings.sites:
         _commit_site(run, f"{SITE}{site}", rows, totals)
@@ -294,7 +296,9 @@ def economics(run: Run) -> Metadata:
     zones = {name: site.zone for name, site in settings.sites.items()}
     ratio = model_cost.ratio(monthly, config.revenue, config.rates, settings.currency)
     frames = {
-        tables.TRAINING_RUNS: training.costs(config.training_runs, daily, hourly, workloads, zones),
+        tables.TRAINING_RUNS: training.costs(
+            config.training_runs, daily, run.read_frame("run_hours"), workloads, zones
+        ),
         tables.RUN_ENERGY: run_energy.measured(
             config.training_runs, read_facts(run, tables.RUN_POWER_DAILY), workloads
         ),

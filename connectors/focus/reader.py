@@ -28,7 +28,7 @@ from connectors.bills.load import load_bill
 from connectors.bills.months import AHEAD_H, parse_month
 from connectors.bills.numbers import numbered
 from connectors.bills.plain import PlainFiles, fingerprint
-from connectors.bills.reader import BillReader
+from connectors.bills.reader import BillOptions, BillReader
 from connectors.bills.runs import refuse_runs
 from connectors.bills.so_far import counting as counting_files
 from connectors.bills.stage import Bill
@@ -36,14 +36,13 @@ from connectors.focus.allocation import faults
 from connectors.focus.contracts import disagreements, load_contracts
 from connectors.focus.files import FILES, Datasets, counting
 from connectors.focus.mapping import is_header, is_moment, is_number, key, period_column, to_focus
-from connectors.objects import LocationOptions
 from models import tables
 
 VERSION = "focus-23"
 """Changes whenever the same file would give other facts."""
 
 
-class Options(LocationOptions):
+class Options(BillOptions):
     """Options of the kind.
 
     Attributes:

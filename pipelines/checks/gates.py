@@ -211,7 +211,7 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
         Gate(
             "repeated_bill", "rows that two files of one source and month both hold, too many to be chance", maximum=bounds.repeated_bill_max_rows,
             relation=_copies("repeated_bill"), value="coalesce(sum(rows), 0)", detail=_THREE,
-            advice="the bill is there twice, in another order or form, as a later state of the month or with days that overlap, and counts twice: keep the newest file, or let each export of a month write over the one before, or export days once; if these are different charges, raise gates.repeated_bill_max_rows",
+            advice="the bill is there twice, in another order or form, as a later state of the month or with days that overlap, and counts twice: keep the newest file, or let each export of a month write over the one before, or export days once; if each file holds the month so far and its name says the day of its run, say month_so_far: true in the source; if these are different charges, raise gates.repeated_bill_max_rows",
         ),
         *_focus_gates(bounds),
     )  # fmt: skip
