@@ -22,7 +22,9 @@ from models import focus
 MANDATORY = (*REJECTING, *PERIODS)
 """Without one of these columns no row of a file has a meaning."""
 
-PERIOD = "BillingPeriodStart"
+PERIOD, CHARGED = "BillingPeriodStart", "ChargePeriodStart"
+OPTIONAL = {"billingcurrency", "billingperiodstart", "billingperiodend"}
+"""Of these columns, those that an option may stand for, as `key` names them."""
 
 OTHER_DATASETS = {
     "contractcommitmentid": "ContractCommitment",
@@ -68,9 +70,9 @@ def other_dataset(columns: Sequence[str]) -> str | None:
 
 
 def is_header(columns: Sequence[str]) -> bool:
-    """The mandatory columns of charges are among them, or those of contracts; the option `currency` may stand for that of the currency."""
+    """The mandatory columns of charges are among them, or those of contracts; options may stand for currency and billing period."""
     names = {key(c) for c in columns}
-    return names >= {key(c) for c in MANDATORY} - {"billingcurrency"} or names >= CONTRACT
+    return names >= {key(c) for c in MANDATORY} - OPTIONAL or names >= CONTRACT
 
 
 def is_foreign(columns: Sequence[str]) -> bool:
@@ -92,24 +94,32 @@ def is_moment(column: str) -> bool:
 _OF_TYPE = {t: {key(c.name) for c in focus.COLUMNS if c.type == t} for t in ("decimal", "timestamp")}
 
 
-def period_column(bill: BillFile) -> str:
-    """The native column with the start of the billing period.
+def period_column(bill: BillFile, *, by_charge: bool = False) -> str:
+    """The native column with the start of the billing period, or of the charge where the option says that its month is the period.
 
     Raises:
-        SourceError: There is none.
+        SourceError: There is none; or the option says so, and there is a billing period.
     """
-    for spelling in (str.lower, key):
-        for column in bill.columns:
-            if spelling(column) == PERIOD.lower():
-                return column
+    name = CHARGED if by_charge else PERIOD
+    named = {key(c): c for c in reversed(bill.columns)} | {c.lower(): c for c in bill.columns}
+    if by_charge and PERIOD.lower() in named:
+        msg = f"{bill.uri} has a column {PERIOD}, and `billing_period` says that it has none: take the option off, or put the file into a source of its own"
+        raise SourceError(msg)
+    if name.lower() in named:
+        return named[name.lower()]
+    hint = (
+        ""
+        if by_charge
+        else ", or, if the provider has none, say `billing_period: charge_month` in the source"
+    )
     msg = (
-        f"{bill.uri}: mandatory column {PERIOD!r} is missing; it has: {', '.join(sorted(bill.columns))}. "
-        "If it is not a FOCUS cost and usage export, move it elsewhere; else put the column back"
+        f"{bill.uri}: mandatory column {name!r} is missing; it has: {', '.join(sorted(bill.columns))}. "
+        f"If it is not a FOCUS cost and usage export, move it elsewhere; else put the column back{hint}"
     )
     raise SourceError(msg)
 
 
-def to_focus(shape: Shape, currency: str | None = None) -> Native:
+def to_focus(shape: Shape, currency: str | None = None, *, by_charge: bool = False) -> Native:
     """A FOCUS file of any version as FOCUS 1.4; columns of 1.0-preview have their names since.
 
     1.0 to 1.3 name the provider `ProviderName`; `ServiceProviderName` (1.3 and later) is taken from it where
@@ -118,6 +128,7 @@ def to_focus(shape: Shape, currency: str | None = None) -> Native:
     Args:
         shape: The files.
         currency: BillingCurrency of rows that name none; None: they are rejected.
+        by_charge: The billing period is the month, in UTC, in which a charge starts.
 
     Raises:
         SourceError: A mandatory column is missing, or is there twice in different spellings.
@@ -150,6 +161,11 @@ def to_focus(shape: Shape, currency: str | None = None) -> Native:
         named = found.get("BillingCurrency", NULL)
         nothing = f"COALESCE(trim({named}), '') = '' OR {is_null_text(named)}"
         found["BillingCurrency"] = f"CASE WHEN {nothing} THEN {literal(currency)} ELSE {named} END"
+    if by_charge and CHARGED in found:
+        charged = found[CHARGED]
+        month = f"date_trunc('month', CAST(TRY_CAST({charged} AS TIMESTAMPTZ) AS TIMESTAMP))"
+        for name, start in ((PERIOD, month), ("BillingPeriodEnd", f"{month} + INTERVAL 1 MONTH")):
+            found[name] = f"COALESCE(CAST({start} AS VARCHAR), CAST({charged} AS VARCHAR))"
     require(found, MANDATORY, shape)
     providers = [found[c] for c in ("ServiceProviderName", "ProviderName") if c in found]
     if providers:

@@ -233,6 +233,37 @@ def test_a_currency_that_the_file_lacks_is_never_guessed(tmp_path: Path) -> None
     assert "billed in EUR by the option `currency`: a.csv" in loaded.note
 
 
+VERCEL = {
+    "BilledCost": 0.0000123, "EffectiveCost": "0.0000123", "BillingCurrency": "USD", "ChargeCategory": "Usage", "ConsumedQuantity": 3,
+    "ConsumedUnit": "GB", "ServiceName": "Fast Data Transfer", "ServiceProviderName": "Vercel", "Tags": {"ProjectName": "site"},
+}  # fmt: skip
+
+
+def test_charges_without_a_billing_period_are_of_the_month_in_which_they_start(tmp_path: Path) -> None:
+    """As Vercel's API answers. The last hour of September is no charge of October; a start that is none is rejected."""
+    (tmp_path / "b").mkdir()
+    rows = [
+        VERCEL | {"ChargePeriodStart": start, "ChargePeriodEnd": "2026-10-02T00:00:00.000Z"}
+        for start in ("2026-09-30T23:00:00.000Z", "2026-10-01T00:00:00.000Z", "2026-10-01T00:00:00.000Z", "x")
+    ]
+    (tmp_path / "b" / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(
+        SourceError, match=r"'BillingPeriodStart' is missing.*say `billing_period: charge_month`"
+    ):
+        load("focus", tmp_path / "b", tmp_path)
+    got = load("focus", tmp_path / "b", tmp_path, billing_period="charge_month")
+    assert {m.month: len(facts(one)) for m, one in got.items()} == {9: 1, 10: 2}
+    periods = facts(got[date(2026, 10, 1)]).select("BillingPeriodStart", "BillingPeriodEnd").unique()
+    assert periods.rows() == [(at("2026-10-01"), at("2026-11-01"))]
+    assert got[SEPTEMBER].issues.filter(action="rejected").select("rule", "column_name").rows() == [
+        ("bad_date", "BillingPeriodStart")
+    ]
+    assert "billed in the month of the charge by the option `billing_period`" in got[SEPTEMBER].note
+    write(tmp_path / "b" / "b.csv", [focus()])
+    with pytest.raises(SourceError, match=r"b\.csv has a column BillingPeriodStart"):
+        load("focus", tmp_path / "b", tmp_path, billing_period="charge_month")
+
+
 def test_the_option_speaks_only_for_rows_that_name_no_currency(tmp_path: Path) -> None:
     write(tmp_path / "b" / "a.csv", [focus(BillingCurrency=c) for c in ("USD", "", "NULL")])
     loaded = load("focus", tmp_path / "b", tmp_path, currency="EUR")[SEPTEMBER]
