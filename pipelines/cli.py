@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -204,6 +205,39 @@ def report(
             console.print(escape(str(file)), highlight=False, soft_wrap=True)
     except QueryError as error:
         raise failed(str(error), 1) from error
+
+
+@app.command(epilog="Example: `tierwise close 2026-10`")
+def close(
+    month: Annotated[str, typer.Argument(metavar="YYYY-MM", help="Billing month; it must be over.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    reopen: Annotated[bool, typer.Option("--reopen", help="Open a month that is closed.")] = False,
+) -> None:
+    """Closes a month at what is published: whatever changes in it later is shown as an adjustment."""
+    from pipelines.closing import ClosingError, doubts
+    from pipelines.closing import close as close_month
+    from pipelines.closing import reopen as reopen_month
+    from pipelines.resources import InUseError, alone
+
+    settings, name = configured(config), month_of(month)
+    first = date.fromisoformat(f"{name}-01")
+    try:
+        with alone(settings.data_dir):
+            if reopen:
+                kept = reopen_month(settings, first)
+                told = f"{name} is open again; what it was closed at is kept in {kept}"
+            else:
+                amounts = ", ".join(f"{c} {a:,.2f}" for c, a in close_month(settings, first).items())
+                told = f"{name} is closed at {amounts}"
+                for doubt in doubts(settings, first):
+                    errors.print(
+                        f"[yellow]warning[/] {escape(settings.hide(doubt))}", highlight=False, soft_wrap=True
+                    )
+    except (ClosingError, InUseError) as error:
+        raise failed(str(error), 1) from error
+    console.print(escape(told), highlight=False, soft_wrap=True)
+    console.print("`tierwise run` publishes statements that say so.", highlight=False)
 
 
 export = typer.Typer(help="Writes what is published for use elsewhere.", no_args_is_help=True)
