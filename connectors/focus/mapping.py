@@ -16,7 +16,7 @@ from connectors.bills.native import NAMES, NULL, Native, require
 from connectors.bills.numbers import point_sql
 from connectors.bills.rules import PERIODS, REJECTING, TAGS, is_null_text
 from connectors.bills.shapes import Shape
-from connectors.sql import literal
+from connectors.sql import literal, lookup
 from models import focus
 
 MANDATORY = (*REJECTING, *PERIODS)
@@ -30,6 +30,21 @@ OTHER_DATASETS = {
     "billingperiodstatus": "BillingPeriod",
 }
 """A column that only another dataset of FOCUS 1.3 and 1.4 has -> its name; cost rows have BilledCost beside it."""
+
+
+FORMER = {
+    "provider": "ProviderName",
+    "invoiceissuer": "InvoiceIssuerName",
+    "region": "RegionId",
+    "usagequantity": "ConsumedQuantity",
+    "usageunit": "ConsumedUnit",
+}
+"""Column of 1.0-preview, which Oracle still delivers -> its name since 1.0."""
+SUBCATEGORY = "chargesubcategory"
+"""A column that 1.0-preview alone has, of which `CommitmentDiscountStatus` is what became."""
+STATUS = {"used commitment": "Used", "unused commitment": "Unused"}
+PRICING = {"on-demand": "Standard", "commitment-based": "Committed"}
+"""Value in 1.0-preview, in lower case -> the same since 1.0."""
 
 
 def key(column: str) -> str:
@@ -66,7 +81,7 @@ def is_foreign(columns: Sequence[str]) -> bool:
 
 def is_number(column: str) -> bool:
     """The column holds a number."""
-    return key(column) in _OF_TYPE["decimal"]
+    return key(column) in _OF_TYPE["decimal"] or key(column) == "usagequantity"
 
 
 def is_moment(column: str) -> bool:
@@ -95,7 +110,7 @@ def period_column(bill: BillFile) -> str:
 
 
 def to_focus(shape: Shape, currency: str | None = None) -> Native:
-    """A FOCUS file of any version as FOCUS 1.4.
+    """A FOCUS file of any version as FOCUS 1.4; columns of 1.0-preview have their names since.
 
     1.0 to 1.3 name the provider `ProviderName`; `ServiceProviderName` (1.3 and later) is taken from it where
     absent. `HostProviderName` (1.3) stays NULL where the file does not know it. `PublisherName` is dropped.
@@ -110,6 +125,8 @@ def to_focus(shape: Shape, currency: str | None = None) -> Native:
     lower = {name.lower(): name for name in NAMES}
     found: dict[str, str] = {}
     own = {name for column in shape.text if (name := lower.get(column.lower()))}
+    keys = {key(column): column for column in shape.text}
+    lower |= {k: name for k, name in FORMER.items() if name.lower() not in keys}
     ignored = []
     for column, text in shape.text.items():
         name = lower.get(key(column))
@@ -124,6 +141,11 @@ def to_focus(shape: Shape, currency: str | None = None) -> Native:
                 found[name] = point_sql(column, shape)
             if name in TAGS:
                 found[name] = _record(text, shape.types.get(column, ""))
+    if SUBCATEGORY in keys and "CommitmentDiscountStatus" not in found:
+        column, priced = keys[SUBCATEGORY], found.get("PricingCategory", NULL)
+        ignored.remove(column)
+        found["CommitmentDiscountStatus"] = lookup(f"lower({shape.text[column]})", STATUS)
+        found["PricingCategory"] = f"COALESCE({lookup(f'lower({priced})', PRICING)}, {priced})"
     if currency:
         named = found.get("BillingCurrency", NULL)
         nothing = f"COALESCE(trim({named}), '') = '' OR {is_null_text(named)}"
