@@ -32,7 +32,7 @@ from connectors.bills.issues import (
     orphans,
     rejected,
 )
-from connectors.bills.native import native_sql, row_hash
+from connectors.bills.native import coded_name, native_sql, row_hash
 from connectors.bills.rules import TAGS
 from connectors.bills.shapes import shapes
 from connectors.bills.stage import Bill, Stage, stage_sql
@@ -290,7 +290,9 @@ def _facts(month: _Month, stage: Stage, work: Path, engine: Engine, *, stated: b
     if month.plan.fresh == ():
         return {}
     where = f"{month.where} AND {KEPT}"
-    columns = {name: identifier(name) for name in stage.written}
+    columns = {
+        name: coded_name(name) if name in stage.looked_up else identifier(name) for name in stage.written
+    }
     if not stated:
         columns["EffectiveCost"] = f"CAST({effective_cost(stage, where)} AS DECIMAL(38,12))"
     selected = ", ".join([*(f"{sql} AS {identifier(name)}" for name, sql in columns.items()), *stage.masks])

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from connectors.bills.amounts import plain, written_ones
 from connectors.bills.months import AHEAD_H
-from connectors.bills.native import EXTRAS, NAMES, OWN, PROVIDER, Format, Native
+from connectors.bills.native import EXTRAS, NAMES, OWN, PROVIDER, Format, Native, coded_name
 from connectors.bills.rules import (
     CHECKS,
     MISSING,
@@ -80,6 +80,7 @@ class Stage:
         shapes: The files.
         natives: What the format makes of each shape, all as text.
         types: As in `stage_sql`.
+        looked_up: Likewise.
     """
 
     rows: str
@@ -87,6 +88,7 @@ class Stage:
     shapes: tuple[Shape, ...]
     natives: tuple[Native, ...]
     types: Mapping[str, str] = field(default_factory=dict)
+    looked_up: tuple[str, ...] = ()
 
     @property
     def present(self) -> list[str]:
@@ -152,6 +154,7 @@ def stage_sql(
     *,
     sure: frozenset[str] = frozenset(),
     types: Mapping[str, str] | None = None,
+    looked_up: Sequence[str] = (),
 ) -> str:
     """One row for each native row: the FOCUS table's columns, and what was found about it.
 
@@ -164,12 +167,13 @@ def stage_sql(
         tier: x_tier of what is not a managed model API.
         sure: FOCUS columns that need no rule.
         types: FOCUS column, or `__cost`, -> DuckDB type of its value; where it is not here, a text that may stand for null.
+        looked_up: Columns of facts whose value was looked up, too (`native_sql`).
 
     Returns:
         SQL whose columns are those of the FOCUS table that can have a value, `ASKED`, and `__month` (the slice), `__day` (of the charge,
         UTC), `__reject` (number of the first rejecting check that holds), `__notesN` (what else was found, a bit for each of `notes`),
         `raw:X` (the text that a check of column X found), `__cost` (the native amount), `__currency` (its native text), `__skip`,
-        `__header`, `__other_header`, `__parent`, `__is_part`, `__not_stated`, `__file`, `__row` and `__hash`.
+        `__header`, `__other_header`, `__parent`, `__is_part`, `__not_stated`, `__file`, `__row` and `__hash`, and `coded:X` of each of `looked_up`.
     """
     own = types or {}
     texts = texts_for_null(present, sure, own)
@@ -220,7 +224,8 @@ def stage_sql(
     ):
         rows = f"(SELECT {', '.join(columns)} FROM {rows})"
     raw = [f"{_raw(c, noted)} AS {raw_name(c)}" for c in shown(present)]
-    kept = ", ".join([*_output(present, source, tier), *raw, *map(mask_name, range(len(masks)))])
+    masked = map(mask_name, range(len(masks)))
+    kept = ", ".join([*_output(present, source, tier), *raw, *masked, *map(coded_name, looked_up)])
     return (
         f"SELECT {kept}, __month, CAST({t('ChargePeriodStart')} AS DATE) AS __day, __reject, "
         f"{t('__cost')} AS __cost, __currency, __skip, __header, __other_header, __parent, __is_part, __not_stated, __file, __row, __hash FROM {rows}"
