@@ -14,7 +14,16 @@ from functools import partial
 from typing import Any
 
 from connectors.base import Engine
-from connectors.bills.lookups import Lookups, coded, combinations, constant, few_values, followed, results
+from connectors.bills.lookups import (
+    Lookups,
+    coded,
+    combinations,
+    constant,
+    few_values,
+    followed,
+    prices,
+    results,
+)
 from connectors.bills.native import NAMES, Native, native_sql, row_hash
 from connectors.bills.rules import NULL_TEXTS, is_null_text
 from connectors.bills.shapes import NESTED, NUMERIC, Shape
@@ -69,13 +78,18 @@ def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part 
     null |= {c for c, values in few.items() if not {*NULL_TEXTS}.isdisjoint(values)}
     as_they_are = {c for c in texts if c not in empty}
     as_they_are |= {c for c, t in shape.types.items() if bill.moments(c) and t.startswith("TIMESTAMP")}
+    amounts = {
+        c: prices(c, few.get(c, ()), engine) for c in shape.types if bill.prices(c) and identifier(c) in used
+    }
+    priced = all(amounts.values())
     own = {
         **shape.text,
         **{c: identifier(c) for c in as_they_are},
         **{c: only for c, values in few.items() if (only := constant(values))},
+        **(amounts if priced else {}),
         **{c: _number(identifier(c), shape.types[c]) for c in numbers},
     }
-    typed_shape = replace(shape, text=own, own=True)
+    typed_shape = replace(shape, text=own, own=True, priced=priced)
     doubtful = [identifier(c) for c, t in shape.types.items() if c in null or t.startswith(NESTED)]
     plain = frozenset(
         c for c in NAMES if not any(d in native.written_out(native.focus.get(c, "")) for d in doubtful)

@@ -195,7 +195,7 @@ def _month(item: Slice, stage: Stage, key: str, groups: Path | None, engine: Eng
         engine.copy(f"SELECT {SURVEY}, {GROUPS}, {COUNTS} {rows} GROUP BY ALL", groups, ordered=False)
         found = survey(engine.rows(f"SELECT {SURVEYS} FROM {_parquet(groups)} GROUP BY day, currency"))
     else:
-        found = survey(engine.rows(f"SELECT {SURVEY} {rows} GROUP BY day, currency"))
+        found = survey(engine.rows(f"SELECT {SURVEY} {rows} GROUP BY __day, currency"))
     return replace(month, plan=plan(earlier, found), found=found, groups=groups)
 
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from math import prod
 
 from connectors.base import Engine
+from connectors.bills.amounts import plain
 from connectors.bills.native import NULL, PROVIDER, Native
 from connectors.bills.shapes import Shape
 from connectors.parts import in_parquet
-from connectors.sql import files, identifier, literal
+from connectors.sql import files, identifier, literal, one_of
 from models import tables
 
 MOST_VALUES = 200
@@ -70,6 +71,16 @@ NOTHING = "nullif('', '')"
 def constant(values: Sequence[str | None]) -> str | None:
     """SQL of the only value that a column has; None if it has several."""
     return (literal(values[0]) if values[0] else NOTHING) if len(values) == 1 else None
+
+
+def prices(column: str, values: Sequence[str | None], engine: Engine) -> str:
+    """SQL of the amounts that a column of texts holds; empty where none is known, or one is no bare number."""
+    texts = [x for x in values if x]
+    asked = ", ".join(f"CAST({plain(literal(x))} AS VARCHAR)" for x in texts)
+    found = [*engine.rows(f"SELECT [{asked}] AS found")[0]["found"]] if texts else []
+    if not found or None in found:
+        return ""
+    return f"CAST({_list(found)} AS DECIMAL(38,12)[])[list_position({_list(texts)}, {identifier(column)})]"
 
 
 def followed(native: Native, shape: Shape, values: Values, rows: int) -> dict[str, tuple[str, ...]]:
@@ -159,10 +170,10 @@ def coded(column: str, needs: Sequence[str], found: Sequence[str | None], values
     if not different:
         return None
     type_ = in_parquet(next(c for c in tables.FOCUS.columns if c.name == column))
+    if len(found) == 1:
+        return one_of(different[0], different) if type_ == "VARCHAR" else None
     if type_ == "VARCHAR":
         type_ = f"ENUM({', '.join(map(literal, different))})"
-    if len(found) == 1:
-        return f"CAST({literal(different[0])} AS {type_})"
     places = [
         f"{prod(len(values[c]) for c in needs[i + 1 :])} * (list_position({_list(values[c])}, {identifier(c)}) - 1)"
         for i, c in enumerate(needs)
