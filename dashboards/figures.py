@@ -30,6 +30,7 @@ class Period:
         previous: First day of the month before; None where the warehouse has no charges in it.
         latest: No later month has charges: its page tells what is true on the run's day (waste, placement) too.
         charged: Of the days compared with, how many have charges, where `previous` is the first month of all; None elsewhere.
+        begins: `previous` has charges on less than half as many of its days as this month: they begin within it.
     """
 
     month: date
@@ -37,6 +38,7 @@ class Period:
     previous: date | None
     latest: bool
     charged: int | None = None
+    begins: bool = False
 
     @property
     def end(self) -> date:
@@ -54,19 +56,24 @@ class Period:
         return [self.month + timedelta(n) for n in range(self.end.day)]
 
     @property
+    def compared(self) -> date | None:
+        """First day of the month that the figures are compared with; None where there is none that is whole."""
+        return None if self.begins else self.previous
+
+    @property
     def cut(self) -> date | None:
         """Last day of the month before that is compared: all of it, or as many days as this month has had."""
-        if self.previous is None:
+        if self.compared is None:
             return None
-        last = self.previous.replace(day=calendar.monthrange(self.previous.year, self.previous.month)[1])
-        return last if self.complete else min(last, self.previous + timedelta((self.as_of - self.month).days))
+        last = self.compared.replace(day=calendar.monthrange(self.compared.year, self.compared.month)[1])
+        return last if self.complete else min(last, self.compared + timedelta((self.as_of - self.month).days))
 
     @property
     def against(self) -> str:
         """What the figures are compared with, in words."""
-        if self.previous is None or self.cut is None:
-            return "no earlier month"
-        name = short_month(self.previous)
+        if self.compared is None or self.cut is None:
+            return "no whole month before"
+        name = short_month(self.compared)
         days = name if self.complete else f"1–{self.cut.day} {name}"
         partly = self.charged is not None and self.charged < self.cut.day
         return f"{days} ({self.charged} of {self.cut.day} days)" if partly else days
@@ -78,13 +85,18 @@ class Period:
         return daily.filter(pl.col("day") <= self.cut)
 
 
-def period(month: date, months: Sequence[date], as_of: date, charged: Sequence[date] = ()) -> Period:
-    """The period of a month, given all months of the warehouse, and the days with charges in the first of them."""
+def period(
+    month: date, months: Sequence[date], as_of: date, first: Sequence[date] = (), own: Sequence[date] = ()
+) -> Period:
+    """The period of a month, given all months of the warehouse, and the days with charges in the first of them and in this one."""
     previous = (month - timedelta(1)).replace(day=1)
     found = Period(month, as_of, previous if previous in months else None, month == max(months))
-    if not charged or found.cut is None or previous != min(months):
+    if not first or found.cut is None or previous != min(months):
         return found
-    return replace(found, charged=sum(previous <= day <= found.cut for day in {*charged}))
+    charged = sum(previous <= day <= found.cut for day in {*first})
+    last = min(as_of, found.end)
+    now = sum(month <= day <= last for day in {*own}) / ((last - month).days + 1)
+    return replace(found, charged=charged, begins=2 * charged / found.cut.day < now)
 
 
 @dataclass(frozen=True)

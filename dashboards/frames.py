@@ -63,7 +63,7 @@ class Frames:
 
 def collect(store: Store, period: Period) -> Frames:
     """Reads what a page needs, for all teams or for the store's team."""
-    month, previous = period.month, period.previous
+    month, previous = period.month, period.compared
     return Frames(
         now=store.chargeback_monthly(month),
         before=None if previous is None else period.before(store.chargeback_daily(previous)),

@@ -43,7 +43,7 @@ def _direction(now: Decimal, before: Decimal | None) -> str:
 
 def _moved(now: Decimal, before: Decimal | None, period: Period, currency: str) -> str:
     if before is None:
-        return "no earlier month to compare with" if period.previous is None else ""
+        return "no whole month before to compare with" if period.compared is None else ""
     share = change(now, before)
     relative = "" if share is None else f" ({signed_percent(share)})"
     return f"{signed(now - before, currency)}{relative} vs {period.against}"
@@ -65,7 +65,7 @@ def cost(kinds: Lines, period: Period, currency: str) -> Figure:
 def idle(kinds: Lines, period: Period, currency: str) -> Figure:
     """What was held and not used."""
     line = next((line for line in kinds.lines if line.labels == ("idle",)), None)
-    before = None if period.previous is None else ZERO
+    before = None if period.compared is None else ZERO
     now, before = (ZERO, before) if line is None else (line.shown, line.before)
     share = None if line is None else line.share
     return Figure(

@@ -87,7 +87,7 @@ class KeptPages:
         """What pages are made of apart from figures; the day of the run only where a page shows more than that day."""
         day = at.as_of if at.latest or not at.complete else None
         currency = self._store.publication()["currency"]
-        told = repr((at.month, at.previous, at.charged, day, currency, [*names], _code()))
+        told = repr((at.month, at.previous, at.charged, at.begins, day, currency, [*names], _code()))
         return hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()
 
 

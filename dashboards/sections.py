@@ -28,6 +28,7 @@ class Section:
     Attributes:
         closed: Cost when the month was closed; None while it is open.
         adjustment: What changed since then.
+        adjusted: What did, by service or team, beside what it was closed at; None where nothing did.
         outside: Cost billed in the month for days outside it, which the daily chart does not draw.
         charts: Name -> SVG, of those charts that have something to show.
         is_log: The chart of unit costs has a logarithmic axis.
@@ -42,6 +43,7 @@ class Section:
     teams: TeamLines | None
     closed: Decimal | None
     adjustment: Decimal
+    adjusted: Lines | None
     outside: Decimal
     gpu: usage.GpuUse
     cards: list[tuple[str, str, str, usage.GpuUse]]
@@ -82,6 +84,7 @@ def section(frames: Frames, period: Period, currency: str, *, teams: bool) -> Se
         teams=by_team,
         closed=total(own.now, "published_cost") if published.drop_nulls().len() else None,
         adjustment=total(own.now, "adjustment"),
+        adjusted=_adjusted(own.now, ["team"] if teams else ["service_provider", "service_name"], currency),
         outside=total(own.daily.filter(~pl.col("day").is_in(period.days))),
         gpu=usage.gpu_use(own.gpu),
         cards=usage.gpu_cards(own.gpu),
@@ -89,6 +92,12 @@ def section(frames: Frames, period: Period, currency: str, *, teams: bool) -> Se
         charts=_charts(own, period, currency, services, by_team),
         is_log=charts.is_wide(usage.unit_cost_lines(own.unit)["value"]),
     )
+
+
+def _adjusted(now: pl.DataFrame, by: list[str], currency: str) -> Lines | None:
+    changed = now.filter(pl.col("adjustment").sum().over(by) != 0)
+    before = changed.select(*by, effective_cost="published_cost")
+    return lines(changed, before, by, currency, {}) if changed.height else None
 
 
 def _worded(frame: pl.DataFrame) -> pl.DataFrame:

@@ -99,11 +99,14 @@ class Store:
 
     def period(self, month: date) -> Period:
         """The period of one of the months."""
-        days = self.warehouse.query(
-            "SELECT DISTINCT day FROM marts.chargeback_daily "
-            "WHERE billing_month = (SELECT min(billing_month) FROM marts.chargeback_daily) ORDER BY day"
+        first, own = (
+            self.warehouse.query(
+                f"SELECT DISTINCT day FROM marts.chargeback_daily WHERE billing_month = {of} ORDER BY day"
+            )
+            for of in ("(SELECT min(billing_month) FROM marts.chargeback_daily)", f"DATE '{month}'")
         )
-        return period(month, self.months(), self.publication()["as_of"], days["day"].to_list())
+        days = (first["day"].to_list(), own["day"].to_list())
+        return period(month, self.months(), self.publication()["as_of"], *days)
 
     def teams(self, month: date | None = None) -> list[str]:
         """Teams with charges in the month, or in any month where None; a team's store knows itself alone."""

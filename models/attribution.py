@@ -176,18 +176,18 @@ def _dark(cards: pl.DataFrame, meters: pl.DataFrame, nodes: pl.DataFrame) -> pl.
         seen_hours=pl.coalesce(pl.col("sliced").max(), pl.col("hours").sum()),
         bridged=(pl.col("energy_estimated_kwh") > 0).any(),
     )
-    dark = pl.max_horizontal(1 - pl.col("seen_hours").fill_null(0.0), 0.0)
+    dark = pl.max_horizontal(pl.col("length") - pl.col("seen_hours").fill_null(0.0), 0.0)
     present = cards.select("day", *CARD_HOUR, "hours")
     there = counts.select(*NODE, "units").join(slots(present), on=NODE, how="left")
     most = there.select(*NODE, slots=pl.max_horizontal("units", pl.col("slots").fill_null(0)))
     return (
         pl.concat([seen, unseen])
         .join(nodes.select(*NODE, "supply"), on=NODE)
-        .join(meters.select("day", *SUPPLY), on=["day", "site", "supply"])
+        .join(meters.select("day", *SUPPLY, "length"), on=["day", "site", "supply"])
         .join(covered, on=CARD_HOUR, how="left")
         .join(most, on=NODE, how="left")
-        .with_columns(hours=dark * unseen_share(dark, pl.col("slots"), [*NODE, "hour"], 1.0))
-        .drop("slots")
+        .with_columns(hours=dark * unseen_share(dark, pl.col("slots"), [*NODE, "hour"], "length"))
+        .drop("slots", "length")
         .filter((pl.col("hours") > NOISE) & ~pl.col("bridged").fill_null(value=False))
         .drop("seen_hours", "bridged")
         .with_columns(
@@ -259,7 +259,7 @@ def _balance(rows: pl.DataFrame, meters: pl.DataFrame) -> pl.DataFrame:
     )
     metered = meters.group_by(day).agg(
         metered_kwh=(pl.col("kwh") + pl.col("estimated_kwh")).sort().sum(),
-        covered_hours=pl.col("covered").sort().sum(),
+        covered_hours=(pl.col("covered") * pl.col("length")).sort().sum(),
     )
     return ENERGY_BALANCE.conform(
         metered.join(given, on=day, how="left")

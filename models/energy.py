@@ -13,7 +13,7 @@ from decimal import Decimal
 import polars as pl
 
 from models.config import Site
-from models.local_days import local_day
+from models.local_days import hour_end, local_day
 from models.money import SCALE
 from models.tables import MONEY
 from models.tariffs.schedule import Step, local_time, steps, tiered_cost
@@ -40,8 +40,8 @@ def naming(site: object) -> Iterator[None]:
 def hour_prices(hours: Iterable[datetime], site: Site) -> pl.DataFrame:
     """The price of a kWh in each hour, before PUE.
 
-    The price of an hour is the mean of its four quarters, which differ only where the zone or the tariff does
-    not change on the UTC hour. The weekday and month of a period are those of the local hour itself, also
+    The price of an hour is the mean of its four quarters (two of half an hour that ends its day), which differ
+    only where the zone or the tariff does not change on the UTC hour. The weekday and month of a period are those of the local hour itself, also
     after midnight of a period that crosses it.
 
     Args:
@@ -95,7 +95,7 @@ def paid_days(hours: pl.DataFrame, sites: Mapping[str, Site]) -> list[tuple[str,
             found |= {
                 (name, day)
                 for day, hour in own.iter_rows()
-                for at in _quarters(hour, hour + timedelta(hours=1))
+                for at in _quarters(hour, hour_end(hour, site))
                 if any(price < 0 for _, price in steps(at, site.tariff, site.zone))
             }
     return sorted(found)
@@ -121,7 +121,7 @@ def tier_prices(used: pl.DataFrame, site: Site) -> pl.DataFrame:
     so_far: dict[tuple[int, int], Decimal] = {}
     hours = used.group_by("hour").agg(pl.col("kwh").sort().sum()).sort("hour")
     for hour, kwh in hours.iter_rows():
-        quarters = _quarters(hour, hour + timedelta(hours=1))
+        quarters = _quarters(hour, hour_end(hour, site))
         part, total = Decimal(str(kwh)) / len(quarters), Decimal(0)
         for at in quarters:
             local = local_time(at, site.zone)
@@ -272,7 +272,7 @@ def _prices(keys: pl.Series, site: Site, tiered: pl.DataFrame | None) -> pl.Data
 
 
 def _price(hour: datetime, site: Site) -> Decimal:
-    return _mean([_at(at, site) for at in _quarters(hour, hour + timedelta(hours=1))])
+    return _mean([_at(at, site) for at in _quarters(hour, hour_end(hour, site))])
 
 
 def _quarters(start: datetime, end: datetime) -> list[datetime]:

@@ -135,16 +135,16 @@ def slots(seen: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def unseen_share(dark: pl.Expr, slots_: pl.Expr, over: Sequence[str], capacity: str | float) -> pl.Expr:
+def unseen_share(dark: pl.Expr, slots_: pl.Expr, over: Sequence[str], capacity: str) -> pl.Expr:
     """The part of each card's time without samples in which its node had it: 1 unless cards followed each other.
 
     Args:
         dark: Time of the card without samples.
         slots_: Cards that the node has.
         over: Columns of what the cards share.
-        capacity: Time of a card.
+        capacity: Column with the time of a card.
     """
-    whole = pl.col(capacity) if isinstance(capacity, str) else pl.lit(capacity)
+    whole = pl.col(capacity)
     taken = (whole - dark).sum().over(over)
     missing = (slots_ * whole - taken).clip(lower_bound=0.0)
     total = dark.sum().over(over)

@@ -36,6 +36,29 @@ def day_hours(day: date, site: Site) -> float:
     return length_h(day, site.zone)
 
 
+def hour_end(hour: datetime, site: Site) -> datetime:
+    """End of an hour of telemetry: an hour later, or where its local day ends if that is sooner (a day of 24.5 hours).
+
+    Args:
+        hour: Its start, UTC without a zone.
+        site: Where.
+    """
+    day = hour.replace(tzinfo=UTC).astimezone(site.zone).date()
+    return min(hour + timedelta(hours=1), local_day(day, site)[1])
+
+
+def with_hour_length(frame: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
+    """Adds `length`, the hours from the start of an hour to its `hour_end`, to a frame with site and hour."""
+    hours = frame.select("site", "hour").unique()
+    lengths = [(hour_end(hour, sites[site]) - hour) / timedelta(hours=1) for site, hour in hours.iter_rows()]
+    return frame.join(
+        hours.with_columns(length=pl.Series(lengths, dtype=pl.Float64)),
+        on=["site", "hour"],
+        how="left",
+        maintain_order="left",
+    )
+
+
 def with_capacity(frame: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
     """Adds `capacity`, the hours of the local day, to a frame with site and day."""
     days = frame.select("site", "day").unique()

@@ -22,7 +22,7 @@ from models.ratecard import Days, currencies
 from models.register import Asset
 from models.supplies import NODE, quarter_loads, supplied_nodes
 from models.tables import DEMAND_MONTHLY, MONEY
-from models.tariffs.bill import demand
+from models.tariffs.bill import demand, in_intervals
 from models.tariffs.schedule import local_time
 
 BILLS = pl.Schema(
@@ -184,7 +184,8 @@ def _demand(
         for charge in site.tariff.demand:
             site.tariff.require_valid(first)
             site.tariff.require_valid(last)
-            line = demand(load, charge, site.tariff, site.zone, peaks[charge.name])
+            intervals = in_intervals(load, charge.interval_minutes, site.zone)
+            line = demand(intervals, charge, site.tariff, site.zone, peaks[charge.name])
             peaks[charge.name].append(line.peak_kw or Decimal(0))
             if line.billed_kw is None and not any(month.month in window.months for window in charge.when):
                 continue  # a charge of another season

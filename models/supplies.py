@@ -12,6 +12,7 @@ import polars as pl
 
 from models.config import Site
 from models.energy import with_pue_of_site
+from models.local_days import with_hour_length
 from models.ratecard import Days, asset_days
 from models.register import Asset
 
@@ -57,8 +58,8 @@ def supply_hours(power_hourly: pl.DataFrame, nodes: pl.DataFrame, sites: Mapping
         sites: The configuration's sites.
 
     Returns:
-        day, SUPPLY, kwh and estimated_kwh (Float64), covered (part of the hour, 0-1; of several meters the mean),
-        facility (they see the whole facility), sorted; only hours with something covered.
+        day, SUPPLY, kwh and estimated_kwh (Float64), length (of the hour, h), covered (part of it, 0-1; of several
+        meters the mean), facility (they see the whole facility), sorted; only hours with something covered.
 
     Raises:
         ValueError: Energy is negative or not finite.
@@ -72,14 +73,17 @@ def supply_hours(power_hourly: pl.DataFrame, nodes: pl.DataFrame, sites: Mapping
                 f"{first['source']!r}, meter {first['meter']!r}, hour {first['hour']}; it must be a number >= 0"
             )
             raise ValueError(msg)
-    rows = _meters(power_hourly, nodes)
-    known = pl.when(pl.col("energy_estimated_kwh") > 0).then(1.0).otherwise("coverage")
+    rows = with_hour_length(_meters(power_hourly, nodes), sites)
+    known = (
+        pl.when(pl.col("energy_estimated_kwh") > 0).then(1.0).otherwise(pl.col("coverage") / pl.col("length"))
+    )
     return (
         rows.with_columns(facility=_sees_facility(sites), known=known)
         .group_by("day", *SUPPLY)
         .agg(
             kwh=pl.col("energy_kwh").sort().sum(),
             estimated_kwh=pl.col("energy_estimated_kwh").sort().sum(),
+            length=pl.col("length").first(),
             covered=pl.col("known").sort().sum() / pl.col("meters").first(),
             facility=pl.col("facility").all(),
         )

@@ -11,16 +11,18 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from models.gpu_slices import CARD, weighted
 from models.local_days import day_bounds
 from models.money import split
 from models.ownership import UNTAGGED, Names
 from models.records import TrainingRun
-from models.tables import MONEY, TRAINING_RUNS
+from models.tables import GPU_HOURLY, MONEY, TRAINING_RUNS
 
 NO_CURRENCY = "XXX"
 """ISO 4217 code for no currency: of a run that no charge falls into."""
 
 PAYER = ["day", "workload", "team", "tier", "currency"]
+HOLDER = ["day", "workload", "team", "site"]
 
 
 def costs(
@@ -40,7 +42,7 @@ def costs(
     Args:
         runs: The runs.
         chargeback_daily: `marts.chargeback_daily`.
-        gpu_hourly: `telemetry.gpu_hourly` with owners from `ownership.label`.
+        gpu_hourly: From `rows_of`.
         spelled: Spelling of workloads (`ownership.names(rules)["workload"]`).
         zones: Site (`sub_account` of tier onprem and edge) -> time zone; a day of other charges is UTC's.
 
@@ -52,22 +54,17 @@ def costs(
     charges = chargeback_daily.filter(
         (pl.col("cost_kind") != "unallocated") & pl.col("workload").is_in(listed["workload"].implode())
     ).with_columns(zone=pl.when(pl.col("tier").is_in(["onprem", "edge"])).then("sub_account"))
-    hours = _gpu_hours(listed, gpu_hourly)
+    hours = _gpu_hours(listed, gpu_hourly).rename({"site": "zone"})
+    holder = ["day", "workload", "team", "zone"]
     times = _times(listed, charges, zones or {})
     keys = [*PAYER, "zone"]
     paid = charges.group_by(keys).agg(cost=pl.col("effective_cost").sum())
     measured = pl.col("held_hours").is_not_null()
     shares = (
         paid.join(times, on=["day", "workload", "zone"], nulls_equal=True)
-        .join(
-            hours.rename({"site": "zone"}),
-            on=["day", "workload", "zone", "run_id"],
-            how="left",
-            nulls_equal=True,
-        )
-        .with_columns(
-            by_hours=(pl.col("tier") == "onprem") & measured.any().over(keys),
-        )
+        .join(hours.select(*holder, "held_hours").unique(), on=holder, how="left", nulls_equal=True)
+        .join(hours.drop("held_hours"), on=[*holder, "run_id"], how="left", nulls_equal=True)
+        .with_columns(by_hours=(pl.col("tier") == "onprem") & measured)
         .with_columns(
             weight=pl.when("by_hours").then(pl.col("run_hours").fill_null(0.0)).otherwise("seconds")
         )
@@ -150,34 +147,55 @@ def _overlap_h(start: pl.Expr, end: pl.Expr) -> pl.Expr:
     return inside.dt.total_microseconds() / 3.6e9
 
 
+def rows_of(runs: Sequence[TrainingRun], gpu_hourly: pl.DataFrame, spelled: Names) -> pl.DataFrame:
+    """The hours of cards that a workload with runs held at some time, with whoever else was on the card then.
+
+    Args:
+        runs: The runs.
+        gpu_hourly: `telemetry.gpu_hourly` with owners from `ownership.label` and energy from `attribution.attribute`.
+        spelled: Spelling of workloads.
+    """
+    workloads = pl.col("workload").is_in(declared(runs, spelled)["workload"].implode())
+    card_hour = [*CARD, "hour"]
+    mine = gpu_hourly.filter(pl.col("allocated") & workloads).select(card_hour).unique()
+    rows = gpu_hourly.join(mine, on=card_hour, how="semi", nulls_equal=True)
+    return rows.select(GPU_HOURLY.schema.names())
+
+
 def _gpu_hours(listed: pl.DataFrame, gpu_hourly: pl.DataFrame) -> pl.DataFrame:
-    """Columns day, workload, site, run_id, held_hours (of the workload that day), run_hours, energy_kwh (the run's)."""
-    held = gpu_hourly.filter(pl.col("allocated") & pl.col("workload").is_in(listed["workload"].implode()))
-    of_day = ["day", "workload", "site"]
-    all_hours = held.group_by(of_day).agg(held_hours=pl.col("observed_hours").sort().sum())
-    cells = ["day", "workload", "site", "hour"]
-    by_hour = held.group_by(cells).agg(
-        pl.col("observed_hours").sort().sum(),
-        energy_kwh=pl.when(pl.col("energy_kwh").is_not_null().all()).then(
-            (pl.col("energy_kwh") + pl.col("energy_estimated_kwh")).sort().sum()
-        ),
+    """Columns HOLDER, held_hours (of the workload that day), run_id, run_hours, energy_kwh (the run's); hours of whole cards.
+
+    A day on which no run holds a card has one row without a run.
+    Of an hour in which a run begins or ends, the time that a card or slice was held is the run's as far as it fits.
+    """
+    held = weighted(gpu_hourly).filter(
+        (pl.col("state") == "allocated") & pl.col("workload").is_in(listed["workload"].implode())
     )
-    inside = (
-        by_hour.join(listed, on="workload")
+    held = held.with_columns(
+        pl.col("team").fill_null(UNTAGGED), hours=pl.col("observed_hours") * pl.col("weight")
+    )
+    all_hours = held.group_by(HOLDER).agg(held_hours=pl.col("hours").sort().sum())
+    cell = ["day", "workload", "site", "hour"]
+    parts = (
+        held.select(cell)
+        .unique()
+        .join(listed.select("run_id", "workload", "started_at", "ended_at"), on="workload")
         .with_columns(part=_overlap_h(pl.col("hour"), pl.col("hour").dt.offset_by("1h")))
         .filter(pl.col("part") > 0)
-        .with_columns(crowd=pl.max_horizontal(pl.col("part").sum().over(cells), 1.0))
-        .with_columns(part=pl.col("part") / pl.col("crowd"))
-        .with_columns(
-            run_hours=pl.col("observed_hours") * pl.col("part"),
-            run_energy=pl.col("energy_kwh") * pl.col("part"),
-        )
+        .with_columns(total=pl.col("part").sum().over(cell))
+        .with_columns(share=pl.col("part") / pl.col("total"), inside=pl.min_horizontal("total", 1.0))
     )
-    mine = inside.group_by(*of_day, "run_id").agg(
-        pl.col("run_hours").sort().sum(),
-        energy_kwh=pl.when(pl.col("run_energy").is_not_null().all()).then(pl.col("run_energy").sort().sum()),
+    slot = pl.col("observed_hours").sum().over(*cell, "node", "gpu", "mig_id")
+    inside = held.with_columns(slot=slot).join(parts.select(*cell, "run_id", "share", "inside"), on=cell)
+    inside = inside.filter(pl.col("slot") > 0).with_columns(
+        part=pl.min_horizontal("slot", "inside") / pl.col("slot") * pl.col("share")
     )
-    return all_hours.join(mine, on=of_day).select(*of_day, "run_id", "held_hours", "run_hours", "energy_kwh")
+    energy = (pl.col("energy_kwh") + pl.col("energy_estimated_kwh")) * pl.col("part")
+    mine = inside.group_by(*HOLDER, "run_id").agg(
+        run_hours=(pl.col("hours") * pl.col("part")).sort().sum(),
+        energy_kwh=pl.when(pl.col("energy_kwh").is_not_null().all()).then(energy.sort().sum()),
+    )
+    return all_hours.join(mine, on=HOLDER, how="left")
 
 
 def _times(listed: pl.DataFrame, charges: pl.DataFrame, zones: Mapping[str, ZoneInfo]) -> pl.DataFrame:

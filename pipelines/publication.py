@@ -17,6 +17,7 @@ import polars as pl
 from models import tables
 from models.restatement import changes
 from pipelines import metrics_file
+from pipelines.closing import closed_months
 from pipelines.facts import SliceFacts
 from pipelines.list_prices import look_up
 from pipelines.reduce import daily_costs
@@ -59,6 +60,7 @@ def plan(run: Run) -> Metadata:
         "config": run.config.hash,
         "data_dir": str(run.config.data_dir),  # the published views name files
         "list_prices": look_up(run),
+        "closed": closed_months(run.config.data_dir),
         "code": code_hash(),
         "day": as_of(run).isoformat(),
     }

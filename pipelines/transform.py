@@ -42,6 +42,7 @@ from models.owned_lines import lines
 from models.placement.measured import measure
 from models.placement.recommend import recommend
 from models.ratecard import is_asked, write_offs
+from pipelines.closing import write_tables
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.facts import SliceFacts
 from pipelines.list_prices import priced_workloads
@@ -86,6 +87,8 @@ def owned_hardware(run: Run) -> Metadata:
     run.write_frame(tables.ENERGY_BALANCE.name, attributed.balance)
     run.write_frame(tables.DEMAND_MONTHLY.name, charges.demand)
     run.write_frame("gpu_parts", parts)
+    workloads = ownership.names(settings.ownership)["workload"]
+    run.write_frame("run_hours", training.rows_of(run.config.training_runs, hourly, workloads))
     run.write_frame("edge_costs", devices)
     for site in settings.sites:
         _commit_site(run, f"{SITE}{site}", rows, totals)
@@ -201,7 +204,7 @@ def chargeback(run: Run) -> Metadata:
     )
     run.write_frame("daily_costs", costs)
     run.write_frame(tables.CHARGEBACK_DAILY.name, daily)
-    run.write_frame(tables.CHARGEBACK_MONTHLY.name, chargeback_model.monthly(daily))
+    run.write_frame(tables.CHARGEBACK_MONTHLY.name, write_tables(run, chargeback_model.monthly(daily)))
     run.write_frame(tables.RECONCILIATION.name, reconciliation)
     totals = daily.group_by("currency").agg(pl.col("effective_cost").sum()).sort("currency")
     return {
@@ -293,7 +296,9 @@ def economics(run: Run) -> Metadata:
     zones = {name: site.zone for name, site in settings.sites.items()}
     ratio = model_cost.ratio(monthly, config.revenue, config.rates, settings.currency)
     frames = {
-        tables.TRAINING_RUNS: training.costs(config.training_runs, daily, hourly, workloads, zones),
+        tables.TRAINING_RUNS: training.costs(
+            config.training_runs, daily, run.read_frame("run_hours"), workloads, zones
+        ),
         tables.RUN_ENERGY: run_energy.measured(
             config.training_runs, read_facts(run, tables.RUN_POWER_DAILY), workloads
         ),

@@ -67,6 +67,14 @@ class Warehouse:
             connection.close()
         return frame
 
+    def carried(self, table: tables.Table) -> pl.DataFrame:
+        """The published rows of a table; none where nothing is published, or by a version that did not know the table."""
+        known = self.read("SELECT schema_name || '.' || table_name AS name FROM duckdb_tables()")
+        if known is None or table.name not in known["name"].to_list():
+            return table.empty()
+        found = self.read(f"SELECT * FROM {table.name}")
+        return table.empty() if found is None else table.conform(found)
+
     def publish(self, run_id: str, built: Path, keep: int) -> Path:
         """Makes what a run built the published state, in one atomic step.
 

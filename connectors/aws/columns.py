@@ -7,7 +7,7 @@ What they mean in FOCUS belongs to `mapping.py` beside this.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from connectors.base import SourceError
 from connectors.bills.dates import certain, iso_sql
@@ -32,6 +32,7 @@ MANDATORY = (
 """Without one of these columns no row of a file has a meaning."""
 
 PERIOD = "bill/BillingPeriodStartDate"
+PAYER = "bill/PayerAccountId"
 NUMBERS = (
     "lineItem/UnblendedCost", "lineItem/UsageAmount", "pricing/publicOnDemandCost",
     "reservation/AmortizedUpfrontCostForUsage", "reservation/EffectiveCost", "reservation/RecurringFeeForUsage", "reservation/UnusedRecurringFee",
@@ -125,13 +126,13 @@ class Fields:
 
     Args:
         shape: The files.
-        net: Amounts are those after discounts, where a row has them.
+        net: Amounts are those after discounts, where a row has them: of all payers, or of these.
 
     Raises:
         SourceError: A mandatory column is missing, or one that is asked for is there in two spellings.
     """
 
-    def __init__(self, shape: Shape, *, net: bool = False) -> None:
+    def __init__(self, shape: Shape, *, net: bool | Collection[str] = False) -> None:
         self.own = shape.own
         self._net, self._priced = net, shape.priced
         self.zero = "CAST(0 AS DECIMAL(38,12))" if shape.own else "'0'"
@@ -173,7 +174,8 @@ class Fields:
         if self._net and name in NET and self.has(NET[name]):
             net = self[NET[name]]
             net = net if self.own else f"CASE WHEN NOT {is_null_text(net)} THEN {net} END"
-            return f"COALESCE({net}, {self._columns.get(_key(name), 'NULL')})"
+            before = self._columns.get(_key(name), "NULL")
+            return self._of_payers(f"COALESCE({net}, {before})", before)
         if _key(name) in self._columns or not self.has(name):
             number = (self.own and is_number(name)) or (self._priced and is_price(name))
             nothing = f"CAST(NULL AS {'DECIMAL(38,12)' if number else 'VARCHAR'})"
@@ -182,6 +184,17 @@ class Fields:
         if self._product:
             return f"nullif({self._product}[{member}], '')"
         return f"nullif(json_extract_string(TRY_CAST({self._columns['product']} AS JSON), {member}), '')"
+
+    def _of_payers(self, net: str, before: str) -> str:
+        """What rows have after discounts, of payers whose costs are net, and what the others have."""
+        if isinstance(self._net, bool):
+            return net if self._net else before
+        payer = f"COALESCE(CAST({self[PAYER]} AS VARCHAR), '')"
+        return f"CASE WHEN {payer} IN ({', '.join(map(literal, sorted(self._net)))}) THEN {net} ELSE {before} END"
+
+    def rate(self) -> str:
+        """The price of a unit that the cost is of; NULL where costs are net and the net price is not there."""
+        return self._of_payers(self.first("lineItem/NetUnblendedRate"), self.first("lineItem/UnblendedRate"))
 
     def computed(self, amount: str) -> str:
         """An amount computed in decimals, in the form that the shape's numbers have."""

@@ -9,10 +9,10 @@ from connectors.aws.exports import exports, is_export_manifest
 from connectors.aws.manifests import Delivery
 from connectors.aws.reader import CurReader
 from connectors.base import Object, SourceOptions
-from connectors.objects import LocationOptions
+from connectors.bills.reader import BillOptions
 
 
-class Options(LocationOptions):
+class Options(BillOptions):
     """Options of the kind.
 
     Attributes:
@@ -31,7 +31,7 @@ class Cur2Reader(CurReader):
     """
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version = "aws-cur2-22"
+    version = "aws-cur2-23"
 
     def _deliveries(self, objects: Sequence[Object]) -> list[Delivery] | None:
         export = cast("Options", self.options).export

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
-from connectors.aws.columns import NET, PERIOD, TOTAL_DISCOUNT, Fields, is_named
+from connectors.aws.columns import NET, PAYER, PERIOD, TOTAL_DISCOUNT, Fields, is_named
 from connectors.aws.mapping import DISCOUNT
 from connectors.base import Engine
 from connectors.bills.amounts import plain
@@ -26,8 +27,10 @@ CENT = Decimal("0.01")
 """What sums may differ by for the rounding of lines."""
 
 
-def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> tuple[bool, list[dict[str, Any]]]:
-    """Whether all costs of a month are to be net: lower than the unblended ones by the discounts in its columns, and no line with one.
+def in_columns(
+    files: Sequence[BillFile], month: date, engine: Engine
+) -> tuple[bool | frozenset[str], list[dict[str, Any]]]:
+    """Whose costs of a month are to be net: lower than the unblended ones by the discounts in its columns, and no line with one.
 
     A column of net costs that is filled for some lines only, or with zeros, does not fit these and is not believed.
 
@@ -37,7 +40,8 @@ def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> tuple[
         engine: Runs the SQL, which is one scan of a few columns, and none where there are neither.
 
     Returns:
-        Whether they are, and issues: discounts of a payer that are in columns alone and are not taken off, since costs are not net.
+        All, none or the payers whose costs are, and issues: discounts of a payer that are in columns alone and are not taken off,
+        since they do not fit.
     """
     from duckdb import Error
 
@@ -45,7 +49,7 @@ def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> tuple[
         return False, []
     fields = [(shape, Fields(shape)) for shape in shapes(files, engine)]
     rows = " UNION ALL ".join(
-        f"SELECT {f['bill/PayerAccountId']} AS payer, {f['lineItem/CurrencyCode']} AS currency, "
+        f"SELECT COALESCE(CAST({f[PAYER]} AS VARCHAR), '') AS payer, {f['lineItem/CurrencyCode']} AS currency, "
         f"CASE WHEN {_money(f, NET[COST])} IS NOT NULL THEN {_money(f, COST)} END AS cost, {_money(f, NET[COST])} AS net, {_money(f, TOTAL_DISCOUNT)} AS total, {f['lineItem/LineItemType']} LIKE {literal(DISCOUNT)} AS discount "
         f"FROM {shape.scan} WHERE date_trunc('month', TRY_CAST({f[PERIOD]} AS TIMESTAMP)) = DATE '{month}' "
         f"AND COALESCE({f['splitLineItem/ParentResourceId']}, '') = ''"
@@ -59,9 +63,9 @@ def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> tuple[
         )
     except Error:
         return False, []  # damaged: whoever reads it says what is wrong
-    if any(r["told"] >= CENT for r in found) and all(
-        abs(abs(r["off"]) - r["told"]) < CENT and not r["lines"] for r in found
-    ):
+    fits = {p: all(map(_fits, of)) for p, of in groupby(found, lambda r: r["payer"])}
+    net = frozenset(r["payer"] for r in found if r["told"] >= CENT and fits[r["payer"]])
+    if net and all(fits.values()):
         return True, []
     issues = [
         {
@@ -74,12 +78,19 @@ def in_columns(files: Sequence[BillFile], month: date, engine: Engine) -> tuple[
             "currency": r["currency"],
         }
         for r in found
-        if not r["lines"] and (r["told"] >= CENT or (r["filled"] and abs(r["off"]) >= CENT))
+        if r["payer"] not in net
+        and not r["lines"]
+        and (r["told"] >= CENT or (r["filled"] and abs(r["off"]) >= CENT))
     ]
-    return False, issues
+    return net or False, issues
 
 
-def note(files: Sequence[BillFile]) -> str:
+def _fits(row: dict[str, Any]) -> bool:
+    """Costs of a payer in one currency are lower by what the columns say, and no line has a discount."""
+    return abs(abs(row["off"]) - row["told"]) < CENT and not row["lines"]
+
+
+def note(files: Sequence[BillFile], net: bool | frozenset[str]) -> str:
     """What is said of a month whose costs are net, and which of its amounts are before discounts since their net columns lack."""
     lacking = {
         name
@@ -88,7 +99,8 @@ def note(files: Sequence[BillFile]) -> str:
         if is_named(name, f.columns) and not is_named(net, f.columns)
     }
     said = f", but {', '.join(sorted(lacking))}, which have no net column" if lacking else ""
-    return f"discounts are in columns alone: costs are net{said}"
+    whose = "" if isinstance(net, bool) else f" of payer {', '.join(sorted(net))}"
+    return f"discounts{whose} are in columns alone: costs are net{said}"
 
 
 def _money(f: Fields, name: str) -> str:

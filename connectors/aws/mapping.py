@@ -8,7 +8,9 @@ counting belong to `connectors/bills/rules.py`.
 
 from __future__ import annotations
 
-from connectors.aws.columns import PERIOD, Fields
+from collections.abc import Collection
+
+from connectors.aws.columns import PAYER, PERIOD, Fields
 from connectors.aws.services import SERVICE_CATEGORIES
 from connectors.aws.tags import tags_of_map
 from connectors.bills.amounts import plain
@@ -123,7 +125,7 @@ def effective_cost(f: Fields) -> str:
         ELSE {cost} END"""
 
 
-def to_focus(shape: Shape, *, net: bool = False) -> Native:
+def to_focus(shape: Shape, *, net: bool | Collection[str] = False) -> Native:
     """A CUR file, legacy or 2.0, as FOCUS 1.4. Blended costs are never used.
 
     BilledCost is the unblended cost, negations of savings plans included; quantities and list costs leave
@@ -133,7 +135,7 @@ def to_focus(shape: Shape, *, net: bool = False) -> Native:
 
     Args:
         shape: The files.
-        net: Costs are those after discounts (`discounts.py`).
+        net: Costs are those after discounts (`discounts.py`), of all payers or of these.
 
     Raises:
         SourceError: A mandatory column is missing, or is there in two spellings.
@@ -170,7 +172,7 @@ def to_focus(shape: Shape, *, net: bool = False) -> Native:
     columns = {
         "AvailabilityZone": f"nullif({f['lineItem/AvailabilityZone']}, {region})",
         "BilledCost": cost,
-        "BillingAccountId": f.account("bill/PayerAccountId"),
+        "BillingAccountId": f.account(PAYER),
         "BillingAccountName": f["bill/PayerAccountName"],
         "BillingCurrency": f["lineItem/CurrencyCode"],
         "BillingPeriodEnd": f["bill/BillingPeriodEndDate"],
@@ -198,7 +200,7 @@ def to_focus(shape: Shape, *, net: bool = False) -> Native:
         "ContractedCost": when(("DiscountedUsage",), list_cost, when((NEGATION,), f.zero, cost)),
         "ContractedUnitPrice": when(
             ("Usage", "SavingsPlanCoveredUsage"),
-            f.first("lineItem/NetUnblendedRate" if net else "lineItem/UnblendedRate"),
+            f.rate(),
             when(("DiscountedUsage",), f["pricing/publicOnDemandRate"]),
         ),
         "EffectiveCost": effective_cost(f),

@@ -30,11 +30,10 @@ from connectors.base import (
 from connectors.bills.files import BillFile, open_bill
 from connectors.bills.load import load_bill
 from connectors.bills.plain import PlainFiles, fingerprint
-from connectors.bills.reader import BillReader
+from connectors.bills.reader import BillOptions, BillReader
 from connectors.bills.runs import refuse_runs
 from connectors.bills.so_far import counting
 from connectors.bills.stage import Bill
-from connectors.objects import LocationOptions
 
 STATUS = "cost_and_usage_data_status.parquet"
 """What AWS puts beside Parquet reports for Athena: no bill."""
@@ -42,7 +41,7 @@ STATUS = "cost_and_usage_data_status.parquet"
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"
 
 
-class Options(LocationOptions):
+class Options(BillOptions):
     """Options of the kind.
 
     Attributes:
@@ -60,7 +59,7 @@ class CurReader(BillReader):
     Options: ClassVar[type[SourceOptions]] = Options
     words = "AWS CUR"
     is_header = staticmethod(is_header)
-    version: ClassVar[str] = "aws-cur-20"
+    version: ClassVar[str] = "aws-cur-21"
     """Changes whenever the same file would give other facts."""
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
@@ -125,7 +124,7 @@ class CurReader(BillReader):
         """Months that have their discounts in columns alone are read apart from the others."""
         of = {s.period: [f for f in files if s.period in f.months] for s in slices}
         judged = {month: in_columns(mine, month, engine) for month, mine in of.items()}
-        for discounted in (False, True):
+        for discounted in dict.fromkeys(whose for whose, _ in judged.values()):
             mine = [s for s in slices if judged[s.period][0] == discounted]
             read = [f for f in files if any(f in of[s.period] for s in mine)]
             bill = Bill(
@@ -139,7 +138,7 @@ class CurReader(BillReader):
             for loaded in load_bill(bill, mine, read, work, engine):
                 if "manifests" not in loaded.slice.detail:
                     refuse_runs(loaded.slice.period, counting(loaded, read))
-                said = [loaded.note, note(of[loaded.slice.period]) if discounted else ""]
+                said = [loaded.note, note(of[loaded.slice.period], discounted) if discounted else ""]
                 found = pl.DataFrame(judged[loaded.slice.period][1], schema=ISSUES_SCHEMA, orient="row")
                 issues = pl.concat([loaded.issues, found])
                 yield with_state(replace(loaded, note="; ".join(filter(None, said)), issues=issues), engine)

@@ -73,6 +73,14 @@ def _priced_in(f: Fields) -> str:
     return f"COALESCE({f['PricingCurrency']}, {f['BillingCurrency']})"
 
 
+def _contracted(f: Fields) -> str:
+    """The price of a unit as contracted: after partner earned credit (Microsoft Partner Agreement), where a charge has it."""
+    if "PartnerEarnedCreditApplied" not in f:
+        return f["UnitPrice"]
+    applied = f"lower({f['PartnerEarnedCreditApplied']}) IN ('1', 'true')"
+    return f"CASE WHEN {applied} THEN {f['EffectivePrice']} ELSE {f['UnitPrice']} END"
+
+
 PRICES = ("19,12", "19,8")
 """Digits of a price below a million, and of others, which a rate of 19 digits leaves room for."""
 
@@ -151,7 +159,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
             usage: f"({KIND} = 'usage' OR {UNUSED})",
             covered: f"({COMMITTED} AND ({KIND} = 'usage' OR {UNUSED}))",
             list_price: f"CASE WHEN {priced} THEN {_positive(f['PayGPrice'])} END",
-            price: f"CASE WHEN {priced} THEN {_positive(f['UnitPrice'])} END",
+            price: f"CASE WHEN {priced} THEN {_positive(_contracted(f))} END",
         },
         {
             "__spelled": written_ones(

@@ -31,14 +31,13 @@ from connectors.base import (
 from connectors.bills.files import BillFile
 from connectors.bills.load import load_bill
 from connectors.bills.plain import NOTHING_TOLD, PlainFiles
-from connectors.bills.reader import BillReader
+from connectors.bills.reader import BillOptions, BillReader
 from connectors.bills.runs import refuse_runs
 from connectors.bills.shapes import shapes
 from connectors.bills.so_far import counting
 from connectors.bills.stage import Bill
-from connectors.objects import LocationOptions
 
-VERSION = "azure-export-21"
+VERSION = "azure-export-22"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"
@@ -46,7 +45,7 @@ ONLY_AMORTIZED = "amortized export only: purchases of commitments are not in it,
 GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
-class Options(LocationOptions):
+class Options(BillOptions):
     """Options of the kind.
 
     Attributes:
@@ -176,8 +175,9 @@ def _refuse_deliveries(month: date, files: Sequence[BillFile]) -> None:
             if other is not file:
                 msg = (
                     f"{other.uri} and {file.uri} are runs of one export for {month:%Y-%m}, and neither a manifest nor "
-                    "their rows say which is the latest: every charge would count twice; keep the newest, or let the "
-                    "export partition its files"
+                    "their rows say which is the latest: every charge would count twice; keep the newest, let the "
+                    "export partition its files, or put the day of each run into its name and say `month_so_far: true` "
+                    "in the source"
                 )
                 raise SourceError(msg)
 

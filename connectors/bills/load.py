@@ -82,8 +82,8 @@ def load_bill(
             stages = _stages(months, text, direct, Path(scratch), engine)
             intact.result()
             for read, stage in zip(months, stages, strict=True):
-                month = replace(read, copies=_copies(read, stage, engine))
-                left = _superseded(month, stage, files, engine)
+                left, doubts = _superseded(read, stage, files, engine)
+                month = replace(read, copies=[*_copies(read, stage, engine), *doubts])
                 if left:
                     others = [f for f in files if month.item.period in f.months and f not in left]
                     for newest in load_bill(bill, [month.item], others, work / "newest", engine):
@@ -223,12 +223,13 @@ def _superseded(
     stage: Stage,
     files: Sequence[BillFile],
     engine: Engine,
-) -> Mapping[BillFile, BillFile]:
-    """Files that a later one holds, too; none where a manifest says that each counts."""
-    if "manifests" in month.item.detail:
-        return {}
+) -> tuple[Mapping[BillFile, BillFile], Sequence[dict[str, Any]]]:
+    """Files that a later one holds, too, and those that it may; none where a manifest or the option says that each counts."""
+    told = month.item.detail.get(so_far.MONTH_SO_FAR)
+    if "manifests" in month.item.detail or told == "no":
+        return {}, ()
     mine = [f for f in files if month.item.period in f.months]
-    return so_far.superseded(month.all_of(stage), month.whole, mine, engine)
+    return so_far.superseded(month.all_of(stage), month.whole, mine, engine, told=told == "yes")
 
 
 def _loaded(month: _Month, stage: Stage, key: str, work: Path, engine: Engine) -> Loaded | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
@@ -12,9 +14,22 @@ from connectors.bills.load import load_bill
 from connectors.bills.native import Native
 from connectors.bills.plain import PlainFiles
 from connectors.bills.shapes import Shape
+from connectors.bills.so_far import MONTH_SO_FAR
 from connectors.bills.stage import Bill
 from connectors.bills.unpack import Unpacked
 from connectors.objects import LocationOptions, Store, open_store
+
+
+class BillOptions(LocationOptions):
+    """Options of every bill in files.
+
+    Attributes:
+        month_so_far: true: each file holds the month so far; without a manifest the newest of a month counts, by the day
+            in its name or by how far it reaches, also where its rows do not prove that it holds the earlier ones.
+            false: every file counts, also one whose charges a later one holds. None: what rows prove.
+    """
+
+    month_so_far: bool | None = None
 
 
 class BillReader(ABC):
@@ -30,6 +45,7 @@ class BillReader(ABC):
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
         self.context = context
+        self._month_so_far = cast("BillOptions", options).month_so_far
         self._store = self._open_store(cast("LocationOptions", options))
 
     def _open_store(self, options: LocationOptions) -> Store:
@@ -53,13 +69,22 @@ class BillReader(ABC):
             SourceError: The location cannot be read, or a delivery of unknown month is damaged.
         """
         del window
-        return self._slices()
+        told = self._month_so_far
+        return (
+            self._slices() if told is None else [_so_far(s, "yes" if told else "no") for s in self._slices()]
+        )
 
     @abstractmethod
     def _slices(self) -> list[Slice]: ...
 
 
-class CloudOptions(LocationOptions):
+def _so_far(item: Slice, told: str) -> Slice:
+    """A month of which the option says whether each file holds the month so far."""
+    changed = hashlib.sha256(f"{item.fingerprint} {MONTH_SO_FAR} {told}".encode()).hexdigest()
+    return replace(item, fingerprint=changed, detail={**item.detail, MONTH_SO_FAR: told})
+
+
+class CloudOptions(BillOptions):
     """Options of a bill of a cloud.
 
     Attributes:

@@ -50,6 +50,7 @@ def refuse_runs(month: date, files: Iterable[BillFile]) -> None:
             msg = (
                 f"{earlier.uri} and {file.uri} are of different runs of one export and both bill {month:%Y-%m}, and neither a "
                 "manifest nor their rows say which run counts: every charge would count twice; keep the newest run's "
-                "folder only, or bring the manifests back"
+                "folder only, bring the manifests back, or, if folders are named by the time of their run and each "
+                "holds the month so far, say `month_so_far: true` in the source"
             )
             raise SourceError(msg)

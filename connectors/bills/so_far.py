@@ -13,17 +13,21 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
+from typing import Any
 
 import polars as pl
 
-from connectors.base import ISSUES_SCHEMA, Engine, Loaded
-from connectors.bills.copies import LEAST_SHARE, MONEY, SAME
+from connectors.base import ISSUES_SCHEMA, Engine, Loaded, SourceError
+from connectors.bills.copies import CERTAIN_RULE, LEAST_SHARE, MONEY, SAME
+from connectors.bills.copies import RULE as COPIES_RULE
 from connectors.bills.files import BillFile
 from connectors.bills.issues import CURRENCY
 from connectors.bills.stage import Stage
 from connectors.sql import identifier, literal, literals
 
 RULE = "superseded_file"
+MONTH_SO_FAR = "month_so_far"
+"""The option of a source, and in the detail of a slice, that says that each file holds the month so far."""
 
 DATE = re.compile(
     r"(?<!\d)20\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])"
@@ -90,30 +94,35 @@ def runs(files: Collection[BillFile]) -> list[Run]:
 
 
 def superseded(
-    stage: Stage, month: str, files: Collection[BillFile], engine: Engine
-) -> Mapping[BillFile, BillFile]:
-    """Files whose charges the next run of their export holds, too -> a file of that run.
+    stage: Stage, month: str, files: Collection[BillFile], engine: Engine, *, told: bool = False
+) -> tuple[Mapping[BillFile, BillFile], Sequence[dict[str, Any]]]:
+    """Files whose charges the next run of their export holds, too -> a file of that run; and issues of files of which this is not proven.
 
     All charges of the earlier run are in the later one, at least half of those that have money with the same amounts, or to a
     later end and no less: what falls from file to file is no state of a month. Charges of several days may have been computed
     anew: then most are not less by more than a tenth, as a correction or what comes late is. And the later one reaches further; or it reaches
     as far, the earlier one has charges of several days, and names say which is later, or say nothing, and the later one has
-    more charges or all are equal.
+    more charges or all are equal. Where all charges of several days are in one with a later day in its name, with other amounts
+    of the same sign, it is an issue: certain where half of them have half of the money or more, which is more than comes late.
 
     Args:
         stage: The rows.
         month: SQL condition of the rows of the slice.
         files: The files that have such rows.
         engine: Runs the SQL.
+        told: The option says that each file holds the month so far, so a later one counts alone whatever it holds.
+
+    Raises:
+        SourceError: The option says so, and the newest file begins after the end of an earlier one.
     """
     there = runs(files)
     if not there:
-        return {}
+        return {}, ()
     days = engine.rows(
         f"SELECT __file AS file, MIN(__day) AS first, MAX(__day) AS last FROM {stage.rows} WHERE {month} AND __day IS NOT NULL GROUP BY file"
     )
-    if not _overlap(there, {row["file"]: (row["first"], row["last"]) for row in days}):
-        return {}
+    if not told and not _overlap(there, {row["file"]: (row["first"], row["last"]) for row in days}):
+        return {}, ()
     dated = Counter(series for series, _ in {(run.series, run.dates) for run in there})
     undated = {series for series, of in Counter(run.series for run in there).items() if of != dated[series]}
     known = ", ".join(
@@ -136,24 +145,50 @@ def superseded(
             FROM {stage.rows} JOIN (VALUES {known}) AS runs(file, run, series, dates, undated) ON file = __file
             WHERE {month} AND {READ} GROUP BY ALL
         ), sizes AS (
-            SELECT run, series, dates, MAX(until) AS until, count(*) FILTER (money) AS charges,
+            SELECT run, series, dates, MIN(start) AS first, MAX(start) AS last, MAX(until) AS until, count(*) FILTER (money) AS charges,
                    count(DISTINCT CAST(start AS DATE)) FILTER (money) AS days, bool_and(named) AS named
             FROM charges GROUP BY ALL
         ), ordered AS (
             SELECT *, lead(run) OVER (PARTITION BY series ORDER BY dates, until, charges, run) AS next FROM sizes
         ), shared AS (
-            SELECT a.run, count(*) AS known, count(b.run) AS held,
+            SELECT a.run, count(*) AS known, count(b.run) AS held, CAST(SUM(a.rows) AS BIGINT) AS rows,
+                   count(*) FILTER (a.money AND {_at_least(0, "billed")} AND {_at_least(0, "effective")}) AS signed,
+                   count(*) FILTER (a.money AND {_at_least(0.5, "billed")} AND {_at_least(0.5, "effective")}) AS half,
                    count(*) FILTER (a.money AND (a.rows, a.billed, a.effective) = (b.rows, b.billed, b.effective)) AS alike,
-                   count(*) FILTER (a.money AND {_not_less("billed")} AND {_not_less("effective")}) AS near,
+                   count(*) FILTER (a.money AND {_at_least(0.9, "billed")} AND {_at_least(0.9, "effective")}) AS near,
                    count(*) FILTER (a.money AND a.until < b.until AND abs(a.billed) <= abs(b.billed) AND abs(a.effective) <= abs(b.effective)) AS grown
             FROM ordered JOIN charges AS a USING (run) LEFT JOIN charges AS b ON b.run = next AND (b.currency, b.same) = (a.currency, a.same)
             GROUP BY a.run
         )
-        SELECT run, next FROM ordered AS a JOIN shared USING (run) JOIN sizes AS b ON b.run = next
-        WHERE held = known AND a.charges > 0 AND (alike + grown >= {LEAST_SHARE} * a.charges OR a.days > 1 AND near >= {LEAST_SHARE} * a.charges)
-          AND (a.dates < b.dates OR a.named)
-          AND (a.until < b.until OR a.until = b.until AND a.days > 1 AND (a.dates < b.dates OR a.charges < b.charges OR alike = a.charges))""")
-    return {f: there[row["next"]].files[0] for row in found for f in there[row["run"]].files}
+        SELECT a.run, next, rows, a.last < b.first AS apart, half >= {LEAST_SHARE} * a.charges AS certain,
+               {told} AND (a.dates < b.dates OR a.until < b.until OR held = known AND (a.charges < b.charges OR alike = a.charges))
+               OR held = known AND a.charges > 0 AND (alike + grown >= {LEAST_SHARE} * a.charges OR a.days > 1 AND near >= {LEAST_SHARE} * a.charges)
+               AND (a.dates < b.dates OR a.named)
+               AND (a.until < b.until OR a.until = b.until AND a.days > 1 AND (a.dates < b.dates OR a.charges < b.charges OR alike = a.charges)) AS proven
+        FROM ordered AS a JOIN shared USING (run) JOIN sizes AS b ON b.run = next
+        WHERE proven OR held = known AND a.dates < b.dates AND a.days > 1 AND signed >= {LEAST_SHARE} * a.charges""")
+    proven = [row for row in found if row["proven"]]
+    for row in proven:
+        if row["apart"]:
+            one, other = (there[row[i]].files[0].uri for i in ("run", "next"))
+            msg = (
+                f"{other} begins after the last charge of {one}, so it does not hold the month so far, as "
+                f"`{MONTH_SO_FAR}: true` says: take the option off, or put files of single days into a source of their own"
+            )
+            raise SourceError(msg)
+    left = {f: there[row["next"]].files[0] for row in proven for f in there[row["run"]].files}
+    return left, [
+        {
+            "action": "flagged",
+            "rule": CERTAIN_RULE if row["certain"] else COPIES_RULE,
+            "column_name": "BilledCost",
+            "value": f"{there[row['next']].files[0].uri} holds all charges of {there[row['run']].files[0].uri}, with other amounts, as "
+            f"files do that each hold the month so far: say `{MONTH_SO_FAR}: true` in the source if they do, false if all of them are charges",
+            "rows": row["rows"],
+        }
+        for row in found
+        if not row["proven"]
+    ]
 
 
 def _overlap(there: Sequence[Run], days: Mapping[str, tuple[date, date]]) -> bool:
@@ -166,10 +201,10 @@ def _overlap(there: Sequence[Run], days: Mapping[str, tuple[date, date]]) -> boo
     return any(a[0] == b[0] and b[1] <= a[2] for a, b in pairwise(sorted(spans)))
 
 
-def _not_less(amount: str) -> str:
-    """SQL condition: of a charge in two states the later one is of the same sign and at least nine tenths."""
+def _at_least(share: float, amount: str) -> str:
+    """SQL condition: of a charge in two states the later one is of the same sign and at least a share of the earlier."""
     one, other = (f"CAST({of}.{amount} AS DOUBLE)" for of in "ab")
-    return f"(sign({one}) = sign({other}) AND abs({other}) >= 0.9 * abs({one}))"
+    return f"(sign({one}) = sign({other}) AND abs({other}) >= {share} * abs({one}))"
 
 
 def noted(

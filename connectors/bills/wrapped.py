@@ -27,6 +27,7 @@ NEXT = re.compile(
 )
 """In names of what says that another page follows, unless it is empty."""
 MORE = "(another page follows)"
+NO = ("", "0", "false", "no", "none", "null")
 
 _DECODER = json.JSONDecoder()
 
@@ -111,10 +112,15 @@ def _members(
 
 def _shown(name: str, value: Any) -> str:
     """What may be told of a value beside the records: a link to the next page holds its reader's token."""
-    if NEXT.search(name) and value not in ("", False, 0):
+    if NEXT.search(name) and says_more(value):
         return MORE
     secret = isinstance(value, str) and (len(value) > LONGEST_SHOWN or SECRET.search(name))
     return f"({len(value)} characters)" if secret else json.dumps(value, ensure_ascii=False)
+
+
+def says_more(value: Any) -> bool:
+    """What says that another page follows does so: it is neither empty nor no, also as a text such as `"false"`."""
+    return str(value).strip().lower() not in NO
 
 
 def _after(text: str, at: int, close: str) -> int:

@@ -146,7 +146,9 @@ class CloudWatchReader:
         latency = name in self.options.latency
         sums = client.sums(service, series, start, end, HOUR if whole else HOUR / 4, latency=latency)
         starts = pl.DataFrame(
-            {"hour": [at.replace(tzinfo=None) for at, _ in hours]}, schema={"hour": pl.Datetime("us")}
+            [(at.replace(tzinfo=None), length / HOUR) for at, length in hours],
+            schema={"hour": pl.Datetime("us"), "coverage": pl.Float64()},
+            orient="row",
         )
         within = (pl.col("at") >= start.replace(tzinfo=None)) & (pl.col("at") < end.replace(tzinfo=None))
         by_hour = sums.filter(within).sort("at").join_asof(starts.sort("hour"), left_on="at", right_on="hour")
@@ -156,7 +158,7 @@ class CloudWatchReader:
         found = found.join(times, on=[*service.dimensions, "hour"], how="left")
         workload = pl.col(service.dimensions[0])
         sagemaker = name == "sagemaker"
-        return found.with_columns(
+        return found.join(starts, on="hour").with_columns(
             local_day("hour", self.zone).alias("day"),
             source=pl.lit(self.context.name),
             site=pl.lit(self.options.site),
@@ -164,7 +166,6 @@ class CloudWatchReader:
             workload=workload,
             model=pl.lit(None, pl.String) if sagemaker else workload,
             pod=pl.col("VariantName") if sagemaker else pl.lit(None, pl.String),
-            coverage=pl.lit(1.0),
         )
 
 

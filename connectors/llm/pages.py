@@ -22,6 +22,7 @@ from connectors.base import SourceError
 from connectors.bills import footer
 from connectors.bills.amounts import EXACT, number
 from connectors.bills.texts import UTF_16
+from connectors.bills.wrapped import says_more
 from connectors.epochs import END, FIRST
 
 COSTS = "organization.costs.result"
@@ -150,7 +151,7 @@ def _pages(text: str, uri: str) -> Iterator[Sequence[Any]]:
             raise SourceError(msg)
         *earlier, last = page["data"] or [None]
         if isinstance(last, dict):
-            yield [*earlier, last | {"has_more": page.get("has_more") is True}]
+            yield [*earlier, last | {"has_more": says_more(page.get("has_more"))}]
         else:
             yield page["data"]
 

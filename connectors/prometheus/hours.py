@@ -99,7 +99,7 @@ def read_hours(question: Question, far: Question, zone: ZoneInfo, scrapes: Scrap
     )
     if models.height:
         owned = with_owners(models, owners, dimensions)
-        frames[INFERENCE_HOURLY] = _by_day(owned, zone).with_columns(
+        frames[INFERENCE_HOURLY] = _by_day(_covered(owned, question), zone).with_columns(
             workload=pl.coalesce("served", "workload", "model", "pod")
         )
     hosts = places | _hosts(frames.get(GPU_HOURLY))
@@ -114,12 +114,19 @@ def read_hours(question: Question, far: Question, zone: ZoneInfo, scrapes: Scrap
     meters, wrong = power.power_hours(far, wiring, there)
     dropped.append(wrong)
     if meters.height:
-        frames[POWER_HOURLY] = with_counts(_by_day(meters, zone), scrapes.methods)
+        frames[POWER_HOURLY] = with_counts(_by_day(_covered(meters, far), zone), scrapes.methods)
     return Hours(frames, _findings(dropped, zone))
 
 
 def _by_day(frame: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
     return frame.with_columns(local_day("hour", zone).alias("day"))
+
+
+def _covered(rows: pl.DataFrame, question: Question) -> pl.DataFrame:
+    """Coverage of an hour, where it was that of what the local day has of it: half an hour that ends a day is 0.5."""
+    return rows.join(question.hours().drop("index"), on="hour", how="left").with_columns(
+        pl.col("coverage") * pl.col("length")
+    )
 
 
 def _placed(rows: pl.DataFrame, places: Mapping[str, str]) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from connectors.prometheus.hours import Scrapes, read_hours
 from connectors.prometheus.options import Options
 from connectors.prometheus.question import Question, spans
 from connectors.prometheus.server_options import HOW_TO_REACH
-from connectors.telemetry import day_bounds, fingerprint, issues, site_of, write_days
+from connectors.telemetry import HOUR, day_bounds, fingerprint, issues, site_of, write_days
 
 VERSION = "prometheus-29"
 """Changes whenever the same series would give other facts."""
@@ -75,13 +75,16 @@ class PrometheusReader:
         found = []
         day = first
         while day <= window.day:
-            _, end = day_bounds(day, self.zone)
+            start, end = day_bounds(day, self.zone)
             if end + timedelta(hours=options.lateness_hours) <= window.now:
                 late = end + timedelta(hours=options.lateness_hours)
                 settled = sum(
                     late + n * timedelta(hours=options.bridge_hours) <= window.now for n in (1, FAR)
                 )
-                mark = fingerprint(VERSION, settings | {"zone": self.zone.key, "settled": settled})
+                known = settings | {"zone": self.zone.key, "settled": settled}
+                if (end - start) % HOUR:  # since coverage of its last half hour is 0.5
+                    known |= {"half_hour": 2}
+                mark = fingerprint(VERSION, known)
                 found.append(Slice(day, "day", mark))
             day += timedelta(days=1)
         return found

@@ -156,7 +156,7 @@ POWER_HOURLY = Table(
         ),
         n("energy_kwh", "double", "Measured energy", "kWh"),
         n("energy_estimated_kwh", "double", "Energy in gaps, by estimate", "kWh"),
-        n("coverage", "double", "Part of the hour with samples", "0-1"),
+        n("coverage", "double", "Part of an hour with samples; half an hour that ends a day has 0.5", "0-1"),
         *(
             c(
                 f"kw_q{k}",
@@ -214,7 +214,7 @@ INFERENCE_HOURLY = Table(
         c("tokens_cached", "double", "Prompt tokens answered from a cache", "tokens"),
         c("tokens_out", "double", "Generated tokens", "tokens"),
         c("latency_buckets", "json", "Cumulative latency histogram: upper bound in seconds -> requests"),
-        n("coverage", "double", "Part of the hour with samples", "0-1"),
+        n("coverage", "double", "Part of an hour with samples; half an hour that ends a day has 0.5", "0-1"),
     ),
 )
 

@@ -172,10 +172,10 @@ DEMAND_MONTHLY = Table(
         c(
             "peak_kw",
             "double",
-            "Greatest mean power of a quarter of an hour so far; NULL where none is known",
+            "Greatest mean power of an interval of the charge, mostly a quarter of an hour, so far; NULL where none is known",
             "kW",
         ),
-        c("peak_at", "timestamp", "Start of that quarter, UTC"),
+        c("peak_at", "timestamp", "Start of that interval, UTC"),
         n("ratchet_kw", "double", "What the eleven months before bind the month to; 0 without ratchet", "kW"),
         c("billed_kw", "double", "The greater of both; of a charge by day, the sum of its days", "kW"),
         n("unit", "text", "What is priced: kW, or kVA"),

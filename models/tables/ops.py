@@ -225,3 +225,39 @@ PUBLICATIONS = Table(
         n("money_out", "json", "currency -> sum of chargeback and quarantine"),
     ),
 )
+
+CLOSINGS = Table(
+    "ops.closings",
+    "A month that is closed, and at what: `tierwise close`.",
+    ("month", "currency"),
+    (
+        n("month", "date", "Billing month, its first day"),
+        n("currency", "text", "BillingCurrency"),
+        n("published_cost", "decimal", "effective_cost of all teams when it was closed", "currency"),
+        n("closed_at", "timestamp", "When, UTC"),
+        n("run_id", "text", "The publication whose figures these are"),
+    ),
+)
+
+ADJUSTMENTS = Table(
+    "ops.adjustments",
+    "What one publication changed in a month that was closed before.",
+    ("run_id", "month", "source", "team", "service_provider", "service_name", "currency"),
+    (
+        n("run_id", "text", "Publication with the new figure"),
+        n("month", "date", "The closed month, its first day"),
+        n("source", "text", "Source of the charge"),
+        n("team", "text", "Team that pays"),
+        c("service_provider", "text", "ServiceProviderName"),
+        c("service_name", "text", "ServiceName"),
+        n("currency", "text", "BillingCurrency"),
+        n("effective_cost", "decimal", "The new figure", "currency"),
+        n("difference", "decimal", "What it differs by from the publication before", "currency"),
+        n(
+            "adjustment",
+            "decimal",
+            "What it differs by from the figure when the month was closed",
+            "currency",
+        ),
+    ),
+)

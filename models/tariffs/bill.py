@@ -5,9 +5,10 @@ Whom the bill is charged to belongs to `models/site_charges.py`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -48,13 +49,30 @@ class Demand:
         return None if self.billed_kw is None else self.billed_kw * self.charge.price / self.factor
 
 
+def in_intervals(quarters: Load, minutes: int, zone: ZoneInfo) -> Load:
+    """Quarters of an hour as longer intervals, which begin with the full hour of the local clock.
+
+    Args:
+        quarters: The load, each interval a quarter of an hour.
+        minutes: Of an interval: 15, 30 or 60.
+        zone: Where.
+
+    Returns:
+        The mean of each interval of which all quarters are known.
+    """
+    found: dict[datetime, list[Decimal]] = defaultdict(list)
+    for start, kw in quarters:
+        found[start - timedelta(minutes=local_time(start, zone).minute % minutes)].append(kw)
+    return [(start, sum(kw, Decimal(0)) / len(kw)) for start, kw in found.items() if len(kw) == minutes // 15]
+
+
 def demand(
     load: Load, charge: DemandCharge, tariff: Tariff, zone: ZoneInfo, before: Sequence[Decimal] = ()
 ) -> Demand:
     """What one demand charge bills for a calendar month.
 
     Args:
-        load: The month's load in quarters of an hour; intervals that are not known are left out.
+        load: The month's load in the intervals of the charge; those that are not known are left out.
         charge: One of the tariff's.
         tariff: The tariff, for its holidays and its power factor.
         zone: Where.

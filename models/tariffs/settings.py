@@ -99,13 +99,14 @@ class TariffPeriod(Window):
 
 
 class DemandCharge(Frozen):
-    """A price for the greatest mean power of a quarter of an hour.
+    """A price for the greatest mean power of an interval, a quarter of an hour where it names none.
 
     Attributes:
         name: What the bill calls it.
         price: Price per unit of a month, or of a day where it is assessed by day.
         unit: kW, or kVA: kW / the tariff's power factor.
-        when: Windows in which the power counts; any of them.
+        interval_minutes: The interval whose mean power is billed, counted from the full hour of the local clock.
+        when: Windows in which the power counts; any of them. The start of an interval decides.
         assessed: The greatest power of the calendar month, or of each day.
         ratchet: The month is billed for at least this share of the greatest of the eleven months before it.
     """
@@ -113,6 +114,7 @@ class DemandCharge(Frozen):
     name: str = Field(min_length=1)
     price: Money
     unit: Literal["kW", "kVA"] = "kW"
+    interval_minutes: Literal[15, 30, 60] = 15
     when: tuple[Window, ...] = (Window(),)
     assessed: Literal["month", "day"] = "month"
     ratchet: Share = 0.0

@@ -21,6 +21,7 @@ FIXED_IN = {"$/month": (1, 1), "$/day": (31, 1), "$/year": (1, 12)}
 """Unit of a minimum bill -> so many of them are at most so many months."""
 
 UNITS = ("kW", "kVA")
+INTERVALS = (15, 30, 60)
 """Units of demand that can be said."""
 
 
@@ -64,7 +65,8 @@ def tariff(rate: Mapping[str, Any]) -> dict[str, Any]:
     try:
         result["customer_month"] = _fixed(rate, problems)
         result["energy"] = list(_energy(rate, problems))
-        result["demand"] = [*_demand(rate, problems), *_flat_demand(rate, problems)]
+        interval = {"interval_minutes": rate.get("demandwindow", INTERVALS[0])}
+        result["demand"] = [c | interval for c in (*_demand(rate, problems), *_flat_demand(rate, problems))]
         given = {key.lower(): value for key, value in rate.items()}
         paid = any(period["price"] < 0 for period in result["energy"])  # energy may lower the bill
         fixed = Decimal(0) if paid else result["customer_month"]
@@ -94,8 +96,8 @@ def _scope(rate: Mapping[str, Any]) -> Iterator[str]:
         given = [f"{key} ({rate[key]})" for key in (unit, "demandunits") if rate.get(key)]
         if _unit(rate, unit) is None:
             yield f"{', '.join(given)}: only kW or kVA of a month can be billed, the same in both"
-        if rate.get("demandwindow", 15) != 15:
-            yield f"demandwindow ({rate['demandwindow']}): demand is billed by quarters of an hour, 15"
+        if rate.get("demandwindow", INTERVALS[0]) not in INTERVALS:
+            yield f"demandwindow ({rate['demandwindow']}): demand can be billed by {', '.join(map(str, INTERVALS))} minutes"
 
 
 def _fixed(rate: Mapping[str, Any], problems: list[str]) -> Decimal:

@@ -164,6 +164,22 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="what they charged and measured is in no figure any more, that of closed months included: if that was not meant, put them back",
         ),
         Gate(
+            "closed_cost_difference", "closed months have what they were closed at, worst month and currency", maximum=0,
+            relation="(SELECT c.month, c.currency, abs(c.published_cost - coalesce(m.published_cost, 0)) AS difference FROM ops.closings AS c "
+            "LEFT JOIN (SELECT month, currency, sum(published_cost) AS published_cost FROM marts.chargeback_monthly GROUP BY ALL) AS m USING (month, currency))",
+            value="max(difference)", detail=f"max_by({_MONTH} || ' ' || currency || ': ' || difference, difference) FILTER (difference > 0)",
+            advice="see ops.closings and marts.chargeback_monthly: a figure was lost on the way; report it as a defect",
+        ),
+        Gate(
+            "changed_closed_months", "closed months in which a team owes another amount now", maximum=0, blocking=False,
+            relation="(SELECT month, currency, sum(adjustment) AS adjustment FROM marts.chargeback_monthly WHERE published_cost IS NOT NULL "
+            "GROUP BY month, currency, team HAVING sum(adjustment) <> 0)",
+            value="count(DISTINCT month)",
+            detail=f"(SELECT string_agg(text, '; ' ORDER BY text) FROM (SELECT {_MONTH} || ' ' || currency || ' ' || sum(adjustment) AS text "
+            "FROM marts.chargeback_monthly WHERE published_cost IS NOT NULL GROUP BY month, currency HAVING bool_or(adjustment <> 0)))",
+            advice="see ops.adjustments for what changed, and when: bill or refund the teams, or open the month and close it anew (tierwise close --reopen)",
+        ),
+        Gate(
             "repeated_files", "files that two sources both read", maximum=0, blocking=False,
             relation="(SELECT min(source || ': ' || file.key) AS name, max(source || ': ' || file.key) AS other FROM (SELECT DISTINCT source, "
             """unnest(from_json(objects, '[{"key": "VARCHAR", "version": "VARCHAR"}]')) AS file FROM ops.ingests WHERE current) """
@@ -195,7 +211,7 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
         Gate(
             "repeated_bill", "rows that two files of one source and month both hold, too many to be chance", maximum=bounds.repeated_bill_max_rows,
             relation=_copies("repeated_bill"), value="coalesce(sum(rows), 0)", detail=_THREE,
-            advice="the bill is there twice, in another order or form, as a later state of the month or with days that overlap, and counts twice: keep the newest file, or let each export of a month write over the one before, or export days once; if these are different charges, raise gates.repeated_bill_max_rows",
+            advice="the bill is there twice, in another order or form, as a later state of the month or with days that overlap, and counts twice: keep the newest file, or let each export of a month write over the one before, or export days once; if each file holds the month so far and its name says the day of its run, say month_so_far: true in the source; if these are different charges, raise gates.repeated_bill_max_rows",
         ),
         *_focus_gates(bounds),
     )  # fmt: skip

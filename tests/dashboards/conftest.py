@@ -35,7 +35,7 @@ OWNED = {
 
 CHARGES = [
     # vision, August: 90.10; September: 100.004 + 10.004 + 20.004 = 130.012 USD, and 7 EUR
-    charge(date(2026, 8, 3), "vision", "80.10"),
+    *(charge(date(2026, 8, day), "vision", "26.70") for day in (3, 4, 5)),  # 80.10
     charge(date(2026, 8, 25), "vision", "10"),
     charge(date(2026, 9, 2), "vision", "100.004"),
     charge(date(2026, 9, 2), "vision", "10.004", **OWNED),

@@ -47,6 +47,20 @@ def test_the_first_month_of_all_is_told_with_how_many_of_its_days_have_charges()
     assert period(SEPTEMBER, [*months, date(2026, 7, 1)], date(2026, 9, 30), days).against == "Aug 2026"
 
 
+def test_a_month_within_which_charges_begin_is_nothing_to_compare_with() -> None:
+    # of 31 days of August 15 have charges, of 30 of September all: less than half; 16 are more. A bill of one charge a
+    # month has 1 of 31 and 1 of 30.
+    every = [date(2026, 9, n) for n in range(1, 31)]
+    for days, own, compared in ((15, every, None), (16, every, AUGUST), (1, every[:1], AUGUST)):
+        first = [date(2026, 8, n) for n in range(32 - days, 32)]
+        found = period(SEPTEMBER, [SEPTEMBER, AUGUST], date(2026, 9, 30), first, own)
+        assert (found.previous, found.compared) == (AUGUST, compared)
+    assert (
+        period(SEPTEMBER, [SEPTEMBER, AUGUST], date(2026, 9, 30), first, every).against
+        == "no whole month before"
+    )
+
+
 def test_a_longer_month_is_not_compared_past_the_end_of_the_shorter() -> None:
     # 30 March: February has only 28 days
     march = period(date(2026, 3, 1), [date(2026, 2, 1), date(2026, 3, 1)], date(2026, 3, 30))
@@ -55,7 +69,7 @@ def test_a_longer_month_is_not_compared_past_the_end_of_the_shorter() -> None:
 
 def test_without_a_month_before_there_is_no_comparison() -> None:
     first = period(AUGUST, [AUGUST], date(2026, 9, 20))
-    assert (first.previous, first.cut, first.against) == (None, None, "no earlier month")
+    assert (first.previous, first.cut, first.against) == (None, None, "no whole month before")
 
 
 def test_lines_keep_what_only_the_month_before_had() -> None:

@@ -69,7 +69,7 @@ def test_a_month_that_is_over_stays_and_says_which_run_wrote_it(first: Published
 @pytest.mark.parametrize(
     ("change", "kept"),
     [
-        ("UPDATE marts.chargeback_daily SET effective_cost = 80.11 WHERE effective_cost = 80.10", False),
+        ("UPDATE marts.chargeback_daily SET effective_cost = 26.71 WHERE effective_cost = 26.70", False),
         ("UPDATE marts.chargeback_monthly SET adjustment = 0.01 WHERE team = 'speech' AND month = '2026-08-01'", False),
         ("UPDATE ops.sources SET status = 'stale' WHERE source = 'bills'", False),
         ("UPDATE ops.publications SET currency = 'EUR'", False),

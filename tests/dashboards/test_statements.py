@@ -62,8 +62,8 @@ def test_every_team_and_month_has_a_page_and_a_csv(
 def test_the_five_figures(files: Mapping[tuple[str, str], Path]) -> None:
     page = text(files["2026-09", "vision"].read_text(encoding="utf-8"))
     # 100.004 + 10.004 + 20.004 = 130.012, against 80.10 of 1-20 August (the 10 of the 25th are later)
-    assert "Total effective cost stale $130.01 ▲ +49.91 (+62.3%) vs 1–20 Aug 2026 (1 of 20 days)" in page
-    assert "Idle cost stale $20.00 ▲ +20.00 vs 1–20 Aug 2026 (1 of 20 days)" in page
+    assert "Total effective cost stale $130.01 ▲ +49.91 (+62.3%) vs 1–20 Aug 2026 (3 of 20 days)" in page
+    assert "Idle cost stale $20.00 ▲ +20.00 vs 1–20 Aug 2026 (3 of 20 days)" in page
     # used 12 + 6 of the 48 h for which it is known; the third card-day is unknown
     assert (
         "GPU-hours used stale 18 h 37.5% of 48 of 72 GPU-hours allocated (use known); 100.0% measured" in page
@@ -228,6 +228,6 @@ def test_a_month_before_which_there_is_none_has_nothing_to_compare(
     files: Mapping[tuple[str, str], Path],
 ) -> None:
     page = text(files["2026-08", "speech"].read_text(encoding="utf-8"))
-    assert "Total effective cost $50.00 no earlier month to compare with" in page
+    assert "Total effective cost $50.00 no whole month before to compare with" in page
     assert "August 2026 · to" not in page
     assert date(2026, 8, 1).isoformat() not in page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -58,6 +58,22 @@ def test_residual_goes_by_energy_of_the_cards() -> None:
     day = found.balance.row(0, named=True)
     assert (day["metered_kwh"], day["attributed_kwh"], day["cards_kwh"]) == (1.2, 1.2, pytest.approx(0.8))
     assert (day["difference_kwh"], day["contradicting_hours"], found.anomalies.height) == (0, 0, 0)
+
+
+def test_half_an_hour_that_ends_a_day_is_all_of_its_hour() -> None:
+    """On 5 April 2026 Lord Howe has 24.5 hours. Its last half: wall 0.6, cards 0.3 and 0.1; beyond them 0.2, by 3 : 1."""
+    sites = {"dc1": Site.model_validate({"time_zone": "Australia/Lord_Howe", "tariff": "0.10"})}
+    day = date(2026, 4, 5)
+    last = {"hour": datetime.fromisoformat("2026-04-05T13:00"), "day": day}
+    half = last | {"observed_hours": 0.5, "used_hours": 0.25}
+    rows = gpu_hourly(
+        hour(0, gpu="g1", energy_kwh=0.3, **half), hour(0, gpu="g2", team="search", energy_kwh=0.1, **half)
+    )
+    asset = server(units=2, in_service=date(2026, 4, 1))
+    found = attribute(rows, power(meter(0, 0.6, coverage=0.5, **last)), [asset], sites, {"dc1": (day, day)})
+    assert energy(found) == {("g1", "vision"): 0.45, ("g2", "search"): 0.15}
+    assert found.hourly["energy_kwh"].sum() == pytest.approx(found.balance["metered_kwh"][0])
+    assert found.balance["covered_hours"].to_list() == [0.5]
 
 
 def test_idle_node_that_nobody_asked_for_is_nobodys() -> None:

@@ -63,6 +63,13 @@ def test_a_zone_off_by_half_an_hour_gets_the_mean() -> None:
     assert price([NIGHT, DAY], at("2026-09-01T17"), "Asia/Kolkata") == Decimal("0.14")
 
 
+def test_half_an_hour_that_ends_a_day_has_its_own_price() -> None:
+    # on 5 April 2026 Lord Howe goes back by half an hour: the day's 25th hour is 23:30 to 24:00, 13:00 to 13:30 UTC
+    night = {"price": "0.08", "start": "00:00", "end": "06:00"}
+    assert price([night, DAY], at("2026-04-05T13"), "Australia/Lord_Howe") == Decimal("0.20")
+    assert price([night, DAY], at("2026-04-05T13:30"), "Australia/Lord_Howe") == Decimal("0.08")
+
+
 def test_no_period_names_the_hour() -> None:
     with pytest.raises(
         ValueError, match=r"none of its 1 periods matches Tuesday 2026-09-01 10:00 \(Europe/Athens\)"

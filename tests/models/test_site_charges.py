@@ -87,6 +87,16 @@ def test_the_hour_of_the_peak_is_that_of_the_sites_clock(zone: str, minutes: int
     assert shares(found) == {"vision": 22.5, "search": 7.5}
 
 
+def test_demand_by_half_hours_has_its_own_peak() -> None:
+    # By quarters it is 2 kW at 01:15; by halves 1.6 at 00:30 (1.4 and 1.8) before 1.5, x 1.5 PUE = 2.4 kW x 10 = 24,
+    # by the hour of the peak 0.6 : 0.6.
+    meters = power(quarters(0, 1, 1, 1.4, 1.8), quarters(1, 1, 2, 1, 1))
+    found = charged(gpu_hourly(*TWO_HOURS), meters, site(demand=[PEAK | {"interval_minutes": 30}]))
+    assert shares(found) == {"vision": 12, "search": 12}
+    line = found.demand.row(0, named=True)
+    assert (line["peak_kw"], line["peak_at"]) == (2.4, datetime.fromisoformat("2026-09-01T00:30"))
+
+
 def test_demand_by_energy_of_the_month() -> None:
     # Wall 1.2 + 1.25 kWh. 00:00 by 0.6 : 0.6, 01:00 by 0.6 : 0.2 -> vision 0.6 + 0.9375 = 1.5375 of 2.45.
     meters = power(quarters(0, 1, 1, 1, 1.8), quarters(1, 1, 2, 1, 1))

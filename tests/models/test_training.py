@@ -70,6 +70,46 @@ def test_owned_run_takes_its_measured_gpu_hours_and_leaves_the_rest() -> None:
     assert (got["tier"], got["method"]) == ("onprem", "gpu_hours")
 
 
+def test_a_short_run_has_all_that_was_held_for_it() -> None:
+    """10:10 to 10:50, a card held for just that time: 2/3 of an hour and its 0.5 kWh; the pod of 12:00 is no run's."""
+    at = {"workload": "vlm", "team": "research"}
+    held = [
+        hour(10, observed_hours=2 / 3, **at),
+        hour(12, **at),
+        hour(12, gpu="g2", observed_hours=1 / 3, **at),
+    ]
+    got = table(
+        [run("a", "2026-09-01T10:10Z", "2026-09-01T10:50Z"), run("b", "2026-09-01T14:00Z", "2026-09-01T15:00Z")],
+        [paid("60", tier="onprem", sub_account="dc1")],
+        *held,
+    )  # fmt: skip
+    columns = ("run_id", "cost", "gpu_hours", "energy_kwh", "method")
+    assert got.select(columns).rows() == [
+        ("a", Decimal(20), pytest.approx(2 / 3), 0.5, "gpu_hours"),
+        ("b", None, None, None, "none"),
+    ]
+
+
+def test_a_slice_counts_by_its_part_of_the_card_and_each_team_has_its_own_hours() -> None:
+    """vision holds 3/7 of a card for 7 h: 3 GPU-h; research 4/7 for 7 h: 4. Of 30 and 40 each has its own; 0.5 kWh an hour."""
+    slices = {"vision": ("3g.40gb", "2"), "research": ("4g.40gb", "1")}
+    held = [
+        hour(h, workload="vlm", team=team, mig_profile=profile, mig_id=number)
+        for h in range(7)
+        for team, (profile, number) in slices.items()
+    ]
+    owned = {"tier": "onprem", "sub_account": "dc1"}
+    got = table(
+        [run("a", "2026-09-01T00:00Z", "2026-09-01T07:00Z")],
+        [paid("30", team="vision", **owned), paid("40", **owned)],
+        *held,
+    )
+    assert got.select("team", "cost", "gpu_hours", "energy_kwh").rows() == [
+        ("research", Decimal(40), pytest.approx(4), 3.5),
+        ("vision", Decimal(30), pytest.approx(3), 3.5),
+    ]
+
+
 def test_runs_of_the_same_hours_share_them_evenly() -> None:
     held = [hour(h, workload="vlm", team="research") for h in range(4)]
     runs = [run(n, "2026-09-01T00:00Z", "2026-09-01T04:00Z") for n in "ab"]

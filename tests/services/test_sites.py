@@ -170,6 +170,11 @@ def test_requests_and_wall_meters(there: Read) -> None:
     meters = there.by_day(POWER, "meter", pl.col("energy_kwh").sum(), pl.col("counts"))
     assert meters == pytest.approx({k: there.truth.kwh[k] for k in meters}, rel=0.005)
     assert len(meters) == 16
+    # an hour counts as one, the half hour that ends a day of 24.5 hours as half
+    seen = there.by_day(POWER, "meter", pl.col("coverage").sum(), pl.col("counts"))
+    assert seen == pytest.approx({k: there.plan.seen_hours[k[1]] for k in seen}, abs=0.02)
+    seen = there.by_day(INFERENCE, "pod", pl.col("coverage").sum(), pl.col("pod") == "chat-0")
+    assert seen == pytest.approx({k: there.plan.seen_hours[k[1]] for k in seen}, abs=0.02)
 
 
 def test_victoria_metrics_tells_the_same(tmp_path: Path) -> None:

@@ -113,6 +113,28 @@ def test_what_does_not_fit_is_not_taken_off_and_flagged(tmp_path: Path) -> None:
     assert "net" not in loaded.note
 
 
+OTHER = {"bill__PayerAccountId": "000999999999"}
+
+
+def test_a_payer_with_discounts_as_lines_does_not_keep_another_from_its_net_costs(tmp_path: Path) -> None:
+    """2 hours at 4.5 are 9; the other has 2 at 5 and a line of -1: 18 in all."""
+    rows = [
+        discounted("10", "9", "-1", lineItem__NetUnblendedRate="4.5"),
+        discounted("10", "9", "-1", lineItem__NetUnblendedRate="4.5", **OTHER),
+        discounted("-1", "0", "", lineItem__LineItemType="EdpDiscount", **OTHER),
+    ]
+    write(tmp_path / "bills" / "a.csv", rows)
+    loaded = load("aws_cur", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(18)}
+    assert facts(loaded).select("BilledCost", "EffectiveCost", "ContractedUnitPrice").rows() == [
+        (9, 9, Decimal("4.5")),
+        (10, 10, 5),
+        (-1, -1, None),
+    ]
+    assert not_taken(loaded) == []
+    assert "discounts of payer 000111122223 are in columns alone: costs are net" in loaded.note
+
+
 def test_a_text_for_null_is_no_net_cost(tmp_path: Path) -> None:
     """A tax of 10 has none: 9 + 10."""
     rows = [discounted("10", "9", "-1"), discounted("10", "NULL", "NULL", lineItem__LineItemType="Tax")]

@@ -32,6 +32,29 @@ WRITTEN: list[tuple[dict[str, str], tuple[str | None, ...], set[str]]] = [
     # 8 x 1.25 = 10; 4 x 1.25 = 5
     ({**MCA, "PayGPrice": "€ 8.00", "UnitPrice": "4 EUR"}, ("10", "5", None), set()),
     ({**MCA, "PayGPrice": "8", "EffectivePrice": "€8"}, ("10", "6.25", "10"), set()),
+    # 2 hours at 4 EUR less 15 % earned by a partner, 3.4 x 1.25 = 4.25; a partner that earned none pays 4 x 1.25
+    (
+        {
+            **MCA,
+            "PayGPrice": "8",
+            "UnitPrice": "4",
+            "EffectivePrice": "3.4",
+            "PartnerEarnedCreditApplied": "1",
+        },
+        ("10", "4.25", None),
+        set(),
+    ),
+    (
+        {
+            **MCA,
+            "PayGPrice": "8",
+            "UnitPrice": "4",
+            "EffectivePrice": "3.4",
+            "PartnerEarnedCreditApplied": "0",
+        },
+        ("10", "5", None),
+        set(),
+    ),
     # to the twelfth decimal: 1.123456789012 x 0.84961767204758 = 0.954508741726..., 12345678.12345678 x that = 10489106.307...
     (
         {

@@ -153,6 +153,7 @@ def test_no_token_beside_the_list_of_an_answer_is_kept(tmp_path: Path) -> None:
         "nextLink": "https://store/bill?sig=SECRET%2Babc",
         "meta": {"api_key": "SECRET", "note": "SECRET " * 10, "currency": "USD"},
         "hasMore": False,
+        "has_next": "false",
         "next_page_token": "",
         "next_billing_day": "2026-10-01",
     }

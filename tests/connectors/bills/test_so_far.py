@@ -77,10 +77,14 @@ def test_a_month_so_far_that_grows_day_by_day_is_as_if_only_the_last_were_there(
 
 
 @pytest.mark.parametrize(
-    ("share", "total"), [("1.01", "15.06"), ("0.9", "14.4"), ("1.5", "18"), ("0.8", "19.8")]
-)
-def test_days_that_are_computed_anew(share: str, total: str, tmp_path: Path) -> None:
-    """3 days of 6 USD, then those times a share and 4 + 5; with 0.8 it may be what comes late: 6 + 4.8 + 9."""
+    ("share", "total", "rule"),
+    [
+        ("1.01", "15.06", ""), ("0.9", "14.4", ""), ("1.5", "18", ""),
+        ("0.8", "19.8", "repeated_bill"), ("0.3", "16.8", "repeated_rows"),
+    ],
+)  # fmt: skip
+def test_days_that_are_computed_anew(share: str, total: str, rule: str, tmp_path: Path) -> None:
+    """3 days of 6 USD, then those times a share and 4 + 5; with 0.3 it may be what comes late: 6 + 1.8 + 9."""
     anew = [
         r | {c: str(Decimal(r[c]) * Decimal(share)) for c in ("BilledCost", "EffectiveCost")}
         for r in until(3)
@@ -89,7 +93,10 @@ def test_days_that_are_computed_anew(share: str, total: str, tmp_path: Path) -> 
     write(tmp_path / "bills" / "2026-09-05.csv", [*anew, *until(5)[3:]])
     loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
     assert loaded.totals == {"USD": Decimal(total)}
-    assert len(left_out(loaded)) == (share != "0.8")
+    assert (len(left_out(loaded)), repeats(loaded)) == ((0, [rule]) if rule else (1, []))
+    loaded = load("focus", tmp_path / "bills", tmp_path, month_so_far=False)[SEPTEMBER]
+    assert loaded.totals == {"USD": 6 * (1 + Decimal(share)) + 9}
+    assert {"superseded_file", "repeated_bill"}.isdisjoint(loaded.issues["rule"])
 
 
 def test_months_are_read_apart(tmp_path: Path) -> None:
@@ -240,7 +247,7 @@ def test_what_comes_late_or_is_corrected_is_no_later_state(tmp_path: Path) -> No
     ]
     write(bills / "2026-09-03.csv", [*corrections, until(3)[2]])
     loaded = load("focus", bills, tmp_path)[SEPTEMBER]
-    assert (loaded.totals, left_out(loaded)) == ({"USD": Decimal("5.7")}, [])
+    assert (loaded.totals, left_out(loaded), repeats(loaded)) == ({"USD": Decimal("5.7")}, [], [])
 
 
 def test_a_month_that_is_exported_again_unchanged(tmp_path: Path) -> None:
@@ -297,3 +304,55 @@ def test_rows_of_an_earlier_state_that_cannot_be_read_are_counted(tmp_path: Path
     assert loaded.totals == {"USD": Decimal(15)}
     assert left_out(loaded) == [("2026-09-03.csv", 3, Decimal(6)), ("2026-09-03.csv", 2, Decimal(77))]
     assert [("cannot be read" in v) for v in loaded.issues["value"]] == [False, True]
+
+
+TWINS = [until(1)[0]] * 2
+TOLD = [
+    # 3 days of 6 USD, then 0.5 each, with 4 and 5: 1.5 + 9
+    (
+        ("2026-09-03.csv", "2026-09-05.csv"),
+        (until(3), [*(r | {"BilledCost": "0.5"} for r in until(3)), *until(5)[3:]]),
+        "10.5",
+        3,
+    ),
+    # a charge twice, then once and another day
+    (("2026-09-01.csv", "2026-09-02.csv"), (TWINS, until(2)), "3", 2),
+    # a charge that was taken back; without days in the names the file that reaches further is the later
+    ((f"{GUIDS[0]}.csv", f"{GUIDS[1]}.csv"), ([*until(3), focus(ServiceName="gone")], until(4)), "10", 4),
+]
+
+
+@pytest.mark.parametrize(("names", "files", "total", "rows"), TOLD)
+def test_the_option_says_that_the_newest_file_counts(
+    names: tuple[str, str],
+    files: tuple[list[dict[str, str]], list[dict[str, str]]],
+    total: str,
+    rows: int,
+    tmp_path: Path,
+) -> None:
+    for name, of in zip(names, files, strict=True):
+        write(tmp_path / "bills" / name, of)
+    alone = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert left_out(alone) == []
+    told = load("focus", tmp_path / "bills", tmp_path, month_so_far=True)[SEPTEMBER]
+    assert told.totals == {"USD": Decimal(total)}
+    assert [(name, n) for name, n, _ in left_out(told)] == [(names[0], rows)]
+    assert told.slice.fingerprint != alone.slice.fingerprint
+
+
+def test_the_option_does_not_say_which_of_two_files_is_the_newest(tmp_path: Path) -> None:
+    """Neither names nor rows do, where a charge of as many was taken back and another came: Azure's are refused."""
+    for guid, meter in zip(GUIDS, ("disk", "tape"), strict=True):
+        rows = [azure(), azure(Date="09/05/2026", MeterName=meter)]
+        write(tmp_path / "bills" / MONTH / f"daily_{guid}.csv", rows)
+    with pytest.raises(
+        SourceError, match=r"put the day of each run into its name and say `month_so_far: true`"
+    ):
+        load("azure_export", tmp_path / "bills", tmp_path, month_so_far=True)
+
+
+def test_files_of_single_days_are_not_what_the_option_says(tmp_path: Path) -> None:
+    for day in (1, 2):
+        write(tmp_path / "bills" / f"2026-09-0{day}.csv", [until(2)[day - 1]])
+    with pytest.raises(SourceError, match=r"2026-09-02.csv begins after the last charge of .*2026-09-01.csv"):
+        load("focus", tmp_path / "bills", tmp_path, month_so_far=True)

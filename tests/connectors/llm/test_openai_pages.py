@@ -15,10 +15,11 @@ from tests.connectors.llm.helpers import bucket, cost, hours, page, usage
 from tests.connectors.llm.test_openai import DAY, FULL, HOUR, START, costs, save
 
 
-def test_a_page_that_another_follows_is_flagged_until_that_is_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [True, "true"])
+def test_a_page_that_another_follows_is_flagged_until_that_is_there(more: object, tmp_path: Path) -> None:
     """What `limit` cut off: a page of two days of costs says has_more, and the third day comes in another file."""
     two = page(*(bucket(START + n * FULL, START + (n + 1) * FULL, cost("1.5", "web search")) for n in (0, 1)))
-    save(tmp_path, "1.json", two | {"has_more": True, "next_page": "page_2"})
+    save(tmp_path, "1.json", two | {"has_more": more, "next_page": "page_2"})
     save(tmp_path, "u.json", page(bucket(START + 2 * FULL, START + 2 * FULL + HOUR, usage(1, 0, 1, 1))))
     second = date(2026, 9, 2)
     got = load("openai", tmp_path / "api", tmp_path)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from models.tariffs.bill import Load, demand
+from models.tariffs.bill import Load, demand, in_intervals
 from models.tariffs.schedule import steps
 from models.tariffs.settings import Tariff
 from tests.models.tariffs.whole import energy_cost, month_cost
@@ -95,6 +95,19 @@ def test_demand_is_the_greatest_quarter_of_any_window() -> None:
     line = demand(load("2026-09-01", *day), billed.demand[0], billed, GMT)
     assert (line.peak_kw, line.peak_at) == (30, datetime.fromisoformat("2026-09-01T18:45"))
     assert line.cost == 300
+
+
+@pytest.mark.parametrize(
+    ("minutes", "peak", "at"), [(15, 90, "06:45"), (30, "60.5", "07:15"), (60, "50.25", "07:15")]
+)
+def test_demand_of_longer_intervals_of_the_local_clock(minutes: int, peak: int | str, at: str) -> None:
+    # Nepal is UTC+5:45, so its full hours are at quarter past: 06:15 to 07:15 holds 10, 20, 90, lacks one at 07:00;
+    # 07:15 to 08:15 holds 70, 51 | 40, 40: 60.5 and 40, 50.25.
+    early, late = load("2026-09-01T06:15", 10, 20, 90), load("2026-09-01T07:15", 70, 51, 40, 40)
+    billed = tariff({"energy": 0, "demand": [{"name": "any", "price": 1, "interval_minutes": minutes}]})
+    zone, charge = ZoneInfo("Asia/Kathmandu"), billed.demand[0]
+    line = demand(in_intervals([*early, *late], charge.interval_minutes, zone), charge, billed, zone)
+    assert (line.peak_kw, line.peak_at) == (Decimal(peak), datetime.fromisoformat(f"2026-09-01T{at}"))
 
 
 def test_ratchet_holds_the_last_eleven_months() -> None:

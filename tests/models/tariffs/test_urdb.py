@@ -263,7 +263,7 @@ def test_demand_by_kva_needs_the_power_factor() -> None:
         ),
         ({"demandreactivepowercharge": Decimal("0.3")}, "reactive power"),
         ({"coincidentratestructure": [[{"rate": 5}]]}, "coincidentratestructure"),
-        ({"demandwindow": 30}, "demandwindow (30)"),
+        ({"demandwindow": 5}, "demandwindow (5): demand can be billed by 15, 30, 60 minutes"),
         (
             {"demandrateunit": "kVA", "demandunits": "kW"},
             "demandrateunit (kVA), demandunits (kW): only kW or kVA",
@@ -310,8 +310,14 @@ def test_tiers_that_cannot_be_said_are_refused(tiers: list[dict[str, Any]], word
 
 
 def test_all_reasons_at_once() -> None:
-    found = reasons(annualmincharge=1000, demandwindow=60, servicetype="Energy")
+    found = reasons(annualmincharge=1000, demandwindow=10, servicetype="Energy")
     assert all(name in found for name in ("annualmincharge", "demandwindow", "servicetype"))
+
+
+def test_demand_by_half_hours() -> None:
+    charges = tariff(TIME_OF_USE | {"demandwindow": 30}).demand
+    assert len(charges) > 1
+    assert {charge.interval_minutes for charge in charges} == {30}
 
 
 def test_what_somebody_says_does_not_matter() -> None:
