@@ -141,7 +141,7 @@ def _sliced(rows: pl.DataFrame) -> pl.DataFrame:
     )
     rows = pl.concat([rows, added]).sort("order", "whole_card", maintain_order=True)
     rows = with_layouts(rows, slice_)
-    layout = [*CARD_HOUR, "layout"]
+    layout = [*CARD_HOUR, "layout", "kw"]
     known = pl.col("used").filter(slice_).is_not_null().all().over(layout)
     active = pl.col("used").filter(slice_).sum().over(layout)
     by_slice = pl.col("hours") / pl.col("time")

@@ -60,18 +60,19 @@ def test_residual_goes_by_energy_of_the_cards() -> None:
     assert (day["difference_kwh"], day["contradicting_hours"], found.anomalies.height) == (0, 0, 0)
 
 
-def test_layouts_that_follow_each_other_share_the_energy_of_their_own_time() -> None:
-    """For 45 minutes a busy 4g and an idle 3g, 0.6 kWh; then a busy 7g, 0.4 kWh.
+@pytest.mark.parametrize("first", [0.75, 0.5])
+def test_layouts_that_follow_each_other_share_the_energy_of_their_own_time(first: float) -> None:
+    """First a busy 4g and an idle 3g, 0.6 kWh; then a busy 7g, 0.4 kWh.
 
     U = 4/7: the 4g has 4/7 + 3/7 x 4/7 = 40/49 of the 0.6, the 3g 3/7 x 3/7 = 9/49; the 7g has all of the 0.4.
     """
-    first, last = {"observed_hours": 0.75}, {"observed_hours": 0.25, "used_hours": 0.25}
+    before, after = {"observed_hours": first}, {"observed_hours": 1 - first, "used_hours": 1 - first}
     rows = gpu_hourly(
-        hour(0, mig_profile="4g.40gb", mig_id="1", energy_kwh=0.6 * 4 / 7, used_hours=0.75, **first),
+        hour(0, mig_profile="4g.40gb", mig_id="1", energy_kwh=0.6 * 4 / 7, used_hours=first, **before),
         hour(
-            0, mig_profile="3g.40gb", mig_id="2", team="ads", energy_kwh=0.6 * 3 / 7, used_hours=0.0, **first
+            0, mig_profile="3g.40gb", mig_id="2", team="ads", energy_kwh=0.6 * 3 / 7, used_hours=0.0, **before
         ),
-        hour(0, mig_profile="7g.80gb", mig_id="0", team="search", energy_kwh=0.4, **last),
+        hour(0, mig_profile="7g.80gb", mig_id="0", team="search", energy_kwh=0.4, **after),
     )
     assert energy(attributed(rows, power(), server())) == {
         ("g1", "vision"): round(0.6 * 40 / 49, 6),
