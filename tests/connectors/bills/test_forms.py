@@ -349,7 +349,7 @@ def test_an_empty_list_says_that_there_are_no_charges_and_an_empty_file_says_not
     (bills / "c.json.gz").write_bytes(gzip.compress(b""))
     loaded = load("gcp_billing_export", bills, tmp_path)[SEPTEMBER]
     assert loaded.totals == {"USD": Decimal(10)}
-    assert "files without rows: b.json, c.json.gz" in loaded.note
+    assert "files with no rows: b.json, c.json.gz" in loaded.note
     (bills / "d.json").write_bytes(b"")
     with pytest.raises(SourceError, match=r"d\.json is empty \(0 bytes\)"):
         load("gcp_billing_export", bills, tmp_path)
