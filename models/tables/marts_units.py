@@ -18,6 +18,24 @@ UNIT_COST_DAILY = Table(
         n("currency", "text", "Currency; XXX where cost is NULL"),
         c("inferences", "double", "Inferences"),
         c("failed", "double", "Requests aborted or in error; NULL where not reported"),
+        c(
+            "inferences_per_s_mean",
+            "double",
+            "Inferences a second, mean over rate_hours; NULL where unknown",
+            "1/s",
+        ),
+        c(
+            "inferences_per_s_peak",
+            "double",
+            "The same of the busiest of them; NULL where hours are unknown, as of devices",
+            "1/s",
+        ),
+        c(
+            "rate_hours",
+            "double",
+            "Hours of the day that telemetry saw whole; all of it of tier api and devices",
+            "h",
+        ),
         c("tokens_in", "double", "Prompt tokens, cached ones included", "tokens"),
         c(
             "tokens_cached",
