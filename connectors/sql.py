@@ -22,6 +22,11 @@ def files(paths: Iterable[str | Path]) -> str:
     return literals(glob.escape(str(path)) for path in paths)
 
 
+def one_of(value: str, values: Iterable[str]) -> str:
+    """A value of an enumeration, which DuckDB writes to Parquet as text, for an eighth of what a text costs."""
+    return f"CAST({literal(value)} AS ENUM({', '.join(map(literal, values))}))"
+
+
 def identifier(name: str) -> str:
     """A quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

@@ -37,6 +37,8 @@ class Economics:
     Attributes:
         waste: The costliest rows of `marts.waste`; none on pages of earlier months, since they are of the last 30 days.
         waste_more: Rows of it that are not shown.
+        unusual: The greatest of `marts.anomalies` of the month, the latest day first.
+        unusual_more: Days of it that are not shown.
         week: Currency -> chart of waste by hour of the week.
         runs: `marts.training_runs` that ended in the month.
         energy: `marts.run_energy` of runs that ended in the month, a row a meter that read.
@@ -47,6 +49,8 @@ class Economics:
 
     waste: list[dict[str, Any]]
     waste_more: int
+    unusual: list[dict[str, Any]]
+    unusual_more: int
     week: Mapping[str, Markup]
     runs: list[dict[str, Any]]
     energy: list[dict[str, Any]]
@@ -58,6 +62,10 @@ class Economics:
 def economics(store: Store, at: Period) -> Economics:
     """Reads it, for all teams or for the store's team, which sees its own waste and runs only."""
     waste = store.waste() if at.latest else tables.WASTE.empty()
+    unusual = store.anomalies(at.month)
+    greatest = unusual.sort(
+        pl.col("impact").abs(), "day", "service_name", descending=[True, True, False]
+    ).head(TOP)
     runs, energy = store.training_runs(at.month), store.run_energy(at.month)
     shared = store.team is None
     ratio = store.ai_cost_ratio(at.month) if shared else None
@@ -69,6 +77,8 @@ def economics(store: Store, at: Period) -> Economics:
         .head(TOP)
         .to_dicts(),
         waste_more=max(0, waste.height - waste.group_by("currency").head(TOP).height),
+        unusual=greatest.sort("day", "impact", "service_name", descending=[True, True, False]).to_dicts(),
+        unusual_more=unusual.height - greatest.height,
         week=_weeks(store.waste_hourly()) if shared and at.latest else {},
         runs=runs.sort("ended_at", "run_id", "tier", "team").to_dicts(),
         energy=energy.sort("ended_at", "run_id", "source", "meter").to_dicts(),

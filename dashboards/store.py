@@ -149,6 +149,10 @@ class Store:
         """`marts.waste`: of the last 30 days."""
         return self._table(tables.WASTE)
 
+    def anomalies(self, month: date) -> pl.DataFrame:
+        """`marts.anomalies` of a month's days."""
+        return self._table(tables.ANOMALIES, "date_trunc('month', day) = ?", (month,))
+
     def training_runs(self, month: date) -> pl.DataFrame:
         """`marts.training_runs` that ended in a month."""
         return self._table(tables.TRAINING_RUNS, "date_trunc('month', ended_at) = ?", (month,))

@@ -71,8 +71,15 @@ def _usage(start: date, end: date, seed: int) -> pl.DataFrame:
     return (
         days.join(_meters(), how="cross", maintain_order="left_right")
         .with_columns(usage=pl.col("amount") * (90 + noise(key, "focus", seed, 21)) // 100 * growth // 100)
+        .with_columns(usage=pl.col("usage") * pl.when(_runs_away(end)).then(6).otherwise(1))
         .with_columns(cost=pl.col("usage") * pl.col("rate"), category=pl.lit("Usage"))
     )
+
+
+def _runs_away(end: date) -> pl.Expr:
+    """Two days on which a query was left in a loop: an unusual cost, of which the statement tells."""
+    days = pl.col("day").is_between(end - timedelta(9), end - timedelta(8))
+    return (pl.col("ServiceName") == "BigQuery") & days
 
 
 def _credit(usage: pl.DataFrame) -> pl.DataFrame:

@@ -117,7 +117,7 @@ def _words(text: str) -> str:
 
 def _kind(label: str) -> str | None:
     """The kind of token a label names; None for none, or for several."""
-    words = set(_words(label).split())
+    words = {*re.findall("[a-z]+", _words(label))}
     if "storage" in words:
         return None
     if words & {"cache", "cached", "caching"}:

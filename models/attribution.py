@@ -13,7 +13,7 @@ import polars as pl
 from models.config import DIMENSIONS, Site
 from models.energy import with_pue_of_site
 from models.gpu_hours import ANOMALIES, refuse_impossible, slots, unseen_share
-from models.gpu_slices import CARD, carries, cut, weighted
+from models.gpu_slices import CARD, carries, cut, weighted, with_layouts
 from models.money import split
 from models.ratecard import Days
 from models.register import Asset
@@ -140,11 +140,15 @@ def _sliced(rows: pl.DataFrame) -> pl.DataFrame:
         )
     )
     rows = pl.concat([rows, added]).sort("order", "whole_card", maintain_order=True)
-    known = pl.col("used").filter(slice_).is_not_null().all().over(CARD_HOUR)
-    active = pl.col("used").filter(slice_).sum().over(CARD_HOUR)
-    by_slice = pl.col("hours") / pl.col("sliced")
-    by_work = (pl.col("used") + (1 - active / pl.col("sliced")) * pl.col("hours")) / pl.col("sliced")
-    share = pl.when(slice_).then(pl.when(known).then(by_work).otherwise(by_slice)).otherwise(0.0)
+    rows = with_layouts(rows, slice_)
+    layout = [*CARD_HOUR, "layout", "kw"]
+    known = pl.col("used").filter(slice_).is_not_null().all().over(layout)
+    active = pl.col("used").filter(slice_).sum().over(layout)
+    by_slice = pl.col("hours") / pl.col("time")
+    by_work = (pl.col("used") + (1 - active / pl.col("time")) * pl.col("hours")) / pl.col("time")
+    share = (
+        pl.when(slice_).then(pl.when(known).then(by_work).otherwise(by_slice) * pl.col("part")).otherwise(0.0)
+    )
     first = nobody & (nobody.cast(pl.Int64).cum_sum().over(CARD_HOUR) == 1)
     rows = rows.with_columns(share=share).with_columns(
         share=pl.when(first)

@@ -181,6 +181,19 @@ class Targets(Frozen):
     ai_cost_share_of_revenue: Share | None = None
 
 
+class Anomalies(Frozen):
+    """What of the unusual days of a team's service is told.
+
+    Attributes:
+        min_impact: Least difference from what is usual, in the currency of the charge; absent: a hundredth of what an
+            ordinary day of all teams costs.
+        min_share: Least difference / what is usual.
+    """
+
+    min_impact: Money | None = None
+    min_share: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.25
+
+
 class Ownership(Frozen):
     """Who owns a charge: the first tag key with a value, put through aliases; else a default by account or namespace.
 
@@ -286,6 +299,7 @@ class Settings(Frozen):
     models: dict[str, ModelScope] = {}
     token_weights: TokenWeights | None = None
     targets: Targets = Targets()
+    anomalies: Anomalies = Anomalies()
     ownership: Ownership = Ownership()
     workloads: dict[Name, Workload] = {}
     gates: Gates = Gates()

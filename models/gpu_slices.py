@@ -138,6 +138,47 @@ def time_of_slices(slices: pl.DataFrame, hour: Sequence[str]) -> pl.DataFrame:
     )
 
 
+def with_layouts(rows: pl.DataFrame, slice_: pl.Expr) -> pl.DataFrame:
+    """Adds layout and kw (together they name a layout), time (h), and part of the card's energy in the hour, of slices that were there together.
+
+    Slices that last equally long are one layout, where layouts so found follow each other within the hour, each is no
+    more than a card, and the energy of all is known. Else the hour is one layout. Two layouts of half an hour each are
+    told apart by their energy, of which slices that are there together have it by their size.
+
+    Args:
+        rows: CARD, hour, mig_id, mig_profile, observed_hours, hours (of a whole card), sliced and energy_kwh.
+        slice_: Which of them are slices.
+    """
+    one_slice = [*CARD, "hour", "mig_id", "mig_profile"]
+    lasts = pl.col("observed_hours").filter(slice_).sum().over(one_slice)
+    rows = rows.with_columns(layout=pl.when(slice_).then(lasts.round(6)))
+    many = pl.col("hours").filter(slice_).sum().over(*CARD, "hour", "layout") > pl.col("layout") + TOLERANCE
+    kw = (pl.col("energy_kwh").sum() / pl.col("hours").sum()).over(one_slice)
+    rows = rows.with_columns(kw=pl.when(slice_ & many).then(kw.round(6)))
+    layout, energy = [*CARD, "hour", "layout", "kw"], pl.col("energy").sum()
+    together = (pl.col("layout").sum() - pl.col("sliced").first()).abs() < TOLERANCE
+    fits = (pl.col("hours") < pl.col("layout") + TOLERANCE) & pl.col("known")
+    found = (
+        rows.filter(slice_)
+        .group_by(layout)
+        .agg(
+            pl.col("hours").sum(),
+            pl.col("sliced").first(),
+            known=pl.col("energy_kwh").is_not_null().all(),
+            energy=pl.col("energy_kwh").sum(),
+        )
+        .filter((together & fits.all() & (energy > 0) & (pl.len() > 1)).over(*CARD, "hour"))
+        .select(*layout, of_card=pl.col("energy") / energy.over(*CARD, "hour"))
+    )
+    one = pl.col("of_card").is_null()
+    return rows.join(found, on=layout, how="left", nulls_equal=True, maintain_order="left").with_columns(
+        layout=pl.when(~one).then("layout"),
+        time=pl.when(one).then("sliced").otherwise("layout"),
+        part=pl.coalesce("of_card", 1.0),
+        kw=pl.when(~one).then("kw"),
+    )
+
+
 def carries() -> pl.Expr:
     """Whether a row of the whole card that nobody holds only carries the energy of slices that are there meanwhile.
 

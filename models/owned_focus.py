@@ -15,7 +15,7 @@ from models.config import DIMENSIONS, Site
 from models.contracts import total
 from models.energy import cost_by_site
 from models.local_days import local_day
-from models.owned_lines import UNUSED_COMMITMENT, WRITE_OFF
+from models.owned_lines import ELECTRICITY_SERVICE, UNUSED_COMMITMENT, WRITE_OFF
 from models.ratecard import Days, asset_days, currencies, is_asked, write_offs
 from models.register import Asset, Contract, Staff
 from models.tables import FOCUS, MONEY
@@ -261,7 +261,7 @@ def _site_charges(parts: pl.DataFrame | None) -> list[pl.DataFrame]:
             resource=pl.format("{}/{}", "site", "charge"),
             resource_type=pl.lit("Site"),
             category=pl.lit("AI and Machine Learning"),
-            service=pl.lit("Site electricity"),
+            service=pl.lit(ELECTRICITY_SERVICE),
             cost_kind=pl.when("held").then(pl.lit("direct")).otherwise(pl.lit("unallocated")),
             slice=pl.lit(None, dtype=pl.String),
             meter=pl.when(by_power).then(pl.lit("Demand")).otherwise(pl.lit("Fixed charge")),

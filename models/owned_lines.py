@@ -12,6 +12,9 @@ from models.tables import MONEY
 
 WRITE_OFF = "write-off"
 UNUSED_COMMITMENT = "unused-commitment"
+ELECTRICITY_SERVICE = "Site electricity"
+"""Service of what a site's electricity costs beside its kWh."""
+
 UNUSED_SERVICE = "Unused GPU commitment"
 """Service of its charges: what a contract leaves unused shows apart from the cards, also where there are no SKUs."""
 

@@ -205,12 +205,7 @@ def _uptime(inference_hourly: pl.DataFrame, zones: Mapping[str | None, ZoneInfo]
     service of several sites is up as long as the best of them.
     """
     served = inference_hourly.filter((pl.col("tier") != "api") & pl.col("workload").is_not_null())
-    by_site = (
-        served.group_by(*HOURS_OF, "hour")
-        .agg(pl.col("coverage").max())
-        .group_by(HOURS_OF)
-        .agg(pl.col("coverage").sort().sum())
-    )
+    by_site = _up_hours(served).group_by(HOURS_OF).agg(pl.col("coverage").sort().sum())
     service = [name for name in HOURS_OF if name != "day"]
     silent = (
         served.group_by(*service, "source")
@@ -230,6 +225,26 @@ def _uptime(inference_hourly: pl.DataFrame, zones: Mapping[str | None, ZoneInfo]
         by_site.with_columns(uptime=pl.col("coverage") / pl.Series(hours, dtype=pl.Float64))
         .group_by(WORK)
         .agg(pl.col("uptime").max())
+    )
+
+
+def _up_hours(served: pl.DataFrame) -> pl.DataFrame:
+    """Columns HOURS_OF, hour and coverage: the part of each hour in which some replica reported.
+
+    That of the replica that reported longest. Where replicas end in the hour and others begin in it, as in a rolling
+    deployment, the longest of each side add up: they were there one after the other.
+    """
+    replica = [*(name for name in HOURS_OF if name != "day"), "source", "pod"]
+    before = pl.col("hour") - pl.col("hour").shift(1).over(replica, order_by="hour")
+    after = pl.col("hour").shift(-1).over(replica, order_by="hour") - pl.col("hour")
+    hour = pl.duration(hours=1)
+    begins, ends = ((step > hour).fill_null(value=True) for step in (before, after))
+    longest = pl.col("coverage").max()
+    both = pl.col("coverage").filter("begins").max() + pl.col("coverage").filter("ends").max()
+    return (
+        served.with_columns(begins=begins & ~ends, ends=ends & ~begins)
+        .group_by(*HOURS_OF, "hour")
+        .agg(coverage=pl.max_horizontal(longest, both.clip(upper_bound=1.0)))
     )
 
 

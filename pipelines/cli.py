@@ -240,6 +240,75 @@ def close(
     console.print("`tierwise run` publishes statements that say so.", highlight=False)
 
 
+@app.command(epilog="Example: `tierwise place --workload support-chat --scale 1,10,100`")
+def place(
+    config: ConfigOption = DEFAULT_CONFIG,
+    workload: Annotated[
+        str | None, typer.Option(help="One workload, with all its options; all workloads if absent.")
+    ] = None,
+    scale: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Multiples of the volumes that are declared or measured.")
+    ] = "1",
+    format_: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.table,
+) -> None:
+    """Where workloads should run: by the options and prices in the configuration now, and by what is published."""
+    from pipelines import place as placing
+
+    settings = configured(config)
+    try:
+        factors = placing.scales(scale)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--scale") from error
+    try:
+        with errors.status("comparing options"):
+            found = placing.place(settings, workload, factors)
+    except placing.PlaceError as error:
+        raise failed(str(error), 2) from error
+    if format_ is Format.json:
+        typer.echo(placing.as_json(found))
+    else:
+        placing.print_placed(found, console, options=workload is not None)
+
+
+@app.command(epilog="Example: `tierwise dashboard --port 8600`")
+def dashboard(
+    config: ConfigOption = DEFAULT_CONFIG,
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen at; another than this machine's own shows all costs to others."),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")
+    ] = 8600,
+) -> None:
+    """Shows the published statements of all teams in a browser, until it is interrupted."""
+    from dashboards.server import is_loopback, server
+    from pipelines.warehouse import Warehouse
+
+    folder = Warehouse(configured(config).data_dir).statements
+    if not (folder / "index.html").is_file():
+        raise failed(f"{folder}: nothing is published yet; run `tierwise run` first", 1)
+    try:
+        listening = server(folder, host, port)
+    except OSError as error:
+        msg = f"{host} port {port} cannot be listened at: {error.strerror}; give another --port or --host"
+        raise failed(msg, 1) from error
+    with listening:
+        if not is_loopback(host):
+            warning = f"[yellow]warning[/] whoever reaches {escape(host)} sees the costs of all teams"
+            errors.print(warning, highlight=False)
+        shown = f"[{host}]" if ":" in host else host
+        console.print(
+            f"http://{escape(shown)}:{listening.server_port}/  (Ctrl-C ends it)",
+            highlight=False,
+            soft_wrap=True,
+        )
+        try:
+            listening.serve_forever()
+        except KeyboardInterrupt:
+            console.print("ended")
+
+
 export = typer.Typer(help="Writes what is published for use elsewhere.", no_args_is_help=True)
 app.add_typer(export, name="export")
 

@@ -58,6 +58,23 @@ def _google(config: Config, cache: Path, today: date) -> GpuPrices:
     )
 
 
+def listed(config: Config, today: date) -> tuple[GpuPrices, str]:
+    """The list that options ask for, and why it is not known; empty where it is."""
+    try:
+        return _google(config, config.data_dir / "cache" / "list_prices", today), ""
+    except SourceError as error:
+        return GpuPrices(GPU_PRICES.to_frame()), config.hide(str(error))
+
+
+def priced_now(config: Config) -> dict[str, Workload]:
+    """The workloads of the configuration, with today's list prices."""
+    settings = config.settings
+    if not wanted(config):
+        return dict(settings.workloads)
+    found, failed = listed(config, datetime.now(UTC).date())
+    return with_list_prices(settings.workloads, found.frame, settings.currency, failed)
+
+
 def look_up(run: Run) -> str | None:
     """Keeps the list for this run.
 
@@ -67,13 +84,7 @@ def look_up(run: Run) -> str | None:
     if not wanted(run.config):
         return None
     run.report("list prices of GPUs")
-    try:
-        found, failed = (
-            _google(run.config, run.config.data_dir / "cache" / "list_prices", run.window.now.date()),
-            "",
-        )
-    except SourceError as error:
-        found, failed = GpuPrices(GPU_PRICES.to_frame()), run.config.hide(str(error))
+    found, failed = listed(run.config, run.window.now.date())
     for note in found.notes:
         run.report(f"list prices: {run.config.hide(note)}")
     run.write_frame(FRAME, found.frame)

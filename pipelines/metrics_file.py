@@ -49,6 +49,11 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "Cost of what nobody used in the last 30 days",
         "SELECT kind, tier, team, currency, sum(cost) AS value FROM marts.waste GROUP BY ALL",
     ),
+    "tierwise_cost_anomaly": (
+        "Cost less what is usual, on unusual days of the last 7: sum by service",
+        "SELECT team, service_provider, service_name, direction, currency, sum(impact) AS value FROM marts.anomalies "
+        "WHERE day > (SELECT max(as_of) FROM ops.publications) - 7 GROUP BY ALL",
+    ),
     "tierwise_gpu_seconds": (
         "GPU-seconds of owned cards on the latest day of their site, by kind; used only where all of it is known",
         "WITH d AS (SELECT * FROM marts.gpu_daily QUALIFY day = max(day) OVER (PARTITION BY site)) "

@@ -16,6 +16,7 @@ import polars as pl
 from connectors.base import Loaded, Slice
 from connectors.parts import current_rows
 from models import (
+    anomalies,
     attribution,
     edge,
     energy,
@@ -306,6 +307,7 @@ def economics(run: Run) -> Metadata:
         tables.AI_COST_RATIO: ratio,
         tables.WASTE: waste.ranked(gpus, daily, as_of),
         tables.WASTE_HOURLY: waste.by_hour_of_week(hourly, gpus, settings.sites, as_of),
+        tables.ANOMALIES: anomalies.daily(daily, as_of, settings.anomalies),
         tables.TARGETS: targets.monthly(gpus, units, ratio, settings.targets),
     }
     for table, frame in frames.items():

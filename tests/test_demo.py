@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -57,6 +58,18 @@ def test_bills_to_the_last_decimal(demo: tuple[Path, Truth, Any]) -> None:
 def test_a_query_of_the_page_has_an_answer(demo: tuple[Path, Truth, Any], question: str) -> None:
     _, _, connection = demo
     assert connection.execute(QUESTIONS[question]).fetchall()
+
+
+def test_the_command_place_says_what_is_published(demo: tuple[Path, Truth, Any]) -> None:
+    folder, _, connection = demo
+    done = small.tierwise("place", "--config", folder / "tierwise.yaml", "--format", "json")
+    columns = ("workload", "recommended_option", "status", "saving_36m::TEXT", "reason")
+    published = connection.execute(
+        f"SELECT {', '.join(columns)} FROM marts.placement ORDER BY workload"
+    ).fetchall()
+    names = [name.removesuffix("::TEXT") for name in columns]
+    assert [tuple(row[name] for name in names) for row in json.loads(done.stdout)] == published
+    assert len(published) > 3
 
 
 def test_resources_without_an_owner_add_up_to_what_is_untagged(demo: tuple[Path, Truth, Any]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from connectors.base import SourceError
 from connectors.bills.dates import certain, iso_sql
 from connectors.bills.files import BillFile
-from connectors.bills.native import NULL, require
+from connectors.bills.native import require
 from connectors.bills.numbers import point_sql, spread
 from connectors.bills.rules import is_null_text
 from connectors.bills.shapes import NUMERIC, Shape
@@ -74,6 +74,11 @@ def is_number(column: str) -> bool:
     return _key(column) in {_key(n) for n in (*NUMBERS, *NET.values())}
 
 
+def is_price(column: str) -> bool:
+    """The column holds a price."""
+    return _key(column) in {_key(n) for n in RATES}
+
+
 def is_moment(column: str) -> bool:
     """The column holds a moment."""
     return _key(column) in {_key(n) for n in MOMENTS}
@@ -129,7 +134,7 @@ class Fields:
 
     def __init__(self, shape: Shape, *, net: bool | Collection[str] = False) -> None:
         self.own = shape.own
-        self._net = net
+        self._net, self._priced = net, shape.priced
         self.zero = "CAST(0 AS DECIMAL(38,12))" if shape.own else "'0'"
         self.tags: dict[str, str] = {}
         self._columns: dict[str, str] = {}
@@ -172,7 +177,8 @@ class Fields:
             before = self._columns.get(_key(name), "NULL")
             return self._of_payers(f"COALESCE({net}, {before})", before)
         if _key(name) in self._columns or not self.has(name):
-            nothing = f"CAST(NULL AS {'DECIMAL(38,12)' if self.own and is_number(name) else 'VARCHAR'})"
+            number = (self.own and is_number(name)) or (self._priced and is_price(name))
+            nothing = f"CAST(NULL AS {'DECIMAL(38,12)' if number else 'VARCHAR'})"
             return self._columns.get(_key(name), nothing)
         member = literal(_snake(name.removeprefix("product/")))
         if self._product:
@@ -202,6 +208,7 @@ class Fields:
         return f"lpad(CAST(TRY_CAST({self[name]} AS DECIMAL(12,0)) AS VARCHAR), 12, '0')"
 
     def first(self, *names: str) -> str:
-        """The first of the columns that has a value in the row."""
+        """The first of the columns that has a value in the row; none is asked after one that is a literal."""
         there = [self[n] for n in names if self.has(n)]
-        return f"COALESCE({', '.join(there)})" if there else NULL
+        certain = next((i for i, sql in enumerate(there, start=1) if sql.startswith("'")), None)
+        return f"COALESCE({', '.join(there[:certain])})" if there else self[names[0]]

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, cast
 
 import polars as pl
 
-from connectors.aws.columns import is_header, is_moment, is_number, period_column, written
+from connectors.aws.columns import is_header, is_moment, is_number, is_price, period_column, written
 from connectors.aws.discounts import in_columns, note
 from connectors.aws.manifests import SUFFIX, Delivery, deliveries
 from connectors.aws.mapping import to_focus
@@ -128,7 +128,12 @@ class CurReader(BillReader):
             mine = [s for s in slices if judged[s.period][0] == discounted]
             read = [f for f in files if any(f in of[s.period] for s in mine)]
             bill = Bill(
-                self.context.name, self.options.tier, partial(to_focus, net=discounted), is_number, is_moment
+                self.context.name,
+                self.options.tier,
+                partial(to_focus, net=discounted),
+                is_number,
+                is_moment,
+                is_price,
             )
             for loaded in load_bill(bill, mine, read, work, engine):
                 if "manifests" not in loaded.slice.detail:

@@ -22,7 +22,7 @@ def counted(stage: Stage, where: str, engine: Engine) -> tuple[Survey, dict[str,
     """
     rows = engine.rows(
         f"SELECT {SURVEY}, count(*) FILTER ({KEPT}) AS loaded, count(*) FILTER ({REJECTED}) AS rejected, "
-        f"count(*) FILTER ({KEPT} AND __not_stated) AS not_stated FROM {stage.rows} WHERE {where} GROUP BY day, currency"
+        f"count(*) FILTER ({KEPT} AND __not_stated) AS not_stated FROM {stage.rows} WHERE {where} GROUP BY __day, currency"
     )
     days: dict[str, dict[str, Any]] = {}
     for row in rows:

@@ -24,6 +24,9 @@ from connectors.sql import literal
 Order = Literal["mdy", "dmy"]
 EPOCH = "epoch"
 """The order of times written as numbers, as programs write them: since 1970, in the unit that `connectors/epochs.py` tells."""
+APART = "apart"
+"""The order of ISO 8601 with a blank before the zone, as Snowflake writes it: `2026-09-01 00:00:00.000 +0000`."""
+ZONE = r"\s+(Z|[+-]\d{2}(?::?\d{2})?)$"
 WORDS = {"mdy": "month/day/year", "dmy": "day/month/year"}
 
 WRITTEN = r"\s*\d{1,2}(?:/\d{1,2}/\d{2}(?:\d{2})?|\.\d{1,2}\.\d{2}(?:\d{2})?|-\d{1,2}-\d{4})(?:[ T].*)?\s*"
@@ -48,6 +51,8 @@ def iso(text: str | None, order: str) -> str | None:
     """A date of that order as ISO 8601; any other text as it is."""
     if order == EPOCH and text is not None and (at := epochs.moment(text)):
         return at.isoformat()
+    if order == APART and text is not None:
+        return re.sub(ZONE, r"\1", text.strip())
     if order in WORDS and text is not None and is_written(text):
         moment = _moment(text, order)
         return text if moment is None else moment.isoformat()
@@ -58,6 +63,8 @@ def iso_sql(text: str, order: str) -> str:
     """SQL of the same."""
     if order == EPOCH:
         return f"COALESCE(CAST({epochs.sql_epoch_text(text)} AS VARCHAR), {text})"
+    if order == APART:
+        return f"regexp_replace(trim({text}), {literal(ZONE)}, '\\1')"
     if order not in WORDS:
         return text
     known = "[" + ", ".join(map(literal, formats("mdy" if order == "mdy" else "dmy"))) + "]"
@@ -110,7 +117,7 @@ def certain(bill: BillFile, moments: Sequence[str], period: Sequence[str] = ()) 
         SourceError: Its dates prove no order, or contradict each other.
     """
     if bill.form in JSON_FORMS:
-        return replace(bill, dates=EPOCH) if _are_epochs(bill, moments) else bill
+        return replace(bill, dates=_other_form(bill, moments))
     if bill.form not in ("csv", "gzip"):
         return bill
     return dated(bill, "", moments, period, needed=True)
@@ -136,7 +143,7 @@ def dated(
     except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, ValueError):
         return bill  # damaged: whoever reads it says what is wrong
     if not dates:
-        return replace(bill, dates=EPOCH) if _are_epochs(bill, moments) else bill
+        return replace(bill, dates=_other_form(bill, moments))
     order = proven(dates, periods, bill.uri)
     if order and asked and order != asked:
         msg = (
@@ -181,8 +188,8 @@ def _dates(
     return found, [(start or "", end or "") for start, end in rows]
 
 
-def _are_epochs(bill: BillFile, moments: Sequence[str]) -> bool:
-    """The first rows have times as numbers, and no other dates."""
+def _other_form(bill: BillFile, moments: Sequence[str]) -> str:
+    """`EPOCH` where the first rows have times as numbers, and no other dates; `APART` where one has a zone apart; else nothing."""
     try:
         if bill.form in JSON_FORMS:
             first = islice(json_lines(bill.path, bill.form), LOOKED_AT)
@@ -191,8 +198,10 @@ def _are_epochs(bill: BillFile, moments: Sequence[str]) -> bool:
             head = lazy(bill).select(moments).head(LOOKED_AT).collect()
             values = [v for column in head for v in column if v not in (None, "")]
     except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, ValueError):
-        return False  # damaged: whoever reads it says what is wrong
-    return bool(values) and all(epochs.moment(str(value)) for value in values)
+        return ""  # damaged: whoever reads it says what is wrong
+    if values and all(epochs.moment(str(value)) for value in values):
+        return EPOCH
+    return APART if any(re.search(ZONE, v) for v in values if isinstance(v, str)) else ""
 
 
 def _text(value: object) -> str | None:

@@ -7,12 +7,23 @@ same as for text, and belongs to `connectors/bills/stage.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import Any
 
 from connectors.base import Engine
+from connectors.bills.lookups import (
+    Lookups,
+    coded,
+    combinations,
+    constant,
+    few_values,
+    followed,
+    prices,
+    results,
+)
 from connectors.bills.native import NAMES, Native, native_sql, row_hash
 from connectors.bills.rules import NULL_TEXTS, is_null_text
 from connectors.bills.shapes import NESTED, NUMERIC, Shape
@@ -33,6 +44,7 @@ class Part:
         own: The FOCUS columns in their own types.
         own_shape: The expressions in these types.
         plain: FOCUS columns whose text never stands for null.
+        lookups: What need not be computed row by row.
     """
 
     shape: Shape
@@ -40,6 +52,7 @@ class Part:
     own: Native
     own_shape: Shape
     plain: frozenset[str]
+    lookups: Lookups
 
 
 def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part | None:
@@ -51,27 +64,39 @@ def own_types(bill: Bill, shape: Shape, native: Native, engine: Engine) -> Part 
         " ".join([*native.focus.values(), native.cost, native.currency, native.skip, native.cost_kind])
     )
     texts = [c for c, t in shape.types.items() if t == "VARCHAR" and identifier(c) in used]
+    few, rows = few_values(texts, shape, engine)
+    others = [c for c in texts if c not in few]
     asked = [f"bool_or({_unreadable(identifier(c), shape.types[c])})" for c in numbers]
-    asked += [f"min(strlen({identifier(c)}))" for c in texts]
+    asked += [f"min(strlen({identifier(c)}))" for c in others]
     found = _ask(asked, shape, engine)
     if any(found[: len(numbers)]):
         return None
-    lengths = zip(texts, found[len(numbers) :], strict=True)
+    lengths = zip(others, found[len(numbers) :], strict=True)
     short = [c for c, n in lengths if n is not None and n <= LONGEST_NULL]
     empty, null = _without_value(short, shape, engine)
+    empty |= {c for c, values in few.items() if "" in values}
+    null |= {c for c, values in few.items() if not {*NULL_TEXTS}.isdisjoint(values)}
     as_they_are = {c for c in texts if c not in empty}
     as_they_are |= {c for c, t in shape.types.items() if bill.moments(c) and t.startswith("TIMESTAMP")}
+    amounts = {
+        c: prices(c, few.get(c, ()), engine) for c in shape.types if bill.prices(c) and identifier(c) in used
+    }
+    priced = all(amounts.values())
     own = {
         **shape.text,
         **{c: identifier(c) for c in as_they_are},
+        **{c: only for c, values in few.items() if (only := constant(values))},
+        **(amounts if priced else {}),
         **{c: _number(identifier(c), shape.types[c]) for c in numbers},
     }
-    typed_shape = replace(shape, text=own, own=True)
+    typed_shape = replace(shape, text=own, own=True, priced=priced)
     doubtful = [identifier(c) for c, t in shape.types.items() if c in null or t.startswith(NESTED)]
     plain = frozenset(
         c for c in NAMES if not any(d in native.written_out(native.focus.get(c, "")) for d in doubtful)
     )
-    return Part(shape, native, bill.to_focus(typed_shape), typed_shape, plain)
+    own_native = bill.to_focus(typed_shape)
+    lookups = Lookups(few, followed(own_native, typed_shape, few, rows))
+    return Part(shape, native, own_native, typed_shape, plain, lookups)
 
 
 def _without_value(columns: Sequence[str], shape: Shape, engine: Engine) -> tuple[set[str], set[str]]:
@@ -120,15 +145,44 @@ def view(bill: Bill, month: date, parts: Sequence[Part], engine: Engine, days: S
     """The stage of a month, or of days of it, as a query straight over its files."""
     mine = [part for part in parts if month in part.shape.months]
     natives = [part.native for part in mine]
-    sqls = [
-        native_sql(part.own_shape, part.own, hashed=row_hash(part.shape, part.native), days=days)
-        for part in mine
-    ]
+    sqls = [native_sql(part.own_shape, part.own) for part in mine]
     plain = frozenset.intersection(*(part.plain for part in mine))
     types = {
         c: type_
         for c, type_ in engine.columns(" UNION ALL BY NAME ".join(sqls)).items()
         if c in (*NAMES, "__cost") and (type_.startswith(("DECIMAL", "TIMESTAMP")) or c in plain)
     }
-    sql = stage_sql(sqls, present(natives), bill.source, bill.tier, sure=sure(natives), types=types)
-    return Stage(f"({sql})", bill, tuple(part.shape for part in mine), tuple(natives), types)
+    tidy = partial(
+        stage_sql,
+        present=present(natives),
+        source=bill.source,
+        tier=bill.tier,
+        sure=sure(natives),
+        types=types,
+    )
+    more = _looked_up(mine[0], tidy, engine) if len(mine) == 1 else {}
+    sqls = [
+        native_sql(
+            part.own_shape, part.own, hashed=row_hash(part.shape, part.native), days=days, looked_up=more
+        )
+        for part in mine
+    ]
+    sql = tidy(sqls, looked_up=tuple(more))
+    return Stage(f"({sql})", bill, tuple(part.shape for part in mine), tuple(natives), types, tuple(more))
+
+
+def _looked_up(part: Part, tidy: Callable[[Sequence[str]], str], engine: Engine) -> dict[str, str]:
+    """Columns of facts that need not be computed row by row -> SQL over the native columns.
+
+    Args:
+        part: The files.
+        tidy: The statement from results of `native_sql`.
+        engine: Runs the SQL.
+    """
+    values, follows = part.lookups.values, part.lookups.follows
+    if not follows:
+        return {}
+    scan = combinations(dict.fromkeys(follows.values()), part.own_shape, values)
+    every = tidy([native_sql(replace(part.own_shape, scan=scan), part.own)])
+    found = results(follows, every, engine)
+    return {c: sql for c, needs in follows.items() if (sql := coded(c, needs, found[c], values))}

@@ -34,6 +34,8 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet", ".zip")
 
 GZIPPED = ("gzip", "json.gz")
 JSON_FORMS = ("json", "json.gz")
+PACKED_JSON = (".json.gz", ".jsonl.gz", ".ndjson.gz")
+NAMED_JSON = (".json", ".jsonl", ".ndjson", *PACKED_JSON)
 SMALL = 1 << 20
 """Bytes of a CSV up to which all of it is read at once."""
 
@@ -75,7 +77,7 @@ class BillFile:
         uri: Its name for a person.
         path: Where it can be read.
         form: csv, gzip (a CSV), json (one object a line), json.gz or parquet, from the content.
-        columns: Names of the columns, in order.
+        columns: Names of the columns, in order; none where the file says that there are no records.
         months: Billing months of its rows; rows that name none or another are laid to the first.
         strict: A CSV whose lines all end alike; DuckDB reads others only when told not to be strict.
         separator: What stands between the columns of a CSV.
@@ -122,6 +124,8 @@ def open_bill(
     try:
         with path.open("rb") as file:
             magic = file.read(4)
+        if not magic and source.size and is_bill(source.key, NAMED_JSON):
+            return BillFile(source.key, uri, path, "json", (), months)  # an empty list: no records
         if not magic:
             msg = f"{uri} is empty (0 bytes); an export has at least a header: have it delivered again"
             raise SourceError(msg)
@@ -136,6 +140,8 @@ def open_bill(
             columns = _json_columns(path, form, optional)
         else:
             columns, separator = _csv_columns(path, private=private)
+        if not any(columns) and is_bill(source.key, PACKED_JSON):
+            return BillFile(source.key, uri, path, "json.gz", (), months)  # complete, and no record in it
         if not any(columns):
             msg = f"{uri} holds nothing once it is unpacked; an export has at least a header: have it delivered again"
             raise SourceError(msg)

@@ -32,7 +32,7 @@ from connectors.bills.issues import (
     orphans,
     rejected,
 )
-from connectors.bills.native import native_sql, row_hash
+from connectors.bills.native import coded_name, native_sql, row_hash
 from connectors.bills.rules import TAGS
 from connectors.bills.shapes import shapes
 from connectors.bills.stage import Bill, Stage, stage_sql
@@ -195,7 +195,7 @@ def _month(item: Slice, stage: Stage, key: str, groups: Path | None, engine: Eng
         engine.copy(f"SELECT {SURVEY}, {GROUPS}, {COUNTS} {rows} GROUP BY ALL", groups, ordered=False)
         found = survey(engine.rows(f"SELECT {SURVEYS} FROM {_parquet(groups)} GROUP BY day, currency"))
     else:
-        found = survey(engine.rows(f"SELECT {SURVEY} {rows} GROUP BY day, currency"))
+        found = survey(engine.rows(f"SELECT {SURVEY} {rows} GROUP BY __day, currency"))
     return replace(month, plan=plan(earlier, found), found=found, groups=groups)
 
 
@@ -291,7 +291,9 @@ def _facts(month: _Month, stage: Stage, work: Path, engine: Engine, *, stated: b
     if month.plan.fresh == ():
         return {}
     where = f"{month.where} AND {KEPT}"
-    columns = {name: identifier(name) for name in stage.written}
+    columns = {
+        name: coded_name(name) if name in stage.looked_up else identifier(name) for name in stage.written
+    }
     if not stated:
         columns["EffectiveCost"] = f"CAST({effective_cost(stage, where)} AS DECIMAL(38,12))"
     selected = ", ".join([*(f"{sql} AS {identifier(name)}" for name, sql in columns.items()), *stage.masks])

@@ -153,7 +153,8 @@ class MonthIndex:
             try:
                 opened = partial(self._open, item, self._store.fetch([item])[0])
                 bill = opened()
-                entries[name] = [m.isoformat() for m in _scan(bill, column(bill), self._parse)]
+                found_there = _scan(bill, column(bill), self._parse) if bill.columns else []
+                entries[name] = [m.isoformat() for m in found_there]
             except SourceError as error:
                 if opened is None and not isinstance(error, UnpackError):
                     raise

@@ -126,6 +126,7 @@ def native_sql(
     numbered: bool = False,
     hashed: str = "CAST(NULL AS UBIGINT)",
     days: Sequence[str] = (),
+    looked_up: Mapping[str, str] | None = None,
 ) -> str:
     """The rows of a shape as those FOCUS columns that it fills, to be united by name.
 
@@ -135,6 +136,7 @@ def native_sql(
         numbered: With `__row`, from 1 within the scan.
         hashed: SQL of `__hash`: `row_hash` of the shape as text.
         days: Only charges that start on these days (ISO dates, UTC) are wanted; others may be left out.
+        looked_up: Column of facts -> its value (`lookups.py`), beside the text that the rules look at.
     """
     columns = [f"{sql} AS {identifier(c)}" for c, sql in native.filled.items()]
     months = ", ".join(f"DATE '{m}'" for m in shape.months)
@@ -164,8 +166,14 @@ def native_sql(
         f"[{months}] AS __months",
         f"{'__row' if numbered else 'CAST(NULL AS BIGINT)'} AS __row",
         f"{hashed} AS __hash",
+        *(f"{sql} AS {coded_name(c)}" for c, sql in (looked_up or {}).items()),
     ]
     return f"SELECT {', '.join(columns)} FROM {scan}"
+
+
+def coded_name(column: str) -> str:
+    """The column of a stage with what was looked up for a column of facts."""
+    return identifier(f"coded:{column}")
 
 
 def with_columns(columns: Mapping[str, str], scan: str) -> str:

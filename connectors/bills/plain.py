@@ -203,7 +203,7 @@ class PlainFiles:
         hollow = [o.key for o in objects if months.get(o.key) == () and not told.months.get(o)]
         notes = [note] if note else []
         if hollow:
-            notes.append(f"files with a header and no rows: {', '.join(hollow)}")
+            notes.append(f"files with no rows: {', '.join(hollow)}")
         listed = sorted({*by_month, *not_ready, *told.empty})
         newest = listed[-1] if listed else None
         return [
@@ -270,7 +270,7 @@ class PlainFiles:
         require_ready(slices)
         objects = {o for s in slices for o in s.objects}
         if not slices:
-            return f"{self._store.uri('')}: {kind} files with a header and no rows"
+            return f"{self._store.uri('')}: {kind} files with no rows"
         span = f"{slices[0].period:%Y-%m} to {slices[-1].period:%Y-%m}"
         size = sum(o.size for o in objects) / 1e6
         return (

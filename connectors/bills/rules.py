@@ -30,7 +30,8 @@ MISSING = "missing_mandatory"
 NOT_STATED = "missing_effective_cost"
 """The bill does not say what a commitment cost where it was used: the billed cost stands in for it."""
 
-NULL_TEXTS = ("NULL", "null", "N/A", "n/a")
+NULL_TEXTS = ("NULL", "null", "N/A", "n/a", "\\N")
+"""`\\N` is how Snowflake, MySQL and Hive write it."""
 
 
 def is_null_text(value: str) -> str:

@@ -32,6 +32,7 @@ class Shape:
         months: Months that rows of these files may name.
         types: Native column of Parquet -> its DuckDB type; empty for CSV, where all is text.
         own: Numbers in `text` are of type DECIMAL, not text.
+        priced: So are prices, which the files have as text.
         dates: Order of their dates, as in `BillFile`.
         decimal: Likewise.
     """
@@ -43,6 +44,7 @@ class Shape:
     months: tuple[date, ...]
     types: Mapping[str, str] = field(default_factory=dict)
     own: bool = False
+    priced: bool = False
     dates: str = ""
     decimal: Literal["", ".", ","] = ""
 

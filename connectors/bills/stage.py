@@ -12,7 +12,7 @@ from functools import cached_property
 
 from connectors.bills.amounts import plain, written_ones
 from connectors.bills.months import AHEAD_H
-from connectors.bills.native import EXTRAS, NAMES, OWN, PROVIDER, Format, Native
+from connectors.bills.native import EXTRAS, NAMES, OWN, PROVIDER, Format, Native, coded_name
 from connectors.bills.rules import (
     CHECKS,
     MISSING,
@@ -31,7 +31,7 @@ from connectors.bills.rules import (
 from connectors.bills.shapes import Shape
 from connectors.bills.tags import mended, pairs
 from connectors.parts import in_parquet
-from connectors.sql import identifier, literal
+from connectors.sql import identifier, literal, one_of
 from models import focus, tables
 
 MODEL_APIS = ("bedrock", "openai", "anthropic", "claude", "gemini", "mistral", "cohere")
@@ -44,6 +44,9 @@ ASKED = ("CommitmentDiscountId", "ResourceId", "ServiceName", "SubAccountId")
 MASK_BITS = 60
 """Notes that one BIGINT holds."""
 NULL_TEXT = "null_text"
+
+COST_KINDS = ("direct", "idle", "shared", "unallocated")
+"""Values of x_cost_kind."""
 
 Note = tuple[str, str, str]
 """What was found about rows that were kept: action, rule and column."""
@@ -59,6 +62,7 @@ class Bill:
         to_focus: The format.
         numbers: The native column holds numbers: in Parquet it may be read in its own type.
         moments: The native column holds moments, likewise.
+        prices: The native column holds numbers as text.
         by_row: What a row means does not depend on the other rows.
     """
 
@@ -67,6 +71,7 @@ class Bill:
     to_focus: Format
     numbers: Callable[[str], bool] = lambda _: False
     moments: Callable[[str], bool] = lambda _: False
+    prices: Callable[[str], bool] = lambda _: False
     by_row: bool = True
 
 
@@ -80,6 +85,7 @@ class Stage:
         shapes: The files.
         natives: What the format makes of each shape, all as text.
         types: As in `stage_sql`.
+        looked_up: Likewise.
     """
 
     rows: str
@@ -87,6 +93,7 @@ class Stage:
     shapes: tuple[Shape, ...]
     natives: tuple[Native, ...]
     types: Mapping[str, str] = field(default_factory=dict)
+    looked_up: tuple[str, ...] = ()
 
     @property
     def present(self) -> list[str]:
@@ -152,6 +159,7 @@ def stage_sql(
     *,
     sure: frozenset[str] = frozenset(),
     types: Mapping[str, str] | None = None,
+    looked_up: Sequence[str] = (),
 ) -> str:
     """One row for each native row: the FOCUS table's columns, and what was found about it.
 
@@ -164,12 +172,13 @@ def stage_sql(
         tier: x_tier of what is not a managed model API.
         sure: FOCUS columns that need no rule.
         types: FOCUS column, or `__cost`, -> DuckDB type of its value; where it is not here, a text that may stand for null.
+        looked_up: Columns of facts whose value was looked up, too (`native_sql`).
 
     Returns:
         SQL whose columns are those of the FOCUS table that can have a value, `ASKED`, and `__month` (the slice), `__day` (of the charge,
         UTC), `__reject` (number of the first rejecting check that holds), `__notesN` (what else was found, a bit for each of `notes`),
         `raw:X` (the text that a check of column X found), `__cost` (the native amount), `__currency` (its native text), `__skip`,
-        `__header`, `__other_header`, `__parent`, `__is_part`, `__not_stated`, `__file`, `__row` and `__hash`.
+        `__header`, `__other_header`, `__parent`, `__is_part`, `__not_stated`, `__file`, `__row` and `__hash`, and `coded:X` of each of `looked_up`.
     """
     own = types or {}
     texts = texts_for_null(present, sure, own)
@@ -196,8 +205,11 @@ def stage_sql(
     amounts = [
         (identifier(c), identifier(of) if of in present else "NULL", d(c)) for c, of in currencies.items()
     ]
-    amounts.append(("CAST(__cost AS VARCHAR)", "__currency", d("__cost")))
-    found = [f"COALESCE({d(c)}, __written[{i}]) AS {t(c)}" for i, c in enumerate([*money, "__cost"], start=1)]
+    own_cost = _is_money(own, "__cost")
+    if not own_cost:
+        money.append("__cost")
+        amounts.append(("CAST(__cost AS VARCHAR)", "__currency", d("__cost")))
+    found = [f"COALESCE({d(c)}, __written[{i}]) AS {t(c)}" for i, c in enumerate(money, start=1)]
     rejects = " ".join(f"WHEN {c.condition} THEN {i}" for i, c in enumerate(CHECKS) if c.action == "rejected")
     noted = notes(present, sure, own)
     masks = [
@@ -209,8 +221,13 @@ def stage_sql(
     for columns in (
         ["*", *nulls, *mends],
         [f"* REPLACE ({replaced})" if replaced else "*", *as_pairs],
-        ["*", *values, f"{'__cost' if _is_money(own, '__cost') else plain('__cost')} AS {d('__cost')}"],
-        ["*", f"{named} AS __named", f"{month} AS __month", f"{written_ones(amounts)} AS __written"],
+        ["*", *values, f"__cost AS {t('__cost')}" if own_cost else f"{plain('__cost')} AS {d('__cost')}"],
+        [
+            "*",
+            f"{named} AS __named",
+            f"{month} AS __month",
+            f"{written_ones(amounts) if amounts else 'NULL'} AS __written",
+        ],
         ["*", *found],
         [
             "*",
@@ -220,7 +237,8 @@ def stage_sql(
     ):
         rows = f"(SELECT {', '.join(columns)} FROM {rows})"
     raw = [f"{_raw(c, noted)} AS {raw_name(c)}" for c in shown(present)]
-    kept = ", ".join([*_output(present, source, tier), *raw, *map(mask_name, range(len(masks)))])
+    masked = map(mask_name, range(len(masks)))
+    kept = ", ".join([*_output(present, source, tier), *raw, *masked, *map(coded_name, looked_up)])
     return (
         f"SELECT {kept}, __month, CAST({t('ChargePeriodStart')} AS DATE) AS __day, __reject, "
         f"{t('__cost')} AS __cost, __currency, __skip, __header, __other_header, __parent, __is_part, __not_stated, __file, __row, __hash FROM {rows}"
@@ -288,6 +306,7 @@ def _output(present: Sequence[str], source: str, tier: str) -> list[str]:
         if c in present
     ]
     provider = [identifier(c) for c in PROVIDER if c in present]
+    tiers = dict.fromkeys(["api", tier])
     own = {
         **{c: "NULL" for c in ASKED if c not in present},
         **{c.name: f"COALESCE({t(c.name)}, {identifier(c.name)})" for c in focus.COLUMNS if c.allowed},
@@ -296,14 +315,15 @@ def _output(present: Sequence[str], source: str, tier: str) -> list[str]:
             c: f"COALESCE({', '.join([*([identifier(c)] if c in present else []), *provider])})"
             for c in PROVIDER
         },
-        "x_source": literal(source),
-        "x_tier": f"CASE WHEN {' OR '.join([*apis, '__model_api'])} THEN 'api' ELSE {literal(tier)} END",
+        "x_source": one_of(source, [source]),
+        "x_tier": f"CASE WHEN {' OR '.join([*apis, '__model_api'])} THEN {one_of('api', tiers)} ELSE {one_of(tier, tiers)} END",
         "x_billing_month": "__month",
-        "x_cost_kind": f"COALESCE(__cost_kind, CASE WHEN {' OR '.join(unused or ['FALSE'])} THEN 'idle' ELSE 'direct' END)",
+        "x_cost_kind": f"CASE WHEN __cost_kind IS NOT NULL THEN CAST(__cost_kind AS ENUM({', '.join(map(literal, COST_KINDS))})) "
+        f"WHEN {' OR '.join(unused or ['FALSE'])} THEN {one_of('idle', COST_KINDS)} ELSE {one_of('direct', COST_KINDS)} END",
     }
     names = {*with_value(present), *ASKED}
     return [
-        f"CAST({own.get(c.name, t(c.name))} AS {in_parquet(c)}) AS {identifier(c.name)}"
+        f"{own[c.name] if c.name in OWN else f'CAST({own.get(c.name, t(c.name))} AS {in_parquet(c)})'} AS {identifier(c.name)}"
         for c in tables.FOCUS.columns
         if c.name in names
     ]

@@ -38,7 +38,7 @@ from connectors.focus.files import FILES, Datasets, counting
 from connectors.focus.mapping import is_header, is_moment, is_number, key, period_column, to_focus
 from models import tables
 
-VERSION = "focus-23"
+VERSION = "focus-24"
 """Changes whenever the same file would give other facts."""
 
 
@@ -49,11 +49,13 @@ class Options(BillOptions):
         tier: Tier of charges that are not for a managed model API.
         date_order: How to read dates such as 4/1/25: mdy or dmy. Needed only where a file does not prove it.
         currency: BillingCurrency (ISO 4217) of rows that name none. Without it they are rejected.
+        billing_period: charge_month: files have no billing period, and it is the month, in UTC, in which a charge starts.
     """
 
     tier: Literal["cloud", "api", "onprem", "edge"] = "cloud"
     date_order: Literal["mdy", "dmy"] | None = None
     currency: str | None = Field(default=None, pattern="^[A-Z]{3}$")
+    billing_period: Literal["charge_month"] | None = None
 
 
 CONTRACTS = "ContractCommitment"
@@ -71,13 +73,14 @@ class FocusReader(BillReader):
         super().__init__(options, context)
         self.options = cast("Options", options)
         self._datasets = Datasets(self._store, context.cache / f"datasets-{context.name}.json", VERSION)
-        version = f"{VERSION}-{self.options.date_order or ''}"
+        self._by_charge = self.options.billing_period is not None
+        version = f"{VERSION}-{self.options.date_order or ''}{'-by-charge' if self._by_charge else ''}"
         self._files = PlainFiles(
             self._store,
             context,
             version,
-            period_column,
-            parse=partial(parse_month, ahead_h=AHEAD_H),
+            partial(period_column, by_charge=self._by_charge),
+            parse=partial(parse_month, ahead_h=0 if self._by_charge else AHEAD_H),
             suffixes=FILES,
             prepare=self._written,
         )
@@ -121,7 +124,7 @@ class FocusReader(BillReader):
         bill = Bill(
             self.context.name,
             self.options.tier,
-            lambda shape: to_focus(shape, currency),
+            lambda shape: to_focus(shape, currency, by_charge=self._by_charge),
             is_number,
             is_moment,
         )
@@ -164,6 +167,8 @@ class FocusReader(BillReader):
         """What was taken from an option rather than read."""
         keys = {o.key for o in loaded.slice.objects}
         mine = [f for f in files if f.key in keys]
+        if self._by_charge:
+            yield "billed in the month of the charge by the option `billing_period`"
         if self.options.currency:
             lacking = [f.key for f in mine if "billingcurrency" not in map(key, f.columns)]
             if lacking:

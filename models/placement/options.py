@@ -7,7 +7,7 @@ and the missing keys are named. Adding costs up belongs to `tco.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -25,6 +25,9 @@ _MEASURED = {
 }
 
 
+VOLUMES = (*_MEASURED, "egress_gb_month")
+
+
 @dataclass(frozen=True)
 class Volumes:
     """What a workload does in a month; None is unknown.
@@ -36,6 +39,7 @@ class Volumes:
         gpu_hours_month: GPU-hours held.
         egress_gb_month: GB that leave.
         differ: Keys whose declared value is not the measured one.
+        factor: The multiple of what is declared or measured that this is.
     """
 
     inferences_month: Decimal | None = None
@@ -44,6 +48,12 @@ class Volumes:
     gpu_hours_month: Decimal | None = None
     egress_gb_month: Decimal | None = None
     differ: tuple[str, ...] = ()
+    factor: Decimal = Decimal(1)
+
+    def times(self, factor: Decimal) -> Volumes:
+        """A multiple of it."""
+        values = {key: value for key in VOLUMES if (value := getattr(self, key)) is not None}
+        return replace(self, **{key: value * factor for key, value in values.items()}, factor=factor)
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ def volumes(workload: Workload, measured: Mapping[str, Any] | None) -> Volumes:
         workload: The declaration.
         measured: The workload's row of `measured.measure`, or None if it was not observed.
     """
-    values: dict[str, Decimal | None] = {}
+    values: dict[str, Any] = {}
     differ = []
     for key, column in _MEASURED.items():
         declared: Decimal | None = getattr(workload, key)
@@ -90,6 +100,8 @@ def price(option: Option, volume: Volumes, *, current: bool, horizon: int) -> Co
             missing += [key for key in needed if getattr(option, key) is None]
         if not current and option.migration_cost is None:
             missing.append("migration_cost")
+        if volume.factor > 1:
+            missing += _unknown_room(option, volume)
         if missing:
             return Missing(tuple(dict.fromkeys(missing)))
         energy = (option.power_kw or ZERO) * (option.pue or ZERO) * (option.tariff_kwh or ZERO) * MONTH_HOURS
@@ -119,6 +131,15 @@ def _rented(option: Option) -> bool:
 
 def _owned(option: Option) -> bool:
     return option.tier in ("onprem", "edge") and not _rented(option)
+
+
+def _unknown_room(option: Option, volume: Volumes) -> list[str]:
+    """What must be known of an option of a fixed size, to tell whether it can serve more than it does."""
+    by_use = (option.price_per_1m_tokens_in, option.price_per_1m_inferences)
+    if not (_owned(option) or option.gpus is not None or (option.monthly_fee and not any(by_use))):
+        return []
+    room = option.capacity_gpu_hours_month is None and option.gpus is None
+    return ["capacity_gpu_hours_month"] * room + ["gpu_hours_month"] * (volume.gpu_hours_month is None)
 
 
 def _usage(option: Option, volume: Volumes, missing: list[str]) -> Decimal:

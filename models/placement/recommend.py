@@ -6,7 +6,7 @@ The rules are in the modules it calls; here they are only put together and made 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from typing import Any
 
 import polars as pl
@@ -27,7 +27,7 @@ _UNKNOWN = "it is not known who held its GPUs"
 
 
 def recommend(
-    workloads: Mapping[str, Workload], measured: pl.DataFrame, currency: str
+    workloads: Mapping[str, Workload], measured: pl.DataFrame, currency: str, factor: Decimal = Decimal(1)
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Where each workload should run, and what every option costs or why it is impossible.
 
@@ -35,6 +35,8 @@ def recommend(
         workloads: Name -> declaration.
         measured: Rows of `measured.SCHEMA`; workloads without a row are priced from their declaration.
         currency: The organisation's currency; all declared prices are in it.
+        factor: What if the volumes were so many times what they are? What the current option costs was measured at its
+            own volume: at another one it has its prices, like any other option, and confidence is low.
 
     Returns:
         `marts.placement` sorted by workload, and `marts.placement_options` sorted by workload and option.
@@ -51,7 +53,7 @@ def recommend(
     placements, options = [], []
     with localcontext(prec=60):
         for name, workload in sorted(workloads.items()):
-            placement, its_options = _one(name, workload, rows.get(name), currency)
+            placement, its_options = _one(name, workload, rows.get(name), currency, factor)
             placements.append(placement)
             options += its_options
     return (
@@ -61,9 +63,14 @@ def recommend(
 
 
 def _one(
-    name: str, workload: Workload, row: Mapping[str, Any] | None, currency: str
+    name: str, workload: Workload, row: Mapping[str, Any] | None, currency: str, factor: Decimal
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     volume = volumes(workload, row)
+    if factor != 1:
+        volume = volume.times(factor)
+        declared = {"current_cost_month": None, "gpu_hours_month": volume.gpu_hours_month}
+        workload = workload.model_copy(update=declared)
+        row = None if row is None else {**row, "effective_cost_month": None, "days_left_out": 0}
     rules = constraints(workload, volume.gpu_hours_month, None if row is None else row["p95_ms"])
     verdicts = []
     for option_name, option in sorted(workload.options.items()):

@@ -53,6 +53,32 @@ WASTE_HOURLY = Table(
     ),
 )
 
+ANOMALIES = Table(
+    "marts.anomalies",
+    "A day on which a team's service costs what it usually does not, and what moved most.",
+    ("day", "source", "team", "service_provider", "service_name", "currency"),
+    (
+        n("day", "date", "Day of the charge"),
+        n("source", "text", "Source of the charge"),
+        n("team", "text", "Team that pays"),
+        c("service_provider", "text", "ServiceProviderName"),
+        c("service_name", "text", "ServiceName"),
+        n("currency", "text", "BillingCurrency"),
+        n("direction", "text", "high or low"),
+        n("cost", "decimal", "effective_cost of the day", "currency"),
+        n(
+            "expected",
+            "decimal",
+            "Of the median of the 28 days before, the same weekdays among them and the same day of the month before: the greatest, or for `low` the least",
+            "currency",
+        ),
+        n("impact", "decimal", "cost - expected", "currency"),
+        n("since", "date", "First of the days in a row that are unusual in this direction"),
+        c("driver", "text", "Workload, project, environment and account that moved most"),
+        c("driver_impact", "decimal", "Its cost of the day less its mean of the 28 days before", "currency"),
+    ),
+)
+
 TARGETS = Table(
     "marts.targets",
     "One figure of one month against its target.",

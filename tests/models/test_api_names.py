@@ -79,6 +79,14 @@ LINES = [
         ("Anthropic, PBC", SOLD, "USE1-MP:USE1_output_tokens_standard-Units", "software usage", "Units"),
         ("bedrock", "Claude Sonnet 4.6", "output", None),  # tokens in a unit: not said, so not known
     ),
+    (
+        ("Anthropic, PBC", SOLD, "USE1-MP:USE1_CacheWrite1hInputTokenCount_Global-Units", "AWS Marketplace software usage|us-east-1|Million 1h Cache Write Input Tokens Global", "Units"),
+        ("bedrock", "Claude Sonnet 4.6", "input", 1_000_000),
+    ),
+    (
+        ("Anthropic", "claude-sonnet-4-6", "cache creation.ephemeral 1h input tokens", None, None),
+        ("anthropic", "claude-sonnet-4-6", "input", None),
+    ),
     (("AWS", BEDROCK, "USE1-StableDiffusion3.5-T2I", "images", "Images"), ("bedrock", BEDROCK, "other", None)),
     (("AWS", BEDROCK, "USE1-NovaPro-ProvisionedThroughput", None, "Hours"), ("bedrock", BEDROCK, "other", None)),
     (("OpenAI", "gpt-4o", "cached input", "gpt-4o, cached input", "Tokens"), ("openai", "gpt-4o", "cached", 1)),

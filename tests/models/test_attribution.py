@@ -60,6 +60,27 @@ def test_residual_goes_by_energy_of_the_cards() -> None:
     assert (day["difference_kwh"], day["contradicting_hours"], found.anomalies.height) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("first", [0.75, 0.5])
+def test_layouts_that_follow_each_other_share_the_energy_of_their_own_time(first: float) -> None:
+    """First a busy 4g and an idle 3g, 0.6 kWh; then a busy 7g, 0.4 kWh.
+
+    U = 4/7: the 4g has 4/7 + 3/7 x 4/7 = 40/49 of the 0.6, the 3g 3/7 x 3/7 = 9/49; the 7g has all of the 0.4.
+    """
+    before, after = {"observed_hours": first}, {"observed_hours": 1 - first, "used_hours": 1 - first}
+    rows = gpu_hourly(
+        hour(0, mig_profile="4g.40gb", mig_id="1", energy_kwh=0.6 * 4 / 7, used_hours=first, **before),
+        hour(
+            0, mig_profile="3g.40gb", mig_id="2", team="ads", energy_kwh=0.6 * 3 / 7, used_hours=0.0, **before
+        ),
+        hour(0, mig_profile="7g.80gb", mig_id="0", team="search", energy_kwh=0.4, **after),
+    )
+    assert energy(attributed(rows, power(), server())) == {
+        ("g1", "vision"): round(0.6 * 40 / 49, 6),
+        ("g1", "ads"): round(0.6 * 9 / 49, 6),
+        ("g1", "search"): 0.4,
+    }
+
+
 def test_half_an_hour_that_ends_a_day_is_all_of_its_hour() -> None:
     """On 5 April 2026 Lord Howe has 24.5 hours. Its last half: wall 0.6, cards 0.3 and 0.1; beyond them 0.2, by 3 : 1."""
     sites = {"dc1": Site.model_validate({"time_zone": "Australia/Lord_Howe", "tariff": "0.10"})}

@@ -338,6 +338,19 @@ def test_a_silent_day_of_a_service_is_a_day_down_where_others_are_seen() -> None
     assert got.sort("day")["uptime"].to_list() == [0.25, 0, None, 0.25, None]
 
 
+def test_replicas_that_follow_each_other_within_an_hour_are_no_downtime() -> None:
+    """p1 ends at 5:30 and p2 begins then: up from 0 to 12, but for a quarter of 8 to 9 in which both p2 and p3 are silent."""
+    lives = {"p1": [1.0] * 5 + [0.5], "p2": [0.5, 1, 1, 0.75, 1, 1, 1], "p3": [0.5, 0.75, 0.5]}
+    begins = {"p1": 0, "p2": 5, "p3": 7}
+    start = datetime.combine(DAY, datetime.min.time())
+    hours = [
+        served(hour=start + timedelta(hours=begins[pod] + h), site="dc1", pod=pod, coverage=coverage)
+        for pod, life in lives.items()
+        for h, coverage in enumerate(life)
+    ]
+    assert compute([charge("1")], hours)["uptime"].to_list() == [11.75 / 24] * 2
+
+
 def test_coverage_of_the_cards_held_stands_beside_what_they_cost() -> None:
     """One card seen for 6 of 24 h, another all day: 30 of 48 h; a third, free for 12 h and then dark, is not theirs.
 

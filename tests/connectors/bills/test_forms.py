@@ -16,6 +16,7 @@ from connectors.bills.texts import CHUNK
 from tests.connectors.azure.rows import row as azure_row
 from tests.connectors.bills.forms import ROWS, TITLE, archive, json_rows, separated, utf_16
 from tests.connectors.bills.helpers import CUR_ROW, WINDOW, csv_bytes, facts, focus, load, reader
+from tests.connectors.gcp.rows import row as gcp
 from tests.connectors.oci.rows import row as oci_row
 
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
@@ -337,3 +338,18 @@ def test_a_damaged_archive_leaves_the_other_months(tmp_path: Path) -> None:
     slices = reader("focus", tmp_path / "bills", tmp_path).slices(WINDOW)
     assert [(s.period, bool(s.not_ready)) for s in slices] == [(SEPTEMBER, True), (OCTOBER, False)]
     assert "2026-09.zip is damaged or cannot be unpacked" in slices[0].not_ready
+
+
+def test_an_empty_list_says_that_there_are_no_charges_and_an_empty_file_says_nothing(tmp_path: Path) -> None:
+    """10 USD, beside an answer without records and a shard of BigQuery without rows."""
+    bills = tmp_path / "bills"
+    bills.mkdir()
+    (bills / "a.json").write_text(json.dumps(gcp(cost=10.0)))
+    (bills / "b.json").write_text("[ ]")
+    (bills / "c.json.gz").write_bytes(gzip.compress(b""))
+    loaded = load("gcp_billing_export", bills, tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(10)}
+    assert "files with no rows: b.json, c.json.gz" in loaded.note
+    (bills / "d.json").write_bytes(b"")
+    with pytest.raises(SourceError, match=r"d\.json is empty \(0 bytes\)"):
+        load("gcp_billing_export", bills, tmp_path)

@@ -97,12 +97,15 @@ def test_texts_for_null_become_null_and_are_counted(tmp_path: Path) -> None:
         tmp_path,
         focus(AvailabilityZone="NULL", ChargeClass="N/A"),
         focus(AvailabilityZone="null", ContractedCost="NULL"),
-        focus(AvailabilityZone="a"),
+        focus(AvailabilityZone="a", SubAccountId=r"\N", Tags=r"\N"),
     )
     assert frame["AvailabilityZone"].to_list() == [None, None, "a"]
     assert frame["ChargeClass"].null_count() == 3
     assert frame["ContractedCost"].to_list() == [Decimal("1.5"), None, Decimal("1.5")]
+    assert frame.select("SubAccountId", "Tags").row(2) == (None, None)
     assert issues == {
+        ("repaired", "null_text", "SubAccountId"): 1,
+        ("repaired", "null_text", "Tags"): 1,
         ("repaired", "null_text", "AvailabilityZone"): 2,
         ("repaired", "null_text", "ChargeClass"): 1,
         ("repaired", "null_text", "ContractedCost"): 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import date, datetime
 from decimal import Decimal
@@ -48,6 +49,42 @@ def test_columns_as_warehouses_and_the_specification_spell_them(style: str, tmp_
     assert one == two
     assert facts(loaded).select("BilledCost", "ListCost").row(0) == (Decimal("1234.5"), Decimal(2250))
     assert f"columns not used: {named('BilledCost', style)}" in loaded.note
+
+
+def test_a_blank_before_the_zone(tmp_path: Path) -> None:
+    """As Snowflake writes times: midnight in Los Angeles is 07:00 in UTC."""
+    times = {
+        "BillingPeriodStart": "2026-09-01 00:00:00.000 Z", "BillingPeriodEnd": "2026-10-01 00:00:00.000 +0000",
+        "ChargePeriodStart": "2026-09-30 00:00:00.000 -0700", "ChargePeriodEnd": "2026-09-30 01:00:00 -07:00",
+    }  # fmt: skip
+    write(tmp_path / "b" / "a.csv", [focus(**times)])
+    (tmp_path / "b" / "b.jsonl").write_text(json.dumps(focus(**times, SubAccountId="b")))
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(3)}
+    assert {*facts(loaded).select("ChargePeriodStart", "ChargePeriodEnd").rows()} == {
+        (at("2026-09-30T07:00"), at("2026-09-30T08:00"))
+    }
+
+
+def test_the_columns_of_the_preview_which_oracle_delivers(tmp_path: Path) -> None:
+    names = {"ProviderName": "Provider", "InvoiceIssuerName": "InvoiceIssuer", "ConsumedQuantity": "UsageQuantity", "ConsumedUnit": "UsageUnit"}  # fmt: skip
+    rows = [
+        {names.get(k, k): v for k, v in focus(Region="eu-frankfurt-1", **changes).items()}
+        for changes in (
+            {"ChargeSubcategory": "On-Demand", "PricingCategory": "On-Demand", "ConsumedQuantity": "2.5"},
+            {"ChargeSubcategory": "Unused Commitment", "PricingCategory": "Commitment-Based"},
+        )
+    ]
+    for row in rows:
+        del row["CommitmentDiscountStatus"]
+    write(tmp_path / "b" / "a.csv", rows)
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    new = ("ServiceProviderName", "InvoiceIssuerName", "RegionId", "ConsumedQuantity", "ConsumedUnit", "PricingCategory", "CommitmentDiscountStatus")  # fmt: skip
+    assert facts(loaded).select(new).rows() == [
+        ("Acme Cloud", "Acme Cloud", "eu-frankfurt-1", Decimal("2.5"), "Hours", "Standard", None),
+        ("Acme Cloud", "Acme Cloud", "eu-frankfurt-1", Decimal(1), "Hours", "Committed", "Unused"),
+    ]
+    assert (loaded.issues.height, loaded.note) == (0, "")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])
@@ -194,6 +231,37 @@ def test_a_currency_that_the_file_lacks_is_never_guessed(tmp_path: Path) -> None
     assert loaded.totals == {"EUR": Decimal("1.5")}
     assert facts(loaded)["BillingCurrency"].to_list() == ["EUR"]
     assert "billed in EUR by the option `currency`: a.csv" in loaded.note
+
+
+VERCEL = {
+    "BilledCost": 0.0000123, "EffectiveCost": "0.0000123", "BillingCurrency": "USD", "ChargeCategory": "Usage", "ConsumedQuantity": 3,
+    "ConsumedUnit": "GB", "ServiceName": "Fast Data Transfer", "ServiceProviderName": "Vercel", "Tags": {"ProjectName": "site"},
+}  # fmt: skip
+
+
+def test_charges_without_a_billing_period_are_of_the_month_in_which_they_start(tmp_path: Path) -> None:
+    """As Vercel's API answers. The last hour of September is no charge of October; a start that is none is rejected."""
+    (tmp_path / "b").mkdir()
+    rows = [
+        VERCEL | {"ChargePeriodStart": start, "ChargePeriodEnd": "2026-10-02T00:00:00.000Z"}
+        for start in ("2026-09-30T23:00:00.000Z", "2026-10-01T00:00:00.000Z", "2026-10-01T00:00:00.000Z", "x")
+    ]
+    (tmp_path / "b" / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(
+        SourceError, match=r"'BillingPeriodStart' is missing.*say `billing_period: charge_month`"
+    ):
+        load("focus", tmp_path / "b", tmp_path)
+    got = load("focus", tmp_path / "b", tmp_path, billing_period="charge_month")
+    assert {m.month: len(facts(one)) for m, one in got.items()} == {9: 1, 10: 2}
+    periods = facts(got[date(2026, 10, 1)]).select("BillingPeriodStart", "BillingPeriodEnd").unique()
+    assert periods.rows() == [(at("2026-10-01"), at("2026-11-01"))]
+    assert got[SEPTEMBER].issues.filter(action="rejected").select("rule", "column_name").rows() == [
+        ("bad_date", "BillingPeriodStart")
+    ]
+    assert "billed in the month of the charge by the option `billing_period`" in got[SEPTEMBER].note
+    write(tmp_path / "b" / "b.csv", [focus()])
+    with pytest.raises(SourceError, match=r"b\.csv has a column BillingPeriodStart"):
+        load("focus", tmp_path / "b", tmp_path, billing_period="charge_month")
 
 
 def test_the_option_speaks_only_for_rows_that_name_no_currency(tmp_path: Path) -> None:

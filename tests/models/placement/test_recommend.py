@@ -366,3 +366,48 @@ def test_what_must_hold_for_any_workload(options, demands):
         else:
             assert sum(row[part] for part in parts if row[part] is not None) == row["cost_36m"]
     assert (placement, rows) == run(workload)
+
+
+def at(factor, workload, measured):
+    placement, options = recommend({"w": workload}, measured, "USD", D(factor))
+    return placement.row(0, named=True), {row["option"]: row for row in options.iter_rows(named=True)}
+
+
+def growing(**other):
+    """Measured at 2,000 USD, 1,000 GPU-hours and 100 M tokens a month, on four cards of our own that cost 500 to run."""
+    own = Option(
+        tier="onprem", capex=D(0), opex_month=D(500), power_kw=D(0), capacity_gpu_hours_month=D(2920)
+    )
+    api = Option(
+        tier="api", price_per_1m_tokens_in=D("2.50"), price_per_1m_tokens_out=D(0), migration_cost=D(0)
+    )
+    options = {"own": own, "api": api} | other
+    workload = Workload(current="own", options=options, eval_passed=True, current_cost_month=D(2000))
+    seen = {"gpu_hours_allocated_month": 1000.0, "tokens_in_month": 1e8, "tokens_out_month": 0.0}
+    return workload, observed(effective_cost_month=D(2000), **seen)
+
+
+def test_at_other_volumes_every_option_has_its_prices():
+    # 1x: 2,000 as declared against 250 by tokens: 1,750 x 36 = 63,000. 2x: 500 against 500, nothing is saved.
+    # 4x: 4,000 GPU-hours are more than the 2,920 there are, so it must move; the API costs 1,000.
+    found = {factor: at(factor, *growing()) for factor in ("1", "2", "4")}
+    told = {f: (p["recommended_option"], p["status"], p["saving_36m"]) for f, (p, _) in found.items()}
+    assert told == {
+        "1": ("api", "implement", D(63000)),
+        "2": ("own", "keep", 0),
+        "4": ("api", "implement", None),
+    }
+    assert [found[f][1]["api"]["monthly_cost"] for f in told] == [250, 500, 1000]
+    assert (found["1"][1]["own"]["monthly_cost"], found["2"][1]["own"]["monthly_cost"]) == (2000, 500)
+    assert "serves 2,920 GPU-hours a month and 4,000 are needed" in found["4"][0]["reason"]
+    assert {p["confidence"] for f, (p, _) in found.items() if f != "1"} == {"low"}
+
+
+def test_what_has_a_fixed_size_is_not_priced_for_more_than_it_is_known_to_serve():
+    workload, measured = growing(
+        box=Option(tier="edge", capex=D(900), opex_month=D(1), power_kw=D(0), migration_cost=D(0))
+    )
+    assert at("1", workload, measured)[1]["box"]["cost_36m"] == 936
+    assert at("0.5", workload, measured)[1]["box"]["cost_36m"] == 936
+    reason = at("2", workload, measured)[1]["box"]["reason"]
+    assert reason == "Can be used; its cost cannot be computed without capacity_gpu_hours_month."
