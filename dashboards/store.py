@@ -181,6 +181,10 @@ class Store:
         """`marts.ai_cost_ratio` of one month; of all teams, so not for one."""
         return self._shared(tables.AI_COST_RATIO, "month = ?", (month,))
 
+    def roi(self, month: date) -> pl.DataFrame:
+        """`marts.roi_monthly` of one month; projects may have several teams, so not for one."""
+        return self._shared(tables.ROI_MONTHLY, "month = ?", (month,))
+
     def targets(self, month: date) -> pl.DataFrame:
         """`marts.targets` of one month; of all teams, so not for one."""
         return self._shared(tables.TARGETS, "month = ?", (month,))

@@ -178,6 +178,35 @@ MODEL_COST_MONTHLY = Table(
     ),
 )
 
+ROI_MONTHLY = Table(
+    "marts.roi_monthly",
+    "What a project cost and brought in one month and to date, of projects for which `revenue` has a benefit.",
+    ("month", "project"),
+    (
+        n("month", "date", "First day of the billing month"),
+        n("project", "text", "Project, in small letters"),
+        n("currency", "text", "The organisation's currency"),
+        c(
+            "benefit",
+            "decimal",
+            "What `revenue` says that it brought; NULL after the last month that it names",
+            "currency",
+        ),
+        c("cost", "decimal", "converted_cost of its charges; NULL where a part has no rate", "currency"),
+        c("cost_direct", "decimal", "Part of cost: used", "currency"),
+        c("cost_shared", "decimal", "Part of cost: shared", "currency"),
+        c("cost_idle", "decimal", "Part of cost: held and not used", "currency"),
+        c("cost_unallocated", "decimal", "Part of cost: nobody's", "currency"),
+        c("benefit_to_date", "decimal", "benefit since the first month with charges or benefit", "currency"),
+        c("cost_to_date", "decimal", "cost since then", "currency"),
+        c(
+            "roi",
+            "double",
+            "(benefit_to_date - cost_to_date) / cost_to_date; 1 is 100 %; NULL where cost is 0 or one is unknown",
+        ),
+    ),
+)
+
 AI_COST_RATIO = Table(
     "marts.ai_cost_ratio",
     "What AI cost of what the organisation earned, by month, in its currency.",
