@@ -169,6 +169,7 @@ class UnitCost:
         per_tokens: basis -> cost per 1M tokens.
         kwh_per_tokens: kWh per 1M tokens over the days on which both are known.
         worst_p95_ms: The highest daily 95th percentile of latency.
+        peak_per_s: Inferences a second of the busiest hour; None where unknown.
         days_known: Days with known inferences and whole costs: those of `per_inferences`.
         days: Days with cost.
         dark: On some day who held its GPUs is not known for so long that the day is in no unit cost.
@@ -185,6 +186,7 @@ class UnitCost:
     per_tokens: Mapping[str, Decimal | None]
     kwh_per_tokens: float | None
     worst_p95_ms: float | None
+    peak_per_s: float | None
     days_known: int
     days: int
     dark: bool
@@ -237,6 +239,7 @@ def unit_costs(frame: pl.DataFrame) -> list[UnitCost]:
                 if both_tokens > 0
                 else None,
                 worst_p95_ms=full["p95_ms"].max(),  # type: ignore[arg-type]
+                peak_per_s=full["inferences_per_s_peak"].max(),  # type: ignore[arg-type]
                 days_known=known.filter(costed())["day"].n_unique(),
                 days=full["day"].n_unique(),
                 dark=seen.height < group.height,

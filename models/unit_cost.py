@@ -17,6 +17,7 @@ from models.latency import merge, quantile
 from models.local_days import length_h
 from models.ownership import UNTAGGED
 from models.records import Price
+from models.request_rate import with_rates
 from models.tables import MONEY, UNIT_COST_DAILY
 from models.token_split import unit_costs, with_weights
 
@@ -95,6 +96,7 @@ def daily(
     rows = pl.concat([costs.join(work.drop("team"), on=WORK, how="left"), unpaid], how="diagonal")
     uptime = pl.concat([_uptime(inference_hourly, zones or {}), _edge_uptime(edge_costs)])
     rows = with_weights(rows.join(uptime, on=WORK, how="left"), prices, weights)
+    rows = with_rates(rows, inference_hourly, edge_daily, zones or {})
     tokens, money = pl.col("tokens_in") + pl.col("tokens_out"), pl.col("cost").cast(pl.Float64)
     requests = pl.col("inferences") + pl.col("failed")
     money, energy_kwh = (pl.when(costed()).then(amount) for amount in (money, pl.col("energy_kwh")))

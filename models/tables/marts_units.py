@@ -18,6 +18,24 @@ UNIT_COST_DAILY = Table(
         n("currency", "text", "Currency; XXX where cost is NULL"),
         c("inferences", "double", "Inferences"),
         c("failed", "double", "Requests aborted or in error; NULL where not reported"),
+        c(
+            "inferences_per_s_mean",
+            "double",
+            "Inferences a second, mean over rate_hours; NULL where unknown",
+            "1/s",
+        ),
+        c(
+            "inferences_per_s_peak",
+            "double",
+            "The same of the busiest of them; NULL where hours are unknown, as of devices",
+            "1/s",
+        ),
+        c(
+            "rate_hours",
+            "double",
+            "Hours of the day that telemetry saw whole; all of it of tier api and devices",
+            "h",
+        ),
         c("tokens_in", "double", "Prompt tokens, cached ones included", "tokens"),
         c(
             "tokens_cached",
@@ -157,6 +175,35 @@ MODEL_COST_MONTHLY = Table(
         n("currency", "text", "Currency"),
         n("cost", "decimal", "effective_cost", "currency"),
         n("cost_to_date", "decimal", "The same since the first month with charges", "currency"),
+    ),
+)
+
+ROI_MONTHLY = Table(
+    "marts.roi_monthly",
+    "What a project cost and brought in one month and to date, of projects for which `revenue` has a benefit.",
+    ("month", "project"),
+    (
+        n("month", "date", "First day of the billing month"),
+        n("project", "text", "Project, in small letters"),
+        n("currency", "text", "The organisation's currency"),
+        c(
+            "benefit",
+            "decimal",
+            "What `revenue` says that it brought; NULL after the last month that it names",
+            "currency",
+        ),
+        c("cost", "decimal", "converted_cost of its charges; NULL where a part has no rate", "currency"),
+        c("cost_direct", "decimal", "Part of cost: used", "currency"),
+        c("cost_shared", "decimal", "Part of cost: shared", "currency"),
+        c("cost_idle", "decimal", "Part of cost: held and not used", "currency"),
+        c("cost_unallocated", "decimal", "Part of cost: nobody's", "currency"),
+        c("benefit_to_date", "decimal", "benefit since the first month with charges or benefit", "currency"),
+        c("cost_to_date", "decimal", "cost since then", "currency"),
+        c(
+            "roi",
+            "double",
+            "(benefit_to_date - cost_to_date) / cost_to_date; 1 is 100 %; NULL where cost is 0 or one is unknown",
+        ),
     ),
 )
 

@@ -103,7 +103,7 @@ def test_currencies_stand_apart(files: Mapping[tuple[str, str], Path]) -> None:
 def test_unit_costs_full_and_marginal_side_by_side(files: Mapping[tuple[str, str], Path]) -> None:
     page = text(files["2026-09", "vision"].read_text(encoding="utf-8"))
     # full 40 / 0.1 M, marginal 8 / 0.1 M; per 1M tokens 65 / 12,000 and 8 / 8,000; 6 kWh / 12,000 tokens
-    assert "100,000 12,000 $400.00 $80.00 $5,416.67 $1,000.00 500.00 210 2 of 3" in page
+    assert "100,000 12,000 $400.00 $80.00 $5,416.67 $1,000.00 500.00 210 – 2 of 3" in page
 
 
 def test_placement_lists_what_is_not_feasible(files: Mapping[tuple[str, str], Path]) -> None:
