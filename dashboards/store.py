@@ -78,7 +78,12 @@ class Store:
         *,
         of_the_run: bool = False,
     ) -> pl.DataFrame:
-        """Rows of a table, of the store's team where they have one: read once for all teams, since there are thousands."""
+        """Rows of a table, of the store's team where they have one: read once for all teams, since there are thousands.
+
+        None of a table that an earlier version did not publish.
+        """
+        if table.name not in self.warehouse.tables:
+            return table.empty()
         key = (table.name, where, *parameters)
         rows = self.warehouse.query(
             f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL", parameters, of_the_run=of_the_run
