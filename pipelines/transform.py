@@ -24,6 +24,7 @@ from models import (
     gpu_hours,
     gpu_rate,
     model_cost,
+    model_inventory,
     owned_focus,
     ownership,
     roi,
@@ -305,6 +306,13 @@ def economics(run: Run) -> Metadata:
             config.training_runs, read_facts(run, tables.RUN_POWER_DAILY), workloads
         ),
         tables.MODEL_COST_MONTHLY: model_cost.monthly(monthly, settings.models),
+        tables.MODEL_INVENTORY: model_inventory.inventory(
+            units,
+            ownership.label(read_facts(run, tables.INFERENCE_HOURLY), settings.ownership),
+            ownership.label(read_facts(run, tables.EDGE_DAILY), settings.ownership),
+            settings.models,
+            as_of,
+        ),
         tables.AI_COST_RATIO: ratio,
         tables.ROI_MONTHLY: roi.monthly(monthly, config.revenue, config.rates, settings.currency),
         tables.WASTE: waste.ranked(gpus, daily, as_of),
