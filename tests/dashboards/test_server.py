@@ -58,7 +58,7 @@ def test_pages_and_their_csv_are_served(port: int) -> None:
     ["/2026-10/", "/2026-10", "/inputs.json", "/absent.html", "/../secret.html", "/%2e%2e/secret.html", "/..%2fsecret.html", "//secret.html", "/folder.html/", "/%00.html", "/inputs.json%00.html", "http://[/"],
 )  # fmt: skip
 def test_nothing_else_is(port: int, path: str) -> None:
-    status, text = get(port, path)
+    status, text = get(port, path, "localhost")
     assert status == 404
     assert "secret" not in text.replace(path, "")
 
