@@ -135,7 +135,9 @@ def _owned(option: Option) -> bool:
 
 def _unknown_room(option: Option, volume: Volumes) -> list[str]:
     """What must be known of an option of a fixed size, to tell whether it can serve more than it does."""
-    by_use = (option.price_per_1m_tokens_in, option.price_per_1m_inferences)
+    by_use = (
+        option.price_per_gpu_hour, option.price_per_1m_tokens_in, option.price_per_1m_tokens_out, option.price_per_1m_inferences
+    )  # fmt: skip
     if not (_owned(option) or option.gpus is not None or (option.monthly_fee and not any(by_use))):
         return []
     room = option.capacity_gpu_hours_month is None and option.gpus is None

@@ -411,3 +411,14 @@ def test_what_has_a_fixed_size_is_not_priced_for_more_than_it_is_known_to_serve(
     assert at("0.5", workload, measured)[1]["box"]["cost_36m"] == 936
     reason = at("2", workload, measured)[1]["box"]["reason"]
     assert reason == "Can be used; its cost cannot be computed without capacity_gpu_hours_month."
+
+
+def test_a_fee_beside_prices_of_use_is_no_fixed_size():
+    # 10 a month and 2 an hour: 10 + 2 x 1,000 today, 10 + 2 x 2,000 at twice the volume
+    workload, measured = growing(
+        cards=Option(tier="cloud", monthly_fee=D(10), price_per_gpu_hour=D(2), migration_cost=D(0)),
+        fee=Option(tier="cloud", monthly_fee=D(10), migration_cost=D(0)),
+    )
+    found = [at(factor, workload, measured)[1] for factor in ("1", "2")]
+    assert [options["cards"]["monthly_cost"] for options in found] == [2010, 4010]
+    assert [options["fee"]["monthly_cost"] for options in found] == [10, None]
