@@ -44,6 +44,7 @@ class Economics:
         energy: `marts.run_energy` of runs that ended in the month, a row a meter that read.
         models: `marts.model_cost_monthly` of the month.
         ratio: The row of `marts.ai_cost_ratio` of the month, if revenue is known.
+        roi: `marts.roi_monthly` of the month.
         targets: `marts.targets` of the month, what is missed first.
     """
 
@@ -56,6 +57,7 @@ class Economics:
     energy: list[dict[str, Any]]
     models: list[dict[str, Any]]
     ratio: dict[str, Any] | None
+    roi: list[dict[str, Any]]
     targets: list[dict[str, Any]]
 
 
@@ -84,6 +86,7 @@ def economics(store: Store, at: Period) -> Economics:
         energy=energy.sort("ended_at", "run_id", "source", "meter").to_dicts(),
         models=_models(store, at) if shared else [],
         ratio=ratio.row(0, named=True) if ratio is not None and ratio["revenue"].count() else None,
+        roi=store.roi(at.month).sort("project").to_dicts() if shared else [],
         targets=store.targets(at.month).sort(order, "metric", "subject").to_dicts() if shared else [],
     )
 

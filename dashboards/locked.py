@@ -24,6 +24,9 @@ class LockedWarehouse:
         path: The warehouse file.
         facts: Folder of the Parquet facts that its views read; None where only tables are needed.
 
+    Attributes:
+        tables: Names of its tables, views apart: a version before this one published fewer.
+
     Raises:
         ValueError: There is no warehouse at that path.
     """
@@ -48,6 +51,10 @@ class LockedWarehouse:
             "SET lock_configuration = true",
         ):
             self._connection.execute(statement)
+        names = self._connection.sql(
+            "SELECT schema_name || '.' || table_name FROM duckdb_tables()"
+        ).fetchall()
+        self.tables = frozenset(str(name) for (name,) in names)
 
     def close(self) -> None:
         """Closes the file."""

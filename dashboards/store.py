@@ -78,7 +78,12 @@ class Store:
         *,
         of_the_run: bool = False,
     ) -> pl.DataFrame:
-        """Rows of a table, of the store's team where they have one: read once for all teams, since there are thousands."""
+        """Rows of a table, of the store's team where they have one: read once for all teams, since there are thousands.
+
+        None of a table that an earlier version did not publish.
+        """
+        if table.name not in self.warehouse.tables:
+            return table.empty()
         key = (table.name, where, *parameters)
         rows = self.warehouse.query(
             f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL", parameters, of_the_run=of_the_run
@@ -175,6 +180,10 @@ class Store:
     def ai_cost_ratio(self, month: date) -> pl.DataFrame:
         """`marts.ai_cost_ratio` of one month; of all teams, so not for one."""
         return self._shared(tables.AI_COST_RATIO, "month = ?", (month,))
+
+    def roi(self, month: date) -> pl.DataFrame:
+        """`marts.roi_monthly` of one month; projects may have several teams, so not for one."""
+        return self._shared(tables.ROI_MONTHLY, "month = ?", (month,))
 
     def targets(self, month: date) -> pl.DataFrame:
         """`marts.targets` of one month; of all teams, so not for one."""

@@ -14,6 +14,8 @@ RUNS = (
 
 REVENUE_MONTH = 1_480_000
 GROWTH = 24_000
+BENEFITS = (("customer-care", 15_000), ("back-office", 31_000))
+"""Project and what it brings a month: hours of work that it saves."""
 
 
 def write_runs(path: Path, start: date, end: date) -> None:
@@ -40,10 +42,13 @@ def write_runs(path: Path, start: date, end: date) -> None:
 
 
 def write_revenue(path: Path, start: date, end: date) -> None:
-    """Writes the revenue of every month of the period: month, amount, currency."""
+    """Writes the revenue of every month of the period, and what two projects brought: month, amount, currency, project."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("month", "amount", "currency"))
+        writer.writerow(("month", "amount", "currency", "project"))
         for n in range((end.year - start.year) * 12 + end.month - start.month + 1):
             year, month = divmod(start.month - 1 + n, 12)
-            writer.writerow((date(start.year + year, month + 1, 1), REVENUE_MONTH + GROWTH * n, "USD"))
+            writer.writerow((date(start.year + year, month + 1, 1), REVENUE_MONTH + GROWTH * n, "USD", ""))
+            writer.writerows(
+                (date(start.year + year, month + 1, 1), amount, "USD", p) for p, amount in BENEFITS
+            )

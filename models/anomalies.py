@@ -171,14 +171,14 @@ def _named(column: str) -> pl.Expr:
 
 def _with_driver(found: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """With the part of the series that differs most from its mean of the days before, in the same direction."""
-    series = rows.group_by(*SERIES, *_WHO, "day").agg(part=pl.col("effective_cost").sum().cast(pl.Float64))
     asked = found.select(*SERIES, pl.col("day").alias("on"), "direction")
-    near = asked.join(series, on=SERIES, nulls_equal=True).filter(
-        pl.col("day").is_between(pl.col("on") - pl.duration(days=BEFORE_DAYS), pl.col("on"))
-    )
-    is_day = pl.col("day") == pl.col("on")
+    days = pl.date_ranges(pl.col("on") - pl.duration(days=BEFORE_DAYS), "on")
+    costs = rows.select(*SERIES, *_WHO, "day", "effective_cost")
+    near = asked.with_columns(day=days).explode("day").join(costs, on=[*SERIES, "day"], nulls_equal=True)
+    cost, is_day = pl.col("effective_cost"), pl.col("day") == pl.col("on")
     moved = near.group_by(*SERIES, *_WHO, "on", "direction").agg(
-        driver_impact=pl.col("part").filter(is_day).sum() - pl.col("part").filter(~is_day).sum() / BEFORE_DAYS
+        driver_impact=cost.filter(is_day).sum().cast(pl.Float64)
+        - cost.filter(~is_day).sum().cast(pl.Float64) / BEFORE_DAYS
     )
     sign = pl.when(pl.col("direction") == "high").then(1).otherwise(-1)
     first = (
@@ -187,7 +187,9 @@ def _with_driver(found: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
         .first()
         .with_columns(
             pl.col("driver_impact").round(12).cast(MONEY),
-            driver=pl.concat_str([_named(c) for c in _WHO], separator=" · ", ignore_nulls=True),
+            driver=pl.concat_str([_named(c) for c in _WHO], separator=" · ", ignore_nulls=True).replace(
+                "", None
+            ),
         )
     )
     picked = first.select(*SERIES, pl.col("on").alias("day"), "driver", "driver_impact")

@@ -150,15 +150,24 @@ class TokenWeights(Frozen):
 
 
 class ModelScope(Frozen):
-    """Which charges belong to a model over its life, by what ownership resolved (compared without regard to case)."""
+    """Which charges belong to a model over its life, by what ownership resolved (compared without regard to case).
+
+    Attributes:
+        workloads: Workloads whose charges are its own.
+        projects: The same of projects.
+        version: What runs, where the name of the entry is that of a served model.
+        update_source: Where its updates come from.
+    """
 
     workloads: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
+    version: Annotated[str, Field(min_length=1)] | None = None
+    update_source: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _something(self) -> ModelScope:
-        if not (self.workloads or self.projects):
-            msg = "names neither workloads nor projects"
+        if not (self.workloads or self.projects or self.version or self.update_source):
+            msg = "names neither workloads nor projects, version nor update_source"
             raise ValueError(msg)
         return self
 

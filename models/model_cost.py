@@ -73,7 +73,7 @@ def ratio(
 
     Args:
         chargeback_monthly: `marts.chargeback_monthly`.
-        revenue: Revenue by month and currency.
+        revenue: Revenue by month and currency; what projects brought is left out.
         rates: Exchange rates.
         currency: The organisation's currency.
 
@@ -81,7 +81,9 @@ def ratio(
         `marts.ai_cost_ratio`, sorted: months with charges or revenue.
     """
     schema = pl.Schema({"day": pl.Date(), "currency": pl.String(), "amount": MONEY})
-    earned = pl.DataFrame([(r.month, r.currency, r.amount) for r in revenue], schema=schema, orient="row")
+    earned = pl.DataFrame(
+        [(r.month, r.currency, r.amount) for r in revenue if r.project is None], schema=schema, orient="row"
+    )
     earned = (
         convert(earned, rates, currency, "amount", "converted")
         .group_by(month="day")

@@ -60,11 +60,19 @@ class Rate(Frozen):
 
 
 class Revenue(Frozen):
-    """What the organisation earned in one calendar month, for the share that AI costs of it."""
+    """What the organisation earned in one calendar month, for the share that AI costs of it; or what one project brought.
+
+    Attributes:
+        month: Its first day.
+        amount: What was earned, or saved, in it.
+        currency: Of the amount.
+        project: Whose benefit it is, for `marts.roi_monthly`; absent for the revenue of the organisation.
+    """
 
     month: date
     amount: Annotated[Decimal, Field(gt=0, max_digits=30, decimal_places=12)]
     currency: Currency
+    project: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _first_day(self) -> Revenue:

@@ -5,7 +5,8 @@ A closing is a file below `closings/` of the data folder. It follows from nothin
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from calendar import monthrange
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -32,8 +33,8 @@ def closings(data_dir: Path) -> pl.DataFrame:
     frames = [_schema().to_frame()]
     for file in sorted((data_dir / FOLDER).glob(PATTERN)):
         try:
-            frames.append(pl.read_parquet(file).select(pl.col(n).cast(t) for n, t in _schema().items()))
-        except (OSError, pl.exceptions.PolarsError) as error:
+            frames.append(_read(file))
+        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             msg = f"{file} cannot be read: {error}. Put it back from a copy; if there is none, remove it and close the month again"
             raise ClosingError(msg) from error
     return pl.concat(frames)
@@ -68,7 +69,7 @@ def close(config: Config, month: date) -> dict[str, Decimal]:
     if publication is None or rows is None:
         msg = f"{warehouse.path}: nothing is published yet; run `tierwise run` first"
         raise ClosingError(msg)
-    last = (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    last = month.replace(day=monthrange(month.year, month.month)[1])
     if date.fromisoformat(publication["as_of"]) < last:
         msg = f"{month:%Y-%m} is not over in what is published, which is as of {publication['as_of']}; run `tierwise run` after {last}"
         raise ClosingError(msg)
@@ -140,6 +141,29 @@ def write_tables(run: Run, monthly: pl.DataFrame) -> pl.DataFrame:
         earlier = pl.concat([earlier, tables.ADJUSTMENTS.conform(new)])
     run.write_frame(tables.ADJUSTMENTS.name, earlier)
     return told
+
+
+def _read(file: Path) -> pl.DataFrame:
+    """One closing; a copy under the name of another month would count all of it twice.
+
+    Raises:
+        ValueError: It is not what `close` writes: each row of its month once, and nothing absent.
+    """
+    rows = pl.read_parquet(file).select(pl.col(n).cast(t) for n, t in _schema().items())
+    may_lack = {c.name for c in tables.CHARGEBACK_MONTHLY.columns if c.nullable} - {"published_cost"}
+    absent = [name for name in rows.columns if name not in may_lack and rows[name].null_count()]
+    others = sorted({f"{m}" for m in rows["month"].drop_nulls()} - {f"{file.stem}-01"})
+    if others:
+        msg = f"it holds rows of {', '.join(others)}, not of {file.stem}-01"
+    elif rows.is_empty():
+        msg = "it has no rows"
+    elif absent:
+        msg = f"rows have no {', '.join(absent)}"
+    elif rows.select(closing.KEY).is_duplicated().any():
+        msg = "it holds a row twice"
+    else:
+        return rows
+    raise ValueError(msg)
 
 
 def _schema() -> pl.Schema:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from models.config import Settings
+from models.ownership import fold
 from models.records import Price, Rate, Revenue, TrainingRun
 from models.register import Asset
 from models.tariffs.settings import SpotPrice
@@ -113,9 +114,9 @@ def revenue_of(settings: Settings, base: Path, problems: list[Problem]) -> tuple
     """The revenue of months and its text, for the hash of the configuration."""
     revenue, text = _rows(settings.revenue, base, Revenue, "revenue", problems)
     _unique(
-        [f"{r.month} {r.currency}" for r in revenue],
+        [" ".join((f"{r.month}", r.currency, *((fold(r.project),) if r.project else ()))) for r in revenue],
         "revenue",
-        "a month may be there once a currency",
+        "a month may be there once a currency and project",
         problems,
     )
     return revenue, text

@@ -31,6 +31,38 @@ WASTE = Table(
     ),
 )
 
+GPU_SHARING = Table(
+    "marts.gpu_sharing",
+    "Utilisation of the held cards of one model at one site over the last 30 days, as it is and on as few as their use needs.",
+    ("site", "gpu_model", "currency"),
+    (
+        n("site", "text", "Site"),
+        c("gpu_model", "text", "Model of the cards"),
+        n(
+            "cards_held",
+            "double",
+            "Held hours whose use is known / hours of the days on which there are such",
+        ),
+        n("utilisation", "double", "Used / held hours", "0-1"),
+        n(
+            "cards_needed",
+            "double",
+            "Whole cards that keep the busiest day at 0.85 or below; cards_held where that is less",
+        ),
+        c("utilisation_shared", "double", "Utilisation on these; NULL for no use", "0-1"),
+        n(
+            "saving_share",
+            "double",
+            "1 - cards_needed / cards_held = 1 - utilisation / utilisation_shared",
+            "0-1",
+        ),
+        n("cost", "decimal", "Cost of the held hours, used and idle", "currency"),
+        n("saving", "decimal", "cost x saving_share: of cards that could be given back", "currency"),
+        n("currency", "text", "Currency"),
+        n("coverage", "double", "Held hours whose use is known / held hours", "0-1"),
+    ),
+)
+
 WASTE_HOURLY = Table(
     "marts.waste_hourly",
     "Owned GPUs by hour of the local week over the last 28 days: when they are held, used and paid for in vain.",

@@ -178,6 +178,74 @@ MODEL_COST_MONTHLY = Table(
     ),
 )
 
+ROI_MONTHLY = Table(
+    "marts.roi_monthly",
+    "What a project cost and brought in one month and to date, of projects for which `revenue` has a benefit.",
+    ("month", "project"),
+    (
+        n("month", "date", "First day of the billing month"),
+        n("project", "text", "Project, in small letters"),
+        n("currency", "text", "The organisation's currency"),
+        c(
+            "benefit",
+            "decimal",
+            "What `revenue` says that it brought; NULL after the last month that it names",
+            "currency",
+        ),
+        c("cost", "decimal", "converted_cost of its charges; NULL where a part has no rate", "currency"),
+        c("cost_direct", "decimal", "Part of cost: used", "currency"),
+        c("cost_shared", "decimal", "Part of cost: shared", "currency"),
+        c("cost_idle", "decimal", "Part of cost: held and not used", "currency"),
+        c("cost_unallocated", "decimal", "Part of cost: nobody's", "currency"),
+        c("benefit_to_date", "decimal", "benefit since the first month with charges or benefit", "currency"),
+        c("cost_to_date", "decimal", "cost since then", "currency"),
+        c(
+            "roi",
+            "double",
+            "(benefit_to_date - cost_to_date) / cost_to_date; 1 is 100 %; NULL where cost is 0 or one is unknown",
+        ),
+    ),
+)
+
+MODEL_INVENTORY = Table(
+    "marts.model_inventory",
+    "Where one served model runs, how it performs, what it costs, over the last 30 days, and where updates come from.",
+    ("model", "tier", "place", "team", "workload", "currency"),
+    (
+        c(
+            "model",
+            "text",
+            "Served model; NULL for cost that several models or places share, and for a model without a name",
+        ),
+        n("tier", "text", "cloud, api, onprem, edge"),
+        c("place", "text", "Site; the source where it names no site; NULL as in model"),
+        n("team", "text", "Team that pays"),
+        n("workload", "text", "Workload"),
+        c("version", "text", "Version, as `models` declares it"),
+        c("update_source", "text", "Where updates come from, as `models` declares it"),
+        n("first_day", "date", "First day with work, of all days; with charges where there is none"),
+        n("last_day", "date", "Last such day"),
+        n("days", "int", "Days of the window on which it ran"),
+        n("days_counted", "int", "Of these, with a known count of inferences"),
+        c("inferences", "double", "Inferences on days on which they are known"),
+        c("tokens", "double", "Prompt and generated tokens on days on which they are known", "tokens"),
+        c("p95_ms", "double", "Median of the 95th percentiles of days", "ms"),
+        c(
+            "cost",
+            "decimal",
+            "Cost of the workload on the full basis; NULL where several share it",
+            "currency",
+        ),
+        c(
+            "cost_per_1m_inferences",
+            "decimal",
+            "1e6 x cost / inferences, of days on which both are known whole",
+            "currency",
+        ),
+        n("currency", "text", "Currency; XXX for work that no charge names"),
+    ),
+)
+
 AI_COST_RATIO = Table(
     "marts.ai_cost_ratio",
     "What AI cost of what the organisation earned, by month, in its currency.",

@@ -20,6 +20,15 @@ def test_months_are_newest_first_and_teams_sorted(store: Store) -> None:
     assert store.teams() == sorted(["vision", "speech", "untagged", "platform", *HOSTILE])
 
 
+def test_a_table_that_an_earlier_version_did_not_publish_has_no_rows(tmp_path: Path) -> None:
+    file = build(tmp_path / "old.duckdb", [charge(date(2026, 9, 3), "vision", "1")], [], [], [], [])
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("DROP TABLE marts.anomalies")
+    with Store(file) as store:
+        assert store.anomalies(SEPTEMBER).is_empty()
+        assert store.chargeback_monthly(SEPTEMBER).height > 0
+
+
 def test_nothing_can_be_written_read_beside_it_or_unlocked(store: Store, tmp_path: Path) -> None:
     beside = tmp_path / "x.csv"
     beside.write_text("a\n1\n")

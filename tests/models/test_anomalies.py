@@ -137,3 +137,11 @@ def test_what_moved_most() -> None:
     rows = daily(charges(*train, *evals), FIRST + timedelta(40), EVERY)
     assert rows.select("impact", "driver", "driver_impact").rows() == [(300, "eval · x · x", 270)]
     assert daily(CHARGEBACK_DAILY.empty(), FIRST, EVERY).is_empty()
+
+
+def test_what_moved_has_no_name_where_nothing_names_it() -> None:
+    nameless = dict.fromkeys(("workload", "project", "environment"), "untagged") | {"sub_account": None}
+    rows = daily(
+        charges(*every_day(41, lambda n: 400 if n == 40 else 100, **nameless)), FIRST + timedelta(40), EVERY
+    )
+    assert rows.select("driver", "driver_impact").rows() == [(None, 300)]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from models.closing import KEY
+from pipelines.closing import ClosingError, closings
 from tests.pipelines import small
 
 MONTH = (
@@ -94,6 +98,7 @@ def test_what_cannot_be_closed_is_told_with_what_to_do(tmp_path: Path) -> None:
     for month, words in (
         ("2026-11", "2026-11 is not over in what is published, which is as of 2026-11-05"),
         ("2026-09", "nothing is published of 2026-09; there are 2026-10, 2026-11"),
+        ("9999-12", "9999-12 is not over in what is published"),
     ):
         done = close(tmp_path, month)
         assert (done.returncode, words in done.stderr) == (1, True), done.stderr
@@ -108,3 +113,49 @@ def test_what_cannot_be_closed_is_told_with_what_to_do(tmp_path: Path) -> None:
     damaged = small.tierwise("run", "--config", tmp_path / "tierwise.yaml", "--date", "2026-11-05")
     assert damaged.returncode == 1
     assert "2026-10.parquet cannot be read" in damaged.stderr
+
+
+def written(folder: Path, name: str, frame: pl.DataFrame) -> None:
+    (folder / "closings").mkdir(exist_ok=True)
+    frame.write_parquet(folder / "closings" / f"{name}.parquet")
+
+
+CLOSING = pl.DataFrame(
+    dict.fromkeys(KEY, "x")
+    | {"month": date(2026, 10, 1), "sub_account": None, "published_cost": Decimal("30.30")}
+    | {"closed_at": datetime(2026, 11, 5, tzinfo=UTC).replace(tzinfo=None), "run_id": "run"}
+)
+
+
+def test_what_close_wrote_is_read(tmp_path: Path) -> None:
+    written(tmp_path, "2026-10", CLOSING)
+    assert closings(tmp_path).select("month", "published_cost").rows() == [
+        (date(2026, 10, 1), Decimal("30.30"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "frame", "words"),
+    [
+        (
+            "2026-09",
+            CLOSING,
+            "2026-09.parquet cannot be read: it holds rows of 2026-10-01, not of 2026-09-01",
+        ),
+        ("2026-10", pl.concat([CLOSING, CLOSING]), "it holds a row twice"),
+        ("2026-10", CLOSING.clear(), "it has no rows"),
+        (
+            "2026-10",
+            CLOSING.with_columns(published_cost=None, team=None),
+            "rows have no team, published_cost",
+        ),
+    ],
+)
+def test_a_closing_that_close_did_not_write_is_refused(
+    tmp_path: Path, name: str, frame: pl.DataFrame, words: str
+) -> None:
+    # two files with the same month made two rows of each of its charges: 60.60 instead of 30.30 for October
+    written(tmp_path, "2026-10", CLOSING)
+    written(tmp_path, name, frame)
+    with pytest.raises(ClosingError, match=words):
+        closings(tmp_path)
