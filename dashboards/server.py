@@ -66,11 +66,18 @@ class _Pages(SimpleHTTPRequestHandler):
         if self.names and _host(self.headers.get("Host", "")) not in self.names:
             self.send_error(HTTPStatus.FORBIDDEN, f"ask for http://{self.names[0]}")
             return None
-        if urlsplit(self.path).path == "/":
+        try:
+            path = urlsplit(self.path).path  # without the name that a whole URI has
+        except ValueError:
+            path = ""
+        name = PurePosixPath(unquote(path))
+        if path == "/":
             self.path = "/index.html"
-        if PurePosixPath(unquote(urlsplit(self.path).path)).suffix not in SUFFIXES:
+        elif path.endswith("/") or name.suffix not in SUFFIXES or "\0" in str(name):
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
+        else:
+            self.path = path
         return super().send_head()
 
     def end_headers(self) -> None:

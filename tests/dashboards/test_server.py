@@ -21,6 +21,8 @@ def port(tmp_path: Path) -> Iterator[int]:
     (published / "2026-10" / "vision team.html").write_text("<p>vision")
     (published / "2026-10" / "vision team.csv").write_text("team,cost\n")
     (published / "inputs.json").write_text("{}")
+    (published / "folder.html").mkdir()
+    (published / "folder.html" / "secret.html").write_text("secret")
     (tmp_path / "secret.html").write_text("secret")
     (tmp_path / "statements").symlink_to(published)
     with server(tmp_path / "statements", "127.0.0.1", 0) as listening:
@@ -48,14 +50,15 @@ def test_pages_and_their_csv_are_served(port: int) -> None:
     assert get(port, "/") == (200, "<p>all teams")
     assert get(port, "/2026-10/vision%20team.html?x=1") == (200, "<p>vision")
     assert get(port, "/2026-10/vision%20team.csv") == (200, "team,cost\n")
+    assert get(port, "http://localhost/2026-10/vision%20team.html") == (200, "<p>vision")
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/2026-10/", "/2026-10", "/inputs.json", "/absent.html", "/../secret.html", "/%2e%2e/secret.html", "/..%2fsecret.html", "//secret.html"],
+    ["/2026-10/", "/2026-10", "/inputs.json", "/absent.html", "/../secret.html", "/%2e%2e/secret.html", "/..%2fsecret.html", "//secret.html", "/folder.html/", "/%00.html", "/inputs.json%00.html", "http://[/"],
 )  # fmt: skip
 def test_nothing_else_is(port: int, path: str) -> None:
-    status, text = get(port, path)
+    status, text = get(port, path, "localhost")
     assert status == 404
     assert "secret" not in text.replace(path, "")
 
