@@ -41,7 +41,8 @@ FORMER = {
     "usagequantity": "ConsumedQuantity",
     "usageunit": "ConsumedUnit",
 }
-"""Column of 1.0-preview, which Oracle still delivers -> its name since 1.0."""
+"""Column of 1.0-preview, which Oracle still delivers -> its name since 1.0, in files that name no provider by its name since."""
+PROVIDERS = ("ServiceProviderName", "ProviderName")
 SUBCATEGORY = "chargesubcategory"
 """A column that 1.0-preview alone has, of which `CommitmentDiscountStatus` is what became."""
 STATUS = {"used commitment": "Used", "unused commitment": "Unused"}
@@ -137,7 +138,8 @@ def to_focus(shape: Shape, currency: str | None = None, *, by_charge: bool = Fal
     found: dict[str, str] = {}
     own = {name for column in shape.text if (name := lower.get(column.lower()))}
     keys = {key(column): column for column in shape.text}
-    lower |= {k: name for k, name in FORMER.items() if name.lower() not in keys}
+    if keys.keys().isdisjoint(map(key, PROVIDERS)):
+        lower |= {k: name for k, name in FORMER.items() if name.lower() not in keys}
     ignored = []
     for column, text in shape.text.items():
         name = lower.get(key(column))
@@ -167,7 +169,7 @@ def to_focus(shape: Shape, currency: str | None = None, *, by_charge: bool = Fal
         for name, start in ((PERIOD, month), ("BillingPeriodEnd", f"{month} + INTERVAL 1 MONTH")):
             found[name] = f"COALESCE(CAST({start} AS VARCHAR), CAST({charged} AS VARCHAR))"
     require(found, MANDATORY, shape)
-    providers = [found[c] for c in ("ServiceProviderName", "ProviderName") if c in found]
+    providers = [found[c] for c in PROVIDERS if c in found]
     if providers:
         found.setdefault("ServiceProviderName", providers[0])
     return Native(

@@ -233,6 +233,17 @@ def test_a_currency_that_the_file_lacks_is_never_guessed(tmp_path: Path) -> None
     assert "billed in EUR by the option `currency`: a.csv" in loaded.note
 
 
+def test_a_column_of_a_later_file_that_is_named_as_one_of_the_preview_is_none_of_focus(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "b" / "a.csv", [focus(Region="Frankfurt", Provider="us", UsageQuantity="7")])
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    found = facts(loaded)
+    assert found["ServiceProviderName"].to_list() == ["Acme Cloud"]
+    assert found.select("ConsumedQuantity", "RegionId").rows() == [(1, None)]
+    assert "columns not used: Provider, Region, UsageQuantity" in loaded.note
+
+
 VERCEL = {
     "BilledCost": 0.0000123, "EffectiveCost": "0.0000123", "BillingCurrency": "USD", "ChargeCategory": "Usage", "ConsumedQuantity": 3,
     "ConsumedUnit": "GB", "ServiceName": "Fast Data Transfer", "ServiceProviderName": "Vercel", "Tags": {"ProjectName": "site"},
