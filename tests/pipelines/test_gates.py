@@ -16,6 +16,7 @@ from pipelines.checks.gate import Known, metrics_sql
 from pipelines.checks.gates import gates
 from pipelines.checks.judge import data_docs, judge, quality
 from pipelines.engines.duckdb import DuckDBEngine
+from pipelines.metrics_file import METRICS
 
 BOUNDS = Gates(
     api_variance_max_share=0.05, freshness_max_days=3, gpu_coverage_min=0.9, untagged_max_share=0.25
@@ -157,3 +158,20 @@ def test_metrics_query_on_known_tables() -> None:
     assert row["energy_unknown_share_detail"] == "dc1: 12.0 GPU-hours"
     assert row["unregistered_hardware"] == 3
     assert row["stale_sources"] == 1
+
+
+def test_a_day_to_come_that_was_published_by_mistake_does_not_count_any_more() -> None:
+    """Published for 2027 first, then for 5 November: data of the 3rd are 2 days old, and an unusual day of the 3rd is recent."""
+    with empty_warehouse() as engine:
+        engine.execute(
+            """INSERT INTO ops.publications BY NAME SELECT DATE '2027-06-30' AS as_of, TIMESTAMP '2026-11-04 05:30:00' AS published_at
+               UNION ALL SELECT DATE '2026-11-05', TIMESTAMP '2026-11-05 05:30:00'"""
+        )
+        engine.execute("INSERT INTO ops.sources BY NAME SELECT 'a' AS source, DATE '2026-11-03' AS last_day")
+        engine.execute(
+            "INSERT INTO marts.anomalies BY NAME SELECT DATE '2026-11-03' AS day, 'ocr' AS team, 800 AS impact"
+        )
+        row = engine.query(metrics_sql(gates(BOUNDS), Known())).row(0, named=True)
+        told = engine.query(METRICS["tierwise_cost_anomaly"][1])
+    assert row["freshness_days"] == 2
+    assert told.select("team", "value").rows() == [("ocr", 800)]
