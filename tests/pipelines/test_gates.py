@@ -121,7 +121,9 @@ def test_metrics_query_on_known_tables() -> None:
                SELECT 'a' AS source, true AS current, 200 AS rows_read, 196 AS rows_loaded, 4 AS rows_rejected
                UNION ALL SELECT 'b', true, 1000, 1000, 0 UNION ALL SELECT 'b', false, 10, 0, 10"""
         )
-        engine.execute("INSERT INTO ops.publications BY NAME SELECT DATE '2026-11-10' AS as_of")
+        engine.execute(
+            "INSERT INTO ops.publications BY NAME SELECT DATE '2026-11-10' AS as_of, TIMESTAMP '2026-11-10 05:30:00' AS published_at"
+        )
         engine.execute(
             """INSERT INTO ops.sources BY NAME SELECT 'a' AS source, DATE '2026-11-05' AS last_day, 'ok' AS status
                UNION ALL SELECT 'b', DATE '2026-11-09', 'stale'"""
