@@ -356,7 +356,7 @@ def test_files_of_which_none_is_the_newest_do_not_both_count(tmp_path: Path) -> 
         write(tmp_path / "bills" / f"{guid}.csv", rows)
     assert load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER].totals == {"USD": Decimal(18)}
     with pytest.raises(
-        SourceError, match="which is the later is not known: .*put the day of each into its name"
+        SourceError, match=r"which is the later is not known: .*put the day of each into its name"
     ):
         load("focus", tmp_path / "bills", tmp_path, month_so_far=True)
 
