@@ -113,7 +113,7 @@ def superseded(
         told: The option says that each file holds the month so far, so a later one counts alone whatever it holds.
 
     Raises:
-        SourceError: The option says so, and the newest file begins after the end of an earlier one.
+        SourceError: The option says so, and the newest file begins after the end of an earlier one, or nothing says which is the newest.
     """
     there = runs(files)
     if not there:
@@ -166,11 +166,18 @@ def superseded(
                AND (a.dates < b.dates OR a.named)
                AND (a.until < b.until OR a.until = b.until AND a.days > 1 AND (a.dates < b.dates OR a.charges < b.charges OR alike = a.charges)) AS proven
         FROM ordered AS a JOIN shared USING (run) JOIN sizes AS b ON b.run = next
-        WHERE proven OR held = known AND a.dates < b.dates AND a.days > 1 AND signed >= {LEAST_SHARE} * a.charges""")
+        WHERE proven OR {told} OR held = known AND a.dates < b.dates AND a.days > 1 AND signed >= {LEAST_SHARE} * a.charges""")
     proven = [row for row in found if row["proven"]]
-    for row in proven:
-        if row["apart"]:
-            one, other = (there[row[i]].files[0].uri for i in ("run", "next"))
+    for row in found:
+        one, other = (there[row[i]].files[0].uri for i in ("run", "next"))
+        if told and not row["proven"]:
+            msg = (
+                f"{one} and {other} each hold the month so far, as `{MONTH_SO_FAR}: true` says, and which is the later is not known: "
+                "their names have no different days, both reach as far, and neither holds all charges of the other; put the day of "
+                "each into its name, or keep the newest"
+            )
+            raise SourceError(msg)
+        if row["proven"] and row["apart"]:
             msg = (
                 f"{other} begins after the last charge of {one}, so it does not hold the month so far, as "
                 f"`{MONTH_SO_FAR}: true` says: take the option off, or put files of single days into a source of their own"

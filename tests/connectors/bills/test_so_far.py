@@ -345,10 +345,20 @@ def test_the_option_does_not_say_which_of_two_files_is_the_newest(tmp_path: Path
     for guid, meter in zip(GUIDS, ("disk", "tape"), strict=True):
         rows = [azure(), azure(Date="09/05/2026", MeterName=meter)]
         write(tmp_path / "bills" / MONTH / f"daily_{guid}.csv", rows)
-    with pytest.raises(
-        SourceError, match=r"put the day of each run into its name and say `month_so_far: true`"
-    ):
+    with pytest.raises(SourceError, match="which is the later is not known"):
         load("azure_export", tmp_path / "bills", tmp_path, month_so_far=True)
+
+
+def test_files_of_which_none_is_the_newest_do_not_both_count(tmp_path: Path) -> None:
+    """Each cost is another in the second file, and a service of 4 USD is in the first, one of 5 in the second alone."""
+    for guid, service, cost in zip(GUIDS, ("disk", "tape"), ("4", "5"), strict=True):
+        rows = [focus(BilledCost=cost), focus(BilledCost=cost, ServiceName=service)]
+        write(tmp_path / "bills" / f"{guid}.csv", rows)
+    assert load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER].totals == {"USD": Decimal(18)}
+    with pytest.raises(
+        SourceError, match=r"which is the later is not known: .*put the day of each into its name"
+    ):
+        load("focus", tmp_path / "bills", tmp_path, month_so_far=True)
 
 
 def test_files_of_single_days_are_not_what_the_option_says(tmp_path: Path) -> None:
