@@ -37,7 +37,7 @@ class Economics:
     Attributes:
         waste: The costliest rows of `marts.waste`; none on pages of earlier months, since they are of the last 30 days.
         waste_more: Rows of it that are not shown.
-        unusual: The greatest of `marts.anomalies` of the month, the latest day first.
+        unusual: The greatest of `marts.anomalies` of the month in each currency, the latest day first.
         unusual_more: Days of it that are not shown.
         week: Currency -> chart of waste by hour of the week.
         runs: `marts.training_runs` that ended in the month.
@@ -65,9 +65,11 @@ def economics(store: Store, at: Period) -> Economics:
     """Reads it, for all teams or for the store's team, which sees its own waste and runs only."""
     waste = store.waste() if at.latest else tables.WASTE.empty()
     unusual = store.anomalies(at.month)
-    greatest = unusual.sort(
-        pl.col("impact").abs(), "day", "service_name", descending=[True, True, False]
-    ).head(TOP)
+    greatest = (
+        unusual.sort(pl.col("impact").abs(), "day", "service_name", descending=[True, True, False])
+        .group_by("currency", maintain_order=True)
+        .head(TOP)
+    )
     runs, energy = store.training_runs(at.month), store.run_energy(at.month)
     shared = store.team is None
     ratio = store.ai_cost_ratio(at.month) if shared else None

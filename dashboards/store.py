@@ -19,15 +19,7 @@ from dashboards.figures import Period, period
 from dashboards.locked import LockedWarehouse
 from models import tables
 
-TEAM_TABLES = (
-    tables.CHARGEBACK_MONTHLY,
-    tables.CHARGEBACK_DAILY,
-    tables.GPU_DAILY,
-    tables.UNIT_COST_DAILY,
-    tables.TRAINING_RUNS,
-    tables.WASTE,
-    tables.PLACEMENT,
-)
+TEAM_TABLES = frozenset(table for table in tables.TABLES.values() if "team" in table.schema)
 """Tables with a column `team`, which a team's store narrows to its own rows."""
 
 

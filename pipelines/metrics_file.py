@@ -13,9 +13,8 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from pipelines.warehouse import Warehouse
 
-_LATEST = """month = (
-    SELECT max(month) FROM marts.targets WHERE month <= (SELECT max_by(as_of, published_at) FROM ops.publications)
-)"""
+_AS_OF = "(SELECT max_by(as_of, published_at) FROM ops.publications)"
+_LATEST = f"month = (SELECT max(month) FROM marts.targets WHERE month <= {_AS_OF})"
 """SQL: the latest month of targets that has begun; revenue may be planned for later ones."""
 
 METRICS: Mapping[str, tuple[str, str]] = {
@@ -25,7 +24,7 @@ METRICS: Mapping[str, tuple[str, str]] = {
     ),
     "tierwise_data_as_of_timestamp_seconds": (
         "Start of the day that the published warehouse is for",
-        "SELECT epoch(max_by(as_of, published_at)) AS value FROM ops.publications",
+        f"SELECT epoch({_AS_OF}) AS value",
     ),
     "tierwise_source_stale": (
         "1 where a source failed and its earlier figures stand",
@@ -52,7 +51,7 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "tierwise_cost_anomaly": (
         "Cost less what is usual, on unusual days of the last 7: sum by service",
         "SELECT team, service_provider, service_name, direction, currency, sum(impact) AS value FROM marts.anomalies "
-        "WHERE day > (SELECT max(as_of) FROM ops.publications) - 7 GROUP BY ALL",
+        f"WHERE day > {_AS_OF} - 7 GROUP BY ALL",
     ),
     "tierwise_gpu_seconds": (
         "GPU-seconds of owned cards on the latest day of their site, by kind; used only where all of it is known",

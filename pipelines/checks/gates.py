@@ -13,7 +13,7 @@ from models.config import Gates
 from pipelines.checks.gate import Gate
 
 _CURRENCIES = literals(sorted(list_currencies()))
-_AS_OF = "(SELECT max(as_of) FROM ops.publications)"
+_AS_OF = "(SELECT max_by(as_of, published_at) FROM ops.publications)"
 _MONTH = "strftime(month, '%Y-%m')"
 _PERIOD = "strftime(period, '%Y-%m')"
 _THREE = "string_agg(text, '; ' ORDER BY text) FILTER (place <= 3)"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboards.economics import economics
 from dashboards.figures import period
 from dashboards.statements import overview_html, statement_html
 from dashboards.store import Store
@@ -46,8 +47,20 @@ def measured(run: str, meter: str, kwh: float) -> dict[str, object]:
     }  # fmt: skip
 
 
+def unusual(team: str, cost: int, **other: object) -> dict[str, object]:
+    return {
+        "day": date(2026, 9, 3), "source": "aws", "team": team, "service_provider": "AWS", "service_name": "EC2", "currency": "USD",
+        "direction": "high", "cost": Decimal(cost), "expected": Decimal(1), "impact": Decimal(cost - 1), "since": date(2026, 9, 3),
+        "driver": f"job of {team}", "driver_impact": Decimal(cost - 1),
+    } | other  # fmt: skip
+
+
 ROWS: dict[tables.Table, list[dict[str, object]]] = {
     tables.WASTE: [waste(1, "vision", "777.70"), waste(2, "speech", "55.50", workload=SCRIPT)],
+    tables.ANOMALIES: [
+        unusual("vision", 42), unusual("speech", 63, driver=SCRIPT),
+        *(unusual("speech", 90_000 + n, currency="JPY", service_name=f"service {n}") for n in range(16)),
+    ],
     tables.TRAINING_RUNS: [training("run-a", "vision"), training(SCRIPT, "speech", cost=None, cost_per_epoch=None)],
     tables.RUN_ENERGY: [
         measured("run-a", "pdu-7", 12.345), measured(SCRIPT, "pdu-8", 98.765),
@@ -141,3 +154,23 @@ def test_team_store_reads_no_table_of_all_teams(rich: Store) -> None:
     ):
         with pytest.raises(PermissionError, match="does not read marts"):
             read()
+
+
+def test_unusual_days_are_told_to_whom_they_belong(rich: Store) -> None:
+    for page, shown, foreign in (
+        (overview_html(rich, AT, FILES), ("job of vision", "$42.00", "$63.00"), ()),
+        (statement_html(rich, "vision", AT, FILES), ("job of vision", "$42.00"), ("$63.00", "¥", "speech")),
+        (statement_html(rich, "platform", AT, FILES), (), ("Unusual days", "$42.00", "$63.00")),
+    ):
+        assert all(text in page for text in shown)
+        assert not [text for text in foreign if text in page]
+
+
+def test_unusual_days_of_one_currency_hide_none_of_another(rich: Store) -> None:
+    # 15 of the 16 days in yen, by amount, and both in dollars
+    found = economics(rich, AT)
+    assert [(row["currency"], row["cost"]) for row in found.unusual if row["currency"] == "USD"] == [
+        ("USD", 63),
+        ("USD", 42),
+    ]
+    assert (len(found.unusual), found.unusual_more) == (17, 1)

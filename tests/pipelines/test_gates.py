@@ -16,6 +16,7 @@ from pipelines.checks.gate import Known, metrics_sql
 from pipelines.checks.gates import gates
 from pipelines.checks.judge import data_docs, judge, quality
 from pipelines.engines.duckdb import DuckDBEngine
+from pipelines.metrics_file import METRICS
 
 BOUNDS = Gates(
     api_variance_max_share=0.05, freshness_max_days=3, gpu_coverage_min=0.9, untagged_max_share=0.25
@@ -120,7 +121,9 @@ def test_metrics_query_on_known_tables() -> None:
                SELECT 'a' AS source, true AS current, 200 AS rows_read, 196 AS rows_loaded, 4 AS rows_rejected
                UNION ALL SELECT 'b', true, 1000, 1000, 0 UNION ALL SELECT 'b', false, 10, 0, 10"""
         )
-        engine.execute("INSERT INTO ops.publications BY NAME SELECT DATE '2026-11-10' AS as_of")
+        engine.execute(
+            "INSERT INTO ops.publications BY NAME SELECT DATE '2026-11-10' AS as_of, TIMESTAMP '2026-11-10 05:30:00' AS published_at"
+        )
         engine.execute(
             """INSERT INTO ops.sources BY NAME SELECT 'a' AS source, DATE '2026-11-05' AS last_day, 'ok' AS status
                UNION ALL SELECT 'b', DATE '2026-11-09', 'stale'"""
@@ -157,3 +160,20 @@ def test_metrics_query_on_known_tables() -> None:
     assert row["energy_unknown_share_detail"] == "dc1: 12.0 GPU-hours"
     assert row["unregistered_hardware"] == 3
     assert row["stale_sources"] == 1
+
+
+def test_a_day_to_come_that_was_published_by_mistake_does_not_count_any_more() -> None:
+    """Published for 2027 first, then for 5 November: data of the 3rd are 2 days old, and an unusual day of the 3rd is recent."""
+    with empty_warehouse() as engine:
+        engine.execute(
+            """INSERT INTO ops.publications BY NAME SELECT DATE '2027-06-30' AS as_of, TIMESTAMP '2026-11-04 05:30:00' AS published_at
+               UNION ALL SELECT DATE '2026-11-05', TIMESTAMP '2026-11-05 05:30:00'"""
+        )
+        engine.execute("INSERT INTO ops.sources BY NAME SELECT 'a' AS source, DATE '2026-11-03' AS last_day")
+        engine.execute(
+            "INSERT INTO marts.anomalies BY NAME SELECT DATE '2026-11-03' AS day, 'ocr' AS team, 800 AS impact"
+        )
+        row = engine.query(metrics_sql(gates(BOUNDS), Known())).row(0, named=True)
+        told = engine.query(METRICS["tierwise_cost_anomaly"][1])
+    assert row["freshness_days"] == 2
+    assert told.select("team", "value").rows() == [("ocr", 800)]
