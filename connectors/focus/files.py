@@ -97,7 +97,7 @@ class Datasets:
                 try:
                     path = self._store.fetch([item])[0]
                     bill = open_bill(item, self._store.uri(item.key), path)
-                    foreign = not is_bill(item.key, TABLES) and is_foreign(bill.columns)
+                    foreign = bill.columns and not is_bill(item.key, TABLES) and is_foreign(bill.columns)
                     dataset = NO_FOCUS if foreign else other_dataset(bill.columns)
                 except SourceError:
                     continue  # a damaged file counts until it can be read: its months are not ready

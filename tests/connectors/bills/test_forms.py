@@ -353,3 +353,17 @@ def test_an_empty_list_says_that_there_are_no_charges_and_an_empty_file_says_not
     (bills / "d.json").write_bytes(b"")
     with pytest.raises(SourceError, match=r"d\.json is empty \(0 bytes\)"):
         load("gcp_billing_export", bills, tmp_path)
+
+
+def test_an_empty_list_of_focus_is_a_file_with_no_rows_as_a_header_alone_is(tmp_path: Path) -> None:
+    bills = tmp_path / "bills"
+    bills.mkdir()
+    (bills / "a.json").write_text("[]")
+    (bills / "b.json.gz").write_bytes(gzip.compress(b""))
+    assert load("focus", bills, tmp_path) == {}
+    (bills / "c.json").write_text(json.dumps([focus()]))
+    loaded = load("focus", bills, tmp_path)[SEPTEMBER]
+    assert (loaded.totals, loaded.note) == (
+        {"USD": Decimal("1.5")},
+        "files with no rows: a.json, b.json.gz",
+    )
