@@ -172,11 +172,10 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
         ),
         Gate(
             "changed_closed_months", "closed months in which a team owes another amount now", maximum=0, blocking=False,
-            relation="(SELECT month, currency, sum(adjustment) AS adjustment FROM marts.chargeback_monthly WHERE published_cost IS NOT NULL "
-            "GROUP BY month, currency, team HAVING sum(adjustment) <> 0)",
+            relation="(SELECT month, currency, sum(adjustment) AS adjustment FROM (SELECT month, currency, team, sum(adjustment) AS adjustment "
+            "FROM marts.chargeback_monthly WHERE published_cost IS NOT NULL GROUP BY ALL HAVING sum(adjustment) <> 0) GROUP BY ALL)",
             value="count(DISTINCT month)",
-            detail=f"(SELECT string_agg(text, '; ' ORDER BY text) FROM (SELECT {_MONTH} || ' ' || currency || ' ' || sum(adjustment) AS text "
-            "FROM marts.chargeback_monthly WHERE published_cost IS NOT NULL GROUP BY month, currency HAVING bool_or(adjustment <> 0)))",
+            detail=f"string_agg({_MONTH} || ' ' || currency || ' ' || adjustment, '; ' ORDER BY month, currency)",
             advice="see ops.adjustments for what changed, and when: bill or refund the teams, or open the month and close it anew (tierwise close --reopen)",
         ),
         Gate(

@@ -177,3 +177,16 @@ def test_a_day_to_come_that_was_published_by_mistake_does_not_count_any_more() -
         told = engine.query(METRICS["tierwise_cost_anomaly"][1])
     assert row["freshness_days"] == 2
     assert told.select("team", "value").rows() == [("ocr", 800)]
+
+
+def test_closed_months_in_which_no_team_owes_another_amount_are_not_named() -> None:
+    """October: b pays 3 more, a 3 less, c 5 more; November: a source was renamed, and its team owes what it did."""
+    with empty_warehouse() as engine:
+        engine.execute(
+            """INSERT INTO marts.chargeback_monthly BY NAME SELECT * FROM (VALUES
+               (DATE '2026-10-01', 'a', -3), (DATE '2026-10-01', 'b', 3), (DATE '2026-10-01', 'c', 5),
+               (DATE '2026-11-01', 'a', -9), (DATE '2026-11-01', 'a', 9)) AS t(month, team, adjustment), (SELECT 'USD' AS currency, 1 AS published_cost)"""
+        )
+        row = engine.query(metrics_sql(gates(BOUNDS), Known())).row(0, named=True)
+    assert row["changed_closed_months"] == 1
+    assert row["changed_closed_months_detail"] == "2026-10 USD 5.000000000000"
