@@ -57,8 +57,8 @@ class Period:
 
     @property
     def compared(self) -> date | None:
-        """First day of the month that the figures are compared with; None where there is none that is whole."""
-        return None if self.begins else self.previous
+        """First day of the month that the figures are compared with; None where there is none that is whole, or no day to compare yet."""
+        return None if self.begins or self.as_of < self.month else self.previous
 
     @property
     def cut(self) -> date | None:

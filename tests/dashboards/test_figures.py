@@ -61,6 +61,14 @@ def test_a_month_within_which_charges_begin_is_nothing_to_compare_with() -> None
     )
 
 
+def test_a_month_that_has_not_begun_has_nothing_to_compare() -> None:
+    # charges of October that are there on 30 September, and on the 20th
+    october = date(2026, 10, 1)
+    for day in (30, 20):
+        at = period(october, [SEPTEMBER, october], date(2026, 9, day), [date(2026, 9, 1)], [october])
+        assert (at.compared, at.cut) == (None, None)
+
+
 def test_a_longer_month_is_not_compared_past_the_end_of_the_shorter() -> None:
     # 30 March: February has only 28 days
     march = period(date(2026, 3, 1), [date(2026, 2, 1), date(2026, 3, 1)], date(2026, 3, 30))
