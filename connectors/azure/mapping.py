@@ -74,11 +74,14 @@ def _priced_in(f: Fields) -> str:
 
 
 def _contracted(f: Fields) -> str:
-    """The price of a unit as contracted: after partner earned credit (Microsoft Partner Agreement), where a charge has it."""
+    """The price of a unit as contracted: after partner earned credit (Microsoft Partner Agreement), where a charge has it.
+
+    Where a commitment covers the charge, the effective price is that of the commitment.
+    """
     if "PartnerEarnedCreditApplied" not in f:
         return f["UnitPrice"]
     applied = f"lower({f['PartnerEarnedCreditApplied']}) IN ('1', 'true')"
-    return f"CASE WHEN {applied} THEN {f['EffectivePrice']} ELSE {f['UnitPrice']} END"
+    return f"CASE WHEN {applied} AND NOT {COMMITTED} THEN {f['EffectivePrice']} ELSE {f['UnitPrice']} END"
 
 
 PRICES = ("19,12", "19,8")

@@ -89,3 +89,14 @@ def test_prices_with_signs(tmp_path: Path) -> None:
     assert facts(loaded).select(PRICES).rows() == prices
     odd = Counter(column for _, _, columns in WRITTEN for column in columns)
     assert {c: n for (_, rule, c), n in counted(loaded).items() if rule == "not_a_number"} == odd
+
+
+def test_the_effective_price_of_a_commitment_is_not_what_is_contracted_without_it(tmp_path: Path) -> None:
+    """An hour is 4 EUR, covered by a reservation at 2: contracted are 4 x 1.25, with partner earned credit as without."""
+    covered = {
+        **MCA, "UnitPrice": "4", "EffectivePrice": "2", "PricingModel": "Reservation", "ReservationId": "r-1",
+    }  # fmt: skip
+    rows = [row(**covered, PartnerEarnedCreditApplied=applied) for applied in ("1", "0")]
+    write(tmp_path / "bills" / "a.csv", rows)
+    (loaded,) = load("azure_export", tmp_path / "bills", tmp_path).values()
+    assert facts(loaded)["ContractedUnitPrice"].to_list() == [Decimal(5), Decimal(5)]
