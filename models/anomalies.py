@@ -107,7 +107,10 @@ def _dense(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _judged(dense: pl.DataFrame) -> pl.DataFrame:
-    """With amount (Float64), most and least of what is usual, and the fences above and below; days with enough before them."""
+    """With amount (Float64), most and least of what is usual, the fences above and below, and seen, the days before (at most 28).
+
+    Days with enough before them.
+    """
     month_ago = dense.select(
         *SERIES, pl.col("day").alias("month_ago"), pl.col("cost").cast(pl.Float64).alias("last_month")
     )
@@ -128,10 +131,11 @@ def _judged(dense: pl.DataFrame) -> pl.DataFrame:
     weekdays = {
         f"week_{k}": pl.col("amount").shift(7 * k).over(SERIES) for k in range(1, BEFORE_DAYS // 7 + 1)
     }
+    seen = pl.int_range(pl.len(), dtype=pl.Int64).over(SERIES).clip(upper_bound=BEFORE_DAYS)
     usual = ["median", *weekdays, "last_month"]
     reach = FENCE * (pl.col("q3") - pl.col("q1"))
     return (
-        ordered.with_columns(**quartiles, **weekdays)
+        ordered.with_columns(**quartiles, **weekdays, seen=seen)
         .filter(pl.col("median").is_not_null())
         .with_columns(
             most=pl.max_horizontal(usual),
@@ -139,7 +143,7 @@ def _judged(dense: pl.DataFrame) -> pl.DataFrame:
             above=pl.col("q3") + reach,
             below=pl.col("q1") - reach,
         )
-        .select(*SERIES, "day", "left", "cost", "amount", "most", "least", "above", "below")
+        .select(*SERIES, "day", "left", "seen", "cost", "amount", "most", "least", "above", "below")
     )
 
 
@@ -171,14 +175,14 @@ def _named(column: str) -> pl.Expr:
 
 def _with_driver(found: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """With the part of the series that differs most from its mean of the days before, in the same direction."""
-    asked = found.select(*SERIES, pl.col("day").alias("on"), "direction")
-    days = pl.date_ranges(pl.col("on") - pl.duration(days=BEFORE_DAYS), "on")
+    asked = found.select(*SERIES, pl.col("day").alias("on"), "direction", "seen")
+    days = pl.date_ranges(pl.col("on") - pl.duration(days="seen"), "on")
     costs = rows.select(*SERIES, *_WHO, "day", "effective_cost")
     near = asked.with_columns(day=days).explode("day").join(costs, on=[*SERIES, "day"], nulls_equal=True)
     cost, is_day = pl.col("effective_cost"), pl.col("day") == pl.col("on")
     moved = near.group_by(*SERIES, *_WHO, "on", "direction").agg(
         driver_impact=cost.filter(is_day).sum().cast(pl.Float64)
-        - cost.filter(~is_day).sum().cast(pl.Float64) / BEFORE_DAYS
+        - cost.filter(~is_day).sum().cast(pl.Float64) / pl.col("seen").first()
     )
     sign = pl.when(pl.col("direction") == "high").then(1).otherwise(-1)
     first = (

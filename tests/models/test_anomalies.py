@@ -145,3 +145,9 @@ def test_what_moved_has_no_name_where_nothing_names_it() -> None:
         charges(*every_day(41, lambda n: 400 if n == 40 else 100, **nameless)), FIRST + timedelta(40), EVERY
     )
     assert rows.select("driver", "driver_impact").rows() == [(None, 300)]
+
+
+def test_what_moved_is_held_against_the_days_that_there_are() -> None:
+    # the 28th day of its source: 27 days at 100 before it, whose mean is 100
+    rows = daily(charges(*every_day(28, lambda n: 900 if n == 27 else 100)), FIRST + timedelta(27), EVERY)
+    assert rows.select("impact", "driver_impact").rows() == [(800, 800)]
