@@ -164,6 +164,13 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="what they charged and measured is in no figure any more, that of closed months included: if that was not meant, put them back",
         ),
         Gate(
+            "monthly_difference", "effective cost of months = that of their days, worst month and currency", maximum=0,
+            relation="(SELECT month, currency, abs(sum(cost)) AS difference FROM (SELECT month, currency, effective_cost AS cost FROM marts.chargeback_monthly "
+            "UNION ALL SELECT billing_month, currency, -effective_cost FROM marts.chargeback_daily) GROUP BY ALL)",
+            value="max(difference)", detail=f"max_by({_MONTH} || ' ' || currency || ': ' || difference, difference) FILTER (difference > 0)",
+            advice="see marts.chargeback_monthly and marts.chargeback_daily: money was lost or made on the way; report it as a defect",
+        ),
+        Gate(
             "closed_cost_difference", "closed months have what they were closed at, worst month and currency", maximum=0,
             relation="(SELECT c.month, c.currency, abs(c.published_cost - coalesce(m.published_cost, 0)) AS difference FROM ops.closings AS c "
             "LEFT JOIN (SELECT month, currency, sum(published_cost) AS published_cost FROM marts.chargeback_monthly GROUP BY ALL) AS m USING (month, currency))",

@@ -69,7 +69,7 @@ def test_graph_by_layer(site: Path) -> None:
         "facts_rows", "reconciliation_difference", "unknown_currency_rows", "negative_idle_rows", "quarantine_share",
         "untagged_share", "freshness_days", "gpu_coverage", "demand_unknown", "energy_balance_kwh",
         "energy_unknown_share", "unregistered_hardware", "stale_sources", "damaged_files", "parent_missing", "contradicting_telemetry", "kept_months",
-        "removed_sources", "closed_cost_difference", "changed_closed_months",
+        "removed_sources", "monthly_difference", "closed_cost_difference", "changed_closed_months",
         "not_ready_months", "repeated_files", "repeated_rows", "repeated_bill", "api_charged_twice",
         "api_variance_share", "accounts_billed_twice", "contradicted_totals", "unpriced_requests", "focus_period_rows", "focus_billing_month_rows", "focus_duplicate_rows",
         "focus_price_rows", "focus_category_rows", "focus_region_rows",

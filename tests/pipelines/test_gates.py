@@ -96,6 +96,24 @@ def test_warnings_do_not_block_and_unknown_is_not_a_failure(tmp_path: Path) -> N
     assert quality(found, "r3").filter(~pl.col("passed"))["severity"].to_list() == ["warning"] * 2
 
 
+def test_a_month_that_holds_more_than_its_days() -> None:
+    # 7 + 5 by day and 13 by month: 1 too many; the month before holds what its day does
+    with empty_warehouse() as engine:
+        engine.execute(
+            """INSERT INTO marts.chargeback_daily BY NAME
+               SELECT CAST(month AS DATE) AS billing_month, 'USD' AS currency, cost AS effective_cost
+               FROM (VALUES ('2026-11-01', 7), ('2026-11-01', 5), ('2026-10-01', 3)) AS d(month, cost)"""
+        )
+        engine.execute(
+            """INSERT INTO marts.chargeback_monthly BY NAME
+               SELECT CAST(month AS DATE) AS month, 'USD' AS currency, cost AS effective_cost
+               FROM (VALUES ('2026-11-01', 13), ('2026-10-01', 3)) AS m(month, cost)"""
+        )
+        row = engine.query(metrics_sql(gates(BOUNDS), Known())).row(0, named=True)
+    assert row["monthly_difference"] == 1
+    assert row["monthly_difference_detail"].startswith("2026-11 USD: 1")
+
+
 def test_costs_below_0_are_right_where_a_price_of_the_day_is() -> None:
     """8 November of dc1 has a price below 0. Idle hours draw no energy: they never cost less than nothing.
 
