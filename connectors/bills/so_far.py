@@ -113,7 +113,7 @@ def superseded(
         told: The option says that each file holds the month so far, so a later one counts alone whatever it holds.
 
     Raises:
-        SourceError: The option says so, and the newest file begins after the end of an earlier one, or nothing says which is the newest.
+        SourceError: The option says so, and the newest file begins on a later day than an earlier one and lacks most of its charges, or nothing says which is the newest.
     """
     there = runs(files)
     if not there:
@@ -145,7 +145,7 @@ def superseded(
             FROM {stage.rows} JOIN (VALUES {known}) AS runs(file, run, series, dates, undated) ON file = __file
             WHERE {month} AND {READ} GROUP BY ALL
         ), sizes AS (
-            SELECT run, series, dates, MIN(start) AS first, MAX(start) AS last, MAX(until) AS until, count(*) FILTER (money) AS charges,
+            SELECT run, series, dates, MIN(start) AS first, MAX(until) AS until, count(*) FILTER (money) AS charges,
                    count(DISTINCT CAST(start AS DATE)) FILTER (money) AS days, bool_and(named) AS named
             FROM charges GROUP BY ALL
         ), ordered AS (
@@ -160,7 +160,7 @@ def superseded(
             FROM ordered JOIN charges AS a USING (run) LEFT JOIN charges AS b ON b.run = next AND (b.currency, b.same) = (a.currency, a.same)
             GROUP BY a.run
         )
-        SELECT a.run, next, rows, a.last < b.first AS apart, half >= {LEAST_SHARE} * a.charges AS certain,
+        SELECT a.run, next, rows, CAST(a.first AS DATE) < CAST(b.first AS DATE) AND 2 * held < known AS apart, half >= {LEAST_SHARE} * a.charges AS certain,
                {told} AND (a.dates < b.dates OR a.until < b.until OR held = known AND (a.charges < b.charges OR alike = a.charges))
                OR held = known AND a.charges > 0 AND (alike + grown >= {LEAST_SHARE} * a.charges OR a.days > 1 AND near >= {LEAST_SHARE} * a.charges)
                AND (a.dates < b.dates OR a.named)
@@ -179,8 +179,8 @@ def superseded(
             raise SourceError(msg)
         if row["proven"] and row["apart"]:
             msg = (
-                f"{other} begins after the last charge of {one}, so it does not hold the month so far, as "
-                f"`{MONTH_SO_FAR}: true` says: take the option off, or put files of single days into a source of their own"
+                f"{other} begins on a later day than {one} and lacks most of its charges, so it does not hold the month so far, as "
+                f"`{MONTH_SO_FAR}: true` says: take the option off, or put files of single days, or with what came late, into a source of their own"
             )
             raise SourceError(msg)
     left = {f: there[row["next"]].files[0] for row in proven for f in there[row["run"]].files}

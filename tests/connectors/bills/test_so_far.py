@@ -361,8 +361,18 @@ def test_files_of_which_none_is_the_newest_do_not_both_count(tmp_path: Path) -> 
         load("focus", tmp_path / "bills", tmp_path, month_so_far=True)
 
 
+def test_what_came_late_beside_the_next_month_does_not_count_alone(tmp_path: Path) -> None:
+    """3 days are 6 USD; the file of October has a charge of 7 of the third, too."""
+    write(tmp_path / "bills" / "2026-09-30.csv", until(3))
+    late = until(3)[2] | {"ServiceName": "late", "BilledCost": "7"}
+    write(tmp_path / "bills" / "2026-10-02.csv", [late])
+    with pytest.raises(SourceError, match=r"2026-10-02.csv .* lacks most of its charges"):
+        load("focus", tmp_path / "bills", tmp_path, month_so_far=True)
+    assert load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER].totals == {"USD": Decimal(13)}
+
+
 def test_files_of_single_days_are_not_what_the_option_says(tmp_path: Path) -> None:
     for day in (1, 2):
         write(tmp_path / "bills" / f"2026-09-0{day}.csv", [until(2)[day - 1]])
-    with pytest.raises(SourceError, match=r"2026-09-02.csv begins after the last charge of .*2026-09-01.csv"):
+    with pytest.raises(SourceError, match=r"2026-09-02.csv begins on a later day than .*2026-09-01.csv"):
         load("focus", tmp_path / "bills", tmp_path, month_so_far=True)
