@@ -20,6 +20,8 @@ from tests.connectors.bills.helpers import CUR_ROW, FOCUS_ROW, counted, csv_byte
 from tests.connectors.gcp import rows as gcp
 from tests.connectors.oci import rows as oci
 
+pytestmark = pytest.mark.long
+
 Row = dict[str, str]
 
 

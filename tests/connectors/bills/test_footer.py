@@ -16,6 +16,8 @@ from tests.connectors.bills.forms import TITLE, archive, separated, utf_16
 from tests.connectors.bills.helpers import CUR_ROW, csv_bytes, facts, focus, load
 from tests.connectors.oci.rows import row as oci_row
 
+pytestmark = pytest.mark.long
+
 ROWS = [focus(BilledCost="1.5"), focus(BilledCost="2.25", ChargeDescription="x\nTotal,9\ny")]
 """1.5 + 2.25 = 3.75; one has a line within it that looks like a footer."""
 FIELDS = len(ROWS[0])

@@ -19,6 +19,8 @@ from tests.connectors.bills.helpers import CUR_ROW, WINDOW, csv_bytes, facts, fo
 from tests.connectors.gcp.rows import row as gcp
 from tests.connectors.oci.rows import row as oci_row
 
+pytestmark = pytest.mark.long
+
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
 
 Write = Callable[[list[dict[str, str]]], bytes]

@@ -17,6 +17,8 @@ from tests.connectors.bills.redelivery import Site
 from tests.connectors.gcp.rows import row as gcp
 from tests.connectors.oci.rows import row as oci
 
+pytestmark = pytest.mark.long
+
 SEPTEMBER = date(2026, 9, 1)
 GUIDS = ("11111111-2222-3333-4444-555555555555", "01111111-2222-3333-4444-555555555555")
 MONTH = "daily/20260901-20260930"

@@ -13,6 +13,8 @@ import pytest
 from connectors.base import Loaded, SourceError
 from tests.connectors.bills.helpers import WINDOW, counted, focus, load, reader, write
 
+pytestmark = pytest.mark.long
+
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
 TABLE = "focus.contract_commitment"
 

@@ -16,6 +16,8 @@ from models import focus
 from tests.connectors.bills.helpers import facts, load, write
 from tests.connectors.focus.versions import NUMBERS, VERSIONS, row
 
+pytestmark = pytest.mark.long
+
 SEPTEMBER = date(2026, 9, 1)
 
 
