@@ -12,10 +12,10 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli_export import export
 from pipelines.cli_options import (
     DEFAULT_CONFIG,
     ConfigOption,
-    FocusVersion,
     Format,
     ReportFormat,
     TableFormat,
@@ -309,50 +309,7 @@ def dashboard(
             console.print("ended")
 
 
-export = typer.Typer(help="Writes what is published for use elsewhere.", no_args_is_help=True)
 app.add_typer(export, name="export")
-
-
-@export.command("focus", epilog="Example: `tierwise export focus --version 1.4 --to ./focus`")
-def export_focus_command(
-    to: Annotated[
-        Path, typer.Option("--to", help="Folder to write; one CSV and Parquet file a source and month.")
-    ],
-    config: ConfigOption = DEFAULT_CONFIG,
-    version: Annotated[FocusVersion, typer.Option("--version", help="Version of FOCUS.")] = FocusVersion.v1_4,
-) -> None:
-    """Writes the ledger, owned hardware included, as FOCUS files."""
-    from pipelines.focus_export import ExportError, export_focus
-
-    settings = configured(config)
-    try:
-        for written in export_focus(settings, version.value, to):
-            for file in written.files:
-                console.print(escape(str(file)), highlight=False, soft_wrap=True)
-            for found in written.findings:
-                errors.print(
-                    f"[yellow]warning[/] {escape(written.source)} {found.month:%Y-%m}: {found.rows} of {written.rows} rows: {escape(found.meaning)}",
-                    highlight=False,
-                    soft_wrap=True,
-                )
-    except ExportError as error:
-        raise failed(str(error), 1) from error
-
-
-@export.command("warehouse", epilog="Example: `tierwise export warehouse --to ./tierwise-2026-10.duckdb`")
-def export_warehouse_command(
-    to: Annotated[Path, typer.Option("--to", help="File to write; replaced if it exists.")],
-    config: ConfigOption = DEFAULT_CONFIG,
-) -> None:
-    """Writes the published warehouse as one file that needs nothing beside it."""
-    from pipelines.focus_export import ExportError
-    from pipelines.warehouse_export import export_warehouse
-
-    settings = configured(config)
-    try:
-        console.print(escape(str(export_warehouse(settings, to))), highlight=False, soft_wrap=True)
-    except ExportError as error:
-        raise failed(str(error), 1) from error
 
 
 @app.command(epilog="Example: `tierwise bench --rows 500000 --case load --case memory`")

@@ -1,6 +1,6 @@
 """What commands share: the console, the options and formats, and how a mistake in them is told.
 
-The commands are in `pipelines/cli.py`.
+The commands are in `pipelines/cli.py` and `cli_export.py`.
 """
 
 from __future__ import annotations
