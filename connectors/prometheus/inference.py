@@ -25,8 +25,8 @@ SUMS = ("inferences", "failed", *TOKENS)
 COMMON = ("request_", "prompt_", "generation_", "e2e_", "prefix_", "gpu_prefix_")
 """Names that other programs use too: NIM's and KServe's."""
 
-CHILD = ("engine", "version", "replica", "route", "reason", "err", "source", "cache_source")
-"""Labels that tell apart counters of one server that are added up."""
+CHILD = ("engine", "version", "replica", "route", "reason", "err", "source", "cache_source", "gpu_uuid")
+"""Labels that tell apart counters of one server that are added up. Triton counts by card what runs on one."""
 
 THING = ["model", "served", "namespace", "pod", "instance"]
 BY = [*THING, "hour"]
