@@ -50,6 +50,15 @@ def _write(path: Path) -> None:
     for card, rate in (("GPU-a", 5), ("GPU-b", 2)):
         cards.counts("nv_inference_count", rate, gpu_uuid=card, model="resnet", version="1")
     cards.counts("nv_inference_request_failure", 1, gpu_uuid="GPU-b", model="resnet", version="1")
+    tgi = Pod(text, "tgi")
+    tgi.counts("tgi_request_success", 4)
+    for bound, rate, first, last in (
+        ("1", 3, 0, 90),
+        ("1.0", 3, 90, MINUTES),
+        ("2.5", 4, 0, MINUTES),
+        ("+Inf", 4, 0, MINUTES),
+    ):
+        tgi.counts("tgi_request_duration_bucket", rate, first, last, le=bound)
     text.write(path)
 
 
@@ -88,3 +97,8 @@ def buckets(rows: pl.DataFrame, pod: str) -> dict[str, float]:
 def test_triton_counts_by_card_are_added_up(rows: pl.DataFrame) -> None:
     assert total(rows, "cards", "inferences") == (5 + 2) * SEEN
     assert total(rows, "cards", "failed") == 1 * SEEN
+
+
+def test_bounds_that_prometheus_3_writes_in_another_way_are_the_same(rows: pl.DataFrame) -> None:
+    """Prometheus 3 scrapes `le="1"` as `le="1.0"`: the server did not begin anew when Prometheus did."""
+    assert buckets(rows, "tgi") == {"1": 3 * SEEN, "2.5": 4 * SEEN, "+Inf": 4 * SEEN}
