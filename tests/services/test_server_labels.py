@@ -50,6 +50,21 @@ def _write(path: Path) -> None:
     for card, rate in (("GPU-a", 5), ("GPU-b", 2)):
         cards.counts("nv_inference_count", rate, gpu_uuid=card, model="resnet", version="1")
     cards.counts("nv_inference_request_failure", 1, gpu_uuid="GPU-b", model="resnet", version="1")
+    first = {"model": "chat", "version": "1"}
+    for name in (
+        "streams",
+        "trt",
+    ):  # models that answer piece by piece; of vLLM's 2 a minute 1 within a second
+        Pod(text, name).counts("nv_inference_count", 2, **first)
+        for bound in ("100", "+Inf"):
+            Pod(text, name).counts("nv_inference_first_response_histogram_ms_bucket", 2, **first, le=bound)
+    streams, trt = Pod(text, "streams"), Pod(text, "trt")
+    streams.counts("vllm:prompt_tokens_total", 30, **first)
+    streams.counts("vllm:generation_tokens_total", 50, **first)
+    for bound, rate in (("1", 1), ("2.5", 2), ("+Inf", 2)):
+        streams.counts("vllm:e2e_request_latency_seconds_bucket", rate, **first, le=bound)
+    trt.counts("nv_llm_input_token_len_sum", 70, **first, response_metric_type="total_input_tokens")
+    trt.counts("nv_llm_output_token_len_sum", 20, **first, response_metric_type="total_output_tokens")
     tgi = Pod(text, "tgi")
     tgi.counts("tgi_request_success", 4)
     for bound, rate, first, last in (
@@ -102,3 +117,20 @@ def test_triton_counts_by_card_are_added_up(rows: pl.DataFrame) -> None:
 def test_bounds_that_prometheus_3_writes_in_another_way_are_the_same(rows: pl.DataFrame) -> None:
     """Prometheus 3 scrapes `le="1"` as `le="1.0"`: the server did not begin anew when Prometheus did."""
     assert buckets(rows, "tgi") == {"1": 3 * SEEN, "2.5": 4 * SEEN, "+Inf": 4 * SEEN}
+
+
+def test_triton_has_tokens_and_latency_of_its_backends(rows: pl.DataFrame) -> None:
+    """Its own histogram is of the time to the first piece of a stream, never of the whole answer."""
+    assert [total(rows, "streams", c) for c in ("inferences", "tokens_in", "tokens_out")] == [
+        2 * SEEN,
+        30 * SEEN,
+        50 * SEEN,
+    ]
+    assert buckets(rows, "streams") == {"1": SEEN, "2.5": 2 * SEEN, "+Inf": 2 * SEEN}
+    assert [total(rows, "trt", c) for c in ("inferences", "tokens_in", "tokens_out")] == [
+        2 * SEEN,
+        70 * SEEN,
+        20 * SEEN,
+    ]
+    assert rows.filter(pl.col("pod").is_in(["trt", "cards"]))["latency_buckets"].null_count() == 6
+    assert total(rows, "streams", "tokens_cached") is None
