@@ -25,8 +25,8 @@ SUMS = ("inferences", "failed", *TOKENS)
 COMMON = ("request_", "prompt_", "generation_", "e2e_", "prefix_", "gpu_prefix_")
 """Names that other programs use too: NIM's and KServe's."""
 
-CHILD = ("engine", "version", "replica", "route", "reason", "err", "source", "cache_source")
-"""Labels that tell apart counters of one server that are added up."""
+CHILD = ("engine", "version", "replica", "route", "reason", "err", "source", "cache_source", "gpu_uuid")
+"""Labels that tell apart counters of one server that are added up. Triton counts by card what runs on one."""
 
 THING = ["model", "served", "namespace", "pod", "instance"]
 BY = [*THING, "hour"]
@@ -79,6 +79,8 @@ def _server_hours(question: Question, server: Server, scrapes: Scraped, there: s
             model=first_of(server.model),
             served=first_of(server.workload) if server.workload else pl.lit(None, dtype=pl.String),
         )
+        if "le" in frame.columns:  # Prometheus 3 writes "1.0" for the "1" of a server, and of Prometheus 2
+            frame = frame.with_columns(pl.col("le").str.replace("Inf", "inf").cast(pl.Float64))
         return holders(frame, scrapes.exporter_pods)
 
     finished = _metrics(server.finished, there)
@@ -179,7 +181,7 @@ def _histograms(buckets: pl.DataFrame | None, per_second: float) -> pl.DataFrame
         nothing = dict.fromkeys((*THING, "histogram"), pl.String())
         return pl.DataFrame(schema=pl.Schema({**nothing, "hour": pl.Datetime("us")}))
     found = (
-        buckets.with_columns(bound=pl.col("le").str.replace("Inf", "inf").cast(pl.Float64) / per_second)
+        buckets.with_columns(bound=pl.col("le") / per_second)
         .sort("bound")
         .group_by(BY, maintain_order=True)
         .agg("bound", "value")

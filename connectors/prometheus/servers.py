@@ -85,8 +85,11 @@ SERVERS = (
         "triton",
         ("nv_inference_count", "nv_inference_request_success"),
         failures=("nv_inference_request_failure",),
-        buckets=("nv_inference_first_response_histogram_ms_bucket",),
-        per_second=1000.0,
+        tokens={  # of its backends TensorRT-LLM and vLLM
+            "tokens_in": ("nv_llm_input_token_len_sum", "vllm:prompt_tokens_total"),
+            "tokens_out": ("nv_llm_output_token_len_sum", "vllm:generation_tokens_total"),
+        },
+        buckets=("vllm:e2e_request_latency_seconds_bucket",),
         model=("model",),
     ),
     Server(
