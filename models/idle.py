@@ -31,9 +31,9 @@ def simulate(
     gpu_parts: pl.DataFrame,
     assets: Sequence[Asset],
     sites: Mapping[str, Site],
-    ownership: Ownership,
     days: Days,
     *,
+    ownership: Ownership,
     policy: IdlePolicy,
     currency: str,
 ) -> pl.DataFrame:
@@ -49,8 +49,8 @@ def simulate(
         gpu_parts: `gpu.daily_parts`.
         assets: The register.
         sites: The configuration's sites.
-        ownership: The `ownership` settings.
         days: Site -> first and last day.
+        ownership: The `ownership` settings.
         policy: The `idle` settings.
         currency: The organisation's, of rented sites without their own.
 

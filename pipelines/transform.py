@@ -92,7 +92,7 @@ def owned_hardware(run: Run) -> Metadata:
     run.write_frame(
         tables.IDLE_POLICY.name,
         idle.simulate(
-            hourly, parts, assets, settings.sites, settings.ownership, days, policy=settings.idle,
+            hourly, parts, assets, settings.sites, days, ownership=settings.ownership, policy=settings.idle,
             currency=settings.currency,
         ),
     )  # fmt: skip

@@ -30,7 +30,7 @@ def played(
 ) -> pl.DataFrame:  # fmt: skip
     hourly = gpu_hourly(*rows)
     parts = gpu.daily_parts(hourly, assets, sites, days)
-    got = simulate(hourly, parts, assets, sites, Ownership(), days, policy=policy, currency="USD")
+    got = simulate(hourly, parts, assets, sites, days, ownership=Ownership(), policy=policy, currency="USD")
     assert got.schema == IDLE_POLICY.schema
     return got
 
