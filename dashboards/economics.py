@@ -40,6 +40,8 @@ class Economics:
         idle: The rows of `marts.idle_policy` that save most; on pages of the latest month alone, as the next two.
         idle_more: Rows of it with hours off that are not shown.
         sharing: `marts.gpu_sharing`, what saves most first.
+        packing: `marts.mig_packing`, likewise.
+        slices: `marts.mig_cards` that fit on a slice; slices_more rows are not shown.
         inventory: `marts.model_inventory`, the costliest first; inventory_more rows are not shown.
         unusual: The greatest of `marts.anomalies` of the month in each currency, the latest day first.
         unusual_more: Days of it that are not shown.
@@ -57,6 +59,9 @@ class Economics:
     idle: list[dict[str, Any]]
     idle_more: int
     sharing: list[dict[str, Any]]
+    packing: list[dict[str, Any]]
+    slices: list[dict[str, Any]]
+    slices_more: int
     inventory: list[dict[str, Any]]
     inventory_more: int
     unusual: list[dict[str, Any]]
@@ -77,6 +82,8 @@ def economics(store: Store, at: Period) -> Economics:
         store.idle_policy().filter(pl.col("gpu_hours_off") > 0) if at.latest else tables.IDLE_POLICY.empty()
     )
     inventory = store.model_inventory() if at.latest else tables.MODEL_INVENTORY.empty()
+    slices = store.mig_cards() if at.latest else tables.MIG_CARDS.empty()
+    slices = slices.filter(pl.col("status") == "fits").with_columns(pl.col("gpu").str.replace(UUID, "$1"))
     unusual = store.anomalies(at.month)
     greatest = (
         unusual.sort(pl.col("impact").abs(), "day", "service_name", descending=[True, True, False])
@@ -97,6 +104,9 @@ def economics(store: Store, at: Period) -> Economics:
         idle=_greatest(idle, "saving").to_dicts(),
         idle_more=idle.height - _greatest(idle, "saving").height,
         sharing=_greatest(store.gpu_sharing(), "saving").to_dicts() if shared and at.latest else [],
+        packing=_greatest(store.mig_packing(), "saving").to_dicts() if shared and at.latest else [],
+        slices=slices.head(TOP).to_dicts(),
+        slices_more=max(0, slices.height - TOP),
         inventory=_greatest(inventory, "cost").to_dicts(),
         inventory_more=inventory.height - _greatest(inventory, "cost").height,
         unusual=greatest.sort("day", "impact", "service_name", descending=[True, True, False]).to_dicts(),

@@ -154,6 +154,14 @@ class Store:
         """`marts.gpu_sharing`; of all teams, so not for one."""
         return self._shared(tables.GPU_SHARING)
 
+    def mig_packing(self) -> pl.DataFrame:
+        """`marts.mig_packing`; of all teams, so not for one."""
+        return self._shared(tables.MIG_PACKING)
+
+    def mig_cards(self) -> pl.DataFrame:
+        """`marts.mig_cards`: of the last 30 days; a card of several teams is for none of them alone."""
+        return self._table(tables.MIG_CARDS)
+
     def model_inventory(self) -> pl.DataFrame:
         """`marts.model_inventory`: of the last 30 days."""
         return self._table(tables.MODEL_INVENTORY)

@@ -224,13 +224,20 @@ class IdlePolicy(Frozen):
 
 
 class Sharing(Frozen):
-    """How full shared cards may be (`marts.gpu_sharing`).
+    """How full shared cards and MIG slices may be (`marts.gpu_sharing`, `marts.mig_packing`).
 
     Attributes:
-        max_utilisation: Most of the time for which a shared card works, on its busiest day.
+        max_utilisation: Most of the time for which a shared card (on its busiest day) or a slice (in its busiest hour) works.
+        max_memory: Most of a slice's nominal memory that is taken; the driver keeps some of it.
+        memory_gb: Workload -> most memory that it takes of one card, GB (10^9 bytes). Telemetry does not say it: a card
+            with a workload that is not here gets no slice.
+        min_coverage: Least part of a card's held hours whose use must be known.
     """
 
     max_utilisation: Annotated[float, Field(gt=0, le=1)] = 0.85
+    max_memory: Annotated[float, Field(gt=0, le=1)] = 0.9
+    memory_gb: dict[str, Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]] = {}
+    min_coverage: Annotated[float, Field(gt=0, le=1)] = 0.95
 
 
 class Ownership(Frozen):

@@ -119,7 +119,7 @@ def misfit(model: str | None, layout: tuple[str, ...]) -> str | None:
         slices = sum(round(s * GENERIC) for s in shares if s is not None)
         return f"{shown}: {slices} compute slices, a card has {GENERIC}" if slices > GENERIC else None
     media = sum("+me" in p.lower() for p in layout)
-    if any(_fits(c, names) for c in found) and media <= 1:
+    if any(fits(c, names) for c in found) and media <= 1:
         return None
     allowed = "; or ".join(
         f"{', '.join(c.profiles)} on {c.compute} compute and {c.memory} memory slices" for c in found
@@ -140,7 +140,12 @@ def _plain(profile: str | None) -> str:
     return found[1] if found else ""
 
 
-def _fits(card: Card, names: Sequence[str], taken: frozenset[int] = frozenset()) -> bool:
+def memory_gb(profile: str) -> int:
+    """Nominal memory of a profile such as `3g.40gb`, GB."""
+    return int(_plain(profile).partition(".")[2].removesuffix("gb"))
+
+
+def fits(card: Card, names: Sequence[str], taken: frozenset[int] = frozenset()) -> bool:
     """Whether the profiles find places beside each other, the largest first."""
     if not names:
         return True
@@ -149,4 +154,4 @@ def _fits(card: Card, names: Sequence[str], taken: frozenset[int] = frozenset())
     first, *rest = sorted(names, key=lambda n: -card.profiles[n].memory)
     profile = card.profiles[first]
     places = [frozenset(range(at, at + profile.memory)) for at in profile.starts]
-    return any(not place & taken and _fits(card, rest, taken | place) for place in places)
+    return any(not place & taken and fits(card, rest, taken | place) for place in places)

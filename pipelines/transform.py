@@ -24,6 +24,7 @@ from models import (
     gpu_hours,
     gpu_rate,
     idle,
+    mig_packing,
     model_cost,
     model_inventory,
     owned_focus,
@@ -307,6 +308,7 @@ def economics(run: Run) -> Metadata:
     workloads = ownership.names(settings.ownership)["workload"]
     zones = {name: site.zone for name, site in settings.sites.items()}
     ratio = model_cost.ratio(monthly, config.revenue, config.rates, settings.currency)
+    cut = mig_packing.candidates(hourly, as_of, settings.sharing)
     frames = {
         tables.TRAINING_RUNS: training.costs(
             config.training_runs, daily, run.read_frame("run_hours"), workloads, zones
@@ -326,6 +328,8 @@ def economics(run: Run) -> Metadata:
         tables.ROI_MONTHLY: roi.monthly(monthly, config.revenue, config.rates, settings.currency),
         tables.WASTE: waste.ranked(gpus, daily, as_of),
         tables.GPU_SHARING: sharing.possible(gpus, as_of, settings.sharing),
+        tables.MIG_CARDS: cut,
+        tables.MIG_PACKING: mig_packing.packing(cut, gpus, as_of),
         tables.WASTE_HOURLY: waste.by_hour_of_week(hourly, gpus, settings.sites, as_of),
         tables.ANOMALIES: anomalies.daily(daily, as_of, settings.anomalies),
         tables.TARGETS: targets.monthly(gpus, units, ratio, settings.targets),

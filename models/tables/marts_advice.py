@@ -63,6 +63,68 @@ GPU_SHARING = Table(
     ),
 )
 
+MIG_CARDS = Table(
+    "marts.mig_cards",
+    "One whole card that was held in the last 30 days, and the smallest MIG slice on which its work would fit: an estimate.",
+    ("site", "node", "gpu"),
+    (
+        n("site", "text", "Site"),
+        c("node", "text", "Host that holds the card"),
+        n("gpu", "text", "UUID of the card"),
+        c("gpu_model", "text", "Model as the driver names it"),
+        n("team", "text", "Holder's team, or `untagged`; several are joined by ` + `"),
+        n("workload", "text", "Its workload, or `untagged`; several likewise"),
+        n("gpu_hours_allocated", "double", "Hours held", "GPU-h"),
+        c(
+            "utilisation_peak",
+            "double",
+            "Used / held hours of its busiest hour; NULL where none is known",
+            "0-1",
+        ),
+        n("coverage", "double", "Held hours whose use is known / held hours", "0-1"),
+        c(
+            "memory_gb",
+            "double",
+            "Sum of `sharing.memory_gb` of its workloads; NULL where one is not given",
+            "GB",
+        ),
+        c("mig_profile", "text", "Smallest profile on which it fits; NULL unless status is fits"),
+        n("status", "text", "fits, whole (it needs a whole card), unknown"),
+        n("reason", "text", "Why, in words"),
+    ),
+)
+
+MIG_PACKING = Table(
+    "marts.mig_packing",
+    "On how few cards of one model at one site the work that fits on MIG slices would find place: an estimate.",
+    ("site", "gpu_model", "currency"),
+    (
+        n("site", "text", "Site"),
+        c("gpu_model", "text", "Model as the driver names it"),
+        n("cards_held", "int", "Whole cards held in the last 30 days"),
+        n("cards_fit", "int", "Of these, with work that fits on a slice"),
+        n("cards_whole", "int", "Of these, whose work needs a whole card"),
+        n("cards_unknown", "int", "Of these, of which it is not known"),
+        n("cards_needed", "int", "The fewest cards that have place for all slices of cards_fit at once"),
+        n("cards_freed", "int", "cards_fit - cards_needed"),
+        c("layout", "text", "How the cards needed would be cut; NULL for none"),
+        c(
+            "cost",
+            "decimal",
+            "Cost of the held hours of cards_fit, used and idle; NULL for rented cards",
+            "currency",
+        ),
+        c(
+            "saving",
+            "decimal",
+            "cost x cards_freed / cards_fit: of cards that could be given back",
+            "currency",
+        ),
+        c("currency", "text", "Currency; NULL for rented cards"),
+        n("coverage", "double", "1 - cards_unknown / cards_held", "0-1"),
+    ),
+)
+
 IDLE_POLICY = Table(
     "marts.idle_policy",
     "An estimate of what switching machines off after some idle time would have saved in the last 30 days, by holder.",

@@ -73,6 +73,13 @@ def served(model: str | None, team: str, cost: str | None, **other: object) -> d
     } | other  # fmt: skip
 
 
+def sliced(gpu: str, team: str, status: str = "fits", **other: object) -> dict[str, object]:
+    return {
+        "site": "dc1", "node": "n1", "gpu": gpu, "gpu_model": "H100", "team": team, "workload": "chat", "gpu_hours_allocated": 48.0,
+        "utilisation_peak": 0.123, "coverage": 1.0, "memory_gb": 7.5, "mig_profile": "2g.20gb", "status": status, "reason": "r",
+    } | other  # fmt: skip
+
+
 ROWS: dict[tables.Table, list[dict[str, object]]] = {
     tables.WASTE: [waste(1, "vision", "777.70"), waste(2, "speech", "55.50", workload=SCRIPT)],
     tables.IDLE_POLICY: [
@@ -85,6 +92,20 @@ ROWS: dict[tables.Table, list[dict[str, object]]] = {
             "utilisation_shared": 0.85, "saving_share": 0.5, "cost": Decimal(400), "saving": Decimal("200.20"),
             "currency": "USD", "coverage": 1.0,
         }
+    ],
+    tables.MIG_CARDS: [
+        sliced("card-a", "vision"), sliced(SCRIPT, "speech"), sliced("card-c", "vision", status="whole", mig_profile=None),
+    ],
+    tables.MIG_PACKING: [
+        {
+            "site": "dc1", "gpu_model": SCRIPT, "cards_held": 3, "cards_fit": 2, "cards_whole": 1, "cards_unknown": 0,
+            "cards_needed": 1, "cards_freed": 1, "layout": "1 x (2g.20gb + 2g.20gb)", "cost": Decimal(300),
+            "saving": Decimal("150.70"), "currency": "USD", "coverage": 1.0,
+        },
+        {
+            "site": "fra", "gpu_model": "A30", "cards_held": 1, "cards_fit": 0, "cards_whole": 0, "cards_unknown": 1,
+            "cards_needed": 0, "cards_freed": 0, "coverage": 0.0,
+        },
     ],
     tables.MODEL_INVENTORY: [
         served("llama-9", "vision", "61.10"), served(SCRIPT, "speech", "88.80", update_source=SCRIPT), served(None, "vision", None),
@@ -186,15 +207,15 @@ def test_idle_machines_shared_cards_and_models(rich: Store) -> None:
         "2 of 3",
     ):
         assert text in page, text
-    assert "n-awake" not in page
+    assert not [text for text in ("n-awake", "card-c") if text in page]
     assert SCRIPT not in page
     own = statement_html(rich, "vision", AT, FILES)
-    assert all(text in own for text in ("$31.25", "llama-9", "$61.10"))
-    assert not [text for text in ("$200.20", "$88.80", "alert(1)") if text in own]
+    assert all(text in own for text in ("$31.25", "llama-9", "$61.10", "card-a"))
+    assert not [text for text in ("$200.20", "$150.70", "$88.80", "alert(1)") if text in own]
     earlier = overview_html(
         rich, period(made.AUGUST, [made.SEPTEMBER, made.AUGUST], date(2026, 9, 20)), FILES
     )
-    assert not [text for text in ("$31.25", "$200.20", "$61.10") if text in earlier]
+    assert not [text for text in ("$31.25", "$200.20", "$150.70", "card-a", "$61.10") if text in earlier]
 
 
 def test_pages_of_earlier_months_show_no_waste_of_today(rich: Store) -> None:
