@@ -184,5 +184,5 @@ def test_llms_on_ray_serve_count_by_their_engines(rows: pl.DataFrame) -> None:
         .sort("model")
     )
     assert of_ray.rows() == [("ray-worker", "Resize", "images"), ("ray-worker", "qwen", "qwen")]
-    seconds = json.loads(rows.filter((pl.col("model") == "qwen")).sort("hour")["latency_buckets"][1])
+    seconds = json.loads(rows.filter(pl.col("model") == "qwen").sort("hour")["latency_buckets"][1])
     assert seconds == {"1": 2 * 60, "+Inf": 5 * 60}
