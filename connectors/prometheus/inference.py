@@ -25,8 +25,11 @@ SUMS = ("inferences", "failed", *TOKENS)
 COMMON = ("request_", "prompt_", "generation_", "e2e_", "prefix_", "gpu_prefix_")
 """Names that other programs use too: NIM's and KServe's."""
 
-CHILD = ("engine", "version", "replica", "route", "reason", "err", "source", "cache_source", "gpu_uuid")
-"""Labels that tell apart counters of one server that are added up. Triton counts by card what runs on one."""
+CHILD = (
+    "engine", "version", "replica", "route", "reason", "err", "source", "cache_source", "gpu_uuid", "WorkerId",
+    "ReplicaId",
+)  # fmt: skip
+"""Labels that tell apart counters of one server that are added up. Triton counts by card what runs on one, Ray by worker."""
 
 THING = ["model", "served", "namespace", "pod", "instance"]
 BY = [*THING, "hour"]
@@ -59,11 +62,18 @@ def inference_hours(question: Question, scrapes: Scraped, there: set[str]) -> pl
         hour, model, served (the workload as the server names it), namespace, pod, uid, inferences, failed, tokens_in,
         tokens_cached, tokens_out (NULL where there is no such metric), latency_buckets (JSON), coverage.
     """
-    found = [
-        hours.with_columns(order=pl.lit(i))
-        for i, server in enumerate(SERVERS)
-        if (hours := _server_hours(question, server, scrapes, there)).height
-    ]
+    found: list[pl.DataFrame] = []
+    before = pl.DataFrame()
+    for i, server in enumerate(SERVERS):
+        hours = _server_hours(question, server, scrapes, there)
+        if hours.height and server.front and before.height:
+            behind = before.select("namespace", "hour", behind=pl.lit(value=True)).unique()
+            hours = hours.join(behind, on=["namespace", "hour"], how="left", nulls_equal=True)
+            passed = pl.col("behind") & pl.col("model").str.contains(server.front)
+            hours = hours.filter(~passed.fill_null(value=False)).drop("behind")
+        if hours.height:
+            found.append(hours.with_columns(order=pl.lit(i - bool(server.front))))
+        before = hours
     if not found:
         return pl.DataFrame()
     hours = pl.concat(found, how="diagonal_relaxed")

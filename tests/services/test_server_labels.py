@@ -50,6 +50,56 @@ def _write(path: Path) -> None:
     for card, rate in (("GPU-a", 5), ("GPU-b", 2)):
         cards.counts("nv_inference_count", rate, gpu_uuid=card, model="resnet", version="1")
     cards.counts("nv_inference_request_failure", 1, gpu_uuid="GPU-b", model="resnet", version="1")
+    first = {"model": "chat", "version": "1"}
+    for name in (
+        "streams",
+        "trt",
+    ):  # models that answer piece by piece; of vLLM's 2 a minute 1 within a second
+        Pod(text, name).counts("nv_inference_count", 2, **first)
+        for bound in ("100", "+Inf"):
+            Pod(text, name).counts("nv_inference_first_response_histogram_ms_bucket", 2, **first, le=bound)
+    streams, trt = Pod(text, "streams"), Pod(text, "trt")
+    streams.counts("vllm:prompt_tokens_total", 30, **first)
+    streams.counts("vllm:generation_tokens_total", 50, **first)
+    for bound, rate in (("1", 1), ("2.5", 2), ("+Inf", 2)):
+        streams.counts("vllm:e2e_request_latency_seconds_bucket", rate, **first, le=bound)
+    trt.counts("nv_llm_input_token_len_sum", 70, **first, response_metric_type="total_input_tokens")
+    trt.counts("nv_llm_output_token_len_sum", 20, **first, response_metric_type="total_output_tokens")
+    worker, head = Pod(text, "ray-worker"), Pod(text, "ray-head")
+    for replica, rate, prompt in (("w1", 3, 100), ("w2", 2, 10)):  # two replicas of an LLM in a pod
+        own = {"model_name": "qwen", "engine": "0", "WorkerId": replica, "ReplicaId": replica}
+        for name in ("ray_vllm_request_success", "ray_vllm_request_success_total"):
+            worker.counts(name, rate, **own, finished_reason="stop")
+        worker.counts("ray_vllm_request_success_total", 1, **own, finished_reason="abort")
+        worker.counts("ray_vllm_prompt_tokens_total", prompt, **own)
+        worker.counts("ray_vllm_prefix_cache_hits_total", prompt / 10, **own)
+        worker.counts("ray_vllm_generation_tokens_total", 40, **own)
+        for bound, count in (("1.0", 1), ("+Inf", rate)):
+            worker.counts("ray_vllm_e2e_request_latency_seconds_bucket", count, **own, le=bound)
+        worker.counts(
+            "ray_serve_deployment_request_counter_total",
+            rate,
+            deployment="LLMServer:qwen",
+            application="llm",
+            replica=replica,
+            WorkerId=replica,
+        )
+    head.counts(
+        "ray_serve_deployment_request_counter_total",
+        5,
+        deployment="OpenAiIngress",
+        application="llm",
+        replica="i",
+        WorkerId="i",
+    )
+    worker.counts(
+        "ray_serve_deployment_request_counter_total",
+        7,
+        deployment="Resize",
+        application="images",
+        replica="x",
+        WorkerId="x",
+    )
     tgi = Pod(text, "tgi")
     tgi.counts("tgi_request_success", 4)
     for bound, rate, first, last in (
@@ -102,3 +152,37 @@ def test_triton_counts_by_card_are_added_up(rows: pl.DataFrame) -> None:
 def test_bounds_that_prometheus_3_writes_in_another_way_are_the_same(rows: pl.DataFrame) -> None:
     """Prometheus 3 scrapes `le="1"` as `le="1.0"`: the server did not begin anew when Prometheus did."""
     assert buckets(rows, "tgi") == {"1": 3 * SEEN, "2.5": 4 * SEEN, "+Inf": 4 * SEEN}
+
+
+def test_triton_has_tokens_and_latency_of_its_backends(rows: pl.DataFrame) -> None:
+    """Its own histogram is of the time to the first piece of a stream, never of the whole answer."""
+    assert [total(rows, "streams", c) for c in ("inferences", "tokens_in", "tokens_out")] == [
+        2 * SEEN,
+        30 * SEEN,
+        50 * SEEN,
+    ]
+    assert buckets(rows, "streams") == {"1": SEEN, "2.5": 2 * SEEN, "+Inf": 2 * SEEN}
+    assert [total(rows, "trt", c) for c in ("inferences", "tokens_in", "tokens_out")] == [
+        2 * SEEN,
+        70 * SEEN,
+        20 * SEEN,
+    ]
+    assert rows.filter(pl.col("pod").is_in(["trt", "cards"]))["latency_buckets"].null_count() == 6
+    assert total(rows, "streams", "tokens_cached") is None
+
+
+def test_llms_on_ray_serve_count_by_their_engines(rows: pl.DataFrame) -> None:
+    """Replicas are added up, what stands before them passes requests on, and other deployments count beside."""
+    columns = ("inferences", "failed", "tokens_in", "tokens_cached", "tokens_out")
+    counts = [total(rows, "ray-worker", column, "qwen") for column in columns]
+    assert counts == [5 * SEEN, 2 * SEEN, 110 * SEEN, 11 * SEEN, 80 * SEEN]
+    assert total(rows, "ray-worker", "inferences", "Resize") == 7 * SEEN
+    of_ray = (
+        rows.filter(pl.col("pod").str.starts_with("ray-"))
+        .select("pod", "model", "workload")
+        .unique()
+        .sort("model")
+    )
+    assert of_ray.rows() == [("ray-worker", "Resize", "images"), ("ray-worker", "qwen", "qwen")]
+    seconds = json.loads(rows.filter(pl.col("model") == "qwen").sort("hour")["latency_buckets"][1])
+    assert seconds == {"1": 2 * 60, "+Inf": 5 * 60}
