@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 from connectors.base import SourceError
 from connectors.bills import footer
 from connectors.bills.header import LONGEST_LINE, WITHIN, IsHeader, from_header, lines_before
-from connectors.bills.wrapped import elements, is_record, wrapped
+from connectors.bills.wrapped import elements, empty, is_record, wrapped
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 UTF_8 = b"\xef\xbb\xbf"
@@ -101,11 +101,12 @@ def _first_line(path: Path) -> Any:
 
 
 def _is_wrapped(path: Path, mark: str, first: Any, is_header: IsHeader) -> bool:
-    """It is one object around lists of records: its first line, if complete, is no record."""
+    """It is one object around lists of records, or an empty one: its first line, if complete, is no record."""
     if mark != "{" or is_record(first, is_header):
         return False
     with suppress(OSError, EOFError, zlib.error, UnicodeError):
-        return wrapped(_whole(path), is_header) is not None
+        text = _whole(path)
+        return wrapped(text, is_header) is not None or empty(text) is not None
     return False
 
 
@@ -275,10 +276,15 @@ def _listed(is_header: IsHeader, found: list[str], path: Path, uri: str) -> Iter
         uri: Its name for a person.
 
     Raises:
-        UnpackError: It holds several such lists.
+        UnpackError: It holds several such lists; or none has a record, and another page is said to follow.
     """
     text = _whole(path)
     content = wrapped(text, is_header)
+    if content is None and (more := empty(text)) is not None:
+        if more:
+            msg = f"{uri} is an answer without a record that says that another page follows; save that page, too, and remove this one"
+            raise UnpackError(msg)
+        return
     if content is None or len(content.lists) > 1:
         names = ", ".join(name for name, _ in content.lists) if content else ""
         msg = f"{uri} holds several lists of records ({names}), and whether all of them count cannot be known; keep one"

@@ -240,6 +240,7 @@ BAD_FILES = {
     "cut": ("a.json", GOOD[:-10], "is not JSON"),
     "cut gzip": ("a.json.gz", gzip.compress(GOOD * 50)[:-12], "is damaged"),
     "no data": ("a.json", b'{"object": "page"}', "mandatory key 'data'"),
+    "no bucket and more": ("a.json", b'{"data": [], "has_more": true}', "without buckets that says that another page follows"),
     "an error of the API": ("a.json", b'{"error": {"message": "no scope"}}', "no scope"),
     "a number": ("a.json", b"7", "mandatory key 'data'"),
     "deep": ("a.json", b"[" * 100000, "is not JSON"),
@@ -273,7 +274,8 @@ def test_pages_in_lists_and_lines(tmp_path: Path) -> None:
     save(tmp_path, "list.json", [first, second])
     listed = load("openai", tmp_path / "api", tmp_path)
     (tmp_path / "api" / "list.json").unlink()
-    save(tmp_path, "lines.jsonl", f"{json.dumps(first)}\n{json.dumps(second)}\n".encode())
+    empty = json.dumps({"data": [], "has_more": True})  # the page that follows is in the same file
+    save(tmp_path, "lines.jsonl", f"{json.dumps(first)}\n{empty}\n{json.dumps(second)}\n".encode())
     lines = load("openai", tmp_path / "api", tmp_path)
     assert (
         [x.totals for x in listed.values()] == [x.totals for x in lines.values()] == [{"USD": 1}, {"USD": 2}]
