@@ -72,13 +72,27 @@ def inference_hours(question: Question, scrapes: Scraped, there: set[str]) -> pl
             passed = pl.col("behind") & pl.col("model").str.contains(server.front)
             hours = hours.filter(~passed.fill_null(value=False)).drop("behind")
         if hours.height:
-            found.append(hours.with_columns(order=pl.lit(i - bool(server.front))))
+            found.append(hours.with_columns(order=pl.lit(i - bool(server.front)), server=pl.lit(server.name)))
         before = hours
     if not found:
         return pl.DataFrame()
     hours = pl.concat(found, how="diagonal_relaxed")
     first = pl.col("order").min().over("namespace", "pod", "hour")
-    return hours.filter(pl.col("order") == first).drop("order")
+    return _without_transformers(hours.filter(pl.col("order") == first)).drop("order", "server")
+
+
+def _without_transformers(hours: pl.DataFrame) -> pl.DataFrame:
+    """Leaves out what KServe's transformers pass on to predictors that count it, whatever server these are."""
+    parts = pl.col("pod").str.extract_groups(r"^(?<service>.+)-(?<role>transformer|predictor)-")
+    hours = hours.with_columns(parts.struct.unnest())
+    place = ["namespace", "hour", "service"]
+    predicted = hours.filter(pl.col("role") == "predictor").select(*place, twice=pl.lit(value=True)).unique()
+    passed = pl.col("twice") & (pl.col("role") == "transformer") & (pl.col("server") == "kserve")
+    return (
+        hours.join(predicted, on=place, how="left", nulls_equal=True)
+        .filter(~passed.fill_null(value=False))
+        .drop("twice", "service", "role")
+    )
 
 
 def _server_hours(question: Question, server: Server, scrapes: Scraped, there: set[str]) -> pl.DataFrame:

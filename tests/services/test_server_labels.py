@@ -109,6 +109,12 @@ def _write(path: Path) -> None:
         ("+Inf", 4, 0, MINUTES),
     ):
         tgi.counts("tgi_request_duration_bucket", rate, first, last, le=bound)
+    for name, rate in (
+        ("bert-transformer-00001-a", 6), ("bert-predictor-00001-b", 4), ("bert-predictor-00001-c", 2),
+        ("alone-transformer-00001-d", 3),
+    ):  # fmt: skip
+        pod = Pod(text, name, inferenceservice=name.split("-")[0])
+        pod.counts("request_predict_seconds_count", rate, model_name="m")
     text.write(path)
 
 
@@ -186,3 +192,10 @@ def test_llms_on_ray_serve_count_by_their_engines(rows: pl.DataFrame) -> None:
     assert of_ray.rows() == [("ray-worker", "Resize", "images"), ("ray-worker", "qwen", "qwen")]
     seconds = json.loads(rows.filter(pl.col("model") == "qwen").sort("hour")["latency_buckets"][1])
     assert seconds == {"1": 2 * 60, "+Inf": 5 * 60}
+
+
+def test_transformers_of_kserve_pass_requests_on(rows: pl.DataFrame) -> None:
+    """A transformer calls its predictor within its own predict: the request is in both their histograms."""
+    found = rows.group_by("workload").agg(pl.col("inferences").sum())
+    counts = dict(found.filter(pl.col("workload").is_in(["bert", "alone"])).iter_rows())
+    assert counts == {"bert": (4 + 2) * SEEN, "alone": 3 * SEEN}
