@@ -37,6 +37,10 @@ class Economics:
     Attributes:
         waste: The costliest rows of `marts.waste`; none on pages of earlier months, since they are of the last 30 days.
         waste_more: Rows of it that are not shown.
+        idle: The rows of `marts.idle_policy` that save most; on pages of the latest month alone, as the next two.
+        idle_more: Rows of it with hours off that are not shown.
+        sharing: `marts.gpu_sharing`, what saves most first.
+        inventory: `marts.model_inventory`, the costliest first; inventory_more rows are not shown.
         unusual: The greatest of `marts.anomalies` of the month in each currency, the latest day first.
         unusual_more: Days of it that are not shown.
         week: Currency -> chart of waste by hour of the week.
@@ -50,6 +54,11 @@ class Economics:
 
     waste: list[dict[str, Any]]
     waste_more: int
+    idle: list[dict[str, Any]]
+    idle_more: int
+    sharing: list[dict[str, Any]]
+    inventory: list[dict[str, Any]]
+    inventory_more: int
     unusual: list[dict[str, Any]]
     unusual_more: int
     week: Mapping[str, Markup]
@@ -64,6 +73,10 @@ class Economics:
 def economics(store: Store, at: Period) -> Economics:
     """Reads it, for all teams or for the store's team, which sees its own waste and runs only."""
     waste = store.waste() if at.latest else tables.WASTE.empty()
+    idle = (
+        store.idle_policy().filter(pl.col("gpu_hours_off") > 0) if at.latest else tables.IDLE_POLICY.empty()
+    )
+    inventory = store.model_inventory() if at.latest else tables.MODEL_INVENTORY.empty()
     unusual = store.anomalies(at.month)
     greatest = (
         unusual.sort(pl.col("impact").abs(), "day", "service_name", descending=[True, True, False])
@@ -81,6 +94,11 @@ def economics(store: Store, at: Period) -> Economics:
         .head(TOP)
         .to_dicts(),
         waste_more=max(0, waste.height - waste.group_by("currency").head(TOP).height),
+        idle=_greatest(idle, "saving").to_dicts(),
+        idle_more=idle.height - _greatest(idle, "saving").height,
+        sharing=_greatest(store.gpu_sharing(), "saving").to_dicts() if shared and at.latest else [],
+        inventory=_greatest(inventory, "cost").to_dicts(),
+        inventory_more=inventory.height - _greatest(inventory, "cost").height,
         unusual=greatest.sort("day", "impact", "service_name", descending=[True, True, False]).to_dicts(),
         unusual_more=unusual.height - greatest.height,
         week=_weeks(store.waste_hourly()) if shared and at.latest else {},
@@ -91,6 +109,12 @@ def economics(store: Store, at: Period) -> Economics:
         roi=store.roi(at.month).sort("project").to_dicts() if shared else [],
         targets=store.targets(at.month).sort(order, "metric", "subject").to_dicts() if shared else [],
     )
+
+
+def _greatest(frame: pl.DataFrame, amount: str) -> pl.DataFrame:
+    """The rows with the greatest amounts of each currency; NULL is least, equals stay in their order."""
+    rows = frame.sort(amount, descending=True, nulls_last=True, maintain_order=True)
+    return rows.sort("currency", maintain_order=True).group_by("currency", maintain_order=True).head(TOP)
 
 
 def _models(store: Store, at: Period) -> list[dict[str, Any]]:

@@ -146,6 +146,18 @@ class Store:
         """`marts.waste`: of the last 30 days."""
         return self._table(tables.WASTE)
 
+    def idle_policy(self) -> pl.DataFrame:
+        """`marts.idle_policy`: of the last 30 days."""
+        return self._table(tables.IDLE_POLICY)
+
+    def gpu_sharing(self) -> pl.DataFrame:
+        """`marts.gpu_sharing`; of all teams, so not for one."""
+        return self._shared(tables.GPU_SHARING)
+
+    def model_inventory(self) -> pl.DataFrame:
+        """`marts.model_inventory`: of the last 30 days."""
+        return self._table(tables.MODEL_INVENTORY)
+
     def anomalies(self, month: date) -> pl.DataFrame:
         """`marts.anomalies` of a month's days."""
         return self._table(tables.ANOMALIES, "date_trunc('month', day) = ?", (month,))

@@ -65,6 +65,7 @@ class Site(Frozen):
         currency: Currency of the tariff; the organisation's where absent.
         facility_meters: Names of power meters that already see the whole facility: their energy takes no PUE.
         rented: Its GPUs are paid for in a cloud's bill: telemetry gives their hours, no register their cost.
+        rented_gpu_hour: Price of an hour of such a GPU while its machine runs: what switching it off would save.
     """
 
     time_zone: TimeZone
@@ -74,6 +75,7 @@ class Site(Frozen):
     currency: Currency | None = None
     facility_meters: tuple[str, ...] = ()
     rented: bool = False
+    rented_gpu_hour: Money | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -203,6 +205,34 @@ class Anomalies(Frozen):
     min_share: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.25
 
 
+class IdlePolicy(Frozen):
+    """When an idle machine with GPUs would be switched off (`marts.idle_policy`).
+
+    Attributes:
+        after_minutes: Idle for so long, it is switched off.
+        restart_minutes: It must be on again so long before it is needed: boot, and loading what was in memory.
+        min_off_minutes: Switched off for less than this, it is not worth it.
+        max_utilisation: Used / observed hours of each of its cards up to which an hour is idle.
+        min_observed: Least part of an hour whose use must be known for it to count as idle.
+    """
+
+    after_minutes: Annotated[float, Field(ge=0, le=10_080)] = 15
+    restart_minutes: Annotated[float, Field(ge=0, le=1_440)] = 10
+    min_off_minutes: Annotated[float, Field(ge=0, le=10_080)] = 30
+    max_utilisation: Share = 0.01
+    min_observed: Annotated[float, Field(gt=0, le=1)] = 0.95
+
+
+class Sharing(Frozen):
+    """How full shared cards may be (`marts.gpu_sharing`).
+
+    Attributes:
+        max_utilisation: Most of the time for which a shared card works, on its busiest day.
+    """
+
+    max_utilisation: Annotated[float, Field(gt=0, le=1)] = 0.85
+
+
 class Ownership(Frozen):
     """Who owns a charge: the first tag key with a value, put through aliases; else a default by account or namespace.
 
@@ -309,6 +339,8 @@ class Settings(Frozen):
     token_weights: TokenWeights | None = None
     targets: Targets = Targets()
     anomalies: Anomalies = Anomalies()
+    idle: IdlePolicy = IdlePolicy()
+    sharing: Sharing = Sharing()
     ownership: Ownership = Ownership()
     workloads: dict[Name, Workload] = {}
     gates: Gates = Gates()

@@ -6,26 +6,26 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from models.config import Sharing
 from models.tables import GPU_SHARING, MONEY
 from models.waste import WINDOW_DAYS
 
-MOST = 0.85
-"""Shared cards are planned for no more than this part of their time, on the busiest day."""
 
-
-def possible(gpu_daily: pl.DataFrame, as_of: date) -> pl.DataFrame:
+def possible(gpu_daily: pl.DataFrame, as_of: date, settings: Sharing | None = None) -> pl.DataFrame:
     """Utilisation of held cards over the last 30 days, as it is and on fewer cards, by site and model of card.
 
-    Held hours whose use is unknown are left out on both sides; coverage says how many. No layout of MIG slices is proposed: how
-    a card is cut, and whether that fits, is for whoever cuts it (`models/mig.py` checks those that are there).
+    Held hours whose use is unknown are left out on both sides; coverage says how many. What could be cut into
+    MIG slices belongs to `models/mig_packing.py`.
 
     Args:
         gpu_daily: `marts.gpu_daily`; hours of MIG slices are their part of the card's.
         as_of: Last day of the window.
+        settings: The `sharing` settings.
 
     Returns:
         `marts.gpu_sharing`, sorted by its key.
     """
+    most = (settings or Sharing()).max_utilisation
     inside = pl.col("day").is_between(as_of - timedelta(days=WINDOW_DAYS - 1), as_of)
     window = gpu_daily.filter(inside)
     lengths = (
@@ -48,7 +48,7 @@ def possible(gpu_daily: pl.DataFrame, as_of: date) -> pl.DataFrame:
         )
         .filter(pl.col("all_held") > 0)
         .join(lengths, on=["day", "site"])
-        .with_columns(needed=(pl.col("used") / (MOST * pl.col("length")) - 1e-9).ceil().clip(lower_bound=0))
+        .with_columns(needed=(pl.col("used") / (most * pl.col("length")) - 1e-9).ceil().clip(lower_bound=0))
     )
     hours = pl.col("length").filter(pl.col("held") > 0).sum()
     rows = days.group_by(by).agg(

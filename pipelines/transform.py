@@ -23,6 +23,7 @@ from models import (
     gpu,
     gpu_hours,
     gpu_rate,
+    idle,
     model_cost,
     model_inventory,
     owned_focus,
@@ -88,6 +89,13 @@ def owned_hardware(run: Run) -> Metadata:
     anomalies = pl.concat([gpu.anomalies(hourly, assets, settings.sites, days), attributed.anomalies])
     run.write_frame(tables.GPU_DAILY.name, gpu.from_parts(parts, settings.ownership))
     run.write_frame(tables.GPU_RATE_DAILY.name, gpu_rate.daily(parts, assets, settings.sites, days, staff))
+    run.write_frame(
+        tables.IDLE_POLICY.name,
+        idle.simulate(
+            hourly, parts, assets, settings.sites, days, ownership=settings.ownership, policy=settings.idle,
+            currency=settings.currency,
+        ),
+    )  # fmt: skip
     run.write_frame(tables.ENERGY_BALANCE.name, attributed.balance)
     run.write_frame(tables.DEMAND_MONTHLY.name, charges.demand)
     run.write_frame("gpu_parts", parts)
@@ -317,7 +325,7 @@ def economics(run: Run) -> Metadata:
         tables.AI_COST_RATIO: ratio,
         tables.ROI_MONTHLY: roi.monthly(monthly, config.revenue, config.rates, settings.currency),
         tables.WASTE: waste.ranked(gpus, daily, as_of),
-        tables.GPU_SHARING: sharing.possible(gpus, as_of),
+        tables.GPU_SHARING: sharing.possible(gpus, as_of, settings.sharing),
         tables.WASTE_HOURLY: waste.by_hour_of_week(hourly, gpus, settings.sites, as_of),
         tables.ANOMALIES: anomalies.daily(daily, as_of, settings.anomalies),
         tables.TARGETS: targets.monthly(gpus, units, ratio, settings.targets),

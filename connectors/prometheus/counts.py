@@ -126,7 +126,7 @@ class Counters:
             found.join(names_of, on=thing, how="left", nulls_equal=True)
             .filter(pl.col("renamed") | (pl.col("order") == pl.col("best")))
             .group_by(*by, "index", "length", "renamed")
-            .agg(last=pl.col("value").sort_by("order").first())
+            .agg(last=pl.col("value").sort_by("order", "value", descending=[False, True]).first())
             .join(seen, on=thing, how="left", nulls_equal=True)
             .join(restarted.with_columns(restarted=pl.lit(value=True)), on=by, how="left", nulls_equal=True)
             .with_columns(

@@ -47,7 +47,7 @@ GPU_SHARING = Table(
         n(
             "cards_needed",
             "double",
-            "Whole cards that keep the busiest day at 0.85 or below; cards_held where that is less",
+            "Whole cards that keep the busiest day at `sharing.max_utilisation` (0.85) or below; cards_held where that is less",
         ),
         c("utilisation_shared", "double", "Utilisation on these; NULL for no use", "0-1"),
         n(
@@ -60,6 +60,57 @@ GPU_SHARING = Table(
         n("saving", "decimal", "cost x saving_share: of cards that could be given back", "currency"),
         n("currency", "text", "Currency"),
         n("coverage", "double", "Held hours whose use is known / held hours", "0-1"),
+    ),
+)
+
+IDLE_POLICY = Table(
+    "marts.idle_policy",
+    "An estimate of what switching machines off after some idle time would have saved in the last 30 days, by holder.",
+    ("site", "node", "team", "workload", "state", "currency"),
+    (
+        n("site", "text", "Site"),
+        c("node", "text", "Machine: it is switched off when all its cards are idle"),
+        n("tier", "text", "onprem; cloud where the site's cards are rented"),
+        n("team", "text", "Holder's team; the platform team where nobody held the cards"),
+        n("workload", "text", "Holder's workload, or `untagged`"),
+        n("state", "text", "allocated (its holder would be stopped) or unallocated"),
+        n("gpu_hours", "double", "Hours whose use is known", "GPU-h"),
+        n("gpu_hours_unused", "double", "Of these, not used", "GPU-h"),
+        n(
+            "gpu_hours_off",
+            "double",
+            "Hours for which the policy would have the machine off, at least: whole idle hours in a row less the wait and the restart",
+            "GPU-h",
+        ),
+        n("stops", "int", "Times that the machine would be switched off in these hours"),
+        c(
+            "energy_saved_kwh",
+            "double",
+            "Energy of the hours off, before PUE; NULL where not known for all of them",
+            "kWh",
+        ),
+        c(
+            "saving",
+            "decimal",
+            "Cost of that energy; of rented cards, hours off x `rented_gpu_hour`; NULL where unknown",
+            "currency",
+        ),
+        c(
+            "cost",
+            "decimal",
+            "The same cost of all hours of the row: saving is never more, unless a kWh costs less than 0; NULL where unknown",
+            "currency",
+        ),
+        c(
+            "fixed_cost_off",
+            "decimal",
+            "Fixed cost of the hours off, which is paid all the same; NULL for rented cards",
+            "currency",
+        ),
+        n("currency", "text", "Currency"),
+        n("coverage", "double", "Of the machine: hours whose use is known / hours of its days", "0-1"),
+        n("resolution_minutes", "double", "Of the telemetry: what is idle for less is not seen", "min"),
+        n("after_minutes", "double", "`idle.after_minutes` of the policy", "min"),
     ),
 )
 

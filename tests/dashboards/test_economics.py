@@ -55,8 +55,40 @@ def unusual(team: str, cost: int, **other: object) -> dict[str, object]:
     } | other  # fmt: skip
 
 
+def off(team: str, saving: str | None, **other: object) -> dict[str, object]:
+    return {
+        "site": "dc1", "node": "n1", "tier": "onprem", "team": team, "workload": "chat", "state": "allocated", "gpu_hours": 48.0,
+        "gpu_hours_unused": 20.0, "gpu_hours_off": 5.0, "stops": 2, "energy_saved_kwh": 1.5, "cost": Decimal(900),
+        "saving": None if saving is None else Decimal(saving), "fixed_cost_off": Decimal("61.25"), "currency": "USD",
+        "coverage": 0.75, "resolution_minutes": 60.0, "after_minutes": 15.0,
+    } | other  # fmt: skip
+
+
+def served(model: str | None, team: str, cost: str | None, **other: object) -> dict[str, object]:
+    return {
+        "model": model, "tier": "onprem", "place": "dc1", "team": team, "workload": "chat", "version": "4.2.1",
+        "update_source": "registry", "first_day": date(2026, 9, 1), "last_day": date(2026, 9, 3), "days": 3, "days_counted": 2,
+        "inferences": 5000.0, "tokens": None, "p95_ms": 210.0, "cost": None if cost is None else Decimal(cost),
+        "cost_per_1m_inferences": None, "currency": "USD",
+    } | other  # fmt: skip
+
+
 ROWS: dict[tables.Table, list[dict[str, object]]] = {
     tables.WASTE: [waste(1, "vision", "777.70"), waste(2, "speech", "55.50", workload=SCRIPT)],
+    tables.IDLE_POLICY: [
+        off("vision", "31.25"), off("speech", None, workload=SCRIPT, node=SCRIPT),
+        off("platform", "0", state="unallocated", gpu_hours_off=0.0, stops=0, node="n-awake"),
+    ],
+    tables.GPU_SHARING: [
+        {
+            "site": "dc1", "gpu_model": SCRIPT, "cards_held": 4.0, "utilisation": 0.425, "cards_needed": 2.0,
+            "utilisation_shared": 0.85, "saving_share": 0.5, "cost": Decimal(400), "saving": Decimal("200.20"),
+            "currency": "USD", "coverage": 1.0,
+        }
+    ],
+    tables.MODEL_INVENTORY: [
+        served("llama-9", "vision", "61.10"), served(SCRIPT, "speech", "88.80", update_source=SCRIPT), served(None, "vision", None),
+    ],
     tables.ANOMALIES: [
         unusual("vision", 42), unusual("speech", 63, driver=SCRIPT),
         *(unusual("speech", 90_000 + n, currency="JPY", service_name=f"service {n}") for n in range(16)),
@@ -137,6 +169,32 @@ def test_statement_shows_the_team_its_own(rich: Store) -> None:
         "12.5% ",
     ):
         assert foreign not in page, foreign
+
+
+def test_idle_machines_shared_cards_and_models(rich: Store) -> None:
+    page = overview_html(rich, AT, FILES)
+    for text in (
+        "$31.25",
+        "$61.25",
+        "25.0%",
+        "$200.20",
+        "42.5%",
+        "llama-9",
+        "$61.10",
+        "$88.80",
+        "4.2.1",
+        "2 of 3",
+    ):
+        assert text in page, text
+    assert "n-awake" not in page
+    assert SCRIPT not in page
+    own = statement_html(rich, "vision", AT, FILES)
+    assert all(text in own for text in ("$31.25", "llama-9", "$61.10"))
+    assert not [text for text in ("$200.20", "$88.80", "alert(1)") if text in own]
+    earlier = overview_html(
+        rich, period(made.AUGUST, [made.SEPTEMBER, made.AUGUST], date(2026, 9, 20)), FILES
+    )
+    assert not [text for text in ("$31.25", "$200.20", "$61.10") if text in earlier]
 
 
 def test_pages_of_earlier_months_show_no_waste_of_today(rich: Store) -> None:

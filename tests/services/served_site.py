@@ -110,7 +110,8 @@ def _triton(p: Process, r: Request, *, new: bool) -> None:
     p.add("nv_inference_request_success", float(not r.failure), **model)
     for name in ("REJECTED", "CANCELED", "BACKEND", "OTHER"):
         p.add("nv_inference_request_failure", float(bool(r.failure) and name == reason), **model, reason=name)
-    p.observe("nv_inference_first_response_histogram_ms", r.seconds, 1000.0, **model)
+    p.observe("nv_inference_first_response_histogram_ms", r.seconds / 8, 1000.0, **model)
+    p.observe("vllm:e2e_request_latency_seconds", r.seconds, **model)
 
 
 def _tgi(p: Process, r: Request, *, new: bool) -> None:

@@ -87,6 +87,10 @@ KINDS = [
     ("Fee", RESERVED, 10, 0, 10, 10, None, "Purchase", "One-Time", "direct"),
     ("Fee", {}, 10, 10, 10, 10, None, "Purchase", "One-Time", "direct"),
     ("Refund", PLAN | {"lineItem__UnblendedCost": "-10", "lineItem__LineItemDescription": "Refund of upfront fee"}, -10, 0, -10, -10, None, "Adjustment", "One-Time", "direct"),
+    ("Refund", PLAN | {"lineItem__UnblendedCost": "-10", "lineItem__LineItemDescription": "One-time fee of a Savings Plan"}, -10, 0, -10, -10, None, "Adjustment", "One-Time", "direct"),
+    ("Refund", RESERVED | {"lineItem__UnblendedCost": "-10", "lineItem__LineItemDescription": "Sign up charge, one-time"}, -10, 0, -10, -10, None, "Adjustment", "One-Time", "direct"),
+    ("Refund", PLAN | {"lineItem__UnblendedCost": "-3", "lineItem__LineItemDescription": "Hourly fee"}, -3, -3, -3, -3, None, "Adjustment", "One-Time", "direct"),
+    ("Refund", {"lineItem__UnblendedCost": "-3", "lineItem__LineItemDescription": "One-time fee of support"}, -3, -3, -3, -3, None, "Adjustment", "One-Time", "direct"),
     ("Refund", {"lineItem__UnblendedCost": "-3"}, -3, -3, -3, -3, None, "Adjustment", "One-Time", "direct"),
     ("Tax", {}, 10, 10, 10, 10, None, "Tax", "One-Time", "direct"),
     ("FlatRateSubscription", {}, 10, 10, 10, 10, None, "Purchase", "Recurring", "direct"),
@@ -132,6 +136,15 @@ def test_refund_of_an_earlier_month_is_a_correction(tmp_path: Path) -> None:
     refund = {"lineItem__LineItemType": "Refund"}
     now, earlier = each(tmp_path, refund, refund | {"lineItem__UsageStartDate": "2026-08-31T00:00:00Z"})
     assert (now["ChargeClass"], earlier["ChargeClass"]) == (None, "Correction")
+
+
+def test_a_region_is_no_availability_zone(tmp_path: Path) -> None:
+    """AWS writes the region of what lies in no zone."""
+    zone = "lineItem__AvailabilityZone"
+    lines = each(tmp_path, {zone: "us-east-1"}, {zone: "us-east-1d"}, {zone: ""})
+    assert [(line["RegionId"], line["AvailabilityZone"]) for line in lines] == [
+        ("us-east-1", None), ("us-east-1", "us-east-1d"), ("us-east-1", None),
+    ]  # fmt: skip
 
 
 def test_marketplace_bedrock_spot_and_unused_reservation(tmp_path: Path) -> None:

@@ -1,0 +1,201 @@
+"""Model servers whose labels and names mislead, through a real Prometheus; figures worked out by hand.
+
+Three hours, a scrape a minute: a counter that rises by r a minute shows r at first and 180 r at last, so that 179 r is
+seen to be counted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from connectors.base import Context, Window
+from connectors.prometheus.reader import Options, PrometheusReader
+from models.config import Site
+from pipelines.engines.duckdb import DuckDBEngine
+from tests.services.prometheus import prometheus
+from tests.sites import Text
+
+pytestmark = pytest.mark.service
+
+DAY = date(2026, 9, 1)
+START = int(datetime(2026, 9, 1, tzinfo=UTC).timestamp())
+MINUTES, SEEN = 180, 179
+
+
+def rising(rate: float, first: int = 0, last: int = MINUTES) -> Iterator[tuple[float, float]]:
+    """Samples from one minute to before another."""
+    return ((START + 60 * m + 30, rate * (m + 1)) for m in range(first, last))
+
+
+class Pod:
+    """A pod whose exporter shows counters."""
+
+    def __init__(self, text: Text, name: str, **more: str) -> None:
+        self.text, self.at = text, {"namespace": "ml", "pod": name, "instance": f"{name}:8000", **more}
+
+    def counts(self, metric: str, rate: float, first: int = 0, last: int = MINUTES, **labels: str) -> None:
+        """A counter that rises by so much a minute."""
+        self.text.add(metric, {**self.at, **labels}, rising(rate, first, last))
+
+
+def _write(path: Path) -> None:
+    text = Text()
+    cards = Pod(text, "cards")  # a model with an instance on each of two cards
+    for card, rate in (("GPU-a", 5), ("GPU-b", 2)):
+        cards.counts("nv_inference_count", rate, gpu_uuid=card, model="resnet", version="1")
+    cards.counts("nv_inference_request_failure", 1, gpu_uuid="GPU-b", model="resnet", version="1")
+    first = {"model": "chat", "version": "1"}
+    for name in (
+        "streams",
+        "trt",
+    ):  # models that answer piece by piece; of vLLM's 2 a minute 1 within a second
+        Pod(text, name).counts("nv_inference_count", 2, **first)
+        for bound in ("100", "+Inf"):
+            Pod(text, name).counts("nv_inference_first_response_histogram_ms_bucket", 2, **first, le=bound)
+    streams, trt = Pod(text, "streams"), Pod(text, "trt")
+    streams.counts("vllm:prompt_tokens_total", 30, **first)
+    streams.counts("vllm:generation_tokens_total", 50, **first)
+    for bound, rate in (("1", 1), ("2.5", 2), ("+Inf", 2)):
+        streams.counts("vllm:e2e_request_latency_seconds_bucket", rate, **first, le=bound)
+    trt.counts("nv_llm_input_token_len_sum", 70, **first, response_metric_type="total_input_tokens")
+    trt.counts("nv_llm_output_token_len_sum", 20, **first, response_metric_type="total_output_tokens")
+    worker, head = Pod(text, "ray-worker"), Pod(text, "ray-head")
+    for replica, rate, prompt in (("w1", 3, 100), ("w2", 2, 10)):  # two replicas of an LLM in a pod
+        own = {"model_name": "qwen", "engine": "0", "WorkerId": replica, "ReplicaId": replica}
+        for name in ("ray_vllm_request_success", "ray_vllm_request_success_total"):
+            worker.counts(name, rate, **own, finished_reason="stop")
+        worker.counts("ray_vllm_request_success_total", 1, **own, finished_reason="abort")
+        worker.counts("ray_vllm_prompt_tokens_total", prompt, **own)
+        worker.counts("ray_vllm_prefix_cache_hits_total", prompt / 10, **own)
+        worker.counts("ray_vllm_generation_tokens_total", 40, **own)
+        for bound, count in (("1.0", 1), ("+Inf", rate)):
+            worker.counts("ray_vllm_e2e_request_latency_seconds_bucket", count, **own, le=bound)
+        worker.counts(
+            "ray_serve_deployment_request_counter_total",
+            rate,
+            deployment="LLMServer:qwen",
+            application="llm",
+            replica=replica,
+            WorkerId=replica,
+        )
+    head.counts(
+        "ray_serve_deployment_request_counter_total",
+        5,
+        deployment="OpenAiIngress",
+        application="llm",
+        replica="i",
+        WorkerId="i",
+    )
+    worker.counts(
+        "ray_serve_deployment_request_counter_total",
+        7,
+        deployment="Resize",
+        application="images",
+        replica="x",
+        WorkerId="x",
+    )
+    tgi = Pod(text, "tgi")
+    tgi.counts("tgi_request_success", 4)
+    for bound, rate, first, last in (
+        ("1", 3, 0, 90),
+        ("1.0", 3, 90, MINUTES),
+        ("2.5", 4, 0, MINUTES),
+        ("+Inf", 4, 0, MINUTES),
+    ):
+        tgi.counts("tgi_request_duration_bucket", rate, first, last, le=bound)
+    for name, rate in (
+        ("bert-transformer-00001-a", 6), ("bert-predictor-00001-b", 4), ("bert-predictor-00001-c", 2),
+        ("alone-transformer-00001-d", 3),
+    ):  # fmt: skip
+        pod = Pod(text, name, inferenceservice=name.split("-")[0])
+        pod.counts("request_predict_seconds_count", rate, model_name="m")
+    text.write(path)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    folder = tmp_path_factory.mktemp("labels")
+    _write(folder / "site.om")
+    context = Context("dc1", folder, folder / "cache", {"dc1": Site(time_zone="UTC", tariff="0.1")})
+    with prometheus(folder / "site.om", folder) as url, DuckDBEngine() as engine:
+        settings = {"kind": "prometheus", "url": url, "site": "dc1", "start": DAY}
+        source = PrometheusReader(Options.model_validate(settings), context)
+        slices = source.slices(Window(DAY, datetime(2026, 9, 4, tzinfo=UTC)))
+        loaded = list(source.load(slices, folder / "work", engine))
+    files = [item.facts["telemetry.inference_hourly"] for item in loaded if item.facts]
+    return pl.concat([pl.read_parquet(file) for file in files])
+
+
+def total(rows: pl.DataFrame, pod: str, column: str, model: str = "") -> float | None:
+    """Of a pod, or one of its models; None where an hour does not know it."""
+    found = rows.filter(pl.col("pod") == pod)
+    if model:
+        found = found.filter(pl.col("model") == model)
+    assert found.height
+    return None if found[column].null_count() else float(found[column].sum())
+
+
+def buckets(rows: pl.DataFrame, pod: str) -> dict[str, float]:
+    """Requests of a pod at or below each bound."""
+    found: dict[str, float] = {}
+    for text in rows.filter(pl.col("pod") == pod)["latency_buckets"]:
+        for bound, count in json.loads(text).items():
+            found[bound] = found.get(bound, 0.0) + count
+    return found
+
+
+def test_triton_counts_by_card_are_added_up(rows: pl.DataFrame) -> None:
+    assert total(rows, "cards", "inferences") == (5 + 2) * SEEN
+    assert total(rows, "cards", "failed") == 1 * SEEN
+
+
+def test_bounds_that_prometheus_3_writes_in_another_way_are_the_same(rows: pl.DataFrame) -> None:
+    """Prometheus 3 scrapes `le="1"` as `le="1.0"`: the server did not begin anew when Prometheus did."""
+    assert buckets(rows, "tgi") == {"1": 3 * SEEN, "2.5": 4 * SEEN, "+Inf": 4 * SEEN}
+
+
+def test_triton_has_tokens_and_latency_of_its_backends(rows: pl.DataFrame) -> None:
+    """Its own histogram is of the time to the first piece of a stream, never of the whole answer."""
+    assert [total(rows, "streams", c) for c in ("inferences", "tokens_in", "tokens_out")] == [
+        2 * SEEN,
+        30 * SEEN,
+        50 * SEEN,
+    ]
+    assert buckets(rows, "streams") == {"1": SEEN, "2.5": 2 * SEEN, "+Inf": 2 * SEEN}
+    assert [total(rows, "trt", c) for c in ("inferences", "tokens_in", "tokens_out")] == [
+        2 * SEEN,
+        70 * SEEN,
+        20 * SEEN,
+    ]
+    assert rows.filter(pl.col("pod").is_in(["trt", "cards"]))["latency_buckets"].null_count() == 6
+    assert total(rows, "streams", "tokens_cached") is None
+
+
+def test_llms_on_ray_serve_count_by_their_engines(rows: pl.DataFrame) -> None:
+    """Replicas are added up, what stands before them passes requests on, and other deployments count beside."""
+    columns = ("inferences", "failed", "tokens_in", "tokens_cached", "tokens_out")
+    counts = [total(rows, "ray-worker", column, "qwen") for column in columns]
+    assert counts == [5 * SEEN, 2 * SEEN, 110 * SEEN, 11 * SEEN, 80 * SEEN]
+    assert total(rows, "ray-worker", "inferences", "Resize") == 7 * SEEN
+    of_ray = (
+        rows.filter(pl.col("pod").str.starts_with("ray-"))
+        .select("pod", "model", "workload")
+        .unique()
+        .sort("model")
+    )
+    assert of_ray.rows() == [("ray-worker", "Resize", "images"), ("ray-worker", "qwen", "qwen")]
+    seconds = json.loads(rows.filter(pl.col("model") == "qwen").sort("hour")["latency_buckets"][1])
+    assert seconds == {"1": 2 * 60, "+Inf": 5 * 60}
+
+
+def test_transformers_of_kserve_pass_requests_on(rows: pl.DataFrame) -> None:
+    """A transformer calls its predictor within its own predict: the request is in both their histograms."""
+    found = rows.group_by("workload").agg(pl.col("inferences").sum())
+    counts = dict(found.filter(pl.col("workload").is_in(["bert", "alone"])).iter_rows())
+    assert counts == {"bert": (4 + 2) * SEEN, "alone": 3 * SEEN}
