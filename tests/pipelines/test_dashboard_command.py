@@ -27,7 +27,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     )
 
 
-def test_an_empty_host_is_no_address(tmp_path: Path) -> None:
-    done = small.tierwise("dashboard", "--host", "", cwd=tmp_path)
+def test_an_empty_host_is_no_address() -> None:
+    done = small.tierwise("dashboard", "--host", "")
     assert done.returncode == 2
     assert "give one, such as 127.0.0.1" in done.stderr
