@@ -285,6 +285,9 @@ def dashboard(
     from dashboards.server import is_loopback, server
     from pipelines.warehouse import Warehouse
 
+    if not host.strip():
+        msg = "no address; give one, such as 127.0.0.1, or 0.0.0.0 for all of this machine"
+        raise typer.BadParameter(msg, param_hint="--host")
     folder = Warehouse(configured(config).data_dir).statements
     if not (folder / "index.html").is_file():
         raise failed(f"{folder}: nothing is published yet; run `tierwise run` first", 1)

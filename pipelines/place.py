@@ -60,7 +60,7 @@ def scales(text: str) -> list[Decimal]:
     found = []
     for part in text.split(","):
         try:
-            value = Decimal(part.strip())
+            value = Decimal("nan" if "_" in part else part.strip())
         except ArithmeticError:
             value = Decimal(0)
         if not (value.is_finite() and 0 < value <= 1_000_000):

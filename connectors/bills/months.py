@@ -20,6 +20,7 @@ from connectors.base import Object, SourceError
 from connectors.bills.dates import is_written, iso
 from connectors.bills.files import JSON_FORMS, BillFile, json_lines, lazy, open_bill
 from connectors.bills.texts import UnpackError
+from connectors.bills.unpack import Unpacked
 from connectors.epochs import END_YEAR, FIRST_YEAR
 from connectors.objects import Store, fetch_ahead, read_json, write_json
 
@@ -72,6 +73,10 @@ ORDER_HINT = "; dates such as 4/1/25 prove no order here: set `date_order: mdy` 
 
 Prepare = Callable[[BillFile], BillFile]
 """Adds to a file just opened what its format has to know about it. Raises SourceError if it cannot be known."""
+
+
+LOOK = 2
+"""Changes whenever the same file would be looked at in another way."""
 
 
 class MonthIndex:
@@ -153,7 +158,10 @@ class MonthIndex:
             try:
                 opened = partial(self._open, item, self._store.fetch([item])[0])
                 bill = opened()
-                found_there = _scan(bill, column(bill), self._parse) if bill.columns else []
+                found_there, undated = _scan(bill, column(bill), self._parse) if bill.columns else ([], False)
+                if undated and isinstance(self._store, Unpacked) and self._store.without_footer(item):
+                    bill = self._open(item, self._store.fetch([item])[0])
+                    found_there, _ = _scan(bill, column(bill), self._parse)
                 entries[name] = [m.isoformat() for m in found_there]
             except SourceError as error:
                 if opened is None and not isinstance(error, UnpackError):
@@ -174,7 +182,7 @@ class MonthIndex:
         return self._prepare(open_bill(item, self._store.uri(item.key), path, optional=self._optional))
 
     def _name(self, item: Object) -> str:
-        return f"{self._version}:{item.key}:{item.version}"
+        return f"{self._version}/{LOOK}:{item.key}:{item.version}"
 
 
 def _readable(opened: Callable[[], BillFile], column: Column, parse: Parse) -> set[date]:
@@ -206,7 +214,8 @@ def _named(key: str) -> set[date]:
     return found if len(found) == 1 else set()
 
 
-def _scan(bill: BillFile, column: str | Sequence[str], parse: Parse) -> list[date]:
+def _scan(bill: BillFile, column: str | Sequence[str], parse: Parse) -> tuple[list[date], bool]:
+    """The months of a file, in order, and whether a row names none, as a line of totals below the rows does."""
     columns = [column] if isinstance(column, str) else list(column)
     try:
         texts = _json_texts(bill, columns) if bill.form in JSON_FORMS else _table_texts(bill, columns)
@@ -215,14 +224,15 @@ def _scan(bill: BillFile, column: str | Sequence[str], parse: Parse) -> list[dat
         msg = f"{bill.uri} is damaged or not a complete CSV, JSON lines or Parquet file ({reason}); have it delivered again"
         raise SourceError(msg) from error
     texts = [text for text in texts if (text or "").strip() not in columns]  # the header, repeated
-    months = sorted({month for month in (parse(iso(text, bill.dates)) for text in texts) if month})
+    named = {parse(iso(text, bill.dates)) for text in texts}
+    months = sorted(month for month in named if month)
     if texts and not months:
         msg = (
             f"{bill.uri}: column {' or '.join(map(repr, columns))} holds no date such as 2026-09-01T00:00:00Z "
             f"in any row (found {texts[:3]}); correct the export{ORDER_HINT if any(map(is_written, texts)) else ''}"
         )
         raise SourceError(msg)
-    return months
+    return months, None in named
 
 
 def _table_texts(bill: BillFile, columns: Sequence[str]) -> list[str | None]:

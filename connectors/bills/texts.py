@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 from connectors.base import SourceError
 from connectors.bills import footer
 from connectors.bills.header import LONGEST_LINE, WITHIN, IsHeader, from_header, lines_before
-from connectors.bills.wrapped import elements, is_record, wrapped
+from connectors.bills.wrapped import elements, empty, is_record, wrapped
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 UTF_8 = b"\xef\xbb\xbf"
@@ -27,10 +27,13 @@ PARQUET = b"PAR1"
 CHUNK = 1 << 20
 
 MOST_PACKED = 8 << 20
-"""Bytes of a gzip whose end is looked at: larger ones come from programs, and have no totals below their rows."""
+"""Bytes of a gzip whose end is looked at: larger ones come from programs, and few have totals below their rows. Of these the rows tell (`Unpacked.without_footer`)."""
 
 MOST_UNPACKED = 256 << 20
 """Bytes that such a gzip may hold, for the same reason; a bomb holds more."""
+
+MOST_TIMES = 250
+"""What unpacks to more than so many times its size is no bill."""
 
 LONGEST_OBJECT = 16 << 20
 """Characters of one object of a JSON text."""
@@ -51,15 +54,18 @@ class UnpackError(SourceError):
 
 def opened(path: Path) -> IO[bytes]:
     """The file, unpacked if it is gzip."""
-    return cast("IO[bytes]", gzip.open(path)) if _packed(path) else path.open("rb")
+    return cast("IO[bytes]", gzip.open(path)) if is_packed(path) else path.open("rb")
 
 
-def _packed(path: Path) -> bool:
+def is_packed(path: Path) -> bool:
+    """The file is gzip."""
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
 
-def rewrite(path: Path, is_header: IsHeader, found: list[str], *, exact: bool = False) -> Rewrite | None:
+def rewrite(
+    path: Path, is_header: IsHeader, found: list[str], *, exact: bool = False, whole: bool = False
+) -> Rewrite | None:
     """What makes a copy of the file that can be read in place; None where itself can.
 
     Args:
@@ -67,6 +73,7 @@ def rewrite(path: Path, is_header: IsHeader, found: list[str], *, exact: bool = 
         is_header: What makes a line of a CSV its header.
         found: Takes the lines after the rows of a CSV, and what stands beside the records of JSON, which the copy lacks.
         exact: Numbers of JSON are decimals, which DuckDB would read as doubles; else they are doubles.
+        whole: The end of a gzip is looked at however much it holds.
     """
     with opened(path) as file:
         start = file.read(64)
@@ -82,7 +89,7 @@ def rewrite(path: Path, is_header: IsHeader, found: list[str], *, exact: bool = 
         return partial(_exact_lines, records) if exactly else None if in_place else records
     if wide:
         return partial(_decoded, is_header, found)
-    as_it_is = start.startswith(PARQUET) or (_begins(path, is_header) and not _has_footer(path))
+    as_it_is = start.startswith(PARQUET) or (_begins(path, is_header) and not _has_footer(path, whole=whole))
     return None if as_it_is else partial(_decoded, is_header, found)
 
 
@@ -94,11 +101,12 @@ def _first_line(path: Path) -> Any:
 
 
 def _is_wrapped(path: Path, mark: str, first: Any, is_header: IsHeader) -> bool:
-    """It is one object around lists of records: its first line, if complete, is no record."""
+    """It is one object around lists of records, or an empty one: its first line, if complete, is no record."""
     if mark != "{" or is_record(first, is_header):
         return False
     with suppress(OSError, EOFError, zlib.error, UnicodeError):
-        return wrapped(_whole(path), is_header) is not None
+        text = _whole(path)
+        return wrapped(text, is_header) is not None or empty(text) is not None
     return False
 
 
@@ -133,25 +141,25 @@ def _begins(path: Path, is_header: IsHeader) -> bool:
         return lines_before(texts, is_header) == 0
 
 
-def _has_footer(path: Path) -> bool:
+def _has_footer(path: Path, *, whole: bool) -> bool:
     """Something stands after the last row of a CSV: more than blank lines, which DuckDB passes over."""
-    packed, size = _packed(path), path.stat().st_size
-    if packed and size > MOST_PACKED:
+    packed, size = is_packed(path), path.stat().st_size
+    if packed and size > MOST_PACKED and not whole:
         return False
     with suppress(OSError, EOFError, zlib.error), opened(path) as file:
         header = file.readline(LONGEST_LINE)
         if not packed and size > len(header) + footer.TAIL:
             file.seek(-footer.TAIL, os.SEEK_END)
             file.readline()
-        rest = _last_lines(file)
+        rest = _last_lines(file, MOST_TIMES * size if whole else MOST_UNPACKED)
         kept, _ = footer.split(rest, footer.separator(header.decode("utf-8", "replace")))
         return bool(rest[len(kept) :].strip(b"\r\n"))
     return False  # damaged: whoever reads it says what is wrong
 
 
-def _last_lines(file: IO[bytes]) -> bytes:
-    """Lines at the end of what is left of a file, all where there are few; none where it holds too much."""
-    held, cut, left = b"", False, MOST_UNPACKED
+def _last_lines(file: IO[bytes], left: int) -> bytes:
+    """Lines at the end of what is left of a file, all where there are few; none where it holds too many bytes."""
+    held, cut = b"", False
     while part := file.read(CHUNK):
         left -= len(part)
         if left < 0:
@@ -268,10 +276,15 @@ def _listed(is_header: IsHeader, found: list[str], path: Path, uri: str) -> Iter
         uri: Its name for a person.
 
     Raises:
-        UnpackError: It holds several such lists.
+        UnpackError: It holds several such lists; or none has a record, and another page is said to follow.
     """
     text = _whole(path)
     content = wrapped(text, is_header)
+    if content is None and (more := empty(text)) is not None:
+        if more:
+            msg = f"{uri} is an answer without a record that says that another page follows; save that page, too, and remove this one"
+            raise UnpackError(msg)
+        return
     if content is None or len(content.lists) > 1:
         names = ", ".join(name for name, _ in content.lists) if content else ""
         msg = f"{uri} holds several lists of records ({names}), and whether all of them count cannot be known; keep one"

@@ -23,15 +23,24 @@ from connectors.base import Object
 from connectors.bills.files import AFTER, ZIP
 from connectors.bills.footer import before_footer
 from connectors.bills.header import IsHeader, from_header
-from connectors.bills.texts import CHUNK, UTF_16, UnpackError, rewrite, utf_8
+from connectors.bills.texts import (
+    CHUNK,
+    MOST_PACKED,
+    MOST_TIMES,
+    UTF_16,
+    UnpackError,
+    is_packed,
+    rewrite,
+    utf_8,
+)
 from connectors.objects import Store, hidden
 
 TABLES = (".csv", ".tsv")
 MEMBERS = (*TABLES, ".csv.gz", ".tsv.gz", ".parquet", ".json", ".jsonl", ".ndjson")
 """Names of files in an archive that may be bills; others are left alone."""
 
-MOST_TIMES, ALWAYS_ALLOWED = 250, 256 << 20
-"""What unpacks to more than so many times its size, and to more than so many bytes, is no bill."""
+ALWAYS_ALLOWED = 256 << 20
+"""Bytes that any file may unpack to, however small it is."""
 
 DAMAGED = (
     OSError,
@@ -90,11 +99,29 @@ class Unpacked:
         """
         return [self._plain(o, path) for o, path in zip(objects, self._store.fetch(objects), strict=True)]
 
+    def without_footer(self, item: Object) -> bool:
+        """Looks at the end of a gzip that was too large for it: if lines stand after its rows, it has a copy without them from now on.
+
+        Args:
+            item: A file that was fetched.
+
+        Returns:
+            Whether it has.
+
+        Raises:
+            UnpackError: It cannot be unpacked.
+        """
+        (path,) = self._store.fetch([item])
+        if item not in self._as_they_are or path.stat().st_size <= MOST_PACKED or not is_packed(path):
+            return False
+        self._as_they_are.remove(item)
+        return self._plain(item, path, whole=True) != path
+
     def _copy(self, item: Object) -> Path:
         name = json.dumps([item.key, item.version, *(["exact"] if self._exact else [])])
         return self._cache / hashlib.sha256(name.encode()).hexdigest()[:32]
 
-    def _plain(self, item: Object, path: Path) -> Path:
+    def _plain(self, item: Object, path: Path, *, whole: bool = False) -> Path:
         uri, copy = self._store.uri(item.key), self._copy(item)
         if copy.exists():
             return copy
@@ -107,7 +134,7 @@ class Unpacked:
             make = (
                 partial(_members, self._is_header, found)
                 if packed
-                else self._rewrite(path, self._is_header, found)
+                else self._rewrite(path, self._is_header, found, whole=whole)
             )
             if make is None:
                 self._as_they_are.add(item)

@@ -29,6 +29,11 @@ NEXT = re.compile(
 MORE = "(another page follows)"
 NO = ("", "0", "false", "no", "none", "null")
 
+LISTS = frozenset({"data", "items", "records", "results", "rows", "value", "values", "charges", "costs"})
+"""What answers call their list, in small letters."""
+SHORT = 1 << 16
+"""Characters of an answer without records, at most."""
+
 _DECODER = json.JSONDecoder()
 
 
@@ -60,6 +65,19 @@ def wrapped(text: str, is_header: IsHeader) -> Wrapped | None:
     except (ValueError, IndexError, RecursionError):
         return None
     return Wrapped(lists, others) if lists and not text[end:].strip() else None
+
+
+def empty(text: str) -> bool | None:
+    """Whether an answer whose list is empty says that another page follows; None for a text that is no such answer."""
+    try:
+        content = json.loads(text) if len(text) <= SHORT else None
+    except (ValueError, RecursionError):
+        return None
+    found = {k: v for k, v in content.items() if isinstance(v, list)} if isinstance(content, dict) else {}
+    if not found or any(v or k.lower() not in LISTS for k, v in found.items()):
+        return None
+    _, others, _ = _members(text, _blanks(text, 0), "", lambda _: False)
+    return any(other.endswith(MORE) for other in others)
 
 
 def elements(text: str, start: int) -> Iterator[tuple[int, int]]:

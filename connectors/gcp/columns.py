@@ -11,7 +11,7 @@ from datetime import date
 
 from connectors.base import SourceError
 from connectors.bills.dates import certain, iso_sql
-from connectors.bills.files import BillFile
+from connectors.bills.files import JSON_FORMS, BillFile
 from connectors.bills.months import parse_month
 from connectors.bills.native import NULL, require
 from connectors.bills.numbers import point_sql, spread
@@ -71,8 +71,9 @@ def period_column(bill: BillFile) -> str:
             return column
     if "invoice" in bill.columns:
         return PERIOD
+    there = set(bill.columns) - (set(OPTIONAL) if bill.form in JSON_FORMS else set())
     msg = (
-        f"{bill.uri}: mandatory column {PERIOD!r} is missing; it has: {', '.join(sorted(bill.columns))}. "
+        f"{bill.uri}: mandatory column {PERIOD!r} is missing; it has: {', '.join(sorted(there)) or 'none of its own'}. "
         "If it is not a BigQuery billing export, move it elsewhere; else put the column back"
     )
     raise SourceError(msg)

@@ -42,7 +42,7 @@ GROUPS = (
 """What the API can group results by: together they name a result within its bucket."""
 
 COUNTS = ("num_model_requests", "input_tokens", "output_tokens", "input_cached_tokens")
-OPTIONAL = {MESSAGES: ("num_model_requests",)}
+OPTIONAL = {MESSAGES: ("num_model_requests",), USAGE[0]: ("input_cached_tokens",)}
 """Kind of a result -> counts that it may lack; of the others output and cached tokens, which embeddings have not."""
 
 USAGE_SCHEMA = pl.Schema(
@@ -139,7 +139,9 @@ def once(buckets: Sequence[Bucket], findings: Findings) -> list[Bucket]:
             findings.add(bucket, "flagged", ("crosses_midnight", "end_time"), bucket.end)
         for result in bucket.results:
             if isinstance(result, dict) and result.get("object") not in (COSTS, *USAGE):
-                findings.add(bucket, "flagged", ("kind_not_read", "object"), result.get("object"))
+                kind = result.get("object")  # what says nothing may be money whose key has another name now
+                action = "rejected" if kind is None else "flagged"
+                findings.add(bucket, action, ("kind_not_read", "object"), kind)
     return ordered
 
 

@@ -51,7 +51,11 @@ def pages(text: str, uri: str, costs: str, usage: tuple[str, str]) -> list[list[
         for row in rows:
             given = {k: v.strip() for k, v in row.items() if k and isinstance(v, str) and v.strip()}
             results = found[tuple(whole(given.get(t)) for t in TIMES)]
-            if {*given} - {*TIMES, "start_time_iso", "end_time_iso"}:
+            if {*given} - {
+                *TIMES,
+                "start_time_iso",
+                "end_time_iso",
+            } or None in row.values():  # or it was cut off
                 results.append(_result(given, kind, costs=kind == costs))
     except csv.Error as error:
         msg = f"{uri} is damaged or not CSV ({error}); export it again"
@@ -69,17 +73,22 @@ def table(text: str, uri: str, numbers: Sequence[str]) -> tuple[Sequence[str], l
 
     Raises:
         SourceError: An amount may have a decimal point, or one between thousands.
-        csv.Error: It is not CSV.
+        csv.Error: It is not CSV, or a row has more fields than the header.
     """
     first, _, rest = text.partition("\n")
     text = rest if SAYS_SEPARATOR.fullmatch(first) else text
     sign = separator(text.partition("\n")[0])
     reader = csv.DictReader(io.StringIO(text), strict=True, delimiter=sign)
     rows = [*reader]
+    names = reader.fieldnames or []
+    longer = next((n for n, row in enumerate(rows, start=2) if None in row), None)
+    if longer is not None:
+        msg = f"row {longer} has more than the {len(names)} fields of the header: a text has a {sign!r} without quotes"
+        raise csv.Error(msg)
     found = {v.strip() for row in rows for c in numbers if isinstance(v := row.get(c), str)}
     if sign != "," and decimal_sign(found, uri, doubtful=True) == ",":
         rows = [row | {c: point(v) for c in numbers if isinstance(v := row.get(c), str)} for row in rows]
-    return reader.fieldnames or [], rows
+    return names, rows
 
 
 def _result(given: Mapping[str, str], kind: str, *, costs: bool) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def read_buckets(
         table: What makes pages of a CSV.
 
     Raises:
-        SourceError: It is empty, damaged, not JSON, not a page, or a bucket has no time.
+        SourceError: It is empty, damaged, not JSON, not a page, a bucket has no time, or it says that another page follows and not where.
     """
     text = _text(path, uri)
     after: list[str] = []
@@ -141,13 +141,17 @@ def _pages(text: str, uri: str) -> Iterator[Sequence[Any]]:
     except (ValueError, ArithmeticError, RecursionError) as error:
         msg = f"{uri} is not JSON ({error}); save the whole answer of the API again"
         raise SourceError(msg) from error
-    for page in content if isinstance(content, list) else [content]:
+    pages = content if isinstance(content, list) else [content]
+    for page in pages:
         if not isinstance(page, dict) or not isinstance(page.get("data"), list):
             found = ", ".join(sorted(page)[:10]) if isinstance(page, dict) else type(page).__name__
             said = (
                 f"; it says: {str(page['error'])[:200]}" if isinstance(page, dict) and "error" in page else ""
             )
             msg = f"{uri} is no page of the organisation API: mandatory key 'data' (a list) is missing, it has {found}{said}"
+            raise SourceError(msg)
+        if not page["data"] and page is pages[-1] and says_more(page.get("has_more")):
+            msg = f"{uri} ends with a page without buckets that says that another page follows; save that page, too, and remove this one"
             raise SourceError(msg)
         *earlier, last = page["data"] or [None]
         if isinstance(last, dict):

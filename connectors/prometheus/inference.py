@@ -25,8 +25,11 @@ SUMS = ("inferences", "failed", *TOKENS)
 COMMON = ("request_", "prompt_", "generation_", "e2e_", "prefix_", "gpu_prefix_")
 """Names that other programs use too: NIM's and KServe's."""
 
-CHILD = ("engine", "version", "replica", "route", "reason", "err", "source", "cache_source", "gpu_uuid")
-"""Labels that tell apart counters of one server that are added up. Triton counts by card what runs on one."""
+CHILD = (
+    "engine", "version", "replica", "route", "reason", "err", "source", "cache_source", "gpu_uuid", "WorkerId",
+    "ReplicaId",
+)  # fmt: skip
+"""Labels that tell apart counters of one server that are added up. Triton counts by card what runs on one, Ray by worker."""
 
 THING = ["model", "served", "namespace", "pod", "instance"]
 BY = [*THING, "hour"]
@@ -59,16 +62,37 @@ def inference_hours(question: Question, scrapes: Scraped, there: set[str]) -> pl
         hour, model, served (the workload as the server names it), namespace, pod, uid, inferences, failed, tokens_in,
         tokens_cached, tokens_out (NULL where there is no such metric), latency_buckets (JSON), coverage.
     """
-    found = [
-        hours.with_columns(order=pl.lit(i))
-        for i, server in enumerate(SERVERS)
-        if (hours := _server_hours(question, server, scrapes, there)).height
-    ]
+    found: list[pl.DataFrame] = []
+    before = pl.DataFrame()
+    for i, server in enumerate(SERVERS):
+        hours = _server_hours(question, server, scrapes, there)
+        if hours.height and server.front and before.height:
+            behind = before.select("namespace", "hour", behind=pl.lit(value=True)).unique()
+            hours = hours.join(behind, on=["namespace", "hour"], how="left", nulls_equal=True)
+            passed = pl.col("behind") & pl.col("model").str.contains(server.front)
+            hours = hours.filter(~passed.fill_null(value=False)).drop("behind")
+        if hours.height:
+            found.append(hours.with_columns(order=pl.lit(i - bool(server.front)), server=pl.lit(server.name)))
+        before = hours
     if not found:
         return pl.DataFrame()
     hours = pl.concat(found, how="diagonal_relaxed")
     first = pl.col("order").min().over("namespace", "pod", "hour")
-    return hours.filter(pl.col("order") == first).drop("order")
+    return _without_transformers(hours.filter(pl.col("order") == first)).drop("order", "server")
+
+
+def _without_transformers(hours: pl.DataFrame) -> pl.DataFrame:
+    """Leaves out what KServe's transformers pass on to predictors that count it, whatever server these are."""
+    parts = pl.col("pod").str.extract_groups(r"^(?<service>.+)-(?<role>transformer|predictor)-")
+    hours = hours.with_columns(parts.struct.unnest())
+    place = ["namespace", "hour", "service"]
+    predicted = hours.filter(pl.col("role") == "predictor").select(*place, twice=pl.lit(value=True)).unique()
+    passed = pl.col("twice") & (pl.col("role") == "transformer") & (pl.col("server") == "kserve")
+    return (
+        hours.join(predicted, on=place, how="left", nulls_equal=True)
+        .filter(~passed.fill_null(value=False))
+        .drop("twice", "service", "role")
+    )
 
 
 def _server_hours(question: Question, server: Server, scrapes: Scraped, there: set[str]) -> pl.DataFrame:

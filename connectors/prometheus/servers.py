@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 FAILED = r"abort.*|error.*|cancel.*|timeout|fail.*"
 """Regular expression of reasons for which a request ended without its answer."""
@@ -23,6 +23,8 @@ class Server:
         per_second: Units of the histogram in a second.
         model: Labels that name the model, best first.
         workload: Labels that name the workload, best first.
+        front: Regular expression of its models that pass requests on to the server that is listed before it and do not
+            count where that one does; its other models count beside that one's, also of one pod.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Server:
     per_second: float = 1.0
     model: tuple[str, ...] = ("model_name",)
     workload: tuple[str, ...] = ()
+    front: str = ""
 
     @property
     def metrics(self) -> set[str]:
@@ -42,23 +45,30 @@ class Server:
         return {m.split("{")[0] for names in lists for m in names}
 
 
+VLLM = Server(
+    "vllm",
+    ("vllm:request_success_total",),
+    reason="finished_reason",
+    tokens={
+        "tokens_in": ("vllm:prompt_tokens_total",),
+        "tokens_cached": (
+            "vllm:prompt_tokens_cached_total",
+            'vllm:prompt_tokens_by_source_total{source=~"local_cache_hit|external_kv_transfer"}',
+            "vllm:prefix_cache_hits_total",
+            "vllm:gpu_prefix_cache_hits_total",
+        ),
+        "tokens_out": ("vllm:generation_tokens_total",),
+    },
+    buckets=("vllm:e2e_request_latency_seconds_bucket",),
+)
+
+
+def _in_ray(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.replace("vllm:", "ray_vllm_") for name in names)
+
+
 SERVERS = (
-    Server(
-        "vllm",
-        ("vllm:request_success_total",),
-        reason="finished_reason",
-        tokens={
-            "tokens_in": ("vllm:prompt_tokens_total",),
-            "tokens_cached": (
-                "vllm:prompt_tokens_cached_total",
-                'vllm:prompt_tokens_by_source_total{source=~"local_cache_hit|external_kv_transfer"}',
-                "vllm:prefix_cache_hits_total",
-                "vllm:gpu_prefix_cache_hits_total",
-            ),
-            "tokens_out": ("vllm:generation_tokens_total",),
-        },
-        buckets=("vllm:e2e_request_latency_seconds_bucket",),
-    ),
+    VLLM,
     Server(
         "sglang",
         ("sglang:num_requests_total",),
@@ -109,6 +119,13 @@ SERVERS = (
         buckets=("request_predict_seconds_bucket",),
         workload=("inferenceservice", "label_serving_kserve_io_inferenceservice"),
     ),
+    replace(
+        VLLM,
+        name="ray_vllm",
+        finished=_in_ray(VLLM.finished),
+        tokens={column: _in_ray(names) for column, names in VLLM.tokens.items()},
+        buckets=_in_ray(VLLM.buckets),
+    ),
     Server(
         "ray_serve",
         ("ray_serve_deployment_request_counter_total", "ray_serve_deployment_request_counter"),
@@ -117,6 +134,7 @@ SERVERS = (
         per_second=1000.0,
         model=("deployment",),
         workload=("application",),
+        front="^(?:V?LLM|OpenAiIngress)",
     ),
 )  # fmt: skip
 """In order of preference: where one pod shows the metrics of two, the first counts (KServe in front of vLLM)."""

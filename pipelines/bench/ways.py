@@ -1,4 +1,4 @@
-"""The ways that are compared: our own run over a bill, DuckDB's bare copy, and a plain pandas script.
+"""The ways that are compared: our own run over a bill, and DuckDB's bare copy; `pandas_script.py` has another.
 
 What is compared with what, and what is good enough, belongs to `cases.py`.
 """
@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from math import isclose
 from pathlib import Path
 from typing import Any
 
-from connectors.aws.columns import is_number
 from connectors.aws.cur2 import Cur2Reader
 from connectors.aws.mapping import to_focus
 from connectors.base import Context, Object, Window
 from connectors.bills.files import open_bill
 from connectors.bills.shapes import shapes
 from connectors.sql import files as sql_files
-from connectors.sql import identifier, literal
+from connectors.sql import identifier
 from pipelines.bench.generate import SEPTEMBER, deliver
 from pipelines.bench.measure import Work
 from pipelines.engines.duckdb import DuckDBEngine
@@ -131,67 +131,16 @@ def look(source: Sequence[Path]) -> Work:
     return work
 
 
-def pandas_script(source: Sequence[Path], to: Path, used: Sequence[str] = (), *, exact: bool = False) -> Work:
-    """Daily billed and effective cost by account, service and tags, as an analyst would write it.
+def compare(data: Path, rows: Path, daily: Path) -> Work:
+    """What a script made of the bill, beside our facts and daily costs.
+
+    Amounts may differ as doubles do; of texts and times each column has to hold the same values as often.
 
     Args:
-        source: The files.
-        to: Parquet file of the daily costs.
-        used: Columns to keep for each row, written beside them with the effective cost; none for totals only.
-        exact: Count in decimals, as they are written, so that sums are right to the last digit; else in doubles.
+        data: The folder of `update`.
+        rows: The script's FOCUS rows.
+        daily: Its daily costs.
     """
-    import pandas
-
-    def work() -> dict[str, Any]:
-        columns = [*used] or [
-            "line_item_line_item_type", "line_item_unblended_cost", "line_item_usage_start_date",
-            "line_item_usage_account_id", "product", "resource_tags", "reservation_effective_cost",
-            "reservation_unused_amortized_upfront_fee_for_billing_period", "reservation_unused_recurring_fee",
-            "savings_plan_savings_plan_effective_cost", "savings_plan_total_commitment_to_date",
-            "savings_plan_used_commitment",
-        ]  # fmt: skip
-        bill = pandas.concat([pandas.read_parquet(f, columns=columns) for f in source], ignore_index=True)
-        if exact:
-            for column in filter(is_number, columns):
-                bill[column] = bill[column].map(lambda amount: Decimal(repr(amount)))
-        zero = Decimal(0) if exact else 0.0
-        kind, cost = bill["line_item_line_item_type"], bill["line_item_unblended_cost"]
-        unused_plan = bill["savings_plan_total_commitment_to_date"] - bill["savings_plan_used_commitment"]
-        unused_reservation = (
-            bill["reservation_unused_amortized_upfront_fee_for_billing_period"]
-            + bill["reservation_unused_recurring_fee"]
-        )
-        bill["effective_cost"] = cost.case_when(
-            [
-                (kind.eq("SavingsPlanCoveredUsage"), bill["savings_plan_savings_plan_effective_cost"]),
-                (kind.eq("DiscountedUsage"), bill["reservation_effective_cost"]),
-                (kind.eq("SavingsPlanNegation"), zero),
-                (kind.eq("SavingsPlanRecurringFee"), unused_plan),
-                (kind.eq("RIFee"), unused_reservation),
-            ]
-        )
-        bill["day"] = bill["line_item_usage_start_date"].dt.date
-        bill["service_name"] = bill["product"].map(lambda pairs: dict(pairs)["product_name"])
-        bill["tags"] = bill["resource_tags"].map(_tags)
-        if used:
-            rows = bill.drop(columns=["product", "resource_tags"])
-            rows.to_parquet(to.with_suffix(".rows.parquet"), compression="zstd")
-        keys = ["day", "line_item_usage_account_id", "service_name", "tags"]
-        daily = bill.groupby(keys)[["line_item_unblended_cost", "effective_cost"]].sum().reset_index()
-        daily.columns = ["day", "sub_account", "service_name", "tags", "billed_cost", "effective_cost"]
-        daily.to_parquet(to)
-        return {"rows": len(bill)}
-
-    return work
-
-
-def _tags(pairs: Sequence[tuple[str, str]]) -> str:
-    names = {k.removeprefix("user_").replace("aws_", "aws:"): v for k, v in pairs}
-    return json.dumps(names, separators=(",", ":"))
-
-
-def compare(data: Path, theirs: Path) -> Work:
-    """The greatest difference of any daily cost, in currency units, and days that only one side has."""
 
     def work() -> dict[str, Any]:
         keys = ("day", "sub_account", "service_name", "tags")
@@ -200,17 +149,37 @@ def compare(data: Path, theirs: Path) -> Work:
         ours = (
             f"SELECT {names}, {sums} FROM {_scan(sorted((data / 'reduced').glob('*.parquet')))} GROUP BY ALL"
         )
-        other = f"SELECT {names}, {sums} FROM read_parquet({literal(theirs)}) GROUP BY ALL"
+        other = f"SELECT {names}, {sums} FROM {_scan([daily])} GROUP BY ALL"
         gaps = [f"abs(CAST(a.{c} AS DOUBLE) - CAST(b.{c} AS DOUBLE))" for c in ("billed", "effective")]
         with DuckDBEngine() as engine:
             found = engine.query(
                 f"SELECT COUNT(*) AS groups, MAX(greatest({', '.join(gaps)})) AS greatest, "
                 "COUNT(*) FILTER (a.billed IS NULL OR b.billed IS NULL) AS alone "
                 f"FROM ({ours}) AS a FULL JOIN ({other}) AS b USING ({names})"
+            ).row(0, named=True)
+            facts = _scan(sorted((data / "facts").rglob("focus.*.parquet")))
+            types = engine.columns(f"SELECT * FROM {facts}")
+            shared = [c for c in engine.columns(f"SELECT * FROM {_scan([rows])}") if c in types]
+            one, two = (
+                engine.query(f"SELECT {', '.join(_told(c, types[c]) for c in shared)} FROM {of}").row(0)
+                for of in (facts, _scan([rows]))
             )
-        return found.row(0, named=True)
+        unlike = [
+            c
+            for c, a, b in zip(shared, one, two, strict=True)
+            if a[0] != b[0] or not isclose(a[1], b[1], rel_tol=0, abs_tol=0.005)
+        ]
+        return {**found, "columns": len(shared), "unlike": unlike}
 
     return work
+
+
+def _told(column: str, type_: str) -> str:
+    """SQL: how many values a column has, and their sum, or that of their hashes."""
+    name = identifier(column)
+    if type_.startswith("DECIMAL"):
+        return f"[count({name}), COALESCE(SUM(CAST({name} AS DOUBLE)), 0)]"
+    return f"[count({name}), COALESCE(SUM(CAST(hash(CAST({name} AS {type_})) % 1000003 AS HUGEINT)), 0)]"
 
 
 def _scan(source: Sequence[Path]) -> str:

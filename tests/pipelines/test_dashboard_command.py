@@ -25,3 +25,9 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         f"127.0.0.1 port {port} cannot be listened at: Address already in use; give another --port"
         in done.stderr
     )
+
+
+def test_an_empty_host_is_no_address() -> None:
+    done = small.tierwise("dashboard", "--host", "")
+    assert done.returncode == 2
+    assert "give one, such as 127.0.0.1" in done.stderr

@@ -64,6 +64,7 @@ def test_all_workloads_for_a_person(tmp_path: Path) -> None:
         (("--scale", "1,x"), "'x' is no multiple of a volume"),
         (("--scale", "0"), "write numbers above 0"),
         (("--scale", "NaN"), "'NaN' is no multiple"),
+        (("--scale", "1_000"), "'1_000' is no multiple"),
     ],
 )
 def test_wrong_questions(tmp_path: Path, arguments: tuple[str, str], words: str) -> None:

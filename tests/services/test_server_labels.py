@@ -65,6 +65,41 @@ def _write(path: Path) -> None:
         streams.counts("vllm:e2e_request_latency_seconds_bucket", rate, **first, le=bound)
     trt.counts("nv_llm_input_token_len_sum", 70, **first, response_metric_type="total_input_tokens")
     trt.counts("nv_llm_output_token_len_sum", 20, **first, response_metric_type="total_output_tokens")
+    worker, head = Pod(text, "ray-worker"), Pod(text, "ray-head")
+    for replica, rate, prompt in (("w1", 3, 100), ("w2", 2, 10)):  # two replicas of an LLM in a pod
+        own = {"model_name": "qwen", "engine": "0", "WorkerId": replica, "ReplicaId": replica}
+        for name in ("ray_vllm_request_success", "ray_vllm_request_success_total"):
+            worker.counts(name, rate, **own, finished_reason="stop")
+        worker.counts("ray_vllm_request_success_total", 1, **own, finished_reason="abort")
+        worker.counts("ray_vllm_prompt_tokens_total", prompt, **own)
+        worker.counts("ray_vllm_prefix_cache_hits_total", prompt / 10, **own)
+        worker.counts("ray_vllm_generation_tokens_total", 40, **own)
+        for bound, count in (("1.0", 1), ("+Inf", rate)):
+            worker.counts("ray_vllm_e2e_request_latency_seconds_bucket", count, **own, le=bound)
+        worker.counts(
+            "ray_serve_deployment_request_counter_total",
+            rate,
+            deployment="LLMServer:qwen",
+            application="llm",
+            replica=replica,
+            WorkerId=replica,
+        )
+    head.counts(
+        "ray_serve_deployment_request_counter_total",
+        5,
+        deployment="OpenAiIngress",
+        application="llm",
+        replica="i",
+        WorkerId="i",
+    )
+    worker.counts(
+        "ray_serve_deployment_request_counter_total",
+        7,
+        deployment="Resize",
+        application="images",
+        replica="x",
+        WorkerId="x",
+    )
     tgi = Pod(text, "tgi")
     tgi.counts("tgi_request_success", 4)
     for bound, rate, first, last in (
@@ -74,6 +109,12 @@ def _write(path: Path) -> None:
         ("+Inf", 4, 0, MINUTES),
     ):
         tgi.counts("tgi_request_duration_bucket", rate, first, last, le=bound)
+    for name, rate in (
+        ("bert-transformer-00001-a", 6), ("bert-predictor-00001-b", 4), ("bert-predictor-00001-c", 2),
+        ("alone-transformer-00001-d", 3),
+    ):  # fmt: skip
+        pod = Pod(text, name, inferenceservice=name.split("-")[0])
+        pod.counts("request_predict_seconds_count", rate, model_name="m")
     text.write(path)
 
 
@@ -134,3 +175,27 @@ def test_triton_has_tokens_and_latency_of_its_backends(rows: pl.DataFrame) -> No
     ]
     assert rows.filter(pl.col("pod").is_in(["trt", "cards"]))["latency_buckets"].null_count() == 6
     assert total(rows, "streams", "tokens_cached") is None
+
+
+def test_llms_on_ray_serve_count_by_their_engines(rows: pl.DataFrame) -> None:
+    """Replicas are added up, what stands before them passes requests on, and other deployments count beside."""
+    columns = ("inferences", "failed", "tokens_in", "tokens_cached", "tokens_out")
+    counts = [total(rows, "ray-worker", column, "qwen") for column in columns]
+    assert counts == [5 * SEEN, 2 * SEEN, 110 * SEEN, 11 * SEEN, 80 * SEEN]
+    assert total(rows, "ray-worker", "inferences", "Resize") == 7 * SEEN
+    of_ray = (
+        rows.filter(pl.col("pod").str.starts_with("ray-"))
+        .select("pod", "model", "workload")
+        .unique()
+        .sort("model")
+    )
+    assert of_ray.rows() == [("ray-worker", "Resize", "images"), ("ray-worker", "qwen", "qwen")]
+    seconds = json.loads(rows.filter(pl.col("model") == "qwen").sort("hour")["latency_buckets"][1])
+    assert seconds == {"1": 2 * 60, "+Inf": 5 * 60}
+
+
+def test_transformers_of_kserve_pass_requests_on(rows: pl.DataFrame) -> None:
+    """A transformer calls its predictor within its own predict: the request is in both their histograms."""
+    found = rows.group_by("workload").agg(pl.col("inferences").sum())
+    counts = dict(found.filter(pl.col("workload").is_in(["bert", "alone"])).iter_rows())
+    assert counts == {"bert": (4 + 2) * SEEN, "alone": 3 * SEEN}

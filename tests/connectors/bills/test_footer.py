@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from connectors.base import SourceError
-from connectors.bills import footer, texts
+from connectors.bills import footer, texts, unpack
 from tests.connectors.azure.rows import row as azure_row
 from tests.connectors.bills.forms import TITLE, archive, separated, utf_16
 from tests.connectors.bills.helpers import CUR_ROW, csv_bytes, facts, focus, load
@@ -224,6 +224,29 @@ def test_a_gzip_of_more_than_a_megabyte(tmp_path: Path) -> None:
     (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
     assert (loaded.rows_read, loaded.totals) == (1000, {"USD": Decimal(250)})
     assert loaded.issues["rule"].to_list() == ["footer"]
+
+
+def test_a_gzip_too_large_to_be_looked_at_is_where_a_row_names_no_month(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.25 x 1,000 = 250, also in a run that has the months of the file from an earlier one; without totals nothing is copied."""
+    monkeypatch.setattr(texts, "MOST_PACKED", 100)
+    monkeypatch.setattr(unpack, "MOST_PACKED", 100)
+    monkeypatch.setattr(texts, "MOST_UNPACKED", 100)
+    rows = separated(",", [focus(BilledCost="0.25")] * 1000)
+    path = tmp_path / "bills" / "a.csv.gz"
+    path.parent.mkdir()
+    for said in (b"", b"Total,250\r\n", b"\r\n(1000 rows affected)\r\n"):
+        path.write_bytes(gzip.compress(rows + said))
+        for _ in range(2):
+            (loaded,) = load("focus", tmp_path / "bills", tmp_path).values()
+            assert (loaded.rows_read, loaded.totals) == (1000, {"USD": Decimal(250)})
+            assert loaded.issues.filter(rule="footer")["value"].to_list() == [
+                t for t in [said.decode().strip()] if t
+            ]
+    path.write_bytes(gzip.compress(rows + b"Total,250\r\n" + rows.splitlines(keepends=True)[1]))
+    with pytest.raises(SourceError, match=r"a\.csv\.gz"):
+        load("focus", tmp_path / "bills", tmp_path)
 
 
 def test_a_gzip_that_holds_much_and_a_field_that_is_long_are_not_looked_into(

@@ -369,3 +369,38 @@ def test_an_empty_list_of_focus_is_a_file_with_no_rows_as_a_header_alone_is(tmp_
         {"USD": Decimal("1.5")},
         "files with no rows: a.json, b.json.gz",
     )
+
+
+ANSWERS = [
+    '{"data": [], "has_more": false}',
+    '{"data": [],\n "next_page": null, "links": {"next": ""}}',
+    '{"value": []}',
+]
+
+
+@pytest.mark.parametrize("kind", ["focus", "gcp_billing_export"])
+def test_an_empty_answer_holds_no_charge_unless_another_page_follows(kind: str, tmp_path: Path) -> None:
+    bills = tmp_path / "bills"
+    bills.mkdir()
+    for n, answer in enumerate(ANSWERS):
+        (bills / f"{n}.json").write_text(answer)
+    (bills / "3.json.gz").write_bytes(gzip.compress(ANSWERS[0].encode()))
+    assert load(kind, bills, tmp_path) == {}
+    row = focus() if kind == "focus" else gcp(cost=1.5)
+    (bills / "a.json").write_text(json.dumps([row]))
+    loaded = load(kind, bills, tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal("1.5")}
+    assert "files with no rows: 0.json, 1.json, 2.json, 3.json.gz" in loaded.note
+    (bills / "b.json").write_text('{"data": [], "has_more": true}')
+    with pytest.raises(
+        SourceError, match=r"b\.json is an answer without a record that says that another page follows"
+    ):
+        load(kind, bills, tmp_path)
+
+
+def test_a_charge_without_its_columns_is_no_empty_answer(tmp_path: Path) -> None:
+    """Its credits are an empty list, too; and what is named as there is there."""
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.json").write_text('{"cost": 7, "currency": "USD", "credits": []}')
+    with pytest.raises(SourceError, match=r"'invoice.month' is missing; it has: cost, currency\. If"):
+        load("gcp_billing_export", tmp_path / "bills", tmp_path)

@@ -118,6 +118,18 @@ def test_a_bad_result_is_set_aside_and_the_others_count(tmp_path: Path, name: st
         assert hours(got)["tokens_in"].to_list() == [3]
 
 
+@pytest.mark.parametrize("key", ["amount", "uncached_input_tokens"])
+def test_a_result_whose_key_has_another_name_is_set_aside(key: str, tmp_path: Path) -> None:
+    """Of two results of 1 dollar, or 3 tokens, one lacks the key by which it is known: it may be money."""
+    good = cost("100") if key == "amount" else usage(3, 0, 0, 1)
+    odd = {f"{k}_v2" if k == key else k: v for k, v in good.items()}
+    save(tmp_path, "a.json", page(day(1, good, odd)))
+    got = load("anthropic", tmp_path / "api", tmp_path)[DAY]
+    assert counted(got)["rejected", "kind_not_read", "object"] == 1
+    assert got.totals == ({"USD": Decimal(1)} if key == "amount" else {})
+    assert got.rows_read == 2
+
+
 def test_a_yen_has_no_cents(tmp_path: Path) -> None:
     save(tmp_path, "a.json", page(day(1, cost("150", currency="JPY"), cost("150"))))
     got = load("anthropic", tmp_path / "api", tmp_path)[DAY]

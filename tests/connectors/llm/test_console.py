@@ -180,6 +180,13 @@ def test_a_row_cut_short_in_a_csv_of_a_spreadsheet_is_rejected(tmp_path: Path) -
     assert loaded.issues.select("action", "rows").rows() == [("rejected", 1)]
 
 
+def test_a_row_cut_off_after_its_times_is_no_day_without_costs(tmp_path: Path) -> None:
+    text = "start_time,end_time,amount_value,amount_currency\n1788220800,1788307200,2.5,usd\n1788220800,1788307200"
+    loaded = load("openai", save(tmp_path, text), tmp_path)[DAY]
+    assert loaded.totals == {"USD": Decimal("2.5")}
+    assert loaded.issues.filter(action="rejected").select("rule", "rows").rows() == [("missing_value", 1)]
+
+
 def test_quantities_have_decimal_commas_where_amounts_have(tmp_path: Path) -> None:
     """1.000 tokens for 2,5 and 1500,0 for 3 are 2,500 for 5.5; without an amount that proves it nobody knows."""
     rows = '1788220800;1788307200;2,5;usd;"gpt-4o, input";1.000\n1788220800;1788307200;3;usd;"gpt-4o, output";1500,0\n'

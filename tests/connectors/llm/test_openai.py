@@ -79,9 +79,12 @@ def test_usage_becomes_hours(tmp_path: Path) -> None:
     at = START + 5 * HOUR
     content = page(
         bucket(at, at + HOUR, usage(1000, 400, 50, 3), usage(10, 0, 5, 1, project_id="proj_b")),
-        bucket(at + HOUR, at + 2 * HOUR, usage(7, None, None, 2, "text-embedding-3-small")),
     )
     save(tmp_path, "usage.json.gz", content)
+    embedded = usage(
+        7, None, None, 2, "text-embedding-3-small", object="organization.usage.embeddings.result"
+    )
+    save(tmp_path, "embeddings.json", page(bucket(at + HOUR, at + 2 * HOUR, embedded)))
     got = load("openai", tmp_path / "api", tmp_path)[DAY]
     rows = {r["hour"].hour: r for r in hours(got).iter_rows(named=True)}
     keys = ("workload", "inferences", "tokens_in", "tokens_cached", "tokens_out", "failed")
@@ -223,6 +226,7 @@ def test_bad_costs_are_counted_and_no_money_is_lost(tmp_path: Path, name: str) -
         (usage(1.5, 0, 1, 1), "input_tokens"),
         (usage(10, 11, 1, 1), "input_cached_tokens"),
         (usage(10, 0, "many", 1), "output_tokens"),
+        (usage(10, 0, None, 1), "output_tokens"),
         (usage(10, 0, 1, None), "num_model_requests"),
         (usage(10**16, 0, 1, 1), "input_tokens"),
     ],
@@ -240,6 +244,7 @@ BAD_FILES = {
     "cut": ("a.json", GOOD[:-10], "is not JSON"),
     "cut gzip": ("a.json.gz", gzip.compress(GOOD * 50)[:-12], "is damaged"),
     "no data": ("a.json", b'{"object": "page"}', "mandatory key 'data'"),
+    "no bucket and more": ("a.json", b'{"data": [], "has_more": true}', "without buckets that says that another page follows"),
     "an error of the API": ("a.json", b'{"error": {"message": "no scope"}}', "no scope"),
     "a number": ("a.json", b"7", "mandatory key 'data'"),
     "deep": ("a.json", b"[" * 100000, "is not JSON"),
@@ -254,6 +259,9 @@ BAD_FILES = {
     "a sheet": ("a.xlsx", b"a,b", "no saved page"),
     "another table": ("a.csv", b"start_time,end_time,seats\n", "amount_value .costs. or num_model_requests"),
     "an open quote": ("a.csv", b'start_time,end_time,amount_value\n1,2,"3', "damaged or not CSV"),
+    "a comma in a text": (
+        "a.csv", f"start_time,end_time,line_item,amount_value\n{START},{START + FULL},m, input,3\n".encode(), "row 2 has more than the 4 fields",
+    ),
     "times of a table": ("a.csv", b"start_time,end_time,amount_value\n2026-09-01,2,3\n", "bucket 1 is not one"),
     "latin-1": ("a.json", '{"é": 1}'.encode("latin-1"), "is damaged"),
 }  # fmt: skip
@@ -273,7 +281,8 @@ def test_pages_in_lists_and_lines(tmp_path: Path) -> None:
     save(tmp_path, "list.json", [first, second])
     listed = load("openai", tmp_path / "api", tmp_path)
     (tmp_path / "api" / "list.json").unlink()
-    save(tmp_path, "lines.jsonl", f"{json.dumps(first)}\n{json.dumps(second)}\n".encode())
+    empty = json.dumps({"data": [], "has_more": True})  # the page that follows is in the same file
+    save(tmp_path, "lines.jsonl", f"{json.dumps(first)}\n{empty}\n{json.dumps(second)}\n".encode())
     lines = load("openai", tmp_path / "api", tmp_path)
     assert (
         [x.totals for x in listed.values()] == [x.totals for x in lines.values()] == [{"USD": 1}, {"USD": 2}]

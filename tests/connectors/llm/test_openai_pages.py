@@ -56,7 +56,7 @@ def test_a_bucket_over_the_end_of_a_month_stands_where_it_starts_and_is_flagged(
 
 
 def test_results_without_a_word_of_what_they_are(tmp_path: Path) -> None:
-    """An amount is a cost, counts of tokens and requests are usage; what has neither is told."""
+    """An amount is a cost, counts of tokens and requests are usage; what has neither is set aside."""
     bare = [
         {k: v for k, v in r.items() if k != "object"} for r in (cost("1.5", "web search"), usage(7, 2, 3, 4))
     ]
@@ -68,7 +68,7 @@ def test_results_without_a_word_of_what_they_are(tmp_path: Path) -> None:
     assert hours(got).select("tokens_in", "tokens_cached", "tokens_out", "inferences").rows() == [
         (7, 2, 3, 4)
     ]
-    assert counted(got) == {("flagged", "kind_not_read", "object"): 1}
+    assert counted(got) == {("rejected", "kind_not_read", "object"): 1}
 
 
 @pytest.mark.parametrize("value", ["1e999999999", "1e99999999999999999999"])
