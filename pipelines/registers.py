@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
@@ -180,15 +181,24 @@ def _rows(
     if wrong:
         problems.extend(wrong)
         return (), ""
-    rows = []
-    for row in reader:
-        line = reader.line_num
+    numbers = {n for n, f in model.model_fields.items() if re.search(r"Decimal|int|float", str(f.annotation))}
+    rows: list[Row] = []
+    try:
+        lines = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        problems.append(Problem(f"{file.name} line {reader.line_num}", "", f"is not CSV ({error})"))
+        return (), ""
+    for line, row in lines:
         if None in row or None in row.values():
             allowed = f"must have a value, or nothing between commas, for each of {len(header)} columns"
             problems.append(Problem(f"{file.name} line {line}", "", f"{allowed}; quote a value with a comma"))
             continue
         try:
             given = {name: value.strip() for name, value in row.items()}
+            if odd := [name for name in numbers if "_" in given.get(name, "")]:
+                allowed = "must be a number without '_'"
+                problems += [Problem(f"{file.name} line {line}.{n}", repr(given[n]), allowed) for n in odd]
+                continue
             rows.append(model.model_validate({name: value for name, value in given.items() if value}))
         except ValidationError as error:
             problems.extend(problems_of(error, model, f"{file.name} line {line}"))
