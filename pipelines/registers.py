@@ -181,28 +181,37 @@ def _rows(
     if wrong:
         problems.extend(wrong)
         return (), ""
-    numbers = {n for n, f in model.model_fields.items() if re.search(r"Decimal|int|float", str(f.annotation))}
     rows: list[Row] = []
     try:
-        lines = [(reader.line_num, row) for row in reader]
+        for row in reader:
+            where = f"{file.name} line {reader.line_num}"
+            given, wrong = _values(row, where, len(header), model)
+            problems.extend(wrong)
+            if not wrong:
+                try:
+                    rows.append(model.model_validate(given))
+                except ValidationError as error:
+                    problems.extend(problems_of(error, model, where))
     except csv.Error as error:
         problems.append(Problem(f"{file.name} line {reader.line_num}", "", f"is not CSV ({error})"))
-        return (), ""
-    for line, row in lines:
-        if None in row or None in row.values():
-            allowed = f"must have a value, or nothing between commas, for each of {len(header)} columns"
-            problems.append(Problem(f"{file.name} line {line}", "", f"{allowed}; quote a value with a comma"))
-            continue
-        try:
-            given = {name: value.strip() for name, value in row.items()}
-            if odd := [name for name in numbers if "_" in given.get(name, "")]:
-                allowed = "must be a number without '_'"
-                problems += [Problem(f"{file.name} line {line}.{n}", repr(given[n]), allowed) for n in odd]
-                continue
-            rows.append(model.model_validate({name: value for name, value in given.items() if value}))
-        except ValidationError as error:
-            problems.extend(problems_of(error, model, f"{file.name} line {line}"))
     return tuple(rows), text
+
+
+def _values(
+    row: dict[str | Any, Any], where: str, columns: int, model: type[BaseModel]
+) -> tuple[dict[str, str], list[Problem]]:
+    """The values of a line that has all its columns, empty ones left out; or what is wrong with it."""
+    if None in row or None in row.values():
+        allowed = f"must have a value, or nothing between commas, for each of {columns} columns"
+        return {}, [Problem(where, "", f"{allowed}; quote a value with a comma")]
+    given = {name: text for name, value in row.items() if (text := value.strip())}
+    # Python reads 1_0 as 10
+    odd = [
+        name
+        for name, field in model.model_fields.items()
+        if "_" in given.get(name, "") and re.search(r"Decimal|int|float", str(field.annotation))
+    ]
+    return given, [Problem(f"{where}.{n}", repr(given[n]), "must be a number without '_'") for n in odd]
 
 
 def _header_problems(file: str, header: Sequence[str], model: type[BaseModel]) -> list[Problem]:
