@@ -1,7 +1,8 @@
 """What switching idle machines off would have saved: a policy played over the hours that telemetry has.
 
-Telemetry is by the hour, so only whole idle hours count; shorter idle times within busy hours are not seen, and what
-is told is the least that the policy saves. Of owned hardware energy is saved, its fixed cost is not.
+Telemetry is by the hour, so only whole idle hours count: shorter idle times within busy hours are not seen, which
+makes the figures too small; the little use that `max_utilisation` allows an idle hour makes them too great. Of owned
+hardware energy is saved, its fixed cost is not.
 """
 
 from __future__ import annotations
