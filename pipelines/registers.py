@@ -193,7 +193,7 @@ def _rows(
                 except ValidationError as error:
                     problems.extend(problems_of(error, model, where))
     except csv.Error as error:
-        problems.append(Problem(f"{file.name} line {reader.line_num}", "", f"is not CSV ({error})"))
+        problems.append(Problem(f"{file.name} line {reader.reader.line_num}", "", f"is not CSV ({error})"))
     return tuple(rows), text
 
 
