@@ -51,11 +51,8 @@ def pages(text: str, uri: str, costs: str, usage: tuple[str, str]) -> list[list[
         for row in rows:
             given = {k: v.strip() for k, v in row.items() if k and isinstance(v, str) and v.strip()}
             results = found[tuple(whole(given.get(t)) for t in TIMES)]
-            if {*given} - {
-                *TIMES,
-                "start_time_iso",
-                "end_time_iso",
-            } or None in row.values():  # or it was cut off
+            cut_off = None in row.values()
+            if cut_off or {*given} - {*TIMES, "start_time_iso", "end_time_iso"}:
                 results.append(_result(given, kind, costs=kind == costs))
     except csv.Error as error:
         msg = f"{uri} is damaged or not CSV ({error}); export it again"
