@@ -8,7 +8,7 @@ one of a pod's instances lacks is unknown for the pod.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -130,9 +130,14 @@ def _server_hours(question: Question, server: Server, scrapes: Scraped, there: s
 
     if server.elements:
         nothing = pl.DataFrame(schema={**counted_in.select(BY).schema, "value": pl.Float64()})
-        each = (server.elements, server.finished, server.hits, server.failures)
-        parts_of = [counted(names, late=names == server.failures) for names in each]
-        requests = _batches(*(nothing if part is None else part for part in parts_of), scrapes.zone)
+        each = {
+            "elements": server.elements,
+            "answered": server.finished,
+            "hits": server.hits,
+            "failed": server.failures,
+        }
+        told = {name: counted(names, late=name == "failed") for name, names in each.items()}
+        requests = _batches({n: nothing if part is None else part for n, part in told.items()}, scrapes.zone)
     else:
         reasons = (server.reason,) if server.reason else ()
         requests = _requests(
@@ -212,19 +217,18 @@ def _requests(server: Server, known: pl.DataFrame, failures: pl.DataFrame | None
     ).drop("more")  # fmt: skip
 
 
-def _batches(
-    elements: pl.DataFrame, answered: pl.DataFrame, hits: pl.DataFrame, failures: pl.DataFrame, zone: ZoneInfo
-) -> pl.DataFrame:
+def _batches(parts: Mapping[str, pl.DataFrame], zone: ZoneInfo) -> pl.DataFrame:
     """Inferences, requests answered, and failed, where requests hold several inferences; without the former they are as many.
 
     A request that a cache answered holds as many as those that were executed on that day do on average: its own number
     is not counted. Without the number of requests inferences are unknown in hours with hits, and so are failures,
     which are requests.
     """
-    found = elements.rename({"value": "elements"})
-    for name, part in (("answered", answered), ("hits", hits), ("failed", failures)):
+    found = parts["elements"].rename({"value": "elements"})
+    for name in ("answered", "hits", "failed"):
         how: Literal["full", "left"] = "full" if name == "answered" else "left"
-        found = found.join(part.rename({"value": name}), on=BY, how=how, coalesce=True, nulls_equal=True)
+        part = parts[name].rename({"value": name})
+        found = found.join(part, on=BY, how=how, coalesce=True, nulls_equal=True)
     day = [*THING, local_day("hour", zone)]
     hit, executed = pl.col("hits").fill_null(0.0), pl.col("answered") - pl.col("hits").fill_null(0.0)
     run = executed.filter(pl.col("elements").is_not_null()).sum().over(day)
@@ -234,7 +238,7 @@ def _batches(
         inferences=pl.when(pl.col("elements").is_null())
         .then("answered")
         .otherwise(pl.col("elements") + hidden),
-        failed=pl.when(pl.col("answered").is_not_null() & bool(failures.height)).then(
+        failed=pl.when(pl.col("answered").is_not_null() & bool(parts["failed"].height)).then(
             pl.col("failed").fill_null(0.0)
         ),
     ).drop("elements", "hits")
