@@ -212,7 +212,12 @@ INFERENCE_HOURLY = Table(
         c("team", "text", "Team label as found at the source"),
         c("namespace", "text", "Kubernetes namespace"),
         c("pod", "text", "Pod"),
-        c("inferences", "double", "Requests finished with an answer; aborts and errors are not counted"),
+        c(
+            "inferences",
+            "double",
+            "Requests finished with an answer, of a batch each element; aborts and errors are not counted",
+        ),
+        c("answered", "double", "Requests finished with an answer; NULL where each is one inference"),
         c("failed", "double", "Requests aborted or in error"),
         c("tokens_in", "double", "Prompt tokens, cached ones included", "tokens"),
         c("tokens_cached", "double", "Prompt tokens answered from a cache", "tokens"),
