@@ -44,9 +44,27 @@ class Server:
 
     @property
     def metrics(self) -> set[str]:
-        """Names of all its metrics, selectors cut off."""
+        """Names of all its metrics in all spellings, selectors cut off."""
         lists = (self.finished, self.elements, self.hits, self.failures, self.buckets, *self.tokens.values())
-        return {m.split("{")[0] for names in lists for m in names}
+        return {s for names in lists for m in names for s in spellings(m.split("{")[0])}
+
+
+def spellings(metric: str) -> tuple[str, ...]:
+    """The name of a metric, and those that an OpenTelemetry Collector gives it: `_total`, units, no colons."""
+    base, _, part = metric.rpartition("_")
+    if part == "bucket":
+        unit = "_milliseconds" if base.endswith("_ms") else "_seconds"
+        names = [metric, *([] if base.endswith(unit) else [f"{base}{unit}_bucket"])]
+    else:
+        names = [
+            metric,
+            *(
+                []
+                if part in {"total", "sum", "count"} and metric != "nv_inference_count"
+                else [f"{metric}_total"]
+            ),
+        ]
+    return tuple(dict.fromkeys((*names, *(name.replace(":", "_") for name in names))))
 
 
 VLLM = Server(

@@ -67,6 +67,36 @@ def _write(path: Path) -> None:
         ("nv_cache_num_hits_per_model", 4),
     ):
         hidden.counts(metric, rate, model="singles", version="1")
+    for name, collected in (
+        ("otel", True),
+        ("both", True),
+        ("both", False),
+    ):  # through a Collector, or both ways
+        pod = Pod(
+            text,
+            name,
+            **({"instance": "collector:8889", "exported_instance": f"{name}:8000"} if collected else {}),
+        )
+        if name == "both" and collected:
+            pod.at["exported_instance"] = "10.0.0.7:8000"
+        total_ = "_total" if collected else ""
+        for metric, rate in (
+            ("nv_inference_request_success", 3),
+            ("nv_inference_count", 12),
+            ("nv_inference_request_failure", 1),
+        ):
+            pod.counts(metric + total_, rate, model="fours", version="1")
+    for name, rate in (
+        ("a", 3),
+        ("b", 5),
+    ):  # of no pod, behind one Collector that spells names without colons
+        served = Pod(
+            text, "", pod="", namespace="", instance="collector:9464", exported_instance=f"{name}:8000"
+        )
+        served.counts("vllm_request_success_total", rate, model_name="mistral", finished_reason="stop")
+        served.counts("vllm_generation_tokens_total", 10 * rate, model_name="mistral")
+        for bound in ("1", "+Inf"):
+            served.counts("vllm_e2e_request_latency_seconds_bucket", rate, model_name="mistral", le=bound)
     first = {"model": "chat", "version": "1"}
     for name in (
         "streams",
@@ -184,6 +214,20 @@ def test_triton_answers_from_its_cache_are_inferences(rows: pl.DataFrame) -> Non
     assert [total(rows, "batches", c, "singles") for c in columns] == [10 * SEEN, 10 * SEEN]
     assert [total(rows, "batches", c, "cached-fours") for c in columns] == [40 * SEEN, 10 * SEEN]
     assert [total(rows, "hidden", c) for c in (*columns, "failed")] == [None, None, None]
+
+
+def test_what_a_collector_has_named_anew_counts_once(rows: pl.DataFrame) -> None:
+    """Counters with `_total`, and vLLM's without colons: alone they count, beside the server's own names they do not."""
+    for pod in ("otel", "both"):
+        assert [total(rows, pod, c) for c in ("inferences", "answered", "failed")] == [
+            12 * SEEN,
+            3 * SEEN,
+            SEEN,
+        ]
+    mistral = rows.filter(pl.col("model") == "mistral")
+    counts = mistral.group_by("pod").agg(pl.col("inferences", "tokens_out").sum()).sort("pod").rows()
+    assert counts == [("a:8000", 3 * SEEN, 30 * SEEN), ("b:8000", 5 * SEEN, 50 * SEEN)]
+    assert buckets(rows, "b:8000") == {"1": 5 * SEEN, "+Inf": 5 * SEEN}
 
 
 def test_bounds_that_prometheus_3_writes_in_another_way_are_the_same(rows: pl.DataFrame) -> None:
