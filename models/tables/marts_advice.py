@@ -141,14 +141,14 @@ IDLE_POLICY = Table(
         n(
             "gpu_hours_off",
             "double",
-            "Hours for which the policy would have the machine off, at least: whole idle hours in a row less the wait and the restart",
+            "Hours for which the policy would have the machine off: whole idle hours in a row less the wait and the restart",
             "GPU-h",
         ),
         n("stops", "int", "Times that the machine would be switched off in these hours"),
         c(
             "energy_saved_kwh",
             "double",
-            "Energy of the hours off, before PUE; NULL where not known for all of them",
+            "Energy of the hours off, measured or estimated, before PUE; NULL where not known for all of them",
             "kWh",
         ),
         c(
