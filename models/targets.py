@@ -44,7 +44,7 @@ def monthly(
     by_site = gpu_daily.group_by(month, subject="site")
     work = unit_cost_daily.filter(pl.col("basis") == "full").unique(["day", "workload", "tier"], keep="first")
     by_work = work.group_by(month, subject=pl.concat_str("workload", "tier", separator=" · "))
-    up, requests = pl.col("uptime"), pl.col("inferences") + pl.col("failed")
+    up, requests = pl.col("uptime"), pl.col("answered") + pl.col("failed")
     frames = {
         "gpu_utilisation": by_site.agg(
             value=_ratio(used.sum(), known),
@@ -53,7 +53,7 @@ def monthly(
         "gpu_allocation": by_site.agg(value=_ratio(held.sum(), seen), coverage=_ratio(seen, capacity)),
         "uptime": by_work.agg(value=up.mean(), coverage=up.is_not_null().mean()),
         "request_success": by_work.agg(
-            value=_ratio(pl.col("inferences").filter(requests.is_not_null()).sum(), requests.sum()),
+            value=_ratio(pl.col("answered").filter(requests.is_not_null()).sum(), requests.sum()),
             coverage=requests.is_not_null().mean(),
         ),
         "ai_cost_share_of_revenue": ai_cost_ratio.select(

@@ -98,7 +98,7 @@ def daily(
     rows = with_weights(rows.join(uptime, on=WORK, how="left"), prices, weights)
     rows = with_rates(rows, inference_hourly, edge_daily, zones or {})
     tokens, money = pl.col("tokens_in") + pl.col("tokens_out"), pl.col("cost").cast(pl.Float64)
-    requests = pl.col("inferences") + pl.col("failed")
+    requests = pl.col("answered") + pl.col("failed")
     money, energy_kwh = (pl.when(costed()).then(amount) for amount in (money, pl.col("energy_kwh")))
     by_kind = unit_costs(money)
     quotients = {
@@ -115,7 +115,7 @@ def daily(
         rows.with_columns(
             *(value.round(12).cast(MONEY).alias(name) for name, value in quotients.items()),
             kwh_per_1m_tokens=_per_million(energy_kwh, tokens),
-            request_success=pl.when(requests > 0).then(pl.col("inferences") / requests),
+            request_success=pl.when(requests > 0).then(pl.col("answered") / requests),
         )
     ).sort(UNIT_COST_DAILY.key)
 
@@ -266,7 +266,17 @@ def _reports(
     edge = edge_daily.join(assets, on=DEVICE, how="left").with_columns(
         pl.col("registered").fill_null(value=False), tier=pl.lit("edge")
     )
-    needed = [*WORK, "team", "model", *COUNTS, "tokens_cached", "failed", "latency_buckets", "registered"]
+    needed = [
+        *WORK,
+        "team",
+        "model",
+        *COUNTS,
+        "answered",
+        "tokens_cached",
+        "failed",
+        "latency_buckets",
+        "registered",
+    ]
     served = inference_hourly.with_columns(registered=pl.lit(value=True)).select(needed)
     return pl.concat([served, edge.select(c for c in needed if c in edge.columns)], how="diagonal").filter(
         pl.col("workload").is_not_null()
@@ -279,6 +289,7 @@ def _work(reports: pl.DataFrame) -> pl.DataFrame:
     A count is NULL where a report lacks it, quantiles where requests have no histogram.
     """
     requests = pl.col("inferences") + pl.col("failed").fill_null(0.0)
+    answered = pl.coalesce("answered", "inferences")
     counted = reports.group_by(WORK).agg(
         _only("model"),
         _only("team").fill_null(UNTAGGED),
@@ -289,6 +300,7 @@ def _work(reports: pl.DataFrame) -> pl.DataFrame:
         tokens_cached=pl.when(pl.col("tokens_cached").is_not_null().all()).then(
             pl.col("tokens_cached").sort().sum()
         ),
+        answered=pl.when(answered.is_not_null().all()).then(answered.sort().sum()),
         failed=pl.when(pl.col("failed").is_not_null().all()).then(pl.col("failed").sort().sum()),
         latency_buckets=pl.col("latency_buckets").filter(
             pl.col("latency_buckets").is_not_null() | requests.ne_missing(pl.lit(0.0))

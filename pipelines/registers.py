@@ -170,22 +170,22 @@ def _rows(
     except (UnicodeDecodeError, OSError) as error:
         problems.append(Problem(key, str(file), f"cannot be read as CSV in UTF-8: {error}"))
         return (), ""
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    header = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = header
-    twice = sorted({c for c in header if header.count(c) > 1})
-    if twice:
-        problems.append(Problem(f"{file.name} header", ", ".join(twice), "each column may be there once"))
-        return (), ""
-    wrong = _header_problems(file.name, header, model)
-    if wrong:
-        problems.extend(wrong)
-        return (), ""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = (line for line in reader if any(value.strip() for value in line))  # spreadsheets write empty ones
     rows: list[Row] = []
     try:
-        for row in reader:
+        header = [name.strip() for name in next(lines, ())]
+        twice = sorted({c for c in header if header.count(c) > 1})
+        if twice:
+            problems.append(Problem(f"{file.name} header", ", ".join(twice), "each column may be there once"))
+            return (), ""
+        wrong = _header_problems(file.name, header, model)
+        if wrong:
+            problems.extend(wrong)
+            return (), ""
+        for line in lines:
             where = f"{file.name} line {reader.line_num}"
-            given, wrong = _values(row, where, len(header), model)
+            given, wrong = _values(header, line, where, model)
             problems.extend(wrong)
             if not wrong:
                 try:
@@ -193,18 +193,18 @@ def _rows(
                 except ValidationError as error:
                     problems.extend(problems_of(error, model, where))
     except csv.Error as error:
-        problems.append(Problem(f"{file.name} line {reader.reader.line_num}", "", f"is not CSV ({error})"))
+        problems.append(Problem(f"{file.name} line {reader.line_num}", "", f"is not CSV ({error})"))
     return tuple(rows), text
 
 
 def _values(
-    row: dict[str | Any, Any], where: str, columns: int, model: type[BaseModel]
+    header: Sequence[str], line: Sequence[str], where: str, model: type[BaseModel]
 ) -> tuple[dict[str, str], list[Problem]]:
     """The values of a line that has all its columns, empty ones left out; or what is wrong with it."""
-    if None in row or None in row.values():
-        allowed = f"must have a value, or nothing between commas, for each of {columns} columns"
+    if len(line) != len(header):
+        allowed = f"must have a value, or nothing between commas, for each of {len(header)} columns"
         return {}, [Problem(where, "", f"{allowed}; quote a value with a comma")]
-    given = {name: text for name, value in row.items() if (text := value.strip())}
+    given = {name: text for name, value in zip(header, line, strict=True) if (text := value.strip())}
     # Python reads 1_0 as 10
     odd = [
         name

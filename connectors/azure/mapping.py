@@ -117,6 +117,15 @@ def _type_of(resource_id: str) -> str:
     return f"regexp_replace({path}, '(/[^/]+)/[^/]+', '\\1', 'g')"
 
 
+SOLD_ON = {
+    "x_customer_id": ("CustomerTenantId", "lower({})"),
+    "x_customer_name": ("CustomerName", "{}"),
+    "x_reseller_id": ("ResellerMpnId", "{}"),
+    "x_reseller_name": ("ResellerName", "{}"),
+}
+"""Our column of whom a partner sells to -> the native one, and SQL of its value."""
+
+
 def to_focus(shape: Shape, exports: Exports) -> Native:
     """A file of an export as FOCUS 1.4.
 
@@ -231,6 +240,7 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         "Tags": _object(f["Tags"]),
     }  # fmt: skip
     info = _object(f["AdditionalInfo"])
+    sold_on = {column: sql.format(f[name]) for column, (name, sql) in SOLD_ON.items() if name in f}
     meter = f"lower(concat_ws(' ', {f['MeterCategory']}, {f['MeterSubCategory']}, {f['MeterName']}))"
     ai = f"lower({f['MeterCategory']}) IN ({', '.join(map(literal, METERS['AI and Machine Learning']))})"
     return Native(
@@ -242,5 +252,8 @@ def to_focus(shape: Shape, exports: Exports) -> Native:
         skip_rule="in_both_exports",
         model_api=f"{ai} AND regexp_matches({meter}, {literal(MODELS)})",
         ignored=tuple(f.unused()),
-        extras={"x_additional_info": json_or_text(f"TRY_CAST({info} AS JSON)", f["AdditionalInfo"])},
+        extras={
+            "x_additional_info": json_or_text(f"TRY_CAST({info} AS JSON)", f["AdditionalInfo"]),
+            **sold_on,
+        },
     )

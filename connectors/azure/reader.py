@@ -37,7 +37,7 @@ from connectors.bills.shapes import shapes
 from connectors.bills.so_far import counting
 from connectors.bills.stage import Bill
 
-VERSION = "azure-export-23"
+VERSION = "azure-export-24"
 """Changes whenever the same file would give other facts."""
 
 WITHOUT_MANIFEST = "no manifest at the location: every file counts"

@@ -42,6 +42,13 @@ FORMER = {
     "usageunit": "ConsumedUnit",
 }
 """Column of 1.0-preview, which Oracle still delivers -> its name since 1.0, in files that name no provider by its name since."""
+SOLD_ON = {
+    "xcustomerid": "x_customer_id",
+    "xcustomername": "x_customer_name",
+    "xresellerid": "x_reseller_id",
+    "xresellername": "x_reseller_name",
+}
+"""Column of Microsoft's own beside FOCUS, as `key` names it -> ours: whom a partner sells to."""
 PROVIDERS = ("ServiceProviderName", "ProviderName")
 SUBCATEGORY = "chargesubcategory"
 """A column that 1.0-preview alone has, of which `CommitmentDiscountStatus` is what became."""
@@ -176,9 +183,16 @@ def to_focus(shape: Shape, currency: str | None = None, *, by_charge: bool = Fal
         focus=found,
         cost=found["BilledCost"],
         currency=found["BillingCurrency"],
-        ignored=tuple(ignored),
+        ignored=tuple(c for c in ignored if key(c) not in SOLD_ON),
         zoned=True,
+        extras={SOLD_ON[key(c)]: _label(shape.text[c], key(c)) for c in ignored if key(c) in SOLD_ON},
     )
+
+
+def _label(text: str, of: str) -> str:
+    """SQL: a name, or an id in one case, without texts that stand for null."""
+    value = f"lower({text})" if of == "xcustomerid" else text
+    return f"CASE WHEN NOT {is_null_text(text)} THEN {value} END"
 
 
 def _record(text: str, type_: str) -> str:

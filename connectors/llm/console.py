@@ -69,9 +69,8 @@ def pages(text: str, uri: str) -> list[list[Any]]:
             raise SourceError(msg)
         found: dict[str, list[Any]] = defaultdict(list)
         for row in rows:
-            given = {k: v.strip() for k, v in row.items() if k and isinstance(v, str)}
-            if any(given.values()):
-                found[given.get(DATE, "")].append(_cost(given) if COST in names else _usage(given))
+            given = {k: v.strip() for k, v in row.items() if k}
+            found[given.get(DATE, "")].append(_cost(given) if COST in names else _usage(given))
     except csv.Error as error:
         msg = f"{uri} is damaged or not CSV ({error}); export it again"
         raise SourceError(msg) from error

@@ -49,10 +49,9 @@ def pages(text: str, uri: str, costs: str, usage: tuple[str, str]) -> list[list[
             raise SourceError(msg)
         found: dict[tuple[Any, Any], list[Any]] = defaultdict(list)
         for row in rows:
-            given = {k: v.strip() for k, v in row.items() if k and isinstance(v, str) and v.strip()}
+            given = {k: v.strip() for k, v in row.items() if k and v.strip()}
             results = found[tuple(whole(given.get(t)) for t in TIMES)]
-            cut_off = None in row.values()
-            if cut_off or {*given} - {*TIMES, "start_time_iso", "end_time_iso"}:
+            if {*given} - {*TIMES, "start_time_iso", "end_time_iso"}:
                 results.append(_result(given, kind, costs=kind == costs))
     except csv.Error as error:
         msg = f"{uri} is damaged or not CSV ({error}); export it again"
@@ -60,8 +59,8 @@ def pages(text: str, uri: str, costs: str, usage: tuple[str, str]) -> list[list[
     return [[{"start_time": start, "end_time": end, "results": r} for (start, end), r in found.items()]]
 
 
-def table(text: str, uri: str, numbers: Sequence[str]) -> tuple[Sequence[str], list[dict[str, Any]]]:
-    """Names and rows of a CSV, also with other separators than commas, as spreadsheets write it, then with decimal commas.
+def table(text: str, uri: str, numbers: Sequence[str]) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """Names and rows of a CSV, empty ones left out, also with other separators than commas, as spreadsheets write it, then with decimal commas.
 
     Args:
         text: The file.
@@ -70,21 +69,21 @@ def table(text: str, uri: str, numbers: Sequence[str]) -> tuple[Sequence[str], l
 
     Raises:
         SourceError: An amount may have a decimal point, or one between thousands.
-        csv.Error: It is not CSV, or a row has more fields than the header.
+        csv.Error: It is not CSV, or a row has not as many fields as the header.
     """
     first, _, rest = text.partition("\n")
     text = rest if SAYS_SEPARATOR.fullmatch(first) else text
     sign = separator(text.partition("\n")[0])
-    reader = csv.DictReader(io.StringIO(text), strict=True, delimiter=sign)
-    rows = [*reader]
-    names = reader.fieldnames or []
-    longer = next((n for n, row in enumerate(rows, start=2) if None in row), None)
-    if longer is not None:
-        msg = f"row {longer} has more than the {len(names)} fields of the header: a text has a {sign!r} without quotes"
-        raise csv.Error(msg)
-    found = {v.strip() for row in rows for c in numbers if isinstance(v := row.get(c), str)}
+    lines = csv.reader(io.StringIO(text), strict=True, delimiter=sign)
+    names, *filled = [line for line in lines if any(field.strip() for field in line)] or [[]]
+    for row, line in enumerate(filled, start=2):
+        if len(line) != len(names):
+            msg = f"row {row} has {len(line)} fields, the header {len(names)}: it is cut off, or a text has a {sign!r} without quotes"
+            raise csv.Error(msg)
+    rows = [dict(zip(names, line, strict=True)) for line in filled]
+    found = {row[c].strip() for row in rows for c in numbers if c in row}
     if sign != "," and decimal_sign(found, uri, doubtful=True) == ",":
-        rows = [row | {c: point(v) for c in numbers if isinstance(v := row.get(c), str)} for row in rows]
+        rows = [row | {c: point(row[c]) for c in numbers if c in row} for row in rows]
     return names, rows
 
 

@@ -116,11 +116,11 @@ def _text(path: Path, uri: str) -> str:
         if len(data) > MAX_BYTES:
             msg = f"{uri} has more than {MAX_BYTES >> 20} MiB, unpacked; save each page of the API in a file of its own"
             raise SourceError(msg)
-        text = data.decode("utf-16" if data[:2] in UTF_16 else "utf-8-sig").strip()
+        text = data.decode("utf-16" if data[:2] in UTF_16 else "utf-8-sig").strip("\r\n")  # tabs are columns
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         msg = f"{uri} is damaged or cannot be read ({error}); save it again"
         raise SourceError(msg) from error
-    if not text:
+    if not text.strip():
         msg = f"{uri} is empty; save the API's answer again, or remove it"
         raise SourceError(msg)
     return text

@@ -95,7 +95,7 @@ def read_hours(question: Question, far: Question, zone: ZoneInfo, scrapes: Scrap
         owned = with_jobs(with_owners(both, owners, dimensions, AMOUNTS), scrapes.job_pattern, dimensions)
         frames[GPU_HOURLY] = _by_day(nodes.with_node_owners(owned, labels, dimensions), zone)
     models = inference.inference_hours(
-        question, inference.Scraped(scrapes.interval_s, scrapes.exporter_pods, scrapes.bridge_h), there
+        question, inference.Scraped(scrapes.interval_s, scrapes.exporter_pods, scrapes.bridge_h, zone), there
     )
     if models.height:
         owned = with_owners(models, owners, dimensions)

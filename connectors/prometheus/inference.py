@@ -8,20 +8,31 @@ one of a pod's instances lacks is unknown for the pod.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from connectors.prometheus.counts import Counters, Metric, Named
 from connectors.prometheus.holders import PODS, holders
 from connectors.prometheus.pace import pace
-from connectors.prometheus.question import Question, blank, expected_samples, first_of, observed, one_replica
+from connectors.prometheus.question import (
+    Question,
+    blank,
+    bound,
+    expected_samples,
+    first_of,
+    observed,
+    one_replica,
+)
 from connectors.prometheus.servers import FAILED, SERVERS, Server
+from connectors.telemetry import local_day
 from models.latency import merge
 
 TOKENS = ("tokens_in", "tokens_cached", "tokens_out")
-SUMS = ("inferences", "failed", *TOKENS)
+SUMS = ("inferences", "answered", "failed", *TOKENS)
 COMMON = ("request_", "prompt_", "generation_", "e2e_", "prefix_", "gpu_prefix_")
 """Names that other programs use too: NIM's and KServe's."""
 
@@ -43,11 +54,13 @@ class Scraped:
         interval_s: Seconds between scrapes, None to find out.
         exporter_pods: Regular expression of pods that are no service's.
         bridge_h: Longer gaps are not bridged.
+        zone: Of the site.
     """
 
     interval_s: float | None
     exporter_pods: str
     bridge_h: float
+    zone: ZoneInfo
 
 
 def inference_hours(question: Question, scrapes: Scraped, there: set[str]) -> pl.DataFrame:
@@ -59,8 +72,8 @@ def inference_hours(question: Question, scrapes: Scraped, there: set[str]) -> pl
         there: Names of metrics that the server has.
 
     Returns:
-        hour, model, served (the workload as the server names it), namespace, pod, uid, inferences, failed, tokens_in,
-        tokens_cached, tokens_out (NULL where there is no such metric), latency_buckets (JSON), coverage.
+        hour, model, served (the workload as the server names it), namespace, pod, uid, inferences, answered, failed,
+        tokens_in, tokens_cached, tokens_out (NULL where there is no such metric), latency_buckets (JSON), coverage.
     """
     found: list[pl.DataFrame] = []
     before = pl.DataFrame()
@@ -103,11 +116,12 @@ def _server_hours(question: Question, server: Server, scrapes: Scraped, there: s
             model=first_of(server.model),
             served=first_of(server.workload) if server.workload else pl.lit(None, dtype=pl.String),
         )
-        if "le" in frame.columns:  # Prometheus 3 writes "1.0" for the "1" of a server, and of Prometheus 2
-            frame = frame.with_columns(pl.col("le").str.replace("Inf", "inf").cast(pl.Float64))
+        if "le" in frame.columns:
+            bounds = [bound(le) for le in frame["le"]]
+            frame = frame.with_columns(le=pl.Series(bounds, dtype=pl.Float64)).drop_nulls("le")
         return holders(frame, scrapes.exporter_pods)
 
-    finished = _metrics(server.finished, there)
+    finished = _metrics((*server.finished, *server.elements), there)
     if not finished:
         return pl.DataFrame()
     kept, counted_in = (
@@ -123,10 +137,21 @@ def _server_hours(question: Question, server: Server, scrapes: Scraped, there: s
         metrics = _metrics(names, there)
         return counters.hours(metrics, labels, more, late=late) if metrics else None
 
-    reasons = (server.reason,) if server.reason else ()
-    requests = _requests(
-        server, counters.hours(finished, labels, reasons), counted(server.failures, late=True)
-    )
+    if server.elements:
+        nothing = pl.DataFrame(schema={**counted_in.select(BY).schema, "value": pl.Float64()})
+        each = {
+            "elements": server.elements,
+            "answered": server.finished,
+            "hits": server.hits,
+            "failed": server.failures,
+        }
+        told = {name: counted(names, late=name == "failed") for name, names in each.items()}
+        requests = _batches({n: nothing if part is None else part for n, part in told.items()}, scrapes.zone)
+    else:
+        reasons = (server.reason,) if server.reason else ()
+        requests = _requests(
+            server, counters.hours(finished, labels, reasons), counted(server.failures, late=True)
+        )
 
     seen = (
         paced.even(kept, "count")
@@ -136,7 +161,7 @@ def _server_hours(question: Question, server: Server, scrapes: Scraped, there: s
     hours = seen.select(*BY, "uid", "coverage")
     parts = {column: counted(server.tokens.get(column, ())) for column in TOKENS}
     found = [
-        requests,
+        requests.with_columns(told=pl.lit(value=True)),
         *(part.rename({"value": column}) for column, part in parts.items() if part is not None),
         _histograms(counted(server.buckets, "le"), server.per_second),
     ]
@@ -144,7 +169,7 @@ def _server_hours(question: Question, server: Server, scrapes: Scraped, there: s
         hours = hours.join(part, on=BY, how="full", coalesce=True, nulls_equal=True)
     absent = (pl.lit(None, dtype=pl.Float64).alias(c) for c in TOKENS if parts[c] is None)
     hours = hours.with_columns(*absent, pl.col("coverage").fill_null(0.0))
-    return _by_pod(hours.filter(pl.any_horizontal(pl.col("inferences", *TOKENS, "histogram").is_not_null())))
+    return _by_pod(hours.filter(pl.any_horizontal(pl.col("told", *TOKENS, "histogram").is_not_null())))
 
 
 def _kept(
@@ -192,12 +217,40 @@ def _requests(server: Server, known: pl.DataFrame, failures: pl.DataFrame | None
     else:
         known = known.rename({"value": "inferences"})
         known = known.with_columns(failed=pl.lit(None, dtype=pl.Float64))
+    known = known.with_columns(answered=pl.lit(None, dtype=pl.Float64))
     if failures is None:
         return known
     more = failures.rename({"value": "more"})
     return known.join(more, on=BY, how="left", nulls_equal=True).with_columns(
         failed=pl.coalesce("failed", 0.0) + pl.coalesce("more", 0.0)
     ).drop("more")  # fmt: skip
+
+
+def _batches(parts: Mapping[str, pl.DataFrame], zone: ZoneInfo) -> pl.DataFrame:
+    """Inferences, requests answered, and failed, where requests hold several inferences; without the former they are as many.
+
+    A request that a cache answered holds as many as those that were executed on that day do on average: its own number
+    is not counted. Without the number of requests inferences are unknown in hours with hits, and so are failures,
+    which are requests.
+    """
+    found = parts["elements"].rename({"value": "elements"})
+    for name in ("answered", "hits", "failed"):
+        how: Literal["full", "left"] = "full" if name == "answered" else "left"
+        part = parts[name].rename({"value": name})
+        found = found.join(part, on=BY, how=how, coalesce=True, nulls_equal=True)
+    day = [*THING, local_day("hour", zone)]
+    hit, executed = pl.col("hits").fill_null(0.0), pl.col("answered") - pl.col("hits").fill_null(0.0)
+    run = executed.filter(pl.col("elements").is_not_null()).sum().over(day)
+    held = pl.when(run > 0).then(pl.col("elements").sum().over(day) / run)
+    hidden = pl.when(hit > 0).then(pl.when(pl.col("answered").is_not_null()).then(hit * held)).otherwise(0.0)
+    return found.with_columns(
+        inferences=pl.when(pl.col("elements").is_null())
+        .then("answered")
+        .otherwise(pl.col("elements") + hidden),
+        failed=pl.when(pl.col("answered").is_not_null() & bool(parts["failed"].height)).then(
+            pl.col("failed").fill_null(0.0)
+        ),
+    ).drop("elements", "hits")
 
 
 def _histograms(buckets: pl.DataFrame | None, per_second: float) -> pl.DataFrame:

@@ -15,7 +15,9 @@ class Server:
 
     Attributes:
         name: What it is called.
-        finished: Counters of requests.
+        finished: Counters of requests answered.
+        elements: Counters of inferences, of a batch each element, where a request may hold several; without `hits`.
+        hits: Counters of requests that a cache of answers has answered, which are in `finished`.
         reason: Label of `finished` that says why a request ended; those that match `FAILED` failed.
         failures: Counters of requests that failed and are not in `finished`.
         tokens: Column -> counters of tokens.
@@ -29,6 +31,8 @@ class Server:
 
     name: str
     finished: tuple[str, ...]
+    elements: tuple[str, ...] = ()
+    hits: tuple[str, ...] = ()
     reason: str = ""
     failures: tuple[str, ...] = ()
     tokens: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -41,7 +45,7 @@ class Server:
     @property
     def metrics(self) -> set[str]:
         """Names of all its metrics, selectors cut off."""
-        lists = (self.finished, self.failures, self.buckets, *self.tokens.values())
+        lists = (self.finished, self.elements, self.hits, self.failures, self.buckets, *self.tokens.values())
         return {m.split("{")[0] for names in lists for m in names}
 
 
@@ -93,7 +97,9 @@ SERVERS = (
     ),
     Server(
         "triton",
-        ("nv_inference_count", "nv_inference_request_success"),
+        ("nv_inference_request_success",),
+        elements=("nv_inference_count",),
+        hits=("nv_cache_num_hits_per_model",),
         failures=("nv_inference_request_failure",),
         tokens={  # of its backends TensorRT-LLM and vLLM
             "tokens_in": ("nv_llm_input_token_len_sum", "vllm:prompt_tokens_total"),

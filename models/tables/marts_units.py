@@ -17,6 +17,7 @@ UNIT_COST_DAILY = Table(
         n("basis", "text", "full (idle and fixed cost included) or marginal (what one more unit costs)"),
         n("currency", "text", "Currency; XXX where cost is NULL"),
         c("inferences", "double", "Inferences"),
+        c("answered", "double", "Requests answered: the inferences, but a batch is one"),
         c("failed", "double", "Requests aborted or in error; NULL where not reported"),
         c(
             "inferences_per_s_mean",
@@ -75,7 +76,7 @@ UNIT_COST_DAILY = Table(
         c(
             "request_success",
             "double",
-            "inferences / (inferences + failed); NULL where one is unknown",
+            "answered / (answered + failed); NULL where one is unknown",
             "0-1",
         ),
         c(

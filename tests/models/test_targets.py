@@ -57,11 +57,11 @@ def test_unknown_use_is_neither_met_nor_missed() -> None:
 
 
 def test_uptime_and_success_of_a_workload() -> None:
-    """Up 1.0 and 0.998 on two days: 0.999, met. 900 of 1,000 and 100 of 100 requests: 1,000 of 1,100."""
+    """Up 1.0 and 0.998 on two days: 0.999, met. 900 of 1,000 and 100 of 100 requests, batches of four: 1,000 of 1,100."""
     units = (
-        unit(uptime=1.0, inferences=900.0, failed=100.0),
-        unit(uptime=0.998, inferences=100.0, failed=0.0, day=date(2026, 9, 2)),
-        unit(uptime=1.0, inferences=900.0, failed=100.0, basis="marginal"),
+        unit(uptime=1.0, inferences=4 * 900.0, answered=900.0, failed=100.0),
+        unit(uptime=0.998, inferences=4 * 100.0, answered=100.0, failed=0.0, day=date(2026, 9, 2)),
+        unit(uptime=1.0, inferences=4 * 900.0, answered=900.0, failed=100.0, basis="marginal"),
     )
     got = compute(Targets(request_success=0.95), units=units).filter(pl.col("subject") == "ocr · cloud")
     found = {r["metric"]: (round(r["value"], 6), r["status"]) for r in got.iter_rows(named=True)}

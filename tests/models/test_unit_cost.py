@@ -280,7 +280,7 @@ def test_nothing_at_all() -> None:
 
 
 def test_hours_used_tokens_by_kind_success_and_uptime() -> None:
-    """24 h at half use: 12 GPU-h. 101.8 / 12 = 8.4833.. an hour used; replicas up 18 h, and 12 h of those: 0.75.
+    """24 h at half use: 12 GPU-h. 101.8 / 12 = 8.4833.. an hour used; 99 of 100 requests, of four; replicas up 18 h, and 12 h of those: 0.75.
 
     900 fresh x 1 + 100 cached x 0.5 + 250 out x 4 = 1,950 weighted: 101.8 / 1,950 x 1e6 a weighted 1M.
     """
@@ -294,7 +294,8 @@ def test_hours_used_tokens_by_kind_success_and_uptime() -> None:
         for pod, n in (("p1", 18), ("p2", 12)) for h in range(n)
     ]  # fmt: skip
     served_hours[0] |= {
-        "inferences": 99.0,
+        "inferences": 396.0,
+        "answered": 99.0,
         "failed": 1.0,
         "tokens_in": 1000.0,
         "tokens_cached": 100.0,

@@ -280,8 +280,15 @@ PLACES = {
     "Mars North": ("marsnorth", "Mars North"),  # a region of tomorrow
 }  # fmt: skip
 PLACED = ROWS.add(*(row(ResourceLocation=place) for place in PLACES))
+SOLD_ON = {
+    "CustomerTenantId": "AB-1",
+    "CustomerName": "Zoë & Co",
+    "ResellerName": "Fabrikam",
+    "ResellerMpnId": "0042",
+}
 PARTNERS = ROWS.add(
-    row(PartnerName="Contoso Cloud", ResourceName=""), row(PartnerName="", ResourceId="", ResourceName="")
+    row(PartnerName="Contoso Cloud", ResourceName="", **SOLD_ON),
+    row(PartnerName="", ResourceId="", ResourceName=""),
 )
 
 
@@ -301,6 +308,13 @@ def test_a_partner_issues_the_invoice_and_an_id_ends_with_the_name(lines: Lines)
     partner, direct = lines[PARTNERS]
     assert (partner["InvoiceIssuerName"], direct["InvoiceIssuerName"]) == ("Contoso Cloud", "Microsoft")
     assert (partner["ResourceName"], direct["ResourceName"]) == ("Vm1", None)
+
+
+def test_a_partners_customer_and_reseller_can_be_asked_for(lines: Lines) -> None:
+    names = ("x_customer_id", "x_customer_name", "x_reseller_id", "x_reseller_name")
+    assert [[line[n] for n in names] for line in lines[PARTNERS]] == [
+        ["ab-1", "Zoë & Co", "0042", "Fabrikam"], [None] * 4,
+    ]  # fmt: skip
 
 
 DATABASE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Sql/servers/a/databases/b"

@@ -174,3 +174,21 @@ def test_virtual_currency_prices_are_not_added_to_money(tmp_path: Path) -> None:
     assert loaded.totals == {"USD": Decimal(200000)}
     found = facts(loaded).row(1, named=True)
     assert (found["PricingCurrency"], found["PricingCurrencyEffectiveCost"]) == ("ACME Tokens", Decimal(500))
+
+
+def test_the_customer_of_a_partner_in_azures_focus(tmp_path: Path) -> None:
+    """Of two customers one has 1.5 + 4, the other 2; a row without one stays."""
+    rows = [
+        focus(x_CustomerId="AB-1", x_CustomerName="Zoë", x_ResellerId="0042", x_ResellerName="Fabrikam"),
+        focus(x_CustomerId="ab-1", x_CustomerName="Zoë", BilledCost="4"),
+        focus(x_CustomerId="cd-2", x_CustomerName="Yan", BilledCost="2"),
+        focus(x_CustomerName="NULL", BilledCost="8"),
+    ]
+    write(tmp_path / "b" / "a.csv", rows)
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    found = facts(loaded).group_by("x_customer_id", "x_customer_name").agg(pl.col("BilledCost").sum())
+    assert {*found.iter_rows()} == {("ab-1", "Zoë", Decimal("5.5")), ("cd-2", "Yan", 2), (None, None, 8)}
+    assert facts(loaded).filter(pl.col("x_reseller_id") == "0042")["x_reseller_name"].to_list() == [
+        "Fabrikam"
+    ]
+    assert "x_Customer" not in loaded.note

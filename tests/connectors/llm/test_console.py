@@ -171,20 +171,38 @@ def test_an_amount_of_a_spreadsheet_with_two_meanings_is_refused(tmp_path: Path)
         load("anthropic", where, tmp_path)
 
 
-def test_a_row_cut_short_in_a_csv_of_a_spreadsheet_is_rejected(tmp_path: Path) -> None:
-    """2,5 is read; what the second row costs is not there."""
-    rows = ("1788220800;1788307200;usd;gpt-4o, input;2,5", "1788220800;1788307200;usd;gpt-4o, output")
-    text = "\n".join(("start_time;end_time;amount_currency;line_item;amount_value", *rows, ""))
-    loaded = load("openai", save(tmp_path, text), tmp_path)[DAY]
-    assert loaded.totals == {"USD": Decimal("2.5")}
-    assert loaded.issues.select("action", "rows").rows() == [("rejected", 1)]
+OPENAI = (
+    "start_time,end_time,amount_value,amount_currency,project_id\n1788220800,1788307200,2.5,usd,proj_12\n"
+)
+COUNTED = "start_time,end_time,model,num_model_requests,input_tokens,output_tokens,input_cached_tokens\n"
 
 
-def test_a_row_cut_off_after_its_times_is_no_day_without_costs(tmp_path: Path) -> None:
-    text = "start_time,end_time,amount_value,amount_currency\n1788220800,1788307200,2.5,usd\n1788220800,1788307200"
-    loaded = load("openai", save(tmp_path, text), tmp_path)[DAY]
-    assert loaded.totals == {"USD": Decimal("2.5")}
-    assert loaded.issues.filter(action="rejected").select("rule", "rows").rows() == [("missing_value", 1)]
+@pytest.mark.parametrize(
+    ("kind", "text", "row"),
+    [
+        ("anthropic", COSTS + cost("12.5") + cost("12.5").partition("2.5,")[0] + "2", "row 3 has 8 fields, the header 14"),
+        ("anthropic", USAGE + "2026-09-01,m,k,Default,message,,1000,0,0,0,50", "row 2 has 11 fields, the header 14"),
+        ("openai", OPENAI + "1788220800,1788307200", "row 3 has 2 fields, the header 5"),
+        ("openai", OPENAI + "1788220800,1788307200,2.5,usd", "row 3 has 4 fields, the header 5"),
+        ("openai", COUNTED + "1788220800,1788224400,m,1,1000,50", "row 2 has 6 fields, the header 7"),
+        ("openai", OPENAI.replace(",", ";") + "1788220800;1788307200;2.5", "row 3 has 3 fields, the header 5"),
+    ],
+)  # fmt: skip
+def test_a_csv_with_a_row_cut_short_is_refused(tmp_path: Path, kind: str, text: str, row: str) -> None:
+    """Of 12.5 dollars 12 may be left and of 500 tokens 50, and rows below may be missing."""
+    with pytest.raises(SourceError, match=f"a.csv is damaged or not CSV .{row}"):
+        load(kind, save(tmp_path, text), tmp_path)
+
+
+def test_a_last_row_of_tabs_is_not_cut_short(tmp_path: Path) -> None:
+    """2.5 on a day, and a day without costs, whose fields are empty."""
+    text = OPENAI + ",,,,\n\n1788307200,1788393600,,,\n"
+    loaded = load("openai", save(tmp_path, text.replace(",", "\t")), tmp_path)
+    assert {day: one.totals for day, one in loaded.items()} == {
+        DAY: {"USD": Decimal("2.5")},
+        date(2026, 9, 2): {},
+    }
+    assert [one.issues.filter(action="rejected").height for one in loaded.values()] == [0, 0]
 
 
 def test_quantities_have_decimal_commas_where_amounts_have(tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ BAD_FILES = {
     "another table": ("a.csv", b"start_time,end_time,seats\n", "amount_value .costs. or num_model_requests"),
     "an open quote": ("a.csv", b'start_time,end_time,amount_value\n1,2,"3', "damaged or not CSV"),
     "a comma in a text": (
-        "a.csv", f"start_time,end_time,line_item,amount_value\n{START},{START + FULL},m, input,3\n".encode(), "row 2 has more than the 4 fields",
+        "a.csv", f"start_time,end_time,line_item,amount_value\n{START},{START + FULL},m, input,3\n".encode(), "row 2 has 5 fields, the header 4",
     ),
     "times of a table": ("a.csv", b"start_time,end_time,amount_value\n2026-09-01,2,3\n", "bucket 1 is not one"),
     "latin-1": ("a.json", '{"é": 1}'.encode("latin-1"), "is damaged"),

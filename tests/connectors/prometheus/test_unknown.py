@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -23,7 +24,7 @@ THERE = {m for server in SERVERS if server.name == "vllm" for m in server.metric
 }
 START = datetime(2026, 9, 1, 10, tzinfo=UTC)
 
-SCRAPED = Scraped(60, "none", 24)
+SCRAPED = Scraped(60, "none", 24, ZoneInfo("UTC"))
 
 Series = tuple[dict[str, str], float]
 
