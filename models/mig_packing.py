@@ -142,8 +142,11 @@ def packing(found: pl.DataFrame, hourly: pl.DataFrame, gpu_daily: pl.DataFrame, 
         .group_by(*ID, "currency")
         .agg(cost=(pl.col("cost_used") + pl.col("cost_idle")).sum())
     )
-    held = hourly.filter(inside & pl.col("allocated").fill_null(value=False)).group_by(*ID, "hour")
-    held = held.agg(pl.col("observed_hours").sum().clip(upper_bound=1.0))
+    held = (
+        hourly.filter(inside & pl.col("allocated").fill_null(value=False))
+        .group_by(*ID, "hour")
+        .agg(pl.col("observed_hours").sum().clip(upper_bound=1.0))
+    )
     result = []
     priced = found.join(costs, on=ID, how="left", nulls_equal=True)
     for key, group in priced.group_by(KIND):
