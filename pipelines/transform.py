@@ -329,7 +329,7 @@ def economics(run: Run) -> Metadata:
         tables.WASTE: waste.ranked(gpus, daily, as_of),
         tables.GPU_SHARING: sharing.possible(gpus, as_of, settings.sharing),
         tables.MIG_CARDS: cut,
-        tables.MIG_PACKING: mig_packing.packing(cut, gpus, as_of),
+        tables.MIG_PACKING: mig_packing.packing(cut, hourly, gpus, as_of),
         tables.WASTE_HOURLY: waste.by_hour_of_week(hourly, gpus, settings.sites, as_of),
         tables.ANOMALIES: anomalies.daily(daily, as_of, settings.anomalies),
         tables.TARGETS: targets.monthly(gpus, units, ratio, settings.targets),

@@ -16,7 +16,7 @@ import polars as pl
 from connectors.edge.series_days import CARRIED
 from connectors.edge.series_options import Labels
 from connectors.prometheus.client import Client
-from connectors.prometheus.question import Question, Span
+from connectors.prometheus.question import Question, Span, bound
 from connectors.telemetry import HOUR
 
 CHUNK = 300_000
@@ -118,7 +118,7 @@ class Series:
             *names.ignored,
             *(getattr(names, n) for n in CARRIED if n != "model"),
         }
-        own = sorted((k, v) for k, v in labels.items() if k not in silent)
+        own = sorted((k, bound(v) if k == "le" else v) for k, v in labels.items() if k not in silent)
         return {
             "stream": repr((kind, own)),
             "kind": kind,

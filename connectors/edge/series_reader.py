@@ -31,7 +31,7 @@ from connectors.telemetry import HOUR, MAX_STEP, day_bounds, fingerprint, issues
 from connectors.telemetry_index import AHEAD
 from models.tables import EDGE_DAILY
 
-VERSION = "edge_prometheus-8"
+VERSION = "edge_prometheus-9"
 """Changes whenever the same series would give other facts."""
 
 DAYS_BACK = 35

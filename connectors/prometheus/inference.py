@@ -18,7 +18,15 @@ import polars as pl
 from connectors.prometheus.counts import Counters, Metric, Named
 from connectors.prometheus.holders import PODS, holders
 from connectors.prometheus.pace import pace
-from connectors.prometheus.question import Question, blank, expected_samples, first_of, observed, one_replica
+from connectors.prometheus.question import (
+    Question,
+    blank,
+    bound,
+    expected_samples,
+    first_of,
+    observed,
+    one_replica,
+)
 from connectors.prometheus.servers import FAILED, SERVERS, Server
 from connectors.telemetry import local_day
 from models.latency import merge
@@ -108,8 +116,9 @@ def _server_hours(question: Question, server: Server, scrapes: Scraped, there: s
             model=first_of(server.model),
             served=first_of(server.workload) if server.workload else pl.lit(None, dtype=pl.String),
         )
-        if "le" in frame.columns:  # Prometheus 3 writes "1.0" for the "1" of a server, and of Prometheus 2
-            frame = frame.with_columns(pl.col("le").str.replace("Inf", "inf").cast(pl.Float64))
+        if "le" in frame.columns:
+            bounds = [bound(le) for le in frame["le"]]
+            frame = frame.with_columns(le=pl.Series(bounds, dtype=pl.Float64)).drop_nulls("le")
         return holders(frame, scrapes.exporter_pods)
 
     finished = _metrics((*server.finished, *server.elements), there)

@@ -164,6 +164,14 @@ def _in_hours(query: str, step: timedelta) -> str:
     return longer.replace("$w", f"{seconds}s").replace("$h", f"{seconds - 1}s")
 
 
+def bound(le: str) -> float | None:
+    """The bound of a bucket, None for what is none: Prometheus 3 writes "1.0" for the "1" of a server, and of Prometheus 2."""
+    try:
+        return float(le)
+    except ValueError:
+        return None
+
+
 def blank(column: str) -> pl.Expr:
     """A label, NULL where it is absent."""
     return pl.col(column).replace("", None)

@@ -32,6 +32,8 @@ SLOTS = DAYS * 86400 // STEP_S
 LATE = range(400, 460)
 """Slots of cam-1 that are delivered late: the second day, 09:20 to 14:20."""
 
+UPGRADE = T0 + 36 * 3600
+
 Key = tuple[str, date]
 
 
@@ -106,6 +108,14 @@ def write(path: Path, *, late: bool) -> Truth:
                 name = "edge_inference_duration_seconds_bucket"
                 text.add(name, labels | {"le": "0.05"}, iter(values))
                 text.add(name, labels | {"le": "+Inf"}, iter(samples["inferences", model]))
+                for bound in (
+                    "1",
+                    "1.0",
+                ):  # as Prometheus 2 writes it, and from the second day's noon on Prometheus 3
+                    told_so = [
+                        (ts, v) for ts, v in samples["inferences", model] if (ts < UPGRADE) == (bound == "1")
+                    ]
+                    text.add(name, labels | {"le": bound}, iter(told_so))
             elif kind != "energy" or number != 3:
                 text.add(NAMES[kind], labels, iter(values))
     other = {"device": "cam-9", "site": "elsewhere"}
@@ -178,9 +188,11 @@ def test_counts_and_energy_are_the_truth(served: tuple[str, Truth], tmp_path: Pa
     energy = by_day(found, (pl.col("energy_kwh") + pl.col("energy_estimated_kwh")).sum())
     assert energy == pytest.approx(truth.kwh, rel=1e-6)
     fast: dict[Key, float] = defaultdict(float)
+    slow: dict[Key, float] = defaultdict(float)
     for device, day, text in found.select("device", "day", "latency_buckets").iter_rows():
         fast[device, day] += json.loads(text)["0.05"]
-    assert fast == truth.fast
+        slow[device, day] += json.loads(text)["1"]
+    assert (fast, slow) == (truth.fast, truth.inferences)
     assert found["late_messages"].null_count() == found.height
 
 
