@@ -79,7 +79,7 @@ def candidates(hourly: pl.DataFrame, as_of: date, settings: Sharing) -> pl.DataF
     found = found.join(unsaid, on=ID, how="left", nulls_equal=True).with_columns(
         coverage=pl.col("known") / (pl.col("gpu_hours_allocated") + pl.col("unsaid").fill_null(0.0))
     )
-    memory = {fold(name): gb for name, gb in settings.memory_gb.items()}
+    memory = {fold(name): gb for name, gb in sorted(settings.memory_gb.items(), key=lambda item: item[1])}
     judged = [row | _judged(row, memory, settings) for row in found.iter_rows(named=True)]
     return MIG_CARDS.conform(pl.DataFrame(judged, schema_overrides=MIG_CARDS.schema, strict=False)).sort(MIG_CARDS.key) if judged else MIG_CARDS.empty()  # fmt: skip
 

@@ -73,6 +73,11 @@ def test_the_busiest_hour_counts_by_its_held_part() -> None:
     assert (row["utilisation_peak"], row["mig_profile"]) == (pytest.approx(0.12), "1g.10gb")
 
 
+def test_of_two_spellings_of_a_workload_the_most_memory_counts() -> None:
+    for spelled in ({"OCR": 20.0, "ocr": 9.0}, {"ocr": 9.0, "OCR": 20.0}):
+        assert judged(*held("a", 0.1), rules=Sharing(memory_gb=spelled))["memory_gb"].to_list() == [20]
+
+
 def test_what_is_not_known_gets_no_slice() -> None:
     rows = [
         *held("other", 0.1, workload="chat"),
