@@ -61,7 +61,7 @@ class CurReader(BillReader):
     Options: ClassVar[type[SourceOptions]] = Options
     words = "AWS CUR"
     is_header = staticmethod(is_header)
-    version: ClassVar[str] = "aws-cur-21"
+    version: ClassVar[str] = "aws-cur-22"
     """Changes whenever the same file would give other facts."""
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
