@@ -230,7 +230,7 @@ class Sharing(Frozen):
         max_utilisation: Most of the time for which a shared card (on its busiest day) or a slice (in its busiest hour) works.
         max_memory: Most of a slice's nominal memory that is taken; the driver keeps some of it.
         memory_gb: Workload -> most memory that it takes of one card, GB (10^9 bytes). Telemetry does not say it: a card
-            with a workload that is not here gets no slice.
+            with a workload that is not here gets no slice. Of several spellings of one name the most counts.
         min_coverage: Least part of a card's held hours whose use must be known.
     """
 

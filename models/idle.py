@@ -34,6 +34,7 @@ def simulate(
     sites: Mapping[str, Site],
     days: Days,
     *,
+    as_of: date,
     ownership: Ownership,
     policy: IdlePolicy,
     currency: str,
@@ -51,6 +52,7 @@ def simulate(
         assets: The register.
         sites: The configuration's sites.
         days: Site -> first and last day.
+        as_of: Last day of the window.
         ownership: The `ownership` settings.
         policy: The `idle` settings.
         currency: The organisation's, of rented sites without their own.
@@ -58,8 +60,14 @@ def simulate(
     Returns:
         `marts.idle_policy`, sorted by its key. Standby power of machines that are off is not taken off the saving.
     """
-    window = {site: (max(first, last - timedelta(days=WINDOW_DAYS - 1)), last) for site, (first, last) in days.items()}  # fmt: skip
-    rows = _rows(hourly, assets, sites, window)
+    begin = as_of - timedelta(days=WINDOW_DAYS - 1)
+    window = {
+        site: (max(first, begin), min(last, as_of))
+        for site, (first, last) in days.items()
+        if first <= as_of and last >= begin
+    }
+    machines = _machines(hourly, assets, sites, window)
+    rows = _rows(hourly, machines, sites)
     if rows.is_empty():
         return IDLE_POLICY.empty()
     off = _off(rows, policy)
@@ -101,8 +109,11 @@ def simulate(
         fixed_cost_off=pl.when(~rented.any()).then((hours * part * pl.col("fixed_rate")).fill_null(0.0).sum()),
     )  # fmt: skip
     seen = rows.group_by(NODE).agg(known=hours.filter(pl.col("known")).sum())
-    whole_days = rows.unique(["day", *NODE]).pipe(with_capacity, sites)
-    span = whole_days.group_by(NODE).agg(span=(pl.col("capacity") * pl.col("units")).sum())
+    span = (
+        machines.pipe(with_capacity, sites)
+        .group_by(NODE)
+        .agg(span=(pl.col("capacity") * pl.col("units")).sum())
+    )
     return IDLE_POLICY.conform(
         grouped.join(seen, on=NODE, nulls_equal=True)
         .join(span, on=NODE, nulls_equal=True)
@@ -115,24 +126,33 @@ def simulate(
     ).sort(IDLE_POLICY.key)
 
 
-def _rows(
+def _machines(
     hourly: pl.DataFrame, assets: Sequence[Asset], sites: Mapping[str, Site], window: Mapping[str, tuple[date, date]]
 ) -> pl.DataFrame:  # fmt: skip
-    """Rows of registered and rented cards: hours and used of a whole card, known, length of the hour, units of the machine.
-
-    Slices that do not exist while others do are a row that nobody holds and uses.
-    """
-    asked = pl.any_horizontal(
-        pl.lit(value=False), *((pl.col("site") == name) & pl.col("day").is_between(*span) for name, span in window.items())
-    )  # fmt: skip
-    rented = [name for name, site in sites.items() if site.rented]
-    rows = hourly.filter(asked)
+    """Day, site, node and units (cards): registered machines on all their days, others of rented sites when seen."""
+    key = ["day", *NODE]
     servers = asset_days([a for a in assets if a.kind == "gpu_server"], window)
-    registered = servers.select("day", *NODE, pl.col("units").cast(pl.Int64))
-    seen = rows.filter(pl.col("site").is_in(rented)).group_by("day", *NODE).agg(units=pl.col("gpu").n_unique().cast(pl.Int64))  # fmt: skip
-    units = pl.concat([registered, seen.select("day", *NODE, "units")])
-    rows = rows.join(units, on=["day", *NODE], nulls_equal=True)
+    registered = servers.select(*key, pl.col("units").cast(pl.Int64))
+    rented = pl.any_horizontal(
+        pl.lit(value=False),
+        *((pl.col("site") == name) & pl.col("day").is_between(*span) for name, span in window.items() if sites[name].rented),
+    )  # fmt: skip
+    seen = hourly.filter(rented).group_by(key).agg(units=pl.col("gpu").n_unique().cast(pl.Int64))
+    return pl.concat([registered, seen.join(registered, on=key, how="anti", nulls_equal=True)])
+
+
+def _rows(hourly: pl.DataFrame, machines: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
+    """Rows of the machines' cards: hours and used of a whole card, known, length of the hour, units of the machine.
+
+    Slices that do not exist while others do are a row that nobody holds and uses. Energy is what is measured and what
+    is estimated, together.
+    """
+    rows = hourly.join(machines, on=["day", *NODE], nulls_equal=True)
     rows = placed(weighted(cost_by_site(rows, sites))).pipe(with_hour_length, sites)
+    rows = rows.with_columns(
+        pl.col("energy_kwh") + pl.col("energy_estimated_kwh"),
+        pl.col("energy_cost") + pl.col("energy_estimated_cost"),
+    )
     nobody = rows.filter(pl.col("absent") > TOLERANCE).unique([*CARD, "hour"])
     nothing = {"energy_kwh": pl.lit(0.0), "energy_cost": pl.lit(0).cast(MONEY)}
     nobody = nobody.with_columns(hours="absent", used=pl.lit(0.0), state=pl.lit("unallocated"), **nothing)

@@ -6,6 +6,7 @@ has, and all slices are there at once: an estimate, until somebody has measured 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import ROUND_DOWN, Decimal, localcontext
@@ -13,6 +14,7 @@ from decimal import ROUND_DOWN, Decimal, localcontext
 import polars as pl
 
 from models.config import Sharing
+from models.gpu_hours import BESIDE
 from models.gpu_slices import TOLERANCE, weighted
 from models.mig import Card, cards, fits, memory_gb
 from models.ownership import NOBODY, fold
@@ -45,27 +47,39 @@ def candidates(hourly: pl.DataFrame, as_of: date, settings: Sharing) -> pl.DataF
     held = rows.filter(
         pl.col("allocated").fill_null(value=False) & (pl.col("observed_hours") > TOLERANCE)
     ).join(cut, on=ID, how="anti", nulls_equal=True)
+    unsaid = (
+        rows.group_by(*ID, "hour")
+        .agg(gap=(pl.col("state") == "unknown").any(), seen=pl.col("observed_hours").sum())
+        .filter("gap")
+        .group_by(ID)
+        .agg(unsaid=(1 - pl.col("seen")).clip(lower_bound=0.0).sort().sum())
+    )
     holder = ["site", "hour", "namespace", "pod", "team", "workload"]
     several = held.group_by(holder).agg(many=pl.struct(ID).n_unique() > 1)
     use = pl.when(~pl.col("impossible")).then("used_hours")
     busy = held.with_columns(
         use=use, team=pl.col("team").fill_null(NOBODY["team"]), named=pl.col("workload").fill_null(NOBODY["workload"])
     ).join(several, on=holder, nulls_equal=True)  # fmt: skip
+    told = pl.col("pod").is_not_null()
+    seen = pl.col("observed_hours").sum()
     hours = busy.group_by(*ID, "hour").agg(
-        pl.col("gpu_model").max(), "team", "named", pl.col("many").any(), held=pl.col("observed_hours").sum(),
-        use=pl.when(pl.col("use").is_not_null().all()).then(pl.col("use").sum()),
+        pl.col("gpu_model").max(), "team", "named", many=(pl.col("many") & told).any(), untold=(pl.col("many") & ~told).any(),
+        use=pl.when(pl.col("use").is_not_null().all()).then(pl.col("use").sum() / seen), held=seen.clip(upper_bound=1.0),
     )  # fmt: skip
     known = pl.col("use").is_not_null()
     found = hours.group_by(ID).agg(
         pl.col("gpu_model").max(),
-        pl.col("many").any(),
+        pl.col("many", "untold").any(),
         teams=pl.col("team").explode().unique().sort(),
         workloads=pl.col("named").explode().unique().sort(),
         gpu_hours_allocated=pl.col("held").sort().sum(),
-        utilisation_peak=(pl.col("use") / pl.col("held")).max(),
-        coverage=pl.col("held").filter(known).sort().sum() / pl.col("held").sort().sum(),
+        utilisation_peak=pl.col("use").max(),
+        known=pl.col("held").filter(known).sort().sum(),
     )
-    memory = {fold(name): gb for name, gb in settings.memory_gb.items()}
+    found = found.join(unsaid, on=ID, how="left", nulls_equal=True).with_columns(
+        coverage=pl.col("known") / (pl.col("gpu_hours_allocated") + pl.col("unsaid").fill_null(0.0))
+    )
+    memory = {fold(name): gb for name, gb in sorted(settings.memory_gb.items(), key=lambda item: item[1])}
     judged = [row | _judged(row, memory, settings) for row in found.iter_rows(named=True)]
     return MIG_CARDS.conform(pl.DataFrame(judged, schema_overrides=MIG_CARDS.schema, strict=False)).sort(MIG_CARDS.key) if judged else MIG_CARDS.empty()  # fmt: skip
 
@@ -90,27 +104,32 @@ def _slice(
     model, peak, coverage = row["gpu_model"], row["utilisation_peak"], row["coverage"]
     kinds = cards(model)  # type: ignore[arg-type]
     if row["many"]:
-        return None, "whole", "its holder has several cards at once, or is not told apart by pod"
+        return None, "whole", "its holder has several cards at once"
     if len(kinds) != 1:
         which = "does not tell its memory" if kinds else "has no known MIG profiles"
         return None, "unknown", f"{model or 'a card without a model'} {which}"
-    if peak is None or coverage < settings.min_coverage:  # type: ignore[operator]
-        return None, "unknown", f"use is known for {coverage:.1%} of its held hours"
+    if row["untold"] or peak is None or coverage < settings.min_coverage:  # type: ignore[operator]
+        untold = "several cards have this holder at once, not told apart by pod"
+        return None, "unknown", untold if row["untold"] else f"use is known for {coverage:.1%} of its hours"
     if memory is None:
         return None, "unknown", f"sharing.memory_gb does not have {' + '.join(workloads)}"
     card = kinds[0]
-    for name, profile in card.profiles.items():
+    for name, profile in sorted(card.profiles.items(), key=lambda p: (p[1].memory, p[1].compute)):
         room = profile.compute / card.compute * settings.max_utilisation
         if profile.compute < card.compute and peak <= room + 1e-9 and memory <= settings.max_memory * memory_gb(name) + 1e-9:  # type: ignore[operator]  # fmt: skip
             return name, "fits", f"busiest hour {peak:.1%} of the card, {memory:g} GB"
     return None, "whole", f"no slice holds {peak:.1%} of the card and {memory:g} GB"
 
 
-def packing(found: pl.DataFrame, gpu_daily: pl.DataFrame, as_of: date) -> pl.DataFrame:
+def packing(found: pl.DataFrame, hourly: pl.DataFrame, gpu_daily: pl.DataFrame, as_of: date) -> pl.DataFrame:
     """The fewest cards for the slices of each site and model, and what the others cost.
+
+    Only cards that are held at once can be freed: those that follow each other (a pod that starts anew elsewhere, a card
+    that is replaced or moved) are one.
 
     Args:
         found: Result of `candidates`.
+        hourly: `telemetry.gpu_hourly`, as for `candidates`.
         gpu_daily: `marts.gpu_daily`.
         as_of: Last day of the window.
 
@@ -123,6 +142,11 @@ def packing(found: pl.DataFrame, gpu_daily: pl.DataFrame, as_of: date) -> pl.Dat
         .group_by(*ID, "currency")
         .agg(cost=(pl.col("cost_used") + pl.col("cost_idle")).sum())
     )
+    held = (
+        hourly.filter(inside & pl.col("allocated").fill_null(value=False))
+        .group_by(*ID, "hour")
+        .agg(pl.col("observed_hours").sum().clip(upper_bound=1.0))
+    )
     result = []
     priced = found.join(costs, on=ID, how="left", nulls_equal=True)
     for key, group in priced.group_by(KIND):
@@ -131,14 +155,19 @@ def packing(found: pl.DataFrame, gpu_daily: pl.DataFrame, as_of: date) -> pl.Dat
         layout = fewest(cards(key[1])[0], counts) if counts else {}
         needed, unknown = sum(layout.values()), group.filter(pl.col("status") == "unknown").height
         cost = None if key[2] is None else sum(fit["cost"], Decimal(0))
+        by_hour = held.join(fit, on=ID, how="semi", nulls_equal=True).group_by("hour").agg(
+            pl.col("observed_hours").sort().sum()
+        )["observed_hours"].sort()  # fmt: skip
+        most = max(math.ceil(max(by_hour, default=0.0) - BESIDE), min(by_hour.len(), 1))
+        hours, beyond = (Decimal(h.sum()) for h in (by_hour, (by_hour - needed).clip(lower_bound=0.0)))
         with localcontext(prec=60):
-            saving = None if cost is None else (cost * (fit.height - needed) / max(fit.height, 1)).quantize(CENTS, ROUND_DOWN)  # fmt: skip
+            saving = None if cost is None else (cost * beyond / (hours or 1)).quantize(CENTS, ROUND_DOWN)
         result.append(
             dict(zip(KIND, key, strict=True))
             | {
                 "cards_held": group.height, "cards_fit": fit.height, "cards_unknown": unknown,
-                "cards_whole": group.height - fit.height - unknown, "cards_needed": needed,
-                "cards_freed": fit.height - needed, "cost": cost, "saving": saving,
+                "cards_whole": group.height - fit.height - unknown, "cards_at_once": most,
+                "cards_needed": needed, "cards_freed": max(most - needed, 0), "cost": cost, "saving": saving,
                 "layout": "; ".join(f"{n} x ({' + '.join(cut)})" for cut, n in layout.items()) or None,
                 "coverage": 1 - unknown / group.height,
             }

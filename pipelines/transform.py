@@ -93,8 +93,8 @@ def owned_hardware(run: Run) -> Metadata:
     run.write_frame(
         tables.IDLE_POLICY.name,
         idle.simulate(
-            hourly, parts, assets, settings.sites, days, ownership=settings.ownership, policy=settings.idle,
-            currency=settings.currency,
+            hourly, parts, assets, settings.sites, days, as_of=run.window.day, ownership=settings.ownership,
+            policy=settings.idle, currency=settings.currency,
         ),
     )  # fmt: skip
     run.write_frame(tables.ENERGY_BALANCE.name, attributed.balance)
@@ -329,7 +329,7 @@ def economics(run: Run) -> Metadata:
         tables.WASTE: waste.ranked(gpus, daily, as_of),
         tables.GPU_SHARING: sharing.possible(gpus, as_of, settings.sharing),
         tables.MIG_CARDS: cut,
-        tables.MIG_PACKING: mig_packing.packing(cut, gpus, as_of),
+        tables.MIG_PACKING: mig_packing.packing(cut, hourly, gpus, as_of),
         tables.WASTE_HOURLY: waste.by_hour_of_week(hourly, gpus, settings.sites, as_of),
         tables.ANOMALIES: anomalies.daily(daily, as_of, settings.anomalies),
         tables.TARGETS: targets.monthly(gpus, units, ratio, settings.targets),

@@ -122,6 +122,59 @@ def test_cards_add_up_to_their_day(demo: tuple[Path, Truth, Any]) -> None:
         assert used is None or allocated >= used - 1e-9
 
 
+def test_busiest_hour_of_every_whole_card(demo: tuple[Path, Truth, Any]) -> None:
+    """By the samples: the greatest mean of an hour. 44 % needs 4g, notebooks 1g; two 4g are two cards, for three held.
+
+    The last hour has 59 minutes, three cards for these: of 3 x 287 + 2.95 hours, 287 + 0.95 are beyond two cards.
+    """
+    folder, _, connection = demo
+    samples = folder / "inputs" / "dc1" / "gpu" / "*.parquet"
+    expected = connection.execute(
+        f"""SELECT gpu, max(mean) FROM (
+              SELECT gpu, avg(utilisation) AS mean FROM '{samples}' WHERE pod IS NOT NULL AND mig_id IS NULL
+              GROUP BY gpu, date_trunc('hour', ts))
+            GROUP BY gpu"""
+    ).fetchall()
+    found = connection.execute(
+        "SELECT gpu, utilisation_peak, workload, mig_profile FROM marts.mig_cards"
+    ).fetchall()
+    assert {gpu: peak for gpu, peak, *_ in found} == pytest.approx(dict(expected))
+    assert len(expected) == 14
+    assert sorted((workload, profile) for *_, workload, profile in found if profile) == [
+        ("fraud-scoring", "4g.40gb"), ("fraud-scoring", "4g.40gb"), ("notebooks", "1g.10gb"),
+    ]  # fmt: skip
+    assert connection.execute(
+        "SELECT cards_fit, cards_at_once, cards_needed, round(saving / cost, 6) FROM marts.mig_packing"
+    ).fetchall() == [(3, 3, 2, pytest.approx(287.95 / 863.95, abs=1e-6))]
+
+
+def test_idle_machines_by_their_samples(demo: tuple[Path, Truth, Any]) -> None:
+    """Whole hours in a row in which no card of a node is used, less 25 minutes each; idle cards draw 72 W."""
+    folder, _, connection = demo
+    samples = folder / "inputs" / "dc1" / "gpu" / "*.parquet"
+    hours = connection.execute(
+        f"""SELECT node, epoch(hour) // 3600 FROM (
+              SELECT node, date_trunc('hour', ts) AS hour, avg(utilisation) AS mean, count(*) AS n FROM '{samples}'
+              GROUP BY node, gpu, mig_id, hour)
+            GROUP BY ALL HAVING max(mean) <= 0.01 AND min(n) = 60 ORDER BY ALL"""
+    ).fetchall()
+    expected: dict[str, tuple[int, float]] = {}
+    length = 0
+    for at, (node, hour) in enumerate(hours):
+        length += 1
+        if (node, hour + 1) not in hours[at + 1 : at + 2]:
+            stops, off = expected.get(node, (0, 0.0))
+            expected[node] = (stops + 1, off + length - 25 / 60)
+            length = 0
+    found = connection.execute(
+        """SELECT node, max(stops), sum(gpu_hours_off), sum(energy_saved_kwh) FROM marts.idle_policy
+           WHERE site = 'dc1' GROUP BY node HAVING max(stops) > 0"""
+    ).fetchall()
+    assert len(expected) == 2
+    assert {n: (stops, pytest.approx(off / 4)) for n, stops, off, _ in found} == expected
+    assert all(kwh == pytest.approx(off * 0.072, rel=0.01) for *_, off, kwh in found)
+
+
 def test_inferences_of_every_workload_and_day(demo: tuple[Path, Truth, Any]) -> None:
     _, truth, connection = demo
     found = {

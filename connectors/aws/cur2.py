@@ -31,7 +31,7 @@ class Cur2Reader(CurReader):
     """
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version = "aws-cur2-23"
+    version = "aws-cur2-24"
 
     def _deliveries(self, objects: Sequence[Object]) -> list[Delivery] | None:
         export = cast("Options", self.options).export

@@ -24,6 +24,7 @@ from connectors.base import (
     Loaded,
     Object,
     Slice,
+    SourceError,
     SourceOptions,
     require_ready,
 )
@@ -34,6 +35,7 @@ from connectors.bills.reader import BillOptions, BillReader
 from connectors.bills.runs import refuse_runs
 from connectors.bills.so_far import counting
 from connectors.bills.stage import Bill
+from connectors.bills.unpack import Unpacked
 
 STATUS = "cost_and_usage_data_status.parquet"
 """What AWS puts beside Parquet reports for Athena: no bill."""
@@ -59,7 +61,7 @@ class CurReader(BillReader):
     Options: ClassVar[type[SourceOptions]] = Options
     words = "AWS CUR"
     is_header = staticmethod(is_header)
-    version: ClassVar[str] = "aws-cur-21"
+    version: ClassVar[str] = "aws-cur-22"
     """Changes whenever the same file would give other facts."""
 
     def __init__(self, options: SourceOptions, context: Context) -> None:
@@ -113,10 +115,32 @@ class CurReader(BillReader):
         """
         require_ready(slices)
         for item in (s for s in slices if "manifests" in s.detail):
-            yield from self._load([item], self._open(item.objects, item.period), work, engine)
+            yield from self._delivered(item, work, engine)
         plain = [s for s in slices if "manifests" not in s.detail]
         if plain:
             yield from self._load(plain, self._files.open(plain), work, engine)
+
+    def _delivered(self, item: Slice, work: Path, engine: Engine) -> list[Loaded]:
+        """A month whose manifest names its files: read once more where rows do not fit and totals stand below those of a large gzip."""
+        try:
+            found = self._load_delivered(item, work, engine)
+            if found and not any("rejected" in month.issues["action"] for month in found):
+                return found
+        except SourceError:
+            if not self._without_footers(item):
+                raise
+        else:
+            if not self._without_footers(item):
+                return found
+        return self._load_delivered(item, work / "without-footers", engine)
+
+    def _load_delivered(self, item: Slice, work: Path, engine: Engine) -> list[Loaded]:
+        return [*self._load([item], self._open(item.objects, item.period), work, engine)]
+
+    def _without_footers(self, item: Slice) -> bool:
+        """Some file has had a copy without the lines after its rows made of it."""
+        store = self._store
+        return isinstance(store, Unpacked) and sum(map(store.without_footer, item.objects)) > 0
 
     def _load(
         self, slices: Sequence[Slice], files: Sequence[BillFile], work: Path, engine: Engine

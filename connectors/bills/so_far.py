@@ -43,6 +43,14 @@ PART = re.compile(r"part[-_]?\d+(?:[-_]\d+)*|(?<!\d)\d{12}(?!\d)")
 READ = "__reject IS NULL AND NOT __header"
 """SQL condition of rows that tell what a file holds: those that another export repeats do, too."""
 
+COUNTS_AGAINST = (
+    "the one with fewer charges has the higher number in its name, so which is the newest is not known"
+)
+OTHER_AMOUNTS = (
+    "with other amounts, as files do that each hold the month so far: "
+    f"say `{MONTH_SO_FAR}: true` in the source if they do, false if all of them are charges"
+)
+
 LABELS = frozenset({"AllocatedTags", "ResourceName", "Tags"})
 CHANGING = LABELS | {"BillingAccountName", "InvoiceDetailId", "InvoiceId", "SubAccountName"}
 """Columns of a charge that are filled in, or written anew, in the course of a month. Where names have no days, labels alone tell charges without a resource apart:
@@ -56,11 +64,13 @@ class Run:
     Attributes:
         series: The name without what tells runs apart.
         dates: The days and times in the name, as digits.
+        number: The number that a browser gave to a download of a name that was there: 0 where it gave none.
         files: The files.
     """
 
     series: str
     dates: str
+    number: int
     files: tuple[BillFile, ...]
 
 
@@ -86,11 +96,16 @@ def runs(files: Collection[BillFile]) -> list[Run]:
         series, dates, marks = named(file.key)
         found[series][dates, marks].append(file)
     return [
-        Run(series, dates, tuple(of))
+        Run(series, dates, _number(marks), tuple(of))
         for series, by_run in found.items()
         if len(by_run) > 1
-        for (dates, _), of in by_run.items()
+        for (dates, marks), of in by_run.items()
     ]
+
+
+def _number(marks: Sequence[str]) -> int:
+    """Of what tells runs apart the number of a download, as in ` (2)`; 0 where there is none."""
+    return max((int(mark.strip(" ()")) for mark in marks if COPY.fullmatch(mark)), default=0)
 
 
 def superseded(
@@ -102,7 +117,7 @@ def superseded(
     later end and no less: what falls from file to file is no state of a month. Charges of several days may have been computed
     anew: then most are not less by more than a tenth, as a correction or what comes late is. And the later one reaches further; or it reaches
     as far, the earlier one has charges of several days, and names say which is later, or say nothing, and the later one has
-    more charges or all are equal. Where all charges of several days are in one with a later day in its name, with other amounts
+    more charges and no lower number of a download, or all are equal. Where all charges of several days are in one with a later day in its name, with other amounts
     of the same sign, it is an issue: certain where half of them have half of the money or more, which is more than comes late.
 
     Args:
@@ -126,7 +141,7 @@ def superseded(
     dated = Counter(series for series, _ in {(run.series, run.dates) for run in there})
     undated = {series for series, of in Counter(run.series for run in there).items() if of != dated[series]}
     known = ", ".join(
-        f"({literal(f.path)}, {i}, {literal(run.series)}, {literal(run.dates)}, {run.series in undated})"
+        f"({literal(f.path)}, {i}, {literal(run.series)}, {literal(run.dates)}, {run.number}, {run.series in undated})"
         for i, run in enumerate(there)
         for f in run.files
     )
@@ -139,13 +154,13 @@ def superseded(
     )
     found = engine.rows(f"""
         WITH charges AS MATERIALIZED (
-            SELECT run, series, dates, "BillingCurrency" AS currency, "ChargePeriodStart" AS start, hash(start, {same}) AS same,
+            SELECT run, series, dates, number, "BillingCurrency" AS currency, "ChargePeriodStart" AS start, hash(start, {same}) AS same,
                    count(*) AS rows, MAX("ChargePeriodEnd") AS until, SUM(BilledCost) AS billed, SUM(EffectiveCost) AS effective,
                    {MONEY} AS money, bool_and("SubAccountId" IS NOT NULL) AS named
-            FROM {stage.rows} JOIN (VALUES {known}) AS runs(file, run, series, dates, undated) ON file = __file
+            FROM {stage.rows} JOIN (VALUES {known}) AS runs(file, run, series, dates, number, undated) ON file = __file
             WHERE {month} AND {READ} GROUP BY ALL
         ), sizes AS (
-            SELECT run, series, dates, MIN(start) AS first, MAX(until) AS until, count(*) FILTER (money) AS charges,
+            SELECT run, series, dates, number, MIN(start) AS first, MAX(until) AS until, count(*) FILTER (money) AS charges,
                    count(DISTINCT CAST(start AS DATE)) FILTER (money) AS days, bool_and(named) AS named
             FROM charges GROUP BY ALL
         ), ordered AS (
@@ -161,20 +176,23 @@ def superseded(
             GROUP BY a.run
         )
         SELECT a.run, next, rows, CAST(a.first AS DATE) < CAST(b.first AS DATE) AND 2 * held < known AS apart, half >= {LEAST_SHARE} * a.charges AS certain,
-               {told} AND (a.dates < b.dates OR a.until < b.until OR held = known AND (a.charges < b.charges OR alike = a.charges))
+               a.dates < b.dates OR a.charges = b.charges AND alike = a.charges OR a.charges < b.charges AND a.number <= b.number AS later,
+               held = known AND a.until = b.until AND a.dates = b.dates AND a.charges < b.charges AND a.number > b.number AS against,
+               {told} AND (a.dates < b.dates OR a.until < b.until OR held = known AND later)
                OR held = known AND a.charges > 0 AND (alike + grown >= {LEAST_SHARE} * a.charges OR a.days > 1 AND near >= {LEAST_SHARE} * a.charges)
                AND (a.dates < b.dates OR a.named)
-               AND (a.until < b.until OR a.until = b.until AND a.days > 1 AND (a.dates < b.dates OR a.charges < b.charges OR alike = a.charges)) AS proven
+               AND (a.until < b.until OR a.until = b.until AND a.days > 1 AND later) AS proven
         FROM ordered AS a JOIN shared USING (run) JOIN sizes AS b ON b.run = next
-        WHERE proven OR {told} OR held = known AND a.dates < b.dates AND a.days > 1 AND signed >= {LEAST_SHARE} * a.charges""")
+        WHERE proven OR {told} OR against OR held = known AND a.dates < b.dates AND a.days > 1 AND signed >= {LEAST_SHARE} * a.charges""")
     proven = [row for row in found if row["proven"]]
     for row in found:
         one, other = (there[row[i]].files[0].uri for i in ("run", "next"))
         if told and not row["proven"]:
             msg = (
                 f"{one} and {other} each hold the month so far, as `{MONTH_SO_FAR}: true` says, and which is the later is not known: "
-                "their names have no different days, both reach as far, and neither holds all charges of the other; put the day of "
-                "each into its name, or keep the newest"
+                "their names have no different days, both reach as far, and "
+                + (COUNTS_AGAINST if row["against"] else "neither holds all charges of the other")
+                + "; put the day of each into its name, or keep the newest"
             )
             raise SourceError(msg)
         if row["proven"] and row["apart"]:
@@ -189,8 +207,12 @@ def superseded(
             "action": "flagged",
             "rule": CERTAIN_RULE if row["certain"] else COPIES_RULE,
             "column_name": "BilledCost",
-            "value": f"{there[row['next']].files[0].uri} holds all charges of {there[row['run']].files[0].uri}, with other amounts, as "
-            f"files do that each hold the month so far: say `{MONTH_SO_FAR}: true` in the source if they do, false if all of them are charges",
+            "value": f"{there[row['next']].files[0].uri} holds all charges of {there[row['run']].files[0].uri}, "
+            + (
+                f"both reach as far, and {COUNTS_AGAINST}: keep the newest"
+                if row["against"]
+                else OTHER_AMOUNTS
+            ),
             "rows": row["rows"],
         }
         for row in found

@@ -276,13 +276,13 @@ def _listed(is_header: IsHeader, found: list[str], path: Path, uri: str) -> Iter
         uri: Its name for a person.
 
     Raises:
-        UnpackError: It holds several such lists; or none has a record, and another page is said to follow.
+        UnpackError: It holds several such lists; or none has a record, and another page is said to follow, or an error.
     """
     text = _whole(path)
     content = wrapped(text, is_header)
-    if content is None and (more := empty(text)) is not None:
-        if more:
-            msg = f"{uri} is an answer without a record that says that another page follows; save that page, too, and remove this one"
+    if content is None and (against := empty(text)) is not None:
+        if against:
+            msg = f"{uri} is an answer without a record that says that {against}"
             raise UnpackError(msg)
         return
     if content is None or len(content.lists) > 1:

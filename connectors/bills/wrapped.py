@@ -31,6 +31,8 @@ NO = ("", "0", "false", "no", "none", "null")
 
 LISTS = frozenset({"data", "items", "records", "results", "rows", "value", "values", "charges", "costs"})
 """What answers call their list, in small letters."""
+ERRORS = frozenset({"error", "errors"})
+"""Names, in small letters, under which an answer says why it has no records, unless they are empty."""
 SHORT = 1 << 16
 """Characters of an answer without records, at most."""
 
@@ -67,17 +69,21 @@ def wrapped(text: str, is_header: IsHeader) -> Wrapped | None:
     return Wrapped(lists, others) if lists and not text[end:].strip() else None
 
 
-def empty(text: str) -> bool | None:
-    """Whether an answer whose list is empty says that another page follows; None for a text that is no such answer."""
+def empty(text: str) -> str | None:
+    """What an answer whose list is empty says against that being all, "" where nothing; None for a text that is no such answer."""
     try:
         content = json.loads(text) if len(text) <= SHORT else None
     except (ValueError, RecursionError):
         return None
-    found = {k: v for k, v in content.items() if isinstance(v, list)} if isinstance(content, dict) else {}
+    said = content if isinstance(content, dict) else {}
+    found = {k: v for k, v in said.items() if isinstance(v, list) and k.lower() not in ERRORS}
     if not found or any(v or k.lower() not in LISTS for k, v in found.items()):
         return None
+    if any(v for k, v in said.items() if k.lower() in ERRORS):
+        return "there was an error; ask again"
     _, others, _ = _members(text, _blanks(text, 0), "", lambda _: False)
-    return any(other.endswith(MORE) for other in others)
+    more = any(other.endswith(MORE) for other in others)
+    return "another page follows; save that page, too, and remove this one" if more else ""
 
 
 def elements(text: str, start: int) -> Iterator[tuple[int, int]]:

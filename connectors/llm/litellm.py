@@ -19,7 +19,7 @@ import polars as pl
 from connectors.base import Context, Engine, Loaded, Slice, SourceError, SourceOptions, Window
 from connectors.llm import spend
 from connectors.llm.charges import to_focus, write_charges
-from connectors.llm.logs import SUFFIXES, explain, rows_sql, scan
+from connectors.llm.logs import SUFFIXES, explain, lacking, rows_sql, scan
 from connectors.llm.requests import BOUNDS, findings, groups_sql, hours_sql, requests_sql, totals_sql
 from connectors.objects import LocationOptions, open_store
 from connectors.sql import literal
@@ -28,7 +28,7 @@ from connectors.telemetry_index import UTC_ZONE, Indexed, data_files, days, inde
 from models.records import Price
 from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY
 
-VERSION = "litellm-12"
+VERSION = "litellm-13"
 """Changes whenever the same files would give other facts."""
 
 BATCH_DAYS = 31
@@ -103,12 +103,14 @@ class LiteLLMReader:
         """
         files = self._files()
         options = settings(self.options.model_dump())
+        missing = lacking(files)
         found = []
         for day, objects in utc_days(files, window.day):
             prices = [
                 p.model_dump(mode="json", exclude={"valid_from", "valid_to"}) for p in self._prices(day)
             ]
-            print_ = fingerprint(VERSION, options | {"prices": prices}, objects)
+            ends = sorted(o.key for o in objects if o.key in missing)
+            print_ = fingerprint(VERSION, options | {"prices": prices, "lacking": ends}, objects)
             found.append(Slice(day, "day", print_, objects))
         return found
 
@@ -121,7 +123,8 @@ class LiteLLMReader:
         from duckdb import Error
 
         wanted = sorted(slices, key=lambda s: s.period)
-        known = {f.object: f for f in self._files()}
+        files = self._files()
+        known, missing = {f.object: f for f in files}, lacking(files)
         if any(o not in known for s in wanted for o in s.objects):
             msg = f"{self.store.uri('')}: files changed while they were read; run again"
             raise SourceError(msg)
@@ -129,14 +132,19 @@ class LiteLLMReader:
             batch = wanted[first : first + BATCH_DAYS]
             objects = sorted({o for s in batch for o in s.objects}, key=lambda o: o.key)
             try:
-                yield from self._read([known[o] for o in objects], batch, work, engine)
+                yield from self._read([known[o] for o in objects], missing, batch, work, engine)
             except Error as error:
                 names = ", ".join(self.store.uri(o.key) for o in objects[:3])
                 msg = f"spend logs {names}{' ...' if len(objects) > 3 else ''} cannot be read ({explain(error)}); export them again"
                 raise SourceError(msg) from None
 
     def _read(
-        self, files: Sequence[Indexed], batch: Sequence[Slice], work: Path, engine: Engine
+        self,
+        files: Sequence[Indexed],
+        missing: Mapping[str, str],
+        batch: Sequence[Slice],
+        work: Path,
+        engine: Engine,
     ) -> Iterator[Loaded]:
         options = self.options
         work.mkdir(parents=True, exist_ok=True)
@@ -164,7 +172,8 @@ class LiteLLMReader:
             totals[day][spend.CURRENCY] = total
         for day, currency, total in spend.list_totals(costs):
             totals[day][currency] = totals[day].get(currency, Decimal(0)) + total
-        by_row = [*findings("requests", engine), *spend.findings(costs)]
+        ends = [_page_missing(f.object.key, missing[f.object.key]) for f in files if f.object.key in missing]
+        by_row = [*findings("requests", engine), *spend.findings(costs), *ends]
         found = self._findings(by_row, first)
         engine.execute("DROP TABLE requests")
         for staged in work.glob("lines-*.parquet"):
@@ -202,6 +211,13 @@ class LiteLLMReader:
             location = {"location": f"{self.store.uri(row['file'])}, row {row['row']}"}
             findings[row["day"] or first[row["file"]]].append({k: row[k] for k in kept} | money | location)
         return findings
+
+
+def _page_missing(file: str, page: str) -> Mapping[str, Any]:
+    return {
+        "file": file, "day": None, "action": "flagged", "rule": "page_missing", "column_name": "page", "value": page,
+        "rows": 1, "billed_cost": None, "row": 1,
+    }  # fmt: skip
 
 
 def _by_day(frame: pl.DataFrame, first: Mapping[str, date], zero: Any) -> dict[date, Any]:

@@ -185,11 +185,7 @@ def _decoded(raw: bytes) -> str:
 
 def _listed(path: Path) -> list[Any] | None:
     """The requests of a file that is one JSON list, or an object around one; None where it is neither: JSON lines."""
-    with in_utf_8(path) as file:
-        data = file.read(MAX_LINE + 1)
-    if len(data) > MAX_LINE:
-        return None
-    content = _loads(_decoded(data))
+    content = _content(path)
     if isinstance(content, dict) and "startTime" not in content:
         listed = [
             v
@@ -199,6 +195,21 @@ def _listed(path: Path) -> list[Any] | None:
         named, alone = content.get("data"), listed[0] if len(listed) == 1 else None
         content = named if isinstance(named, list) and (named or alone is None) else alone
     return content if isinstance(content, list) else None
+
+
+def page_of(path: Path) -> tuple[int, int] | None:
+    """Number of a saved page, from 1, and how many there are; None for a file that does not say so."""
+    content = _content(path)
+    given = [content.get(name) for name in ("page", "total_pages")] if isinstance(content, dict) else []
+    found = [int(n) for n in given if isinstance(n, str) and re.fullmatch(r"[0-9]{1,9}", n)]
+    return (found[0], found[1]) if len(found) == 2 else None
+
+
+def _content(path: Path) -> Any:
+    """A whole file of JSON; None where it is none, or too long."""
+    with in_utf_8(path) as file:
+        data = file.read(MAX_LINE + 1)
+    return _loads(_decoded(data)) if len(data) <= MAX_LINE else None
 
 
 def _loads(text: str) -> Any:

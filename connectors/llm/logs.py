@@ -7,8 +7,11 @@ Errors of parsers, which quote lines, are reduced to a line number. What the row
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
+from collections import Counter
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -29,11 +32,12 @@ from connectors.llm.log_rows import (
     is_garbled,
     is_json,
     json_rows,
+    page_of,
 )
 from connectors.objects import Store
 from connectors.sql import identifier, literal, literals
 from connectors.telemetry import QUARTER_S, TIMESTAMP
-from connectors.telemetry_index import quarters_of, quarters_of_utc
+from connectors.telemetry_index import Indexed, quarters_of, quarters_of_utc
 
 TABULAR = (".csv", ".csv.gz", ".parquet")
 SUFFIXES = TABULAR + JSON_LINES + JSON
@@ -52,7 +56,7 @@ NAIVE = r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?"
 
 
 def scan(store: Store, item: Object, *, spend: bool) -> tuple[set[int], str]:
-    """Reads the start times of a file: the quarter hours with requests, and "" (files have no layout).
+    """Reads the start times of a file: the quarter hours with requests, and as layout, of a page, its number and that of all pages.
 
     Raises:
         SourceError: It is empty, damaged, lacks a column, or no start time can be read.
@@ -88,7 +92,23 @@ def scan(store: Store, item: Object, *, spend: bool) -> tuple[set[int], str]:
     if not found and len(texts) and is_json(item.key):
         msg = f"{uri}: none of its requests is a JSON object with a `startTime`; export LiteLLM_SpendLogs as JSON"
         raise SourceError(msg)
-    return found, ""
+    page = page_of(path) if uri.lower().endswith(JSON) else None
+    return found, json.dumps(page) if page else ""
+
+
+def lacking(files: Sequence[Indexed]) -> dict[str, str]:
+    """Pages after which another one is missing: of their number there are more than of the next one, as of two exports.
+
+    Returns:
+        Key -> `1 of 3`.
+    """
+    pages = {f.object.key: tuple(json.loads(f.layout)) for f in files if f.layout}
+    counted = Counter(pages.values())
+    return {
+        key: f"{page} of {last}"
+        for key, (page, last) in pages.items()
+        if page < last and counted[page + 1, last] < counted[page, last]
+    }
 
 
 def _opened(item: Object, path: Path, uri: str, *, spend: bool) -> BillFile | Rows:

@@ -74,14 +74,14 @@ MIG_CARDS = Table(
         c("gpu_model", "text", "Model as the driver names it"),
         n("team", "text", "Holder's team, or `untagged`; several are joined by ` + `"),
         n("workload", "text", "Its workload, or `untagged`; several likewise"),
-        n("gpu_hours_allocated", "double", "Hours held", "GPU-h"),
+        n("gpu_hours_allocated", "double", "Hours held; once where several hold it at once", "GPU-h"),
         c(
             "utilisation_peak",
             "double",
             "Used / held hours of its busiest hour; NULL where none is known",
             "0-1",
         ),
-        n("coverage", "double", "Held hours whose use is known / held hours", "0-1"),
+        n("coverage", "double", "Held hours whose use is known / held hours and gaps", "0-1"),
         c(
             "memory_gb",
             "double",
@@ -105,8 +105,9 @@ MIG_PACKING = Table(
         n("cards_fit", "int", "Of these, with work that fits on a slice"),
         n("cards_whole", "int", "Of these, whose work needs a whole card"),
         n("cards_unknown", "int", "Of these, of which it is not known"),
+        n("cards_at_once", "int", "Most cards of cards_fit that were held in one hour"),
         n("cards_needed", "int", "The fewest cards that have place for all slices of cards_fit at once"),
-        n("cards_freed", "int", "cards_fit - cards_needed"),
+        n("cards_freed", "int", "cards_at_once - cards_needed; 0 where that is less"),
         c("layout", "text", "How the cards needed would be cut; NULL for none"),
         c(
             "cost",
@@ -117,7 +118,7 @@ MIG_PACKING = Table(
         c(
             "saving",
             "decimal",
-            "cost x cards_freed / cards_fit: of cards that could be given back",
+            "cost x part of the held hours in which more than cards_needed were held: of cards that could be given back",
             "currency",
         ),
         c("currency", "text", "Currency; NULL for rented cards"),
@@ -141,14 +142,14 @@ IDLE_POLICY = Table(
         n(
             "gpu_hours_off",
             "double",
-            "Hours for which the policy would have the machine off, at least: whole idle hours in a row less the wait and the restart",
+            "Hours for which the policy would have the machine off: whole idle hours in a row less the wait and the restart",
             "GPU-h",
         ),
         n("stops", "int", "Times that the machine would be switched off in these hours"),
         c(
             "energy_saved_kwh",
             "double",
-            "Energy of the hours off, before PUE; NULL where not known for all of them",
+            "Energy of the hours off, measured or estimated, before PUE; NULL where not known for all of them",
             "kWh",
         ),
         c(
@@ -185,7 +186,7 @@ WASTE_HOURLY = Table(
         n("weekday", "int", "1 is Monday"),
         n("hour", "int", "Local hour of the day in which the UTC hour starts"),
         n("gpu_hours_observed", "double", "Hours of cards with telemetry", "GPU-h"),
-        n("gpu_hours_allocated", "double", "Hours held", "GPU-h"),
+        n("gpu_hours_allocated", "double", "Hours held; once where several hold it at once", "GPU-h"),
         c("gpu_hours_used", "double", "Hours used; NULL where unknown for some of them", "GPU-h"),
         n(
             "cost_idle",

@@ -99,12 +99,12 @@ ROWS: dict[tables.Table, list[dict[str, object]]] = {
     tables.MIG_PACKING: [
         {
             "site": "dc1", "gpu_model": SCRIPT, "cards_held": 3, "cards_fit": 2, "cards_whole": 1, "cards_unknown": 0,
-            "cards_needed": 1, "cards_freed": 1, "layout": "1 x (2g.20gb + 2g.20gb)", "cost": Decimal(300),
+            "cards_at_once": 2, "cards_needed": 1, "cards_freed": 1, "layout": "1 x (2g.20gb + 2g.20gb)", "cost": Decimal(300),
             "saving": Decimal("150.70"), "currency": "USD", "coverage": 1.0,
         },
         {
             "site": "fra", "gpu_model": "A30", "cards_held": 1, "cards_fit": 0, "cards_whole": 0, "cards_unknown": 1,
-            "cards_needed": 0, "cards_freed": 0, "coverage": 0.0,
+            "cards_at_once": 0, "cards_needed": 0, "cards_freed": 0, "coverage": 0.0,
         },
     ],
     tables.MODEL_INVENTORY: [

@@ -26,11 +26,14 @@ RENTED = {"dc1": Site.model_validate({"time_zone": "UTC", "tariff": "0", "rented
 
 def played(
     *rows: dict[str, Any], assets: tuple[Asset, ...] = (server(),), sites: dict[str, Site] = SITES,
-    policy: IdlePolicy = POLICY, days: dict[str, tuple[date, date]] = DAYS,
+    policy: IdlePolicy = POLICY, days: dict[str, tuple[date, date]] = DAYS, as_of: date | None = None,
 ) -> pl.DataFrame:  # fmt: skip
     hourly = gpu_hourly(*rows)
     parts = gpu.daily_parts(hourly, assets, sites, days)
-    got = simulate(hourly, parts, assets, sites, days, ownership=Ownership(), policy=policy, currency="USD")
+    got = simulate(
+        hourly, parts, assets, sites, days, as_of=as_of or max(last for _, last in days.values()), ownership=Ownership(),
+        policy=policy, currency="USD",
+    )  # fmt: skip
     assert got.schema == IDLE_POLICY.schema
     return got
 
@@ -98,6 +101,23 @@ def test_a_registered_card_without_telemetry_is_not_idle() -> None:
     assert (got["gpu_hours_off"].sum(), got["coverage"].to_list()) == (0, [0.5])
 
 
+def test_days_without_telemetry_are_not_known() -> None:
+    """24 hours of a card that is registered on both days: half of 48 are known. Of a rented one, no more is asked."""
+    two = {"dc1": (DAY, DAY + timedelta(days=1))}
+    assert played(*day({2, 3}), days=two)["coverage"].to_list() == [0.5]
+    left = server(retired=DAY + timedelta(days=1))
+    assert played(*day({2, 3}), assets=(left,), days=two)["coverage"].to_list() == [1]
+    assert played(*day({2, 3}), assets=(), sites=RENTED, days=two)["coverage"].to_list() == [1]
+
+
+def test_estimated_energy_is_saved_too() -> None:
+    """Of 0.2 kWh in each of 4 idle hours, 0.15 are estimated: 0.2 x 215/60 are saved all the same; cost as above."""
+    rows = [r | ({"energy_kwh": 0.05, "energy_estimated_kwh": 0.15} if r["used_hours"] == 0 else {}) for r in day({2, 3, 4, 5})]  # fmt: skip
+    row = played(*rows).row(0, named=True)
+    assert row["energy_saved_kwh"] == pytest.approx(0.2 * 215 / 60)
+    assert (round(row["saving"], 6), row["cost"]) == (Decimal("0.107500"), Decimal("1.62"))
+
+
 def test_gaps_and_unknown_use_end_a_run() -> None:
     """Idle 2, 3; a gap at 4; idle 5; use unknown at 6: 95 + 35 minutes. Known are 22 of 24 hours."""
     rows = [r for r in day({2, 3, 5}) if r["hour"].hour not in {4, 6}]
@@ -132,6 +152,10 @@ def test_rented_machines_save_their_price() -> None:
     row = played(*cards, assets=(), sites=RENTED).row(0, named=True)
     assert (row["tier"], row["currency"], row["fixed_cost_off"]) == ("cloud", "USD", None)
     assert (round(row["saving"], 9), row["cost"]) == (Decimal("17.20"), Decimal("115.20"))
+    # one that is in the register too is one machine: 215/60 h x 0.2 kWh, x 2.40
+    row = played(*day({2, 3, 4, 5}), sites=RENTED).row(0, named=True)
+    assert row["energy_saved_kwh"] == pytest.approx(0.2 * 215 / 60)
+    assert (round(row["saving"], 9), row["coverage"]) == (Decimal("8.60"), 1)
     unpriced = {"dc1": RENTED["dc1"].model_copy(update={"rented_gpu_hour": None})}
     row = played(*cards, assets=(), sites=unpriced).row(0, named=True)
     assert (row["saving"], row["gpu_hours_off"]) == (None, pytest.approx(430 / 60))
@@ -161,6 +185,12 @@ def test_runs_cross_midnight_and_the_window_ends_after_30_days() -> None:
     assert (row["stops"], row["gpu_hours_off"]) == (1, pytest.approx(215 / 60))
     assert played(*rows, days={"dc1": (DAY, DAY + timedelta(days=30))})["gpu_hours"].to_list() == [24]
     assert played().is_empty()
+    # of a run for an earlier day: 22 and 23 h of that day alone; of one for a day long after: nothing
+    row = played(*rows, days={"dc1": (DAY, next_day)}, as_of=DAY).row(0, named=True)
+    assert (row["gpu_hours"], row["stops"], row["gpu_hours_off"]) == (24, 1, pytest.approx(95 / 60))
+    late = DAY + timedelta(days=31)
+    assert played(*rows, days={"dc1": (DAY, next_day)}, as_of=late).is_empty()
+    assert played(*rows, days={"dc1": (DAY, next_day)}, as_of=late - timedelta(days=1))["gpu_hours"].to_list() == [24]  # fmt: skip
 
 
 @given(

@@ -73,6 +73,11 @@ def test_the_busiest_hour_counts_by_its_held_part() -> None:
     assert (row["utilisation_peak"], row["mig_profile"]) == (pytest.approx(0.12), "1g.10gb")
 
 
+def test_of_two_spellings_of_a_workload_the_most_memory_counts() -> None:
+    for spelled in ({"OCR": 20.0, "ocr": 9.0}, {"ocr": 9.0, "OCR": 20.0}):
+        assert judged(*held("a", 0.1), rules=Sharing(memory_gb=spelled))["memory_gb"].to_list() == [20]
+
+
 def test_what_is_not_known_gets_no_slice() -> None:
     rows = [
         *held("other", 0.1, workload="chat"),
@@ -87,7 +92,7 @@ def test_what_is_not_known_gets_no_slice() -> None:
     assert got == {
         "other": "sharing.memory_gb does not have chat",
         "none": "sharing.memory_gb does not have untagged",
-        "short": "use is known for 91.7% of its held hours",
+        "short": "use is known for 91.7% of its hours",
         "two-sizes": "NVIDIA A100 does not tell its memory",
         "old": "Tesla V100 has no known MIG profiles",
     }
@@ -159,7 +164,7 @@ def test_no_way_needs_fewer_cards(slices: list[str]) -> None:
 def packed(*rows: dict[str, Any], units: int, rules: Sharing = RULES) -> dict[str, Any]:
     hourly = gpu_hourly(*rows)
     day = gpu.daily(hourly, [server(units=units)], SITES, Ownership(), DAYS)
-    got = packing(candidates(hourly, DAY, rules), day, DAY)
+    got = packing(candidates(hourly, DAY, rules), hourly, day, DAY)
     assert got.schema == MIG_PACKING.schema
     return got.row(0, named=True) if got.height else {}
 
@@ -184,11 +189,58 @@ def test_nothing_fits_and_rented_cards() -> None:
         0,
         0,
     )
-    got = packing(
-        judged(*held("a", 0.1), *held("b", 0.1)), gpu.daily(gpu_hourly(), [], SITES, Ownership(), DAYS), DAY
-    )
+    rows = [*held("a", 0.1), *held("b", 0.1)]
+    nothing = gpu.daily(gpu_hourly(), [], SITES, Ownership(), DAYS)
+    got = packing(judged(*rows), gpu_hourly(*rows), nothing, DAY)
     assert got.select("cards_freed", "cost", "saving", "currency").rows() == [(1, None, None, None)]
-    assert packing(judged(), gpu.daily(gpu_hourly(), [], SITES, Ownership(), DAYS), DAY).is_empty()
+    assert packing(judged(), gpu_hourly(), nothing, DAY).is_empty()
+
+
+def test_cards_that_follow_each_other_are_not_freed() -> None:
+    """A pod on one of eight cards after the other, 3 h each: one at once, so that nothing is saved of its 24 h.
+
+    Three cards (one slice each, together on one card) of which one is held at night alone: 8 x 1 + 16 x 2 = 40 held
+    hours, of which 16 are beyond the one card needed. Cost: 100 / 3 for each full day, so 40/24 x 100/3 = 55.5556, of
+    which 16/40 = 22.2222. In the last hour of three the pod is half an hour on each of two cards.
+    """
+    row = packed(*(r for k in range(8) for r in held(f"g{k}", 0.05)[3 * k : 3 * k + 3]), units=8)
+    assert [row[c] for c in ("cards_fit", "cards_at_once", "cards_needed", "cards_freed", "saving")] == [8, 1, 2, 0, 0]  # fmt: skip
+    row = packed(*held("a", 0.05)[:8], *held("b", 0.05)[8:], *held("c", 0.05)[8:], units=3)
+    assert [row[c] for c in ("cards_fit", "cards_at_once", "cards_needed", "cards_freed")] == [3, 2, 1, 1]
+    assert [round(row[c], 4) for c in ("cost", "saving")] == [Decimal("55.5556"), Decimal("22.2222")]
+    half = {"observed_hours": 0.5, "used_hours": 0.0, "gpu_model": H100}
+    row = packed(
+        *held("a", 0.05)[:8], *held("b", 0.05)[9:],
+        *(hour(8, gpu=g, pod=f"pod-{g}", namespace="x", **half) for g in "ab"), units=2,
+    )  # fmt: skip
+    assert [row[c] for c in ("cards_fit", "cards_at_once", "cards_needed", "cards_freed")] == [2, 1, 1, 0]
+
+
+def test_a_card_of_several_holders_has_its_hours_once() -> None:
+    row = judged(*held("a", 0.1), *held("a", 0.1, team="risk", pod="z")).row(0, named=True)
+    assert (row["gpu_hours_allocated"], row["utilisation_peak"], row["team"], row["coverage"]) == (24, 0.1, "risk + vision", 1)  # fmt: skip
+
+
+def test_gaps_are_not_known() -> None:
+    """22 hours held; a gap of an hour and one of half an hour: 22.5 of 24 hours are known."""
+    half = hour(22, gpu="a", pod="pod-a", namespace="x", gpu_model=H100, observed_hours=0.5, used_hours=0.0)
+    row = judged(*held("a", 0.1)[:22], half, gap(22, gpu="a"), gap(23, gpu="a")).row(0, named=True)
+    assert (row["coverage"], row["status"]) == (22.5 / 24, "unknown")
+    assert row["reason"] == "use is known for 93.8% of its hours"
+
+
+def test_holders_without_pod_are_not_told_apart() -> None:
+    rows = [*held("a", 0.1, pod=None), *held("b", 0.1, pod=None), *held("c", 0.1, pod=None, team="risk")]
+    got = judged(*rows)
+    assert got["status"].to_list() == ["unknown", "unknown", "fits"]
+    assert got["reason"][0] == "several cards have this holder at once, not told apart by pod"
+
+
+@pytest.mark.parametrize(("memory", "profile"), [(20.0, "1g.24gb"), (40.0, "1g.48gb"), (44.0, None)])
+def test_the_smallest_slice_is_that_of_least_memory(memory: float, profile: str | None) -> None:
+    model = "NVIDIA RTX PRO 6000 Blackwell Server Edition 96GB"
+    rows = held("a", 0.2, gpu_model=model)
+    assert judged(*rows, rules=Sharing(memory_gb={"ocr": memory}))["mig_profile"].to_list() == [profile]
 
 
 @settings(deadline=None, max_examples=25)

@@ -49,7 +49,7 @@ def test_an_empty_list_of_focus_is_a_file_with_no_rows_as_a_header_alone_is(tmp_
 ANSWERS = [
     '{"data": [], "has_more": false}',
     '{"data": [],\n "next_page": null, "links": {"next": ""}}',
-    '{"value": []}',
+    '{"value": [], "errors": [], "error": null}',
 ]
 
 
@@ -71,6 +71,21 @@ def test_an_empty_answer_holds_no_charge_unless_another_page_follows(kind: str, 
         SourceError, match=r"b\.json is an answer without a record that says that another page follows"
     ):
         load(kind, bills, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["focus", "gcp_billing_export"])
+@pytest.mark.parametrize(
+    "error", ['"error": {"code": 429}', '"errors": [{"message": "no"}]', '"Error": "no"']
+)
+def test_an_answer_that_tells_of_an_error_does_not_say_that_there_are_no_charges(
+    kind: str, error: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "a.json").write_text(f'{{"data": [], {error}}}')
+    with pytest.raises(
+        SourceError, match=r"a\.json is an answer without a record that says that there was an error"
+    ):
+        load(kind, tmp_path / "bills", tmp_path)
 
 
 def test_a_charge_without_its_columns_is_no_empty_answer(tmp_path: Path) -> None:

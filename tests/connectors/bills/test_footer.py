@@ -13,7 +13,7 @@ from connectors.base import SourceError
 from connectors.bills import footer, texts, unpack
 from tests.connectors.azure.rows import row as azure_row
 from tests.connectors.bills.forms import TITLE, archive, separated, utf_16
-from tests.connectors.bills.helpers import CUR_ROW, csv_bytes, facts, focus, load
+from tests.connectors.bills.helpers import CUR_ROW, csv_bytes, cur, deliver, facts, focus, load
 from tests.connectors.oci.rows import row as oci_row
 
 pytestmark = pytest.mark.long
@@ -247,6 +247,30 @@ def test_a_gzip_too_large_to_be_looked_at_is_where_a_row_names_no_month(
     path.write_bytes(gzip.compress(rows + b"Total,250\r\n" + rows.splitlines(keepends=True)[1]))
     with pytest.raises(SourceError, match=r"a\.csv\.gz"):
         load("focus", tmp_path / "bills", tmp_path)
+
+
+@pytest.mark.parametrize("said", [b"", b"Total,50\n", b"ALIGNED", b"(50 rows affected)\n"])
+def test_totals_below_a_large_gzip_that_a_manifest_names(
+    said: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """50 lines of 1 USD; a total that stands below its column was rejected as a row of 50, and others refused."""
+    monkeypatch.setattr(texts, "MOST_PACKED", 100)
+    monkeypatch.setattr(unpack, "MOST_PACKED", 100)
+    rows = [cur(lineItem__UnblendedCost="1", identity__LineItemId=str(n)) for n in range(50)]
+    deliver(tmp_path / "b", "a1", {"x.csv.gz": rows})
+    (path,) = (tmp_path / "b").rglob("x.csv.gz")
+    names = list(rows[0])
+    aligned = ",".join({names[0]: "Total", "lineItem/UnblendedCost": "50"}.get(c, "") for c in names)
+    below = said.replace(b"ALIGNED", aligned.encode())
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + below))
+    for _ in range(2):
+        (loaded,) = load("aws_cur", tmp_path / "b", tmp_path).values()
+        assert (loaded.rows_read, loaded.totals) == (50, {"USD": Decimal(50)})
+        assert facts(loaded)["BilledCost"].sum() == 50
+        assert loaded.issues["rule"].to_list() == (["footer"] if said else [])
+    path.write_bytes(gzip.compress(csv_bytes(rows) + b"Total,50\n" + csv_bytes(rows[:1]).splitlines()[1]))
+    with pytest.raises(SourceError, match=r"x\.csv\.gz"):
+        load("aws_cur", tmp_path / "b", tmp_path)
 
 
 def test_a_gzip_that_holds_much_and_a_field_that_is_long_are_not_looked_into(

@@ -378,3 +378,37 @@ def test_files_of_single_days_are_not_what_the_option_says(tmp_path: Path) -> No
         write(tmp_path / "bills" / f"2026-09-0{day}.csv", [until(2)[day - 1]])
     with pytest.raises(SourceError, match=r"2026-09-02.csv begins on a later day than .*2026-09-01.csv"):
         load("focus", tmp_path / "bills", tmp_path, month_so_far=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "total", "counts"),
+    [
+        (("bill (1).csv", "bill (2).csv"), (until(4), until(5)), "15", "bill (2).csv"),
+        (("bill (2).csv", "bill (1).csv"), (until(4), until(5)), "15", "bill (1).csv"),  # it reaches further
+        (("bill.csv", "bill (2).csv"), (until(5)[1:], until(5)), "15", "bill (2).csv"),
+        (("bill (1).csv", "bill (2).csv"), (until(5), until(5)), "15", "bill (2).csv"),
+        (("bill (1).csv", "bill (2).csv"), (until(5), until(5)[1:]), "29", None),
+        (("bill.csv", "bill (1).csv"), (until(5), until(5)[1:]), "29", None),
+        (("bill (2).csv", "bill (10).csv"), (until(5), until(5)[1:]), "29", None),
+    ],
+)
+def test_downloads_of_a_browser(
+    names: tuple[str, str],
+    rows: tuple[list[dict[str, str]], ...],
+    total: str,
+    counts: str | None,
+    tmp_path: Path,
+) -> None:
+    """Without a day in the name: a later download with fewer charges is no earlier state, and nobody chooses silently."""
+    for name, of in zip(names, rows, strict=True):
+        write(tmp_path / "bills" / name, of)
+    loaded = load("focus", tmp_path / "bills", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(total)}
+    if counts:
+        assert f"{counts} counts" in loaded.note or rows[0] == rows[1]
+        return
+    assert left_out(loaded) == []
+    assert {*repeats(loaded)} == {"repeated_bill"}
+    assert any("which is the newest is not known: keep the newest" in v for v in loaded.issues["value"])
+    with pytest.raises(SourceError, match="which is the newest is not known; put the day"):
+        load("focus", tmp_path / "bills", tmp_path, month_so_far=True)

@@ -93,6 +93,38 @@ def test_json_may_be_a_list_a_page_or_lines(tmp_path: Path, wrap: str, gz: bool)
     assert SECRET not in everything(loaded)
 
 
+def test_a_page_whose_next_one_is_not_there_is_flagged_until_it_comes(tmp_path: Path) -> None:
+    """Three pages of a request of 0.0005 each: without the second 0.001 is there, and nothing else says so."""
+
+    def save(name: str, page: int, of: int) -> None:
+        data = [request(f"{name}-{page}")]
+        content = {"data": data, "total": of, "page": page, "page_size": 1, "total_pages": of}
+        path = tmp_path / "logs" / f"{name}{page}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content))
+
+    def got() -> tuple[Decimal, list[tuple[str, str, str]]]:
+        (loaded,) = load("litellm", tmp_path / "logs", tmp_path, bill=True).values()
+        return loaded.totals["USD"], loaded.issues.select("action", "rule", "value").rows()
+
+    def print_() -> str:
+        return reader("litellm", tmp_path / "logs", tmp_path, bill=True).slices(WINDOW)[0].fingerprint
+
+    save("a", 1, 3)
+    assert got() == (Decimal("0.0005"), [("flagged", "page_missing", "1 of 3")])
+    save("a", 3, 3)
+    assert got() == (Decimal("0.0010"), [("flagged", "page_missing", "1 of 3")])
+    save("a", 2, 3)
+    assert got() == (Decimal("0.0015"), [])
+    save("bb", 1, 3)  # of another export: the second page that is there is that of the first one
+    assert [issue[1] for issue in got()[1]] == ["page_missing", "page_missing"]
+    before = print_()
+    save("bb", 2, 3)
+    save("bb", 3, 3)
+    assert got() == (Decimal("0.003"), [])
+    assert print_() != before
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.jsonl", "a.json.gz"])
 @pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
 def test_utf_16_is_read(tmp_path: Path, name: str, order: str) -> None:
