@@ -257,7 +257,7 @@ def _requests(server: Server, known: pl.DataFrame, failures: pl.DataFrame | None
         )  # fmt: skip
     else:
         known = known.rename({"value": "inferences"})
-        known = known.with_columns(failed=pl.lit(None, dtype=pl.Float64))
+        known = known.with_columns(failed=pl.lit(0.0 if server.lazy else None, dtype=pl.Float64))
     known = known.with_columns(answered=pl.lit(None, dtype=pl.Float64))
     if failures is None:
         return known

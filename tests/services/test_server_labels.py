@@ -269,6 +269,12 @@ def test_llms_on_ray_serve_count_by_their_engines(rows: pl.DataFrame) -> None:
     assert seconds == {"1": 2 * 60, "+Inf": 5 * 60}
 
 
+def test_a_server_that_never_failed(rows: pl.DataFrame) -> None:
+    """TGI and Ray Serve show failures with the first one; Triton always does, so that without them they are not scraped."""
+    assert [total(rows, "tgi", "failed"), total(rows, "ray-worker", "failed", "Resize")] == [0, 0]
+    assert [total(rows, pod, "failed") for pod in ("trt", "alone-transformer-00001-d")] == [None, None]
+
+
 def test_transformers_of_kserve_pass_requests_on(rows: pl.DataFrame) -> None:
     """A transformer calls its predictor within its own predict: the request is in both their histograms."""
     found = rows.group_by("workload").agg(pl.col("inferences").sum())
