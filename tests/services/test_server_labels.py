@@ -97,6 +97,21 @@ def _write(path: Path) -> None:
         served.counts("vllm_generation_tokens_total", 10 * rate, model_name="mistral")
         for bound in ("1", "+Inf"):
             served.counts("vllm_e2e_request_latency_seconds_bucket", rate, model_name="mistral", le=bound)
+    for name, rate, failed, cached in (
+        ("pd-prefill-0", 9, 1, 200),
+        ("pd-decode-0", 8, 1, 900),
+        ("solo-prefill-0", 2, 0, 0),
+    ):
+        pod = Pod(text, name)
+        for reason, count in (("length", rate), ("abort", failed)):
+            pod.counts("vllm:request_success_total", count, model_name="pd", finished_reason=reason)
+        pod.counts("vllm:prompt_tokens_total", 100 * rate, model_name="pd")
+        pod.counts("vllm:prompt_tokens_cached_total", cached, model_name="pd")
+        pod.counts(
+            "vllm:generation_tokens_total", 9 if name == "pd-prefill-0" else 50 * rate, model_name="pd"
+        )
+        for bound in ("1", "+Inf"):
+            pod.counts("vllm:e2e_request_latency_seconds_bucket", rate, model_name="pd", le=bound)
     first = {"model": "chat", "version": "1"}
     for name in (
         "streams",
@@ -267,6 +282,15 @@ def test_llms_on_ray_serve_count_by_their_engines(rows: pl.DataFrame) -> None:
     assert of_ray.rows() == [("ray-worker", "Resize", "images"), ("ray-worker", "qwen", "qwen")]
     seconds = json.loads(rows.filter(pl.col("model") == "qwen").sort("hour")["latency_buckets"][1])
     assert seconds == {"1": 2 * 60, "+Inf": 5 * 60}
+
+
+def test_requests_that_one_pod_fills_in_and_another_decodes_count_once(rows: pl.DataFrame) -> None:
+    """Of ten a minute one fails in each: 8 + 1 + 1. The 200 that the first found in its cache were cached."""
+    columns = ("inferences", "failed", "tokens_in", "tokens_cached", "tokens_out")
+    assert [total(rows, "pd-prefill-0", c) for c in columns] == [0, SEEN, 0, 200 * SEEN, 0]
+    assert [total(rows, "pd-decode-0", c) for c in columns] == [8 * SEEN, SEEN, 800 * SEEN, 0, 400 * SEEN]
+    assert rows.filter(pl.col("pod").str.starts_with("pd-"))["latency_buckets"].null_count() == 6
+    assert total(rows, "solo-prefill-0", "inferences") == 2 * SEEN
 
 
 def test_a_server_that_never_failed(rows: pl.DataFrame) -> None:
