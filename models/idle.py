@@ -34,6 +34,7 @@ def simulate(
     sites: Mapping[str, Site],
     days: Days,
     *,
+    as_of: date,
     ownership: Ownership,
     policy: IdlePolicy,
     currency: str,
@@ -51,6 +52,7 @@ def simulate(
         assets: The register.
         sites: The configuration's sites.
         days: Site -> first and last day.
+        as_of: Last day of the window.
         ownership: The `ownership` settings.
         policy: The `idle` settings.
         currency: The organisation's, of rented sites without their own.
@@ -58,7 +60,12 @@ def simulate(
     Returns:
         `marts.idle_policy`, sorted by its key. Standby power of machines that are off is not taken off the saving.
     """
-    window = {site: (max(first, last - timedelta(days=WINDOW_DAYS - 1)), last) for site, (first, last) in days.items()}  # fmt: skip
+    begin = as_of - timedelta(days=WINDOW_DAYS - 1)
+    window = {
+        site: (max(first, begin), min(last, as_of))
+        for site, (first, last) in days.items()
+        if first <= as_of and last >= begin
+    }
     machines = _machines(hourly, assets, sites, window)
     rows = _rows(hourly, machines, sites)
     if rows.is_empty():

@@ -93,8 +93,8 @@ def owned_hardware(run: Run) -> Metadata:
     run.write_frame(
         tables.IDLE_POLICY.name,
         idle.simulate(
-            hourly, parts, assets, settings.sites, days, ownership=settings.ownership, policy=settings.idle,
-            currency=settings.currency,
+            hourly, parts, assets, settings.sites, days, as_of=run.window.day, ownership=settings.ownership,
+            policy=settings.idle, currency=settings.currency,
         ),
     )  # fmt: skip
     run.write_frame(tables.ENERGY_BALANCE.name, attributed.balance)

@@ -35,7 +35,7 @@ class Counters:
         thing: Columns that name what has counters, `instance` among them.
         child: Labels that tell apart counters of one thing, which are added up.
         named: Adds the columns of a thing.
-        kept: thing, hour, ha (the replica that counts) and count (samples).
+        kept: thing, hour, ha (the replica that counts), count (samples) and behind (`instance` is another label's).
         scrapes: How often the things are scraped.
         bridge_h: What a longer gap held is unknown.
     """
@@ -186,7 +186,7 @@ class Counters:
         hour, length = part["hour"][0], part["length"][0]
         instances = part["instance"].unique().sort().to_list()
         metric, more = name
-        if len(instances) <= FEW and "" not in instances:
+        if len(instances) <= FEW and "" not in instances and not self.kept["behind"].any():
             one_of = "|".join(re.escape(i) for i in instances).replace("\\", "\\\\")
             more = (*more, f'instance=~"{one_of}"')
         found = self.question.samples_of(self.question.values(metric, *more), hour, length, labels)

@@ -17,6 +17,7 @@ import polars as pl
 
 from connectors.prometheus.counts import Counters, Metric, Named
 from connectors.prometheus.holders import PODS, holders
+from connectors.prometheus.once import prefilled_once, seen_once, without_transformers
 from connectors.prometheus.pace import pace
 from connectors.prometheus.question import (
     Question,
@@ -27,7 +28,7 @@ from connectors.prometheus.question import (
     observed,
     one_replica,
 )
-from connectors.prometheus.servers import FAILED, SERVERS, Server
+from connectors.prometheus.servers import FAILED, SERVERS, Server, spellings
 from connectors.telemetry import local_day
 from models.latency import merge
 
@@ -41,6 +42,9 @@ CHILD = (
     "ReplicaId",
 )  # fmt: skip
 """Labels that tell apart counters of one server that are added up. Triton counts by card what runs on one, Ray by worker."""
+
+BEHIND = "exported_instance"
+"""The server's own instance where the scraped one is that of a Collector or gateway."""
 
 THING = ["model", "served", "namespace", "pod", "instance"]
 BY = [*THING, "hour"]
@@ -91,29 +95,17 @@ def inference_hours(question: Question, scrapes: Scraped, there: set[str]) -> pl
         return pl.DataFrame()
     hours = pl.concat(found, how="diagonal_relaxed")
     first = pl.col("order").min().over("namespace", "pod", "hour")
-    return _without_transformers(hours.filter(pl.col("order") == first)).drop("order", "server")
-
-
-def _without_transformers(hours: pl.DataFrame) -> pl.DataFrame:
-    """Leaves out what KServe's transformers pass on to predictors that count it, whatever server these are."""
-    parts = pl.col("pod").str.extract_groups(r"^(?<service>.+)-(?<role>transformer|predictor)-")
-    hours = hours.with_columns(parts.struct.unnest())
-    place = ["namespace", "hour", "service"]
-    predicted = hours.filter(pl.col("role") == "predictor").select(*place, twice=pl.lit(value=True)).unique()
-    passed = pl.col("twice") & (pl.col("role") == "transformer") & (pl.col("server") == "kserve")
-    return (
-        hours.join(predicted, on=place, how="left", nulls_equal=True)
-        .filter(~passed.fill_null(value=False))
-        .drop("twice", "service", "role")
-    )
+    hours = without_transformers(hours.filter(pl.col("order") == first))
+    return prefilled_once(hours).drop("order", "server")
 
 
 def _server_hours(question: Question, server: Server, scrapes: Scraped, there: set[str]) -> pl.DataFrame:
-    labels = [*dict.fromkeys((*server.model, *server.workload)), "instance", *CHILD, *PODS]
+    labels = [*dict.fromkeys((*server.model, *server.workload)), "instance", BEHIND, *CHILD, *PODS]
 
     def named(frame: pl.DataFrame) -> pl.DataFrame:
         frame = frame.with_columns(
             model=first_of(server.model),
+            instance=first_of((BEHIND, "instance")).fill_null(""),
             served=first_of(server.workload) if server.workload else pl.lit(None, dtype=pl.String),
         )
         if "le" in frame.columns:
@@ -121,11 +113,18 @@ def _server_hours(question: Question, server: Server, scrapes: Scraped, there: s
             frame = frame.with_columns(le=pl.Series(bounds, dtype=pl.Float64)).drop_nulls("le")
         return holders(frame, scrapes.exporter_pods)
 
-    finished = _metrics((*server.finished, *server.elements), there)
+    own = (*server.finished, *server.elements)
+    finished = _metrics(own, there)
     if not finished:
         return pl.DataFrame()
     kept, counted_in = (
-        _kept(question.ask, [form(m, *more) for m, more in finished], named, labels, scrapes.interval_s)
+        _kept(
+            question.ask,
+            [(form(m, *more), m in own) for m, more in finished],
+            named,
+            labels,
+            scrapes.interval_s,
+        )
         for form in (question.gauge, question.values)
     )
     if counted_in.is_empty():
@@ -174,25 +173,45 @@ def _server_hours(question: Question, server: Server, scrapes: Scraped, there: s
 
 def _kept(
     ask: Callable[..., pl.DataFrame],
-    ranges: Sequence[str],
+    ranges: Sequence[tuple[str, bool]],
     named: Named,
     labels: Sequence[str],
     interval_s: float | None,
 ) -> pl.DataFrame:
-    """THING, hour, ha, uid and count: the samples of the replica that counts."""
+    """THING, hour, ha, uid, count and behind: the samples of the replica that counts.
+
+    Args:
+        ask: Asks for the maximum of an expression by labels and hour.
+        ranges: Samples of an hour under each name, and whether it is the server's own.
+        named: Adds the columns of a thing.
+        labels: Labels that the thing is named by.
+        interval_s: Seconds between scrapes, None to find out.
+    """
     frames = [
-        named(ask(f"count_over_time({r})", labels)).with_columns(order=pl.lit(i))
-        for i, r in enumerate(ranges)
+        named(ask(f"count_over_time({ranged})", labels)).with_columns(order=pl.lit(i), plain=pl.lit(plain))
+        for i, (ranged, plain) in enumerate(ranges)
     ]
     by = [*THING, "ha", "hour"]
-    series = pl.concat(frames).group_by(*by, *CHILD, "order").agg(pl.col("value").sum(), pl.col("uid").max())
-    seen = series.group_by(*by, "order").agg(count=pl.col("value").max(), uid=pl.col("uid").max())
+    series = (
+        pl.concat(frames)
+        .group_by(*by, *CHILD, "order", "plain")
+        .agg(pl.col("value").sum(), pl.col("uid", BEHIND).max())
+    )
+    seen = series.group_by(*by, "order").agg(
+        count=pl.col("value").max(),
+        uid=pl.col("uid").max(),
+        behind=pl.col(BEHIND).max() != "",
+        plain=pl.col("plain").any(),
+    )
     if seen.is_empty():
         return seen
     # a metric that was renamed within the hour has samples under both names, one after the other
     full = expected_samples(seen, [*THING, "ha", "order"], interval_s)
     both = pl.min_horizontal(pl.col("count").sum(), pl.max_horizontal(pl.col("count").max(), full))
-    return one_replica(seen.group_by(by).agg(count=both, uid=pl.col("uid").max()), THING)
+    each = seen.group_by(by).agg(
+        count=both, uid=pl.col("uid").max(), behind=pl.col("behind").any(), plain=pl.col("plain").any()
+    )
+    return one_replica(seen_once(each), THING)
 
 
 def _metrics(names: Sequence[str], there: set[str]) -> list[Metric]:
@@ -201,8 +220,8 @@ def _metrics(names: Sequence[str], there: set[str]) -> list[Metric]:
     for name in names:
         metric, _, inside = name.partition("{")
         generic = ('model_name!=""',) if metric.startswith(COMMON) else ()
-        if metric in there:
-            found.append((metric, (*((inside.removesuffix("}"),) if inside else ()), *generic)))
+        matchers = (*((inside.removesuffix("}"),) if inside else ()), *generic)
+        found += [(spelled, matchers) for spelled in spellings(metric) if spelled in there]
     return found
 
 
@@ -216,7 +235,7 @@ def _requests(server: Server, known: pl.DataFrame, failures: pl.DataFrame | None
         )  # fmt: skip
     else:
         known = known.rename({"value": "inferences"})
-        known = known.with_columns(failed=pl.lit(None, dtype=pl.Float64))
+        known = known.with_columns(failed=pl.lit(0.0 if server.lazy else None, dtype=pl.Float64))
     known = known.with_columns(answered=pl.lit(None, dtype=pl.Float64))
     if failures is None:
         return known

@@ -20,6 +20,7 @@ class Server:
         hits: Counters of requests that a cache of answers has answered, which are in `finished`.
         reason: Label of `finished` that says why a request ended; those that match `FAILED` failed.
         failures: Counters of requests that failed and are not in `finished`.
+        lazy: The counter of failures appears with the first one: a server without it has had none.
         tokens: Column -> counters of tokens.
         buckets: Histograms of the time to the whole answer.
         per_second: Units of the histogram in a second.
@@ -35,6 +36,7 @@ class Server:
     hits: tuple[str, ...] = ()
     reason: str = ""
     failures: tuple[str, ...] = ()
+    lazy: bool = False
     tokens: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     buckets: tuple[str, ...] = ()
     per_second: float = 1.0
@@ -44,9 +46,27 @@ class Server:
 
     @property
     def metrics(self) -> set[str]:
-        """Names of all its metrics, selectors cut off."""
+        """Names of all its metrics in all spellings, selectors cut off."""
         lists = (self.finished, self.elements, self.hits, self.failures, self.buckets, *self.tokens.values())
-        return {m.split("{")[0] for names in lists for m in names}
+        return {s for names in lists for m in names for s in spellings(m.split("{")[0])}
+
+
+def spellings(metric: str) -> tuple[str, ...]:
+    """The name of a metric, and those that an OpenTelemetry Collector gives it: `_total`, units, no colons."""
+    base, _, part = metric.rpartition("_")
+    if part == "bucket":
+        unit = "_milliseconds" if base.endswith("_ms") else "_seconds"
+        names = [metric, *([] if base.endswith(unit) else [f"{base}{unit}_bucket"])]
+    else:
+        names = [
+            metric,
+            *(
+                []
+                if part in {"total", "sum", "count"} and metric != "nv_inference_count"
+                else [f"{metric}_total"]
+            ),
+        ]
+    return tuple(dict.fromkeys((*names, *(name.replace(":", "_") for name in names))))
 
 
 VLLM = Server(
@@ -112,6 +132,7 @@ SERVERS = (
         "tgi",
         ("tgi_request_success",),
         failures=("tgi_request_failure",),
+        lazy=True,
         tokens={
             "tokens_in": ("tgi_request_input_length_sum",),
             "tokens_out": ("tgi_request_generated_tokens_sum",),
@@ -136,6 +157,7 @@ SERVERS = (
         "ray_serve",
         ("ray_serve_deployment_request_counter_total", "ray_serve_deployment_request_counter"),
         failures=("ray_serve_deployment_error_counter_total", "ray_serve_deployment_error_counter"),
+        lazy=True,
         buckets=("ray_serve_deployment_processing_latency_ms_bucket",),
         per_second=1000.0,
         model=("deployment",),

@@ -26,11 +26,14 @@ RENTED = {"dc1": Site.model_validate({"time_zone": "UTC", "tariff": "0", "rented
 
 def played(
     *rows: dict[str, Any], assets: tuple[Asset, ...] = (server(),), sites: dict[str, Site] = SITES,
-    policy: IdlePolicy = POLICY, days: dict[str, tuple[date, date]] = DAYS,
+    policy: IdlePolicy = POLICY, days: dict[str, tuple[date, date]] = DAYS, as_of: date | None = None,
 ) -> pl.DataFrame:  # fmt: skip
     hourly = gpu_hourly(*rows)
     parts = gpu.daily_parts(hourly, assets, sites, days)
-    got = simulate(hourly, parts, assets, sites, days, ownership=Ownership(), policy=policy, currency="USD")
+    got = simulate(
+        hourly, parts, assets, sites, days, as_of=as_of or max(last for _, last in days.values()), ownership=Ownership(),
+        policy=policy, currency="USD",
+    )  # fmt: skip
     assert got.schema == IDLE_POLICY.schema
     return got
 
@@ -182,6 +185,12 @@ def test_runs_cross_midnight_and_the_window_ends_after_30_days() -> None:
     assert (row["stops"], row["gpu_hours_off"]) == (1, pytest.approx(215 / 60))
     assert played(*rows, days={"dc1": (DAY, DAY + timedelta(days=30))})["gpu_hours"].to_list() == [24]
     assert played().is_empty()
+    # of a run for an earlier day: 22 and 23 h of that day alone; of one for a day long after: nothing
+    row = played(*rows, days={"dc1": (DAY, next_day)}, as_of=DAY).row(0, named=True)
+    assert (row["gpu_hours"], row["stops"], row["gpu_hours_off"]) == (24, 1, pytest.approx(95 / 60))
+    late = DAY + timedelta(days=31)
+    assert played(*rows, days={"dc1": (DAY, next_day)}, as_of=late).is_empty()
+    assert played(*rows, days={"dc1": (DAY, next_day)}, as_of=late - timedelta(days=1))["gpu_hours"].to_list() == [24]  # fmt: skip
 
 
 @given(

@@ -67,6 +67,51 @@ def _write(path: Path) -> None:
         ("nv_cache_num_hits_per_model", 4),
     ):
         hidden.counts(metric, rate, model="singles", version="1")
+    for name, collected in (
+        ("otel", True),
+        ("both", True),
+        ("both", False),
+    ):  # through a Collector, or both ways
+        pod = Pod(
+            text,
+            name,
+            **({"instance": "collector:8889", "exported_instance": f"{name}:8000"} if collected else {}),
+        )
+        if name == "both" and collected:
+            pod.at["exported_instance"] = "10.0.0.7:8000"
+        total_ = "_total" if collected else ""
+        for metric, rate in (
+            ("nv_inference_request_success", 3),
+            ("nv_inference_count", 12),
+            ("nv_inference_request_failure", 1),
+        ):
+            pod.counts(metric + total_, rate, model="fours", version="1")
+    for name, rate in (
+        ("a", 3),
+        ("b", 5),
+    ):  # of no pod, behind one Collector that spells names without colons
+        served = Pod(
+            text, "", pod="", namespace="", instance="collector:9464", exported_instance=f"{name}:8000"
+        )
+        served.counts("vllm_request_success_total", rate, model_name="mistral", finished_reason="stop")
+        served.counts("vllm_generation_tokens_total", 10 * rate, model_name="mistral")
+        for bound in ("1", "+Inf"):
+            served.counts("vllm_e2e_request_latency_seconds_bucket", rate, model_name="mistral", le=bound)
+    for name, rate, failed, cached in (
+        ("pd-prefill-0", 9, 1, 200),
+        ("pd-decode-0", 8, 1, 900),
+        ("solo-prefill-0", 2, 0, 0),
+    ):
+        pod = Pod(text, name)
+        for reason, count in (("length", rate), ("abort", failed)):
+            pod.counts("vllm:request_success_total", count, model_name="pd", finished_reason=reason)
+        pod.counts("vllm:prompt_tokens_total", 100 * rate, model_name="pd")
+        pod.counts("vllm:prompt_tokens_cached_total", cached, model_name="pd")
+        pod.counts(
+            "vllm:generation_tokens_total", 9 if name == "pd-prefill-0" else 50 * rate, model_name="pd"
+        )
+        for bound in ("1", "+Inf"):
+            pod.counts("vllm:e2e_request_latency_seconds_bucket", rate, model_name="pd", le=bound)
     first = {"model": "chat", "version": "1"}
     for name in (
         "streams",
@@ -186,6 +231,20 @@ def test_triton_answers_from_its_cache_are_inferences(rows: pl.DataFrame) -> Non
     assert [total(rows, "hidden", c) for c in (*columns, "failed")] == [None, None, None]
 
 
+def test_what_a_collector_has_named_anew_counts_once(rows: pl.DataFrame) -> None:
+    """Counters with `_total`, and vLLM's without colons: alone they count, beside the server's own names they do not."""
+    for pod in ("otel", "both"):
+        assert [total(rows, pod, c) for c in ("inferences", "answered", "failed")] == [
+            12 * SEEN,
+            3 * SEEN,
+            SEEN,
+        ]
+    mistral = rows.filter(pl.col("model") == "mistral")
+    counts = mistral.group_by("pod").agg(pl.col("inferences", "tokens_out").sum()).sort("pod").rows()
+    assert counts == [("a:8000", 3 * SEEN, 30 * SEEN), ("b:8000", 5 * SEEN, 50 * SEEN)]
+    assert buckets(rows, "b:8000") == {"1": 5 * SEEN, "+Inf": 5 * SEEN}
+
+
 def test_bounds_that_prometheus_3_writes_in_another_way_are_the_same(rows: pl.DataFrame) -> None:
     """Prometheus 3 scrapes `le="1"` as `le="1.0"`: the server did not begin anew when Prometheus did."""
     assert buckets(rows, "tgi") == {"1": 3 * SEEN, "2.5": 4 * SEEN, "+Inf": 4 * SEEN}
@@ -223,6 +282,21 @@ def test_llms_on_ray_serve_count_by_their_engines(rows: pl.DataFrame) -> None:
     assert of_ray.rows() == [("ray-worker", "Resize", "images"), ("ray-worker", "qwen", "qwen")]
     seconds = json.loads(rows.filter(pl.col("model") == "qwen").sort("hour")["latency_buckets"][1])
     assert seconds == {"1": 2 * 60, "+Inf": 5 * 60}
+
+
+def test_requests_that_one_pod_fills_in_and_another_decodes_count_once(rows: pl.DataFrame) -> None:
+    """Of ten a minute one fails in each: 8 + 1 + 1. The 200 that the first found in its cache were cached."""
+    columns = ("inferences", "failed", "tokens_in", "tokens_cached", "tokens_out")
+    assert [total(rows, "pd-prefill-0", c) for c in columns] == [0, SEEN, 0, 200 * SEEN, 0]
+    assert [total(rows, "pd-decode-0", c) for c in columns] == [8 * SEEN, SEEN, 800 * SEEN, 0, 400 * SEEN]
+    assert rows.filter(pl.col("pod").str.starts_with("pd-"))["latency_buckets"].null_count() == 6
+    assert total(rows, "solo-prefill-0", "inferences") == 2 * SEEN
+
+
+def test_a_server_that_never_failed(rows: pl.DataFrame) -> None:
+    """TGI and Ray Serve show failures with the first one; Triton always does, so that without them they are not scraped."""
+    assert [total(rows, "tgi", "failed"), total(rows, "ray-worker", "failed", "Resize")] == [0, 0]
+    assert [total(rows, pod, "failed") for pod in ("trt", "alone-transformer-00001-d")] == [None, None]
 
 
 def test_transformers_of_kserve_pass_requests_on(rows: pl.DataFrame) -> None:
