@@ -17,6 +17,7 @@ import polars as pl
 
 from connectors.prometheus.counts import Counters, Metric, Named
 from connectors.prometheus.holders import PODS, holders
+from connectors.prometheus.once import prefilled_once, seen_once, without_transformers
 from connectors.prometheus.pace import pace
 from connectors.prometheus.question import (
     Question,
@@ -94,21 +95,8 @@ def inference_hours(question: Question, scrapes: Scraped, there: set[str]) -> pl
         return pl.DataFrame()
     hours = pl.concat(found, how="diagonal_relaxed")
     first = pl.col("order").min().over("namespace", "pod", "hour")
-    return _without_transformers(hours.filter(pl.col("order") == first)).drop("order", "server")
-
-
-def _without_transformers(hours: pl.DataFrame) -> pl.DataFrame:
-    """Leaves out what KServe's transformers pass on to predictors that count it, whatever server these are."""
-    parts = pl.col("pod").str.extract_groups(r"^(?<service>.+)-(?<role>transformer|predictor)-")
-    hours = hours.with_columns(parts.struct.unnest())
-    place = ["namespace", "hour", "service"]
-    predicted = hours.filter(pl.col("role") == "predictor").select(*place, twice=pl.lit(value=True)).unique()
-    passed = pl.col("twice") & (pl.col("role") == "transformer") & (pl.col("server") == "kserve")
-    return (
-        hours.join(predicted, on=place, how="left", nulls_equal=True)
-        .filter(~passed.fill_null(value=False))
-        .drop("twice", "service", "role")
-    )
+    hours = without_transformers(hours.filter(pl.col("order") == first))
+    return prefilled_once(hours).drop("order", "server")
 
 
 def _server_hours(question: Question, server: Server, scrapes: Scraped, there: set[str]) -> pl.DataFrame:
@@ -223,17 +211,7 @@ def _kept(
     each = seen.group_by(by).agg(
         count=both, uid=pl.col("uid").max(), behind=pl.col("behind").any(), plain=pl.col("plain").any()
     )
-    return one_replica(_seen_once(each), THING)
-
-
-def _seen_once(each: pl.DataFrame) -> pl.DataFrame:
-    """Leaves out instances of a pod that a Collector tells of while the pod is scraped under its own names, too."""
-    pod = ["model", "served", "namespace", "pod"]
-    own = each.filter(pl.col("plain") & pl.col("pod").is_not_null())
-    own = own.group_by(pod).agg(since=pl.col("hour").min(), until=pl.col("hour").max())
-    both = ~pl.col("plain") & pl.col("hour").is_between("since", "until")
-    joined = each.join(own, on=pod, how="left", nulls_equal=True)
-    return joined.filter(~both.fill_null(value=False)).drop("since", "until", "plain")
+    return one_replica(seen_once(each), THING)
 
 
 def _metrics(names: Sequence[str], there: set[str]) -> list[Metric]:
@@ -257,7 +235,7 @@ def _requests(server: Server, known: pl.DataFrame, failures: pl.DataFrame | None
         )  # fmt: skip
     else:
         known = known.rename({"value": "inferences"})
-        known = known.with_columns(failed=pl.lit(None, dtype=pl.Float64))
+        known = known.with_columns(failed=pl.lit(0.0 if server.lazy else None, dtype=pl.Float64))
     known = known.with_columns(answered=pl.lit(None, dtype=pl.Float64))
     if failures is None:
         return known

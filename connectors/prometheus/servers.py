@@ -20,6 +20,7 @@ class Server:
         hits: Counters of requests that a cache of answers has answered, which are in `finished`.
         reason: Label of `finished` that says why a request ended; those that match `FAILED` failed.
         failures: Counters of requests that failed and are not in `finished`.
+        lazy: The counter of failures appears with the first one: a server without it has had none.
         tokens: Column -> counters of tokens.
         buckets: Histograms of the time to the whole answer.
         per_second: Units of the histogram in a second.
@@ -35,6 +36,7 @@ class Server:
     hits: tuple[str, ...] = ()
     reason: str = ""
     failures: tuple[str, ...] = ()
+    lazy: bool = False
     tokens: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     buckets: tuple[str, ...] = ()
     per_second: float = 1.0
@@ -130,6 +132,7 @@ SERVERS = (
         "tgi",
         ("tgi_request_success",),
         failures=("tgi_request_failure",),
+        lazy=True,
         tokens={
             "tokens_in": ("tgi_request_input_length_sum",),
             "tokens_out": ("tgi_request_generated_tokens_sum",),
@@ -154,6 +157,7 @@ SERVERS = (
         "ray_serve",
         ("ray_serve_deployment_request_counter_total", "ray_serve_deployment_request_counter"),
         failures=("ray_serve_deployment_error_counter_total", "ray_serve_deployment_error_counter"),
+        lazy=True,
         buckets=("ray_serve_deployment_processing_latency_ms_bucket",),
         per_second=1000.0,
         model=("deployment",),
