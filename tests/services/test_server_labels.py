@@ -115,6 +115,10 @@ def _write(path: Path) -> None:
         )
         for bound in ("1", "+Inf"):
             pod.counts("vllm:e2e_request_latency_seconds_bucket", rate, model_name="pd", le=bound)
+    ensemble = Pod(text, "ensemble")  # parts count what the whole does; no label says which is which
+    for model in ("pipeline", "pre", "net"):
+        for metric in ("nv_inference_count", "nv_inference_request_success"):
+            ensemble.counts(metric, 6, model=model, version="1")
     first = {"model": "chat", "version": "1"}
     for name in (
         "streams",
@@ -183,18 +187,29 @@ def _write(path: Path) -> None:
     text.write(path)
 
 
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
-    folder = tmp_path_factory.mktemp("labels")
-    _write(folder / "site.om")
+def read(url: str, folder: Path, **more: str) -> pl.DataFrame:
     context = Context("dc1", folder, folder / "cache", {"dc1": Site(time_zone="UTC", tariff="0.1")})
-    with prometheus(folder / "site.om", folder) as url, DuckDBEngine() as engine:
-        settings = {"kind": "prometheus", "url": url, "site": "dc1", "start": DAY}
-        source = PrometheusReader(Options.model_validate(settings), context)
+    settings = {"kind": "prometheus", "url": url, "site": "dc1", "start": DAY, **more}
+    source = PrometheusReader(Options.model_validate(settings), context)
+    with DuckDBEngine() as engine:
         slices = source.slices(Window(DAY, datetime(2026, 9, 4, tzinfo=UTC)))
         loaded = list(source.load(slices, folder / "work", engine))
-    files = [item.facts["telemetry.inference_hourly"] for item in loaded if item.facts]
-    return pl.concat([pl.read_parquet(file) for file in files])
+        files = [item.facts["telemetry.inference_hourly"] for item in loaded if item.facts]
+        return pl.concat([pl.read_parquet(file) for file in files])
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All hours, and those without the parts of an ensemble."""
+    folder = tmp_path_factory.mktemp("labels")
+    _write(folder / "site.om")
+    with prometheus(folder / "site.om", folder) as url:
+        return read(url, folder), read(url, folder, matchers='model!~"pre|net"')
+
+
+@pytest.fixture(scope="module")
+def rows(both: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
+    return both[0]
 
 
 def total(rows: pl.DataFrame, pod: str, column: str, model: str = "") -> float | None:
@@ -294,6 +309,13 @@ def test_requests_that_one_pod_fills_in_and_another_decodes_count_once(rows: pl.
     assert [total(rows, "pd-decode-0", c) for c in columns] == [8 * SEEN, SEEN, 800 * SEEN, 0, 400 * SEEN]
     assert rows.filter(pl.col("pod").str.starts_with("pd-"))["latency_buckets"].null_count() == 6
     assert total(rows, "solo-prefill-0", "inferences") == 2 * SEEN
+
+
+def test_parts_of_an_ensemble_can_be_left_out(both: tuple[pl.DataFrame, pl.DataFrame]) -> None:
+    """6 requests a minute count three times, and with `matchers` once; all others stay."""
+    whole, outer = both
+    assert [total(rows, "ensemble", "inferences") for rows in both] == [3 * 6 * SEEN, 6 * SEEN]
+    assert whole.height - outer.height == 2 * 3  # two models in three hours
 
 
 def test_a_server_that_never_failed(rows: pl.DataFrame) -> None:
