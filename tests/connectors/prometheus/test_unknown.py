@@ -223,7 +223,7 @@ def test_two_samples_that_an_hour_lacks_are_its_pods() -> None:
 
 def test_hits_of_a_cache_hold_what_requests_of_known_number_do() -> None:
     """8 and 4 inferences of 2 + 1 requests that were executed: 4 each, so that a hit is 4. An hour without requests tells nothing."""
-    hours = [datetime(2026, 9, 1, h) for h in range(3)]
+    hours = [(START + timedelta(hours=h)).replace(tzinfo=None) for h in range(3)]
 
     def counts(values: dict[int, float]) -> pl.DataFrame:
         rows = [dict.fromkeys(BY, "a") | {"hour": hours[h], "value": v} for h, v in values.items()]
