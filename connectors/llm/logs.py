@@ -173,7 +173,7 @@ def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine,
         source, number, broken = f"read_parquet({literals(tables)})", '"row"', '"broken"'
         types = dict.fromkeys(COLUMNS, "VARCHAR")
     else:
-        verify([log])
+        verify([log], MAX_LINE)
         found = chosen(log.columns, uri, spend=spend)
         source, number, broken = _table(log), "row_number() OVER ()", "CAST(NULL AS VARCHAR)"
         if log.form != "parquet":
