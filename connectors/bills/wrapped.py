@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -103,11 +103,16 @@ def empty(text: str) -> str | None:
     found = {k: v for k, v in said.items() if isinstance(v, list) and k.lower() not in ERRORS}
     if not found or any(v or k.lower() not in LISTS for k, v in found.items()):
         return None
-    if any(v for k, v in said.items() if k.lower() in ERRORS):
+    if failed(said):
         return FAILED
     _, others, _ = _members(text, _blanks(text, 0), "", lambda _: False)
     more = any(other.endswith(MORE) for other in others)
     return "another page follows; save that page, too, and remove this one" if more else ""
+
+
+def failed(answer: Mapping[str, Any]) -> bool:
+    """An answer tells of an error."""
+    return any(v for k, v in answer.items() if k.lower() in ERRORS)
 
 
 def elements(text: str, start: int) -> Iterator[tuple[int, int]]:

@@ -156,6 +156,19 @@ def test_spend_is_mandatory_for_a_bill_only(tmp_path: Path) -> None:
     assert hours(load("litellm", tmp_path / "logs", tmp_path)[DAY])["inferences"].sum() == 1
 
 
+@pytest.mark.parametrize("error", ['"error": {"code": 429}', '"errors": ["no"]', '"Error": "SECRET-prompt"'])
+@pytest.mark.parametrize("rows", [0, 1])
+def test_an_answer_that_tells_of_an_error_is_refused(rows: int, error: str, tmp_path: Path) -> None:
+    """One without requests was a file with none; of one with some the rest may be missing."""
+    write_lines(tmp_path / "logs" / "a.jsonl", [request(1)])
+    (tmp_path / "logs" / "b.json").write_text(f'{{"data": {json.dumps([request(2)] * rows)}, {error}}}')
+    said = _raises(tmp_path)
+    assert "b.json is an answer that says that there was an error; ask again" in said
+    assert SECRET not in said
+    (tmp_path / "logs" / "b.json").write_text('{"data": [], "error": null, "errors": []}')
+    assert hours(load("litellm", tmp_path / "logs", tmp_path)[DAY])["inferences"].sum() == 1
+
+
 BAD_FILES = {
     "empty csv": ("a.csv", b"", "is empty"),
     "empty jsonl": ("a.jsonl", b"", "is empty"),
