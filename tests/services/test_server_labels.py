@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +17,9 @@ import pytest
 
 from connectors.base import Context, Window
 from connectors.prometheus.reader import Options, PrometheusReader
+from models import edge, gpu, unit_cost
 from models.config import Site
+from models.tables import CHARGEBACK_DAILY, EDGE_DAILY, INFERENCE_HOURLY
 from pipelines.engines.duckdb import DuckDBEngine
 from tests.services.prometheus import prometheus
 from tests.sites import Text
@@ -112,6 +115,10 @@ def _write(path: Path) -> None:
         )
         for bound in ("1", "+Inf"):
             pod.counts("vllm:e2e_request_latency_seconds_bucket", rate, model_name="pd", le=bound)
+    ensemble = Pod(text, "ensemble")  # parts count what the whole does; no label says which is which
+    for model in ("pipeline", "pre", "net"):
+        for metric in ("nv_inference_count", "nv_inference_request_success"):
+            ensemble.counts(metric, 6, model=model, version="1")
     first = {"model": "chat", "version": "1"}
     for name in (
         "streams",
@@ -180,18 +187,29 @@ def _write(path: Path) -> None:
     text.write(path)
 
 
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
-    folder = tmp_path_factory.mktemp("labels")
-    _write(folder / "site.om")
+def read(url: str, folder: Path, **more: str) -> pl.DataFrame:
     context = Context("dc1", folder, folder / "cache", {"dc1": Site(time_zone="UTC", tariff="0.1")})
-    with prometheus(folder / "site.om", folder) as url, DuckDBEngine() as engine:
-        settings = {"kind": "prometheus", "url": url, "site": "dc1", "start": DAY}
-        source = PrometheusReader(Options.model_validate(settings), context)
+    settings = {"kind": "prometheus", "url": url, "site": "dc1", "start": DAY, **more}
+    source = PrometheusReader(Options.model_validate(settings), context)
+    with DuckDBEngine() as engine:
         slices = source.slices(Window(DAY, datetime(2026, 9, 4, tzinfo=UTC)))
         loaded = list(source.load(slices, folder / "work", engine))
-    files = [item.facts["telemetry.inference_hourly"] for item in loaded if item.facts]
-    return pl.concat([pl.read_parquet(file) for file in files])
+        files = [item.facts["telemetry.inference_hourly"] for item in loaded if item.facts]
+        return pl.concat([pl.read_parquet(file) for file in files])
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All hours, and those without the parts of an ensemble."""
+    folder = tmp_path_factory.mktemp("labels")
+    _write(folder / "site.om")
+    with prometheus(folder / "site.om", folder) as url:
+        return read(url, folder), read(url, folder, matchers='model!~"pre|net"')
+
+
+@pytest.fixture(scope="module")
+def rows(both: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
+    return both[0]
 
 
 def total(rows: pl.DataFrame, pod: str, column: str, model: str = "") -> float | None:
@@ -293,6 +311,13 @@ def test_requests_that_one_pod_fills_in_and_another_decodes_count_once(rows: pl.
     assert total(rows, "solo-prefill-0", "inferences") == 2 * SEEN
 
 
+def test_parts_of_an_ensemble_can_be_left_out(both: tuple[pl.DataFrame, pl.DataFrame]) -> None:
+    """6 requests a minute count three times, and with `matchers` once; all others stay."""
+    whole, outer = both
+    assert [total(rows, "ensemble", "inferences") for rows in both] == [3 * 6 * SEEN, 6 * SEEN]
+    assert whole.height - outer.height == 2 * 3  # two models in three hours
+
+
 def test_a_server_that_never_failed(rows: pl.DataFrame) -> None:
     """TGI and Ray Serve show failures with the first one; Triton always does, so that without them they are not scraped."""
     assert [total(rows, "tgi", "failed"), total(rows, "ray-worker", "failed", "Resize")] == [0, 0]
@@ -304,3 +329,39 @@ def test_transformers_of_kserve_pass_requests_on(rows: pl.DataFrame) -> None:
     found = rows.group_by("workload").agg(pl.col("inferences").sum())
     counts = dict(found.filter(pl.col("workload").is_in(["bert", "alone"])).iter_rows())
     assert counts == {"bert": (4 + 2) * SEEN, "alone": 3 * SEEN}
+
+
+def test_what_their_work_costs(rows: pl.DataFrame) -> None:
+    """A charge each; by 1M inferences and tokens, and requests answered. Counts are so many times 179.
+
+    fours: inferences 36 + 12 + 12, answered 9 + 3 + 3 of 18. qwen: 5 of 7, tokens 110 + 80. pd: 8 + 2 of 12, tokens 800 + 400 + 200 + 100.
+    chat: 2 + 2, tokens 30 + 50 + 70 + 20, of requests nobody knows. bert: 4 + 2, no tokens. tgi: 4. images: 7.
+    singles: one pod does not know its inferences, so that nobody knows their cost.
+    """
+    charges = {
+        "fours": "10.74", "qwen": "3.401", "pd": "2.148", "chat": "0.716", "bert": "1.074", "tgi": "0.716",
+        "images": "1.253", "singles": "1",
+    }  # fmt: skip
+    line = dict.fromkeys(("project", "environment", "workload_type", "source", "method"), "x")
+    line |= {"day": DAY, "billing_month": DAY, "team": "ml", "tier": rows["tier"][0], "currency": "USD"}
+    line |= {"billed_cost": Decimal(0), "cost_kind": "direct"}
+    charged = [line | {"workload": w, "effective_cost": Decimal(cost)} for w, cost in charges.items()]
+    found = unit_cost.daily(
+        CHARGEBACK_DAILY.conform(pl.DataFrame(charged)), INFERENCE_HOURLY.conform(rows), EDGE_DAILY.empty(),
+        gpu.PARTS.to_frame(), edge.COSTS.to_frame(),
+    ).filter(pl.col("workload").is_in(charges) & (pl.col("basis") == "full"))  # fmt: skip
+    columns = ("workload", "cost_per_1m_inferences", "cost_per_1m_tokens", "request_success")
+    costs = {
+        w: (None if i is None else round(float(i), 6), None if t is None else round(float(t), 6), s)
+        for w, i, t, s in found.select(columns).iter_rows()
+    }
+    assert costs == {
+        "fours": (1000, None, pytest.approx(15 / 18)),
+        "qwen": (3800, 100, pytest.approx(5 / 7)),
+        "pd": (1200, 8, pytest.approx(10 / 12)),
+        "chat": (1000, round(716 / 30.43, 6), None),
+        "bert": (1000, None, None),
+        "tgi": (1000, None, 1),
+        "images": (1000, None, 1),
+        "singles": (None, None, None),
+    }

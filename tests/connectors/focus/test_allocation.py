@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,44 @@ def test_ratios_and_tags_of_split_rows(
     loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
     assert counted(loaded) == issues
     assert facts(loaded).height == len(rows)
+
+
+def parts(*shares: tuple[str, float | None], **more: str) -> list[dict[str, str]]:
+    """Parts of a host of 8 USD: what each costs, and its ratio."""
+    money = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")
+    return [
+        split(*([(CPU, ratio)] if ratio else []), to=f"pod/{n}", **(dict.fromkeys(money, cost) | more))
+        for n, (cost, ratio) in enumerate(shares)
+    ]
+
+
+HOST = {
+    "ResourceId": "host-1",
+    **dict.fromkeys(("BilledCost", "EffectiveCost", "ListCost", "ContractedCost"), "8"),
+}
+TWO = parts(("2", 0.25), ("6", 0.75))
+
+
+@pytest.mark.parametrize(
+    ("rows", "total", "rule"),
+    [
+        ([*TWO, focus(**HOST)], "16", "repeated_bill"),
+        ([*TWO, focus(**HOST), focus(**(HOST | {"ResourceId": "host-2"}))], "24", "repeated_bill"),
+        (TWO, "8", None),
+        ([*TWO, focus(**(HOST | {"BilledCost": "7"}))], "15", None),
+        ([*TWO, focus(**(HOST | {"ChargePeriodStart": "2026-09-01T01:00:00Z"}))], "16", None),
+        ([*parts(("8", 0.5)), focus(**HOST)], "16", "repeated_rows"),  # the other half is nobody's
+        ([*parts(("2", None), ("6", None)), focus(**HOST)], "16", "repeated_rows"),
+    ],
+)
+def test_a_charge_beside_the_parts_that_replace_it(
+    rows: list[dict[str, str]], total: str, rule: str | None, tmp_path: Path
+) -> None:
+    """A host of 8, and 2 + 6 of it: both are 16. FOCUS says that parts replace it; which of them is too much is not ours to say."""
+    write(tmp_path / "b" / "a.csv", rows)
+    loaded = load("focus", tmp_path / "b", tmp_path)[SEPTEMBER]
+    assert loaded.totals == {"USD": Decimal(total)}
+    assert facts(loaded).height == len(rows)
+    found = loaded.issues.filter(column_name="AllocatedMethodId", action="flagged")
+    shown = [*found.select("rule", "rows", "billed_cost", "currency").iter_rows()]
+    assert shown == ([(rule, 1, Decimal(8), "USD")] if rule else [])
