@@ -1,13 +1,15 @@
-"""What all settings share: their base, names, currencies, time zones."""
+"""What all settings share: their base, names, currencies, days, moments, time zones."""
 
 from __future__ import annotations
 
+import re
+from datetime import date, datetime
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import available_timezones
 
 from babel.numbers import list_currencies
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 _zones = cache(available_timezones)  # each call looks through a folder of hundreds of files
 
@@ -26,6 +28,29 @@ def _currency(code: str) -> str:
     return code
 
 
+def _day(value: Any) -> Any:
+    """The value, unless it is a number or a text of one, which pydantic takes for seconds since 1970, or has a zone."""
+    midnight = r"\d{4}-\d\d-\d\d([Tt ]00:00(:00(\.0+)?)?)?"
+    plain = re.fullmatch(midnight, value.strip()) if isinstance(value, str) else isinstance(value, date)
+    if not plain or (isinstance(value, datetime) and value.tzinfo is not None):
+        msg = "must be a day that exists, written as 2026-10-31"
+        raise ValueError(msg)
+    return value
+
+
+def _moment(value: Any) -> Any:
+    """The value, unless it is a number or a text of one, which pydantic takes for seconds since 1970."""
+    text = isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d([Tt ]|$)", value.strip())
+    if not text and not isinstance(value, date):
+        msg = "must be a moment with its offset from UTC, such as 2026-09-01T10:00:00+03:00"
+        raise ValueError(msg)
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+"""Written as in ISO 8601, also with the time 00:00."""
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+"""Written as in ISO 8601."""
 TimeZone = Annotated[str, AfterValidator(_zone)]
 Currency = Annotated[str, AfterValidator(_currency)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]

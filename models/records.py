@@ -5,13 +5,12 @@ The register of owned hardware is in `models/register.py`; reading the files bel
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
-from models.fields import Currency, Frozen
+from models.fields import Currency, Day, Frozen, Moment
 from models.tariffs.settings import Money
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -35,8 +34,8 @@ class Price(Frozen):
     kind: Literal["input", "cached", "output"]
     price_per_1m: Money
     currency: Currency
-    valid_from: date
-    valid_to: date | None = None
+    valid_from: Day
+    valid_to: Day | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Price:
@@ -54,7 +53,7 @@ class Price(Frozen):
 class Rate(Frozen):
     """One exchange rate: from `date` on, a unit of `currency` is worth `rate` units of the organisation's currency."""
 
-    date: date
+    date: Day
     currency: Currency
     rate: Annotated[Decimal, Field(gt=0, max_digits=24, decimal_places=12)]
 
@@ -69,7 +68,7 @@ class Revenue(Frozen):
         project: Whose benefit it is, for `marts.roi_monthly`; absent for the revenue of the organisation.
     """
 
-    month: date
+    month: Day
     amount: Annotated[Decimal, Field(gt=0, max_digits=30, decimal_places=12)]
     currency: Currency
     project: Annotated[str, Field(min_length=1)] | None = None
@@ -99,8 +98,8 @@ class TrainingRun(Frozen):
 
     run_id: str = Field(min_length=1)
     workload: str = Field(min_length=1)
-    started_at: AwareDatetime
-    ended_at: AwareDatetime
+    started_at: Moment
+    ended_at: Moment
     model: str | None = None
     epochs: Positive | None = None
     meter: str | None = None

@@ -5,13 +5,12 @@ What a day of it costs belongs to `models/ratecard.py`.
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from models.fields import Currency, Frozen
+from models.fields import Currency, Day, Frozen
 from models.tariffs.settings import Money, Share
 
 Kind = Literal["gpu_server", "edge_device"]
@@ -69,8 +68,8 @@ class Asset(Frozen):
     capex_build_out: Money = Decimal(0)
     capex_installation: Money = Decimal(0)
     currency: Currency
-    in_service: date
-    retired: date | None = None
+    in_service: Day
+    retired: Day | None = None
     life_months: Annotated[int, Field(ge=1, le=240)]
     salvage: Money = Decimal(0)
     depreciation: Literal["straight_line", "capital_recovery"] = "straight_line"

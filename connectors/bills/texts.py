@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -17,7 +18,7 @@ from typing import IO, Any, cast
 from connectors.base import SourceError
 from connectors.bills import footer
 from connectors.bills.header import LONGEST_LINE, WITHIN, IsHeader, from_header, lines_before
-from connectors.bills.wrapped import elements, empty, is_record, wrapped
+from connectors.bills.wrapped import FAILED, LISTS, MORE, Wrapped, answers, elements, is_record
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 UTF_8 = b"\xef\xbb\xbf"
@@ -80,12 +81,11 @@ def rewrite(
     wide = start.startswith(UTF_16)
     text = start.decode("utf-16", "ignore") if wide else start.removeprefix(UTF_8).decode("utf-8", "ignore")
     if (mark := text.lstrip()[:1]) in ("{", "["):
-        first = _first_line(path) if mark == "{" else None
-        records = (
-            partial(_listed, is_header, found) if _is_wrapped(path, mark, first, is_header) else _one_a_line
-        )
+        first = _first(path, mark)
+        records = partial(_listed, is_header, found) if _is_wrapped(path, first, is_header) else _one_a_line
         exactly = exact and _has_long_numbers(path)
-        in_place = records is _one_a_line and first is not None and not wide and not start.startswith(UTF_8)
+        a_line = mark == "{" and first is not None and not wide and not start.startswith(UTF_8)
+        in_place = records is _one_a_line and a_line
         return partial(_exact_lines, records) if exactly else None if in_place else records
     if wide:
         return partial(_decoded, is_header, found)
@@ -93,25 +93,31 @@ def rewrite(
     return None if as_it_is else partial(_decoded, is_header, found)
 
 
-def _first_line(path: Path) -> Any:
-    """The JSON in the first line; None where it is not complete."""
+def _first(path: Path, mark: str) -> Any:
+    """The JSON in the first line, or the first element of an array; None where it is not complete, or long."""
     with suppress(ValueError, RecursionError), in_utf_8(path) as file:
-        return json.loads(file.readline(LONGEST_OBJECT).decode("utf-8-sig"))
+        if mark == "{":
+            return json.loads(file.readline(LONGEST_OBJECT).decode("utf-8-sig"))
+        text = file.read(CHUNK).decode("utf-8-sig", "ignore").lstrip().removeprefix("[").lstrip()
+        return json.JSONDecoder().raw_decode(text)[0]
     return None
 
 
-def _is_wrapped(path: Path, mark: str, first: Any, is_header: IsHeader) -> bool:
-    """It is one object around lists of records, or an empty one: its first line, if complete, is no record."""
-    if mark != "{" or is_record(first, is_header):
+def _is_wrapped(path: Path, first: Any, is_header: IsHeader) -> bool:
+    """It is answers, objects around lists of records, of which some may be empty: its first value is no record."""
+    if is_record(first, is_header):
         return False
     with suppress(OSError, EOFError, zlib.error, UnicodeError):
-        text = _whole(path)
-        return wrapped(text, is_header) is not None or empty(text) is not None
+        if text := _whole(path):
+            return answers(text, is_header) is not None
+        return isinstance(first, dict) and any(
+            k.lower() in LISTS and isinstance(v, list) for k, v in first.items()
+        )
     return False
 
 
 def _whole(path: Path) -> str:
-    """A text that is no larger than the records of one answer may be; empty where it is."""
+    """A text that is no larger than saved answers may be; empty where it is."""
     with in_utf_8(path) as file:
         text = file.read(MOST_UNPACKED + 1)
     return text.decode("utf-8-sig") if len(text) <= MOST_UNPACKED else ""
@@ -267,32 +273,57 @@ def _one_a_line(path: Path, uri: str) -> Iterator[bytes]:
 
 
 def _listed(is_header: IsHeader, found: list[str], path: Path, uri: str) -> Iterator[bytes]:
-    """The records of an object around one list of them.
+    """The records of answers, each an object around one list of them: of one, a list of them, or one after another.
 
     Args:
         is_header: The names are those of a record.
-        found: Takes what else the object holds.
+        found: Takes what else the answers hold; of their pages, only the last says whether another one follows.
         path: The file.
         uri: Its name for a person.
 
     Raises:
-        UnpackError: It holds several such lists; or none has a record, and another page is said to follow, or an error.
+        UnpackError: The file is too large, or holds something else, too; an answer holds several such lists, or twice the
+            same; or one without a record says that there was an error or, at the end, that another page follows.
     """
     text = _whole(path)
-    content = wrapped(text, is_header)
-    if content is None and (against := empty(text)) is not None:
-        if against:
-            msg = f"{uri} is an answer without a record that says that {against}"
+    content = answers(text, is_header)
+    if content is None:
+        msg = f"{uri} has more than {MOST_UNPACKED >> 20} MiB, unpacked; save each page of the API in a file of its own"
+        raise UnpackError(msg)
+    seen: set[bytes] = set()
+    for number, answer in enumerate(content, start=1):
+        last = number == len(content)
+        start = _records_start(answer, number, uri, last=last)
+        if answer is None or start is None:
+            continue
+        found += [o for o in answer.others if o not in found and (last or not o.endswith(MORE))]
+        digest = hashlib.sha256()
+        for at, end in elements(text, start):
+            if at < end:
+                line = _line(text[at:end])
+                digest.update(line)
+                yield line
+        if digest.digest() in seen:
+            msg = f"{uri}: answer {number} in it has the records of an earlier one: every charge would count twice; remove one of them"
             raise UnpackError(msg)
-        return
-    if content is None or len(content.lists) > 1:
-        names = ", ".join(name for name, _ in content.lists) if content else ""
+        seen.add(digest.digest())
+
+
+def _records_start(answer: Wrapped | None, number: int, uri: str, *, last: bool) -> int | None:
+    """Where the list of records of an answer starts; None where it is empty."""
+    if answer is None:
+        msg = f"{uri}: value {number} in it is no answer with a list of records, as others are; save it in a file of its own"
+        raise UnpackError(msg)
+    if not answer.lists:
+        if answer.against and (last or answer.against == FAILED):
+            msg = f"{uri} is an answer without a record that says that {answer.against}"
+            raise UnpackError(msg)
+        return None
+    if len(answer.lists) > 1:
+        names = ", ".join(name for name, _ in answer.lists)
         msg = f"{uri} holds several lists of records ({names}), and whether all of them count cannot be known; keep one"
         raise UnpackError(msg)
-    found += content.others
-    for start, end in elements(text, content.lists[0][1]):
-        if start < end:
-            yield _line(text[start:end])
+    return answer.lists[0][1]
 
 
 def _line(text: str) -> bytes:

@@ -1,13 +1,14 @@
 """JSON whose records are a list in an object, as APIs answer: `{"data": [{...}, {...}], "count": 2}`.
 
 What is a record, the mandatory columns of a format say. Beside the one list of records the object may hold anything else.
+A file holds one answer, a list of them, or one after another.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -33,8 +34,12 @@ LISTS = frozenset({"data", "items", "records", "results", "rows", "value", "valu
 """What answers call their list, in small letters."""
 ERRORS = frozenset({"error", "errors"})
 """Names, in small letters, under which an answer says why it has no records, unless they are empty."""
+FAILED = "there was an error; ask again"
 SHORT = 1 << 16
 """Characters of an answer without records, at most."""
+
+BLANKS, BETWEEN = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n,]*")
+"""What stands around the parts of a value, and between values one after another."""
 
 _DECODER = json.JSONDecoder()
 
@@ -46,10 +51,12 @@ class Wrapped:
     Attributes:
         lists: Names of its lists of records, inner objects with dots, and where in the text they start.
         others: What else there is, as texts such as `count: 2`.
+        against: What one without lists says against that being all; "" where nothing.
     """
 
     lists: Sequence[tuple[str, int]]
     others: Sequence[str]
+    against: str = ""
 
 
 def is_record(value: Any, is_header: IsHeader) -> bool:
@@ -60,13 +67,30 @@ def is_record(value: Any, is_header: IsHeader) -> bool:
     return is_header([*value, *inner])
 
 
-def wrapped(text: str, is_header: IsHeader) -> Wrapped | None:
-    """What a text holds that is one object around lists of records; None where it is anything else."""
+def answers(text: str, is_header: IsHeader) -> list[Wrapped | None] | None:
+    """What the answers of a file hold, None for a value among them that is none; None where no value is one, or the text is not complete."""
+    found = []
     try:
-        lists, others, end = _members(text, _blanks(text, 0), "", is_header)
+        at = _blanks(text, 0)
+        listed = text[at] == "["
+        at = _blanks(text, at + 1) if listed else at
+        while at < len(text) and not (listed and text[at] == "]"):
+            answer, end = _answer(text, at, is_header)
+            found.append(answer)
+            at = _after(text, end, "]") if listed else BETWEEN.match(text, end).end()  # type: ignore[union-attr]
+        whole = not (listed and text[at + 1 :].strip())
     except (ValueError, IndexError, RecursionError):
         return None
-    return Wrapped(lists, others) if lists and not text[end:].strip() else None
+    return found if whole and any(found) else None
+
+
+def _answer(text: str, start: int, is_header: IsHeader) -> tuple[Wrapped | None, int]:
+    """What the value holds that starts here, and the place behind it."""
+    if text[start] != "{":
+        return None, _DECODER.raw_decode(text, start)[1]
+    lists, others, end = _members(text, start, "", is_header)
+    against = None if lists or end - start > SHORT else empty(text[start:end])
+    return (Wrapped(lists, others, against or "") if lists or against is not None else None), end
 
 
 def empty(text: str) -> str | None:
@@ -79,11 +103,16 @@ def empty(text: str) -> str | None:
     found = {k: v for k, v in said.items() if isinstance(v, list) and k.lower() not in ERRORS}
     if not found or any(v or k.lower() not in LISTS for k, v in found.items()):
         return None
-    if any(v for k, v in said.items() if k.lower() in ERRORS):
-        return "there was an error; ask again"
+    if failed(said):
+        return FAILED
     _, others, _ = _members(text, _blanks(text, 0), "", lambda _: False)
     more = any(other.endswith(MORE) for other in others)
     return "another page follows; save that page, too, and remove this one" if more else ""
+
+
+def failed(answer: Mapping[str, Any]) -> bool:
+    """An answer tells of an error."""
+    return any(v for k, v in answer.items() if k.lower() in ERRORS)
 
 
 def elements(text: str, start: int) -> Iterator[tuple[int, int]]:
@@ -162,6 +191,4 @@ def _after(text: str, at: int, close: str) -> int:
 
 def _blanks(text: str, at: int) -> int:
     """The first place that is no blank."""
-    while text[at] in " \t\r\n":
-        at += 1
-    return at
+    return BLANKS.match(text, at).end()  # type: ignore[union-attr]

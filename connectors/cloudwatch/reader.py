@@ -26,6 +26,7 @@ from connectors.telemetry import (
     site_of,
     write_days,
 )
+from models.fields import Day
 from models.tables import INFERENCE_HOURLY
 
 VERSION = "cloudwatch-1"
@@ -57,7 +58,7 @@ class Options(SourceOptions):
     services: tuple[Name, ...] = Field(default=("sagemaker", "bedrock"), min_length=1)
     errors_within: tuple[Name, ...] = ("sagemaker",)
     latency: tuple[Name, ...] = ()
-    start: date | None = None
+    start: Day | None = None
     lateness_hours: float = Field(default=3, ge=0, le=720)
     endpoint_url: str | None = None
 

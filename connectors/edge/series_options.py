@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.prometheus.server_options import ServerOptions
+from models.fields import Day
 
 Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
 Label = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
@@ -87,7 +87,7 @@ class Options(ServerOptions):
     """
 
     site: str
-    start: date | None = None
+    start: Day | None = None
     lateness_hours: float = Field(default=1, ge=0, le=720)
     late_days: int = Field(default=7, ge=0, le=60)
     report_interval_s: float = Field(default=60, ge=1, le=86400)

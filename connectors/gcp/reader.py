@@ -11,7 +11,7 @@ from connectors.gcp.columns import OPTIONAL, is_header, parse_invoice_month, per
 from connectors.gcp.mapping import to_focus
 from connectors.objects import LocationOptions, Store
 
-VERSION = "gcp-billing-export-18"
+VERSION = "gcp-billing-export-19"
 """Changes whenever the same file would give other facts."""
 
 SUFFIXES = (

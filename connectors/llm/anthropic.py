@@ -155,5 +155,5 @@ class AnthropicReader(OrganisationReader):
     """Answers of Anthropic's Admin API."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version = "anthropic-8"
+    version = "anthropic-9"
     suffixes = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")

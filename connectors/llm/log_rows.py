@@ -22,6 +22,7 @@ from connectors.bills.files import BillFile
 from connectors.bills.footer import COUNT, NOTHING
 from connectors.bills.header import SAYS_SEPARATOR, SEPARATORS
 from connectors.bills.texts import in_utf_8, is_utf_16
+from connectors.bills.wrapped import FAILED, failed
 
 COLUMNS = (
     "request_id", "spend", "prompt_tokens", "completion_tokens", "total_tokens", "cache_read_input_tokens",
@@ -76,11 +77,11 @@ def json_rows(path: Path, uri: str) -> Rows:
     """The requests of JSON lines, of a list, or of a page.
 
     Raises:
-        SourceError: The file is empty or damaged.
+        SourceError: The file is empty or damaged, or tells of an error.
     """
     lines = 0
     try:
-        if uri.lower().endswith(JSON) and (listed := _listed(path)) is not None:
+        if uri.lower().endswith(JSON) and (listed := _listed(path, uri)) is not None:
             yield from ((number, _wanted(row)) for number, row in enumerate(listed, start=1))
             return
         with in_utf_8(path) as file:
@@ -183,8 +184,12 @@ def _decoded(raw: bytes) -> str:
     return raw.decode("utf-8", errors="surrogateescape").removeprefix("\ufeff")
 
 
-def _listed(path: Path) -> list[Any] | None:
-    """The requests of a file that is one JSON list, or an object around one; None where it is neither: JSON lines."""
+def _listed(path: Path, uri: str) -> list[Any] | None:
+    """The requests of a file that is one JSON list, or an object around one; None where it is neither: JSON lines.
+
+    Raises:
+        SourceError: It is an object around one that tells of an error.
+    """
     content = _content(path)
     if isinstance(content, dict) and "startTime" not in content:
         listed = [
@@ -193,7 +198,11 @@ def _listed(path: Path) -> list[Any] | None:
             if isinstance(v, list) and any((_wanted(r) or {}).get("startTime") for r in v)
         ]
         named, alone = content.get("data"), listed[0] if len(listed) == 1 else None
-        content = named if isinstance(named, list) and (named or alone is None) else alone
+        found = named if isinstance(named, list) and (named or alone is None) else alone
+        if found is not None and failed(content):
+            msg = f"{uri} is an answer that says that {FAILED}, and save the whole answer"
+            raise SourceError(msg)
+        content = found
     return content if isinstance(content, list) else None
 
 

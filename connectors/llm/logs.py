@@ -7,11 +7,13 @@ Errors of parsers, which quote lines, are reduced to a line number. What the row
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -47,6 +49,9 @@ NULLS = ("", "\\N", "NULL", "null", "None")
 
 CHUNK = 20_000
 """Rows staged at once; bounds the memory they take."""
+
+MOST_SHORT_LINES = 4_000_000
+"""Lines of a packed CSV of which more must hold, on average, half of what separates the columns of a request."""
 
 PLAIN = r"[A-Za-z0-9_.:+-]{1,64}( [0-9:.+-]{1,20})?"
 """Ids, numbers and timestamps: what may be quoted in findings."""
@@ -116,7 +121,24 @@ def _opened(item: Object, path: Path, uri: str, *, spend: bool) -> BillFile | Ro
     if is_json(item.key):
         return json_rows(path, uri)
     log = open_bill(item, uri, path, private=True)
+    if log.form == "gzip":
+        _refuse_hollow(log)
     return csv_rows(log, spend=spend) if is_garbled(log) else log
+
+
+def _refuse_hollow(log: BillFile) -> None:
+    """Raises SourceError if a gzip holds millions of lines that are too short for a request: the memory they take is no file's size."""
+    size = lines = 0
+    with (
+        suppress(OSError, EOFError, zlib.error),
+        gzip.open(log.path) as file,
+    ):  # damage is told by who reads it
+        while part := file.read(1 << 20):
+            size += len(part)
+            lines += part.count(b"\n")
+            if lines > MOST_SHORT_LINES and size < lines * len(log.columns) / 2:
+                msg = f"{log.uri} unpacks to millions of lines that hold no request; export the log again"
+                raise SourceError(msg)
 
 
 def utc_text(texts: pl.Series) -> pl.Series:
@@ -173,7 +195,7 @@ def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine,
         source, number, broken = f"read_parquet({literals(tables)})", '"row"', '"broken"'
         types = dict.fromkeys(COLUMNS, "VARCHAR")
     else:
-        verify([log])
+        verify([log], MAX_LINE)
         found = chosen(log.columns, uri, spend=spend)
         source, number, broken = _table(log), "row_number() OVER ()", "CAST(NULL AS VARCHAR)"
         if log.form != "parquet":

@@ -76,5 +76,5 @@ class OpenAIReader(OrganisationReader):
     """Answers of OpenAI's organisation API."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version = "openai-13"
+    version = "openai-14"
     suffixes = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")

@@ -26,6 +26,7 @@ from connectors.llm.pages import COSTS, USAGE, Bucket, read_buckets
 from connectors.objects import LocationOptions, Store, open_store
 from connectors.telemetry import QUARTER_S, fingerprint, write_days
 from connectors.telemetry_index import UTC_ZONE, Indexed, data_files, days, index, settings, utc_days
+from models.fields import Day
 from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY, Table
 
 
@@ -54,7 +55,7 @@ class OrganisationOptions(LocationOptions):
     usage: bool = True
     url: str | None = None
     admin_key: SecretStr | None = None
-    since: date | None = None
+    since: Day | None = None
 
     @property
     @abstractmethod

@@ -20,6 +20,7 @@ import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from connectors.base import Object, SourceError
+from connectors.bills.wrapped import failed
 from connectors.objects import write_json
 
 
@@ -189,6 +190,8 @@ class OrganisationStore:
         if not isinstance(data, list) or not all(_is_bucket(self.api.plain(b)) for b in data):
             msg = f"{uri} gave no page of buckets (a list `data`, each with its times and results); is url the API's?"
             raise SourceError(msg)
+        if failed(page):
+            raise _AskAgainError("the answer tells of an error")
         return {**page, "data": data}
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -22,7 +22,7 @@ from connectors.base import SourceError
 from connectors.bills import footer
 from connectors.bills.amounts import EXACT, number
 from connectors.bills.texts import UTF_16
-from connectors.bills.wrapped import says_more
+from connectors.bills.wrapped import FAILED, failed, says_more
 from connectors.epochs import END, FIRST
 
 COSTS = "organization.costs.result"
@@ -84,7 +84,7 @@ def read_buckets(
         table: What makes pages of a CSV.
 
     Raises:
-        SourceError: It is empty, damaged, not JSON, not a page, a bucket has no time, or it says that another page follows and not where.
+        SourceError: It is empty, damaged, not JSON, not a page, a bucket has no time, or it says that there was an error, or that another page follows and not where.
     """
     text = _text(path, uri)
     after: list[str] = []
@@ -149,6 +149,9 @@ def _pages(text: str, uri: str) -> Iterator[Sequence[Any]]:
                 f"; it says: {str(page['error'])[:200]}" if isinstance(page, dict) and "error" in page else ""
             )
             msg = f"{uri} is no page of the organisation API: mandatory key 'data' (a list) is missing, it has {found}{said}"
+            raise SourceError(msg)
+        if failed(page):
+            msg = f"{uri} is an answer that says that {FAILED}, and save the whole answer"
             raise SourceError(msg)
         if not page["data"] and page is pages[-1] and says_more(page.get("has_more")):
             msg = f"{uri} ends with a page without buckets that says that another page follows; save that page, too, and remove this one"

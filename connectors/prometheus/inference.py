@@ -259,8 +259,9 @@ def _batches(parts: Mapping[str, pl.DataFrame], zone: ZoneInfo) -> pl.DataFrame:
         found = found.join(part, on=BY, how=how, coalesce=True, nulls_equal=True)
     day = [*THING, local_day("hour", zone)]
     hit, executed = pl.col("hits").fill_null(0.0), pl.col("answered") - pl.col("hits").fill_null(0.0)
-    run = executed.filter(pl.col("elements").is_not_null()).sum().over(day)
-    held = pl.when(run > 0).then(pl.col("elements").sum().over(day) / run)
+    known = pl.col("elements").is_not_null() & executed.is_not_null()
+    run = executed.filter(known).sum().over(day)
+    held = pl.when(run > 0).then(pl.col("elements").filter(known).sum().over(day) / run)
     hidden = pl.when(hit > 0).then(pl.when(pl.col("answered").is_not_null()).then(hit * held)).otherwise(0.0)
     return found.with_columns(
         inferences=pl.when(pl.col("elements").is_null())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Any, Literal
 
 import polars as pl
@@ -12,6 +11,7 @@ from pydantic import Field, field_validator
 
 from connectors.meters import METHODS
 from connectors.prometheus.server_options import ServerOptions
+from models.fields import Day
 
 Dimension = Literal["team", "project", "environment", "workload", "workload_type"]
 
@@ -50,7 +50,7 @@ class Options(ServerOptions):
 
     site: str
     replica_label: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    start: date | None = None
+    start: Day | None = None
     lateness_hours: float = Field(default=1, ge=0, le=720)
     bridge_hours: int = Field(default=24, ge=1, le=168)
     tier: Literal["cloud", "api", "onprem", "edge"] = "onprem"

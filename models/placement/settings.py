@@ -54,13 +54,12 @@ organisation's currency (`currency` of the configuration) and a month has 730 ho
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from models.fields import Frozen, Name
+from models.fields import Day, Frozen, Name
 
 MONTH_HOURS = 730
 """Hours of a month: 8,760 / 12."""
@@ -152,7 +151,7 @@ class Option(Frozen):
     capacity_gpu_hours_month: Quantity | None = None
     egress_per_gb: Amount | None = None
     migration_cost: Amount | None = None
-    price_date: date | None = None
+    price_date: Day | None = None
     price_source: str | None = None
 
     @property

@@ -27,9 +27,9 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from models.fields import Frozen
+from models.fields import Day, Frozen, Moment
 
 Money = Annotated[Decimal, Field(ge=0, max_digits=30, decimal_places=12)]
 EnergyPrice = Annotated[Decimal, Field(max_digits=30, decimal_places=12)]
@@ -136,7 +136,7 @@ class SpotPrice(Frozen):
         price_mwh: The same per MWh, as exchanges publish it; one of the two is given.
     """
 
-    start: AwareDatetime
+    start: Moment
     price_kwh: EnergyPrice | None = None
     price_mwh: EnergyPrice | None = None
 
@@ -188,11 +188,11 @@ class Tariff(Frozen):
     customer_month: Money = Decimal(0)
     minimum_month: Money = Decimal(0)
     power_factor: Annotated[Decimal, Field(gt=0, le=1)] | None = None
-    holidays: frozenset[date] = frozenset()
+    holidays: frozenset[Day] = frozenset()
     meter: str | None = None
     demand_by: Literal["coincident_peak", "energy"] = "coincident_peak"
-    valid_from: date | None = None
-    valid_to: date | None = None
+    valid_from: Day | None = None
+    valid_to: Day | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -339,3 +339,15 @@ def test_a_damaged_archive_leaves_the_other_months(tmp_path: Path) -> None:
     slices = reader("focus", tmp_path / "bills", tmp_path).slices(WINDOW)
     assert [(s.period, bool(s.not_ready)) for s in slices] == [(SEPTEMBER, True), (OCTOBER, False)]
     assert "2026-09.zip is damaged or cannot be unpacked" in slices[0].not_ready
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_a_last_row_that_the_engine_would_leave_out(name: str, tmp_path: Path) -> None:
+    """Rows of 1, 2 and 4 USD without quotes; the last one, of 40 MB, was in no sum and no issue."""
+    rows = [focus(BilledCost=c, Tags="") for c in "124"]
+    rows[2]["ChargeDescription"] = "x" * 40_000_000
+    data = csv_bytes(rows).replace(b'"', b"")
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / name).write_bytes(gzip.compress(data, 1) if name.endswith("gz") else data)
+    with pytest.raises(SourceError, match=f"{name}: its last row is longer than 16000000 bytes"):
+        load("focus", tmp_path / "bills", tmp_path)

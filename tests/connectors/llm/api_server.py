@@ -72,6 +72,7 @@ class Handler(BaseHTTPRequestHandler):
             "data": buckets[at : at + api.per_page],
             "has_more": more,
             "next_page": f"page_{at + api.per_page}" if more and failure != "lost" else None,
+            "error": {"message": "busy"} if failure == "error" else None,
         }
         self.answer(200, json.dumps(page), cut=40 if failure == "half" else 0)
 

@@ -151,6 +151,7 @@ BAD_FILES = {
     "ends before": (page(bucket("02T00:00:00", "01T00:00:00")), "start before end"),
     "no results": (page({"starting_at": "2026-09-01T00:00:00Z", "ending_at": "2026-09-02T00:00:00Z"}), "results"),
     "an error": ({"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}}, "invalid x-api-key"),
+    "no bucket and an error": ({"data": [], "error": {"type": "overloaded_error"}}, "says that there was an error; ask again"),
     "mixed": (page(day(1, cost("1"), usage(1, 0, 0, 1))), "mixes"),
     "Claude Code": ({"data": [{"date": "2026-09-01", "actor": {"email": "a@b.c"}}], "has_more": False}, "bucket 1 is not one"),
     "half": ('{"data": [', "not JSON"),

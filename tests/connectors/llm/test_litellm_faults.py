@@ -156,6 +156,19 @@ def test_spend_is_mandatory_for_a_bill_only(tmp_path: Path) -> None:
     assert hours(load("litellm", tmp_path / "logs", tmp_path)[DAY])["inferences"].sum() == 1
 
 
+@pytest.mark.parametrize("error", ['"error": {"code": 429}', '"errors": ["no"]', '"Error": "SECRET-prompt"'])
+@pytest.mark.parametrize("rows", [0, 1])
+def test_an_answer_that_tells_of_an_error_is_refused(rows: int, error: str, tmp_path: Path) -> None:
+    """One without requests was a file with none; of one with some the rest may be missing."""
+    write_lines(tmp_path / "logs" / "a.jsonl", [request(1)])
+    (tmp_path / "logs" / "b.json").write_text(f'{{"data": {json.dumps([request(2)] * rows)}, {error}}}')
+    said = _raises(tmp_path)
+    assert "b.json is an answer that says that there was an error; ask again" in said
+    assert SECRET not in said
+    (tmp_path / "logs" / "b.json").write_text('{"data": [], "error": null, "errors": []}')
+    assert hours(load("litellm", tmp_path / "logs", tmp_path)[DAY])["inferences"].sum() == 1
+
+
 BAD_FILES = {
     "empty csv": ("a.csv", b"", "is empty"),
     "empty jsonl": ("a.jsonl", b"", "is empty"),
@@ -180,6 +193,14 @@ def test_bad_files_are_refused(tmp_path: Path, name: str) -> None:
     message = _raises(tmp_path)
     assert any(w in message for w in words.split("|")), message
     assert file in message
+
+
+def test_a_bomb_of_line_ends_is_refused(tmp_path: Path) -> None:
+    """100 MB of them in 0.5 MB took 6.6 GB of memory, 300 MB ended the process."""
+    data = gzip.compress(csv_bytes([request(1)]) + b"\n" * 8_000_000, 1)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.csv.gz").write_bytes(data)
+    assert "millions of lines that hold no request" in _raises(tmp_path)
 
 
 def test_a_line_with_totals_is_no_request(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_only_the_last_week_is_asked_again_and_a_changed_day_alone_is_new(api: A
 
 def test_slow_down_and_half_a_page_are_asked_for_again(api: Api, tmp_path: Path) -> None:
     api.data = {"costs": days(1, 2, 3)}
-    api.failures = ["429", "half", "", "half", "429"]
+    api.failures = ["429", "half", "", "error", "429"]
     assert total(load(api, tmp_path)) == {1: 1, 2: 2, 3: 3}
     assert len([e for e, _ in api.asked if e == "costs"]) == 2 + 4
 

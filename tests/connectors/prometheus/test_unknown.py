@@ -13,7 +13,7 @@ import pytest
 from connectors.prometheus.client import Access, Client
 from connectors.prometheus.counters import Grid, counter_hours
 from connectors.prometheus.gpu import MJ_PER_KWH, gpu_hours
-from connectors.prometheus.inference import Scraped, inference_hours
+from connectors.prometheus.inference import BY, Scraped, _batches, inference_hours
 from connectors.prometheus.question import Question, Span
 from connectors.prometheus.requests import gap_rows
 from connectors.prometheus.servers import SERVERS
@@ -219,3 +219,19 @@ def test_two_samples_that_an_hour_lacks_are_its_pods() -> None:
     gaps = pl.DataFrame(schema={"hour": pl.Datetime("us"), "gpu": pl.String, "estimated": pl.Float64})
     found = gap_rows(rows, gaps, pods, hours).select("hour", "pod", "sampled", "observed_hours")
     assert found.rows() == [(times[1], "p", False, pytest.approx(2 / 60))]
+
+
+def test_hits_of_a_cache_hold_what_requests_of_known_number_do() -> None:
+    """8 and 4 inferences of 2 + 1 requests that were executed: 4 each, so that a hit is 4. An hour without requests tells nothing."""
+    hours = [(START + timedelta(hours=h)).replace(tzinfo=None) for h in range(3)]
+
+    def counts(values: dict[int, float]) -> pl.DataFrame:
+        rows = [dict.fromkeys(BY, "a") | {"hour": hours[h], "value": v} for h, v in values.items()]
+        return pl.DataFrame(rows, schema_overrides={"hour": pl.Datetime("us")})
+
+    parts = {"elements": counts({0: 8.0, 1: 40.0, 2: 4.0}), "answered": counts({0: 2.0, 2: 2.0})}
+    parts |= {"hits": counts({0: 0.0, 1: 0.0, 2: 1.0}), "failed": counts({0: 0.0, 1: 0.0, 2: 0.0})}
+    found = _batches(parts, ZoneInfo("UTC")).sort("hour")
+    assert found["inferences"].to_list() == [8, 40, 8]
+    assert found["answered"].to_list() == [2, None, 2]
+    assert found["failed"].to_list() == [0, None, 0]
