@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import shutil
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def plan(run: Run) -> Metadata:
         "list_prices": look_up(run),
         "closed": closed_months(run.config.data_dir),
         "code": code_hash(),
-        "day": as_of(run).isoformat(),
+        "day": run.as_of.isoformat(),
     }
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     published = run.warehouse.publication
@@ -82,16 +82,6 @@ def _prune_runs(run: Run) -> None:
     for folder in folders[:-KEPT_RUNS]:
         if folder != run.folder:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def as_of(run: Run) -> date:
-    """The day the published state is for: the run's, or a later one that is published already.
-
-    A later one that is still to come was a mistake, and does not stay.
-    """
-    published = run.warehouse.publication
-    earlier = date.fromisoformat(published["as_of"]) if published else run.window.day
-    return max(run.window.day, min(earlier, run.window.now.date()))
 
 
 def source_states(run: Run) -> list[dict[str, Any]]:
@@ -214,7 +204,7 @@ def _publications(run: Run, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     money_in = _by_currency(reconciliation, pl.col("source_total"))
     money_out = _by_currency(reconciliation, pl.col("allocated_total") + pl.col("quarantined_total"))
     row = {
-        "run_id": run.id, "published_at": datetime.now(UTC).replace(tzinfo=None), "as_of": as_of(run),
+        "run_id": run.id, "published_at": datetime.now(UTC).replace(tzinfo=None), "as_of": run.as_of,
         "version": importlib.metadata.version("tierwise"), "currency": run.config.settings.currency,
         "config_hash": run.config.hash, "input_hash": run.read_json("plan")["input_hash"],
         "money_in": json.dumps(money_in), "money_out": json.dumps(money_out),
@@ -253,7 +243,7 @@ def publish(run: Run) -> Metadata:
         remarks = _write_metrics(run)
         shutil.rmtree(run.folder, ignore_errors=True)
         return {
-            "as_of": as_of(run).isoformat(),
+            "as_of": run.as_of.isoformat(),
             "warehouse": str(run.warehouse.path),
             "unchanged": 1,
             **remarks,
@@ -270,7 +260,7 @@ def publish(run: Run) -> Metadata:
     staged = run.stage
     information = {
         "run_id": run.id,
-        "as_of": as_of(run).isoformat(),
+        "as_of": run.as_of.isoformat(),
         **run.read_json("plan"),
         "config_file": str(run.config.file),
     }
