@@ -46,7 +46,8 @@ CHILD = (
 BEHIND = "exported_instance"
 """The server's own instance where the scraped one is that of a Collector or gateway."""
 
-THING = ["model", "served", "namespace", "pod", "instance"]
+THING = ["model", "served", "namespace", "pod", "instance", "through"]
+"""`through` is the scraped instance of servers of no pod behind a Collector: each host's may call its server localhost:8000."""
 BY = [*THING, "hour"]
 
 
@@ -105,13 +106,17 @@ def _server_hours(question: Question, server: Server, scrapes: Scraped, there: s
     def named(frame: pl.DataFrame) -> pl.DataFrame:
         frame = frame.with_columns(
             model=first_of(server.model),
-            instance=first_of((BEHIND, "instance")).fill_null(""),
             served=first_of(server.workload) if server.workload else pl.lit(None, dtype=pl.String),
         )
         if "le" in frame.columns:
             bounds = [bound(le) for le in frame["le"]]
             frame = frame.with_columns(le=pl.Series(bounds, dtype=pl.Float64)).drop_nulls("le")
-        return holders(frame, scrapes.exporter_pods)
+        frame = holders(frame.with_columns(through="instance"), scrapes.exporter_pods)
+        behind = pl.col("pod").is_null() & (pl.col(BEHIND) != "")
+        return frame.with_columns(
+            instance=first_of((BEHIND, "instance")).fill_null(""),
+            through=pl.when(behind).then("through").otherwise(pl.lit("")),
+        )
 
     own = (*server.finished, *server.elements)
     finished = _metrics(own, there)

@@ -47,10 +47,11 @@ def without_transformers(hours: pl.DataFrame) -> pl.DataFrame:
 
 
 def seen_once(each: pl.DataFrame) -> pl.DataFrame:
-    """Leaves out instances of a pod that a Collector tells of while the pod is scraped under its own names, too."""
-    pod = ["model", "served", "namespace", "pod"]
-    own = each.filter(pl.col("plain") & pl.col("pod").is_not_null())
+    """Leaves out what a Collector tells of while the pod, or server of none, is scraped under its own names, too."""
+    pod = ["model", "served", "namespace", "holder"]
+    each = each.with_columns(holder=pl.coalesce("pod", "instance"))
+    own = each.filter("plain")
     own = own.group_by(pod).agg(since=pl.col("hour").min(), until=pl.col("hour").max())
     both = ~pl.col("plain") & pl.col("hour").is_between("since", "until")
     joined = each.join(own, on=pod, how="left", nulls_equal=True)
-    return joined.filter(~both.fill_null(value=False)).drop("since", "until", "plain")
+    return joined.filter(~both.fill_null(value=False)).drop("since", "until", "plain", "holder")

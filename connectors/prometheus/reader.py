@@ -23,7 +23,7 @@ from connectors.prometheus.question import Question, spans
 from connectors.prometheus.server_options import HOW_TO_REACH
 from connectors.telemetry import HOUR, day_bounds, fingerprint, issues, site_of, write_days
 
-VERSION = "prometheus-40"
+VERSION = "prometheus-41"
 """Changes whenever the same series would give other facts."""
 
 CHUNK_DAYS = 7

@@ -100,6 +100,16 @@ def _write(path: Path) -> None:
         served.counts("vllm_generation_tokens_total", 10 * rate, model_name="mistral")
         for bound in ("1", "+Inf"):
             served.counts("vllm_e2e_request_latency_seconds_bucket", rate, model_name="mistral", le=bound)
+    for host, rate in (("h1", 3), ("h2", 5)):  # a Collector on each host calls the server there the same
+        agent = Pod(text, "", pod="", namespace="", instance=f"{host}:9464", exported_instance="vllm:8000")
+        agent.counts("vllm_request_success_total", rate, model_name="hosts", finished_reason="stop")
+    for name, collected in (
+        ("vllm_request_success_total", "collector:9464"),
+        ("vllm:request_success_total", ""),
+    ):
+        twice = Pod(text, "", pod="", namespace="", instance=collected or "h3:8000")
+        twice.at |= {"exported_instance": "h3:8000"} if collected else {}
+        twice.counts(name, 2, model_name="twice", finished_reason="stop")
     for name, rate, failed, cached in (
         ("pd-prefill-0", 9, 1, 200),
         ("pd-decode-0", 8, 1, 900),
@@ -261,6 +271,16 @@ def test_what_a_collector_has_named_anew_counts_once(rows: pl.DataFrame) -> None
     counts = mistral.group_by("pod").agg(pl.col("inferences", "tokens_out").sum()).sort("pod").rows()
     assert counts == [("a:8000", 3 * SEEN, 30 * SEEN), ("b:8000", 5 * SEEN, 50 * SEEN)]
     assert buckets(rows, "b:8000") == {"1": 5 * SEEN, "+Inf": 5 * SEEN}
+
+
+def test_servers_of_no_pod_that_collectors_call_the_same_are_added_up(rows: pl.DataFrame) -> None:
+    """3 + 5 requests a minute on two hosts, whose Collectors both say `vllm:8000`; one told of twice has its 2."""
+    counts = (
+        rows.group_by("model")
+        .agg(pl.col("inferences").sum())
+        .filter(pl.col("model").is_in(["hosts", "twice"]))
+    )
+    assert dict(counts.iter_rows()) == {"hosts": (3 + 5) * SEEN, "twice": 2 * SEEN}
 
 
 def test_bounds_that_prometheus_3_writes_in_another_way_are_the_same(rows: pl.DataFrame) -> None:
