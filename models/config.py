@@ -47,7 +47,7 @@ def _pue(value: Any) -> Any:
 
 def _is_pue(value: Any) -> bool:
     try:
-        return not isinstance(value, bool) and 1 <= float(value) <= 5
+        return 1 <= float(value) <= 5
     except (TypeError, ValueError):
         return False
 
@@ -77,6 +77,13 @@ class Site(Frozen):
     facility_meters: tuple[str, ...] = ()
     rented: bool = False
     rented_gpu_hour: Money | None = None
+
+    @model_validator(mode="after")
+    def _price_of_rented_cards(self) -> Site:
+        if self.rented_gpu_hour is not None and not self.rented:
+            msg = "rented_gpu_hour is the price of rented GPUs; write `rented: true` too, or leave it out"
+            raise ValueError(msg)
+        return self
 
     @property
     def zone(self) -> ZoneInfo:
