@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 
 from connectors.parts import Earlier, Part, current_rows
 from models import tables
 from models.config import Site
+from models.fields import Frozen
 from models.records import Price, TrainingRun
 
 ISSUES_SCHEMA = pl.Schema(
@@ -45,10 +45,8 @@ class DamagedFileError(SourceError):
         self.file = file
 
 
-class SourceOptions(BaseModel):
+class SourceOptions(Frozen):
     """Keys that every source accepts; a connector's `Options` adds its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
     required: bool = True

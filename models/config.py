@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
@@ -46,7 +47,7 @@ def _pue(value: Any) -> Any:
 
 def _is_pue(value: Any) -> bool:
     try:
-        return not isinstance(value, bool) and 1 <= float(value) <= 5
+        return 1 <= float(value) <= 5
     except (TypeError, ValueError):
         return False
 
@@ -76,6 +77,13 @@ class Site(Frozen):
     facility_meters: tuple[str, ...] = ()
     rented: bool = False
     rented_gpu_hour: Money | None = None
+
+    @model_validator(mode="after")
+    def _price_of_rented_cards(self) -> Site:
+        if self.rented_gpu_hour is not None and not self.rented:
+            msg = "rented_gpu_hour is the price of rented GPUs; write `rented: true` too, or leave it out"
+            raise ValueError(msg)
+        return self
 
     @property
     def zone(self) -> ZoneInfo:
@@ -240,6 +248,16 @@ class Sharing(Frozen):
     min_coverage: Annotated[float, Field(gt=0, le=1)] = 0.95
 
 
+def _owner(name: str) -> str:
+    if not name.strip():
+        msg = "must name an owner; write untagged for what has none"
+        raise ValueError(msg)
+    return name
+
+
+Owner = Annotated[str, AfterValidator(_owner)]
+
+
 class Ownership(Frozen):
     """Who owns a charge: the first tag key with a value, put through aliases; else a default by account or namespace.
 
@@ -258,14 +276,16 @@ class Ownership(Frozen):
         "workload_type": ("workload_type", "workload-type"),
         "workload": ("workload",),
     }
-    aliases: dict[Literal["team", "project", "environment", "workload_type", "workload"], dict[str, str]] = {}
+    aliases: dict[
+        Literal["team", "project", "environment", "workload_type", "workload"], dict[str, Owner]
+    ] = {}
     accounts: dict[
-        str, dict[Literal["team", "project", "environment", "workload_type", "workload"], str]
+        str, dict[Literal["team", "project", "environment", "workload_type", "workload"], Owner]
     ] = {}
     namespaces: dict[
-        str, dict[Literal["team", "project", "environment", "workload_type", "workload"], str]
+        str, dict[Literal["team", "project", "environment", "workload_type", "workload"], Owner]
     ] = {}
-    platform_team: Annotated[str, Field(min_length=1)] = "platform"
+    platform_team: Owner = "platform"
 
 
 class Gates(Frozen):

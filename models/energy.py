@@ -224,9 +224,8 @@ def _used(frame: pl.DataFrame, site: Site) -> pl.DataFrame:
 
 
 def _hours(start: datetime, end: datetime) -> list[datetime]:
-    """The UTC hours that start inside a local day."""
-    first = start.replace(minute=0) + timedelta(hours=bool(start.minute))
-    return [first + timedelta(hours=k) for k in range(25) if first + timedelta(hours=k) < end]
+    """The hours of a local day as telemetry counts them: from its midnight, in India from half past."""
+    return [start + timedelta(hours=k) for k in range(25) if start + timedelta(hours=k) < end]
 
 
 def with_pue(frame: pl.DataFrame, site: Site) -> pl.DataFrame:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from zoneinfo import available_timezones
 
 from babel.numbers import list_currencies
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 _zones = cache(available_timezones)  # each call looks through a folder of hundreds of files
 
@@ -57,6 +68,34 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 
 
 class Frozen(BaseModel):
-    """Base of all settings: immutable, unknown keys refused."""
+    """Base of all settings: immutable, unknown keys refused, and true and false are no numbers, which Python takes them for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        if any(isinstance(one, bool) for one in _values(value)):
+            allowed = set(_types(cls.model_fields[str(info.field_name)].annotation))
+            if allowed & {int, float, Decimal} and bool not in allowed:
+                msg = "must be a number, not true or false (which YAML also reads for yes, no, on and off)"
+                raise ValueError(msg)
+        return value
+
+
+def _values(value: Any) -> Iterator[Any]:
+    """A value, or all that lists and maps hold."""
+    if isinstance(value, dict | list | tuple):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _values(one)
+    else:
+        yield value
+
+
+def _types(annotation: Any) -> Iterator[Any]:
+    """A type, or all those that unions, lists and maps are made of."""
+    arguments = get_args(annotation)
+    if not arguments:
+        yield annotation
+    for one in arguments:
+        yield from _types(one)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from connectors.prometheus.server_options import ServerOptions
-from models.fields import Day
+from models.fields import Day, Frozen
 
 Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
 Label = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
@@ -19,7 +19,7 @@ WATTS = {"watts": 1.0, "milliwatts": 1e3}
 """Unit -> how many of it are a watt."""
 
 
-class Metrics(BaseModel):
+class Metrics(Frozen):
     """Names of metrics; null for those that are not to be read.
 
     Attributes:
@@ -30,8 +30,6 @@ class Metrics(BaseModel):
         uptime: Seconds since the device started, when counters of inferences began at 0; null where they outlive that.
         latency: Histogram of seconds.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     inferences: Metric = "edge_inferences_total"
     failed: Metric | None = "edge_inferences_failed_total"
@@ -45,7 +43,7 @@ class Metrics(BaseModel):
         return {kind: name for kind, name in self.model_dump().items() if name}
 
 
-class Labels(BaseModel):
+class Labels(Frozen):
     """Names of labels.
 
     Attributes:
@@ -53,8 +51,6 @@ class Labels(BaseModel):
         site: The site; only series in which it is the source's `site` are read. null where there is no such label.
         ignored: Labels that do not tell series apart: jobs and replicas that scrape the same endpoint of a device.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: Label = "device"
     site: Label | None = "site"

@@ -16,7 +16,7 @@ from typing import ClassVar, Self, cast
 from urllib.parse import urlsplit
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
+from pydantic import SecretStr, model_validator
 
 from connectors.base import Context, Engine, Loaded, Object, Slice, SourceError, SourceOptions, Window
 from connectors.llm.buckets import Findings, charges, counted, hours, once, totals
@@ -26,14 +26,12 @@ from connectors.llm.pages import COSTS, USAGE, Bucket, read_buckets
 from connectors.objects import LocationOptions, Store, open_store
 from connectors.telemetry import QUARTER_S, fingerprint, write_days
 from connectors.telemetry_index import UTC_ZONE, Indexed, data_files, days, index, settings, utc_days
-from models.fields import Day
+from models.fields import Day, Frozen
 from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY, Table
 
 
-class Labels(BaseModel):
+class Labels(Frozen):
     """Labels of a project, as providers know no tags."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     team: str | None = None
     workload: str | None = None

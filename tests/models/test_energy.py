@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from models.config import Site
-from models.energy import cost, cost_by_site, day_prices, hour_prices, tier_prices
+from models.energy import cost, cost_by_site, day_prices, hour_prices, tier_prices, with_tiers
 from models.local_days import day_hours, local_day
 
 NIGHT = {"price": "0.08", "start": "23:00", "end": "07:00"}
@@ -150,6 +150,22 @@ def test_price_of_an_hour_that_crosses_a_tier() -> None:
     assert prices["price"].to_list() == [Decimal("0.10"), Decimal("0.15"), Decimal("0.20"), Decimal("0.10")]
     measured = used.select("hour", energy_kwh="kwh", energy_estimated_kwh=pl.lit(0.0))
     assert cost(measured, tiered, prices)["energy_cost"].to_list()[:2] == [Decimal("0.6"), Decimal("1.2")]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Athens", "Asia/Kolkata", "Asia/Kathmandu"])
+def test_hours_and_whole_days_share_the_tiers(zone: str) -> None:
+    """A card draws 10 kWh an hour and a device 24 kWh a day: 264 kWh, 100 at 0.10 and 164 at 0.20 = 42.80."""
+    tiered = site([{"price": "0.10"}, {"price": "0.20", "above_kwh": 100}], zone)
+    day = date(2026, 9, 1)
+    start, _ = local_day(day, tiered)
+    hours = pl.DataFrame({"hour": [start + timedelta(hours=k) for k in range(24)]}).select(
+        pl.lit("a").alias("site"), "hour", day=day, energy_kwh=10.0, energy_estimated_kwh=0.0
+    )
+    whole = pl.DataFrame({"site": ["a"], "day": [day], "energy_kwh": [24.0], "energy_estimated_kwh": [0.0]})
+    card, device = with_tiers([hours, whole], {"a": tiered}, pl.lit(value=True))
+    # Each hour 11 kWh: nine of them cost 0.10, the tenth 1 x 0.10 + 10 x 0.20; the device has 1 of 11.
+    assert round(card["energy_cost"].sum(), 9) == Decimal("38.909090909")
+    assert round(device["energy_cost"].sum(), 9) == Decimal("3.890909091")
 
 
 def test_what_a_site_lacks_names_the_site() -> None:

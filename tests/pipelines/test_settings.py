@@ -135,6 +135,16 @@ def test_unusable_files(tmp_path: Path, text: str) -> None:
     assert problems(tmp_path, text)
 
 
+def test_owners_that_contradict_each_other_are_told_before_a_run(tmp_path: Path) -> None:
+    start = "sources: {bills: {kind: focus, location: ./bills}}\nownership: "
+    found = problems(tmp_path, start + "{aliases: {team: {ML: a, ml: b}}}")
+    assert "'ml' stands for both 'a' and 'b'" in found["ownership.aliases.team"]
+    found = problems(tmp_path, start + "{accounts: {ABC: {team: a}, abc: {team: b}}}")
+    assert "'ABC' and 'abc' are one" in found["ownership.accounts"]
+    found = problems(tmp_path, start + "{platform_team: ' '}")
+    assert "must name an owner" in found["ownership.platform_team"]
+
+
 def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="tierwise demo"):
         load_config(tmp_path / "none.yaml")
@@ -160,3 +170,51 @@ def test_hash_follows_file_and_register(tmp_path: Path) -> None:
     assert load_config(write(tmp_path, text)).hash == first
     (tmp_path / "assets.csv").write_text(REGISTER.replace("199000", "199001"))
     assert load_config(write(tmp_path, text)).hash != first
+
+
+def test_true_is_no_number(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        """
+sources:
+  p: {kind: prometheus, url: 'http://127.0.0.1:9090', site: dc1, timeout_s: true, required: no}
+sites:
+  dc1:
+    time_zone: UTC
+    pue: {2026-01: yes}
+    tariff: {energy: true, demand: [{name: peak, price: 1, ratchet: true}, {name: base, price: 1, when: [{weekdays: [no, 1]}]}]}
+  dc2: {time_zone: UTC, tariff: true}
+gates: {api_charged_twice_max: false, untagged_max_share: true}
+idle: {after_minutes: on}
+sharing: {memory_gb: {chat: true}}
+workloads:
+  chat:
+    regulated: true
+    inferences_month: true
+    options: {api: {tier: api, monthly_fee: false, frontier: yes}}
+""",
+    )
+    no_number = {path for path, text in found.items() if "must be a number, not true or false" in text}
+    assert no_number == set(found)
+    assert no_number == {
+        "sources.p.timeout_s",
+        "sites.dc1.pue",
+        "sites.dc1.tariff.energy.0.price",
+        "sites.dc1.tariff.demand.0.ratchet",
+        "sites.dc1.tariff.demand.1.when.0.weekdays",
+        "sites.dc2.tariff.energy.0.price",
+        "gates.api_charged_twice_max",
+        "gates.untagged_max_share",
+        "idle.after_minutes",
+        "sharing.memory_gb",
+        "workloads.chat.inferences_month",
+        "workloads.chat.options.api.monthly_fee",
+    }
+
+
+def test_price_of_rented_gpus_where_none_is_rented(tmp_path: Path) -> None:
+    site = "sources: {bills: {kind: focus, location: ./bills}}\nsites: {dc1: {time_zone: UTC, tariff: 0, rented: %s, rented_gpu_hour: 2.40}}"
+    assert "rented: true" in problems(tmp_path, site % "false")["sites.dc1"]
+    assert load_config(write(tmp_path, site % "true")).settings.sites["dc1"].rented_gpu_hour == Decimal(
+        "2.40"
+    )
