@@ -45,9 +45,12 @@ def _time_of_day(value: Any) -> Any:
     return value
 
 
-def _without_zone(value: time) -> time:
+def _quarter_without_zone(value: time) -> time:
     if value.tzinfo is not None:
         msg = 'must be a local time of day without a zone, such as "22:00"'
+        raise ValueError(msg)
+    if value.minute % 15 or value.second or value.microsecond:
+        msg = 'must be a quarter of an hour, such as "22:15"; the end of a day is "00:00"'
         raise ValueError(msg)
     return value
 
@@ -77,7 +80,15 @@ def _each_reached(prices: tuple[TariffPeriod, ...]) -> tuple[TariffPeriod, ...]:
     return prices
 
 
-TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), AfterValidator(_without_zone)]
+def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        msg = "is empty, so that it would never hold; leave it out for always"
+        raise ValueError(msg)
+    return values
+
+
+SOME = AfterValidator(_not_empty)
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), AfterValidator(_quarter_without_zone)]
 
 
 class Window(Frozen):
@@ -93,18 +104,8 @@ class Window(Frozen):
 
     start: TimeOfDay = time(0)
     end: TimeOfDay = time(0)
-    weekdays: Annotated[tuple[Annotated[int, Field(ge=0, le=6)], ...], Field(min_length=1)] = (
-        0,
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-    )
-    months: Annotated[tuple[Annotated[int, Field(ge=1, le=12)], ...], Field(min_length=1)] = tuple(
-        range(1, 13)
-    )
+    weekdays: Annotated[tuple[Annotated[int, Field(ge=0, le=6)], ...], SOME] = (0, 1, 2, 3, 4, 5, 6)
+    months: Annotated[tuple[Annotated[int, Field(ge=1, le=12)], ...], SOME] = tuple(range(1, 13))
     holidays: bool | None = None
 
     def covers(self, other: Window) -> bool:
@@ -146,7 +147,7 @@ class DemandCharge(Frozen):
     price: Money
     unit: Literal["kW", "kVA"] = "kW"
     interval_minutes: Literal[15, 30, 60] = 15
-    when: Annotated[tuple[Window, ...], Field(min_length=1)] = (Window(),)
+    when: Annotated[tuple[Window, ...], SOME] = (Window(),)
     assessed: Literal["month", "day"] = "month"
     ratchet: Share = 0.0
 

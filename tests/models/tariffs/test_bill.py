@@ -173,9 +173,14 @@ def test_demand_by_kva_is_that_by_kw_over_the_power_factor() -> None:
             },
             "place 2",
         ),
-        ({"energy": [{"price": 1}, {"price": 2, "weekdays": []}]}, "at least 1 item"),
-        ({"energy": 1, "demand": [PEAK | {"when": []}]}, "at least 1 item"),
-        ({"energy": 1, "demand": [PEAK | {"when": [{"months": []}]}]}, "at least 1 item"),
+        ({"energy": [{"price": 1}, {"price": 2, "weekdays": []}]}, "is empty, so that it would never hold"),
+        ({"energy": 1, "demand": [PEAK | {"when": []}]}, "is empty, so that it would never hold"),
+        (
+            {"energy": 1, "demand": [PEAK | {"when": [{"months": []}]}]},
+            "is empty, so that it would never hold",
+        ),
+        ({"energy": [{"price": 1, "end": "23:59"}, {"price": 2}]}, 'the end of a day is "00:00"'),
+        ({"energy": 1, "demand": [PEAK | {"when": [{"start": "07:00:01"}]}]}, "must be a quarter of an hour"),
         ({"energy": 1, "fee": 3}, "Extra inputs"),
     ],
 )
