@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import shutil
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def plan(run: Run) -> Metadata:
         "list_prices": look_up(run),
         "closed": closed_months(run.config.data_dir),
         "code": code_hash(),
-        "day": as_of(run).isoformat(),
+        "day": run.as_of.isoformat(),
     }
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     published = run.warehouse.publication
@@ -82,16 +82,6 @@ def _prune_runs(run: Run) -> None:
     for folder in folders[:-KEPT_RUNS]:
         if folder != run.folder:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def as_of(run: Run) -> date:
-    """The day the published state is for: the run's, or a later one that is published already.
-
-    A later one that is still to come was a mistake, and does not stay.
-    """
-    published = run.warehouse.publication
-    earlier = date.fromisoformat(published["as_of"]) if published else run.window.day
-    return max(run.window.day, min(earlier, run.window.now.date()))
 
 
 def source_states(run: Run) -> list[dict[str, Any]]:
@@ -158,14 +148,14 @@ def _source_frame(run: Run) -> pl.DataFrame:
 
 
 def _ingests(run: Run) -> pl.DataFrame:
-    """The log of slices: what earlier publications logged, and what this run read, kept or found stale."""
+    """The log of slices: what earlier publications logged, and what this run read, kept or found stale.
+
+    A version that counts again after another one has a row anew: it changed what was published, too.
+    """
     earlier = run.warehouse.read(f"SELECT * FROM {tables.INGESTS.name}")
     slices = run.slices()
-    known = (
-        {(r["source"], r["period"], r["fingerprint"]) for r in earlier.iter_rows(named=True)}
-        if earlier is not None
-        else set()
-    )
+    key = ["source", "period", "fingerprint"]
+    live = set(earlier.filter("current").select(key).iter_rows()) if earlier is not None else set()
     rows = [
         {
             "run_id": run.id, "source": s.source, "kind": s.kind, "period": s.period, "grain": s.grain,
@@ -176,7 +166,7 @@ def _ingests(run: Run) -> pl.DataFrame:
             "changes": _changes(run, s),
         }
         for s in slices
-        if (s.source, s.period, s.fingerprint) not in known
+        if (s.source, s.period, s.fingerprint) not in live
     ]  # fmt: skip
     new = (
         tables.INGESTS.conform(pl.DataFrame(rows, infer_schema_length=None))
@@ -185,16 +175,16 @@ def _ingests(run: Run) -> pl.DataFrame:
     )
     if earlier is None:
         return new
-    key = ["source", "period", "fingerprint"]
     now_live = pl.DataFrame(
         [(s.source, s.period, s.fingerprint, s.status if s.status in KEPT else "loaded") for s in slices],
         schema={"source": pl.String, "period": pl.Date, "fingerprint": pl.String, "now": pl.String},
         orient="row",
     )
     kept = tables.INGESTS.conform(
-        earlier.drop("current")
-        .join(now_live.with_columns(current=True), on=key, how="left")
-        .with_columns(pl.col("current").fill_null(value=False), status=pl.coalesce("now", "status"))
+        earlier.join(now_live, on=key, how="left").with_columns(
+            current=pl.col("current") & pl.col("now").is_not_null(),
+            status=pl.when("current").then(pl.coalesce("now", "status")).otherwise("status"),
+        )
     )
     return pl.concat([kept, new])
 
@@ -214,7 +204,7 @@ def _publications(run: Run, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     money_in = _by_currency(reconciliation, pl.col("source_total"))
     money_out = _by_currency(reconciliation, pl.col("allocated_total") + pl.col("quarantined_total"))
     row = {
-        "run_id": run.id, "published_at": datetime.now(UTC).replace(tzinfo=None), "as_of": as_of(run),
+        "run_id": run.id, "published_at": datetime.now(UTC).replace(tzinfo=None), "as_of": run.as_of,
         "version": importlib.metadata.version("tierwise"), "currency": run.config.settings.currency,
         "config_hash": run.config.hash, "input_hash": run.read_json("plan")["input_hash"],
         "money_in": json.dumps(money_in), "money_out": json.dumps(money_out),
@@ -253,7 +243,7 @@ def publish(run: Run) -> Metadata:
         remarks = _write_metrics(run)
         shutil.rmtree(run.folder, ignore_errors=True)
         return {
-            "as_of": as_of(run).isoformat(),
+            "as_of": run.as_of.isoformat(),
             "warehouse": str(run.warehouse.path),
             "unchanged": 1,
             **remarks,
@@ -270,7 +260,7 @@ def publish(run: Run) -> Metadata:
     staged = run.stage
     information = {
         "run_id": run.id,
-        "as_of": as_of(run).isoformat(),
+        "as_of": run.as_of.isoformat(),
         **run.read_json("plan"),
         "config_file": str(run.config.file),
     }

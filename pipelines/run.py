@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ class Run:
     def stage(self) -> Path:
         """What is published if every gate passes: warehouse and statements."""
         return self.folder / "stage"
+
+    @property
+    def as_of(self) -> date:
+        """The day that what it builds is for: the run's, or a later one that is published already.
+
+        A later one that is still to come was a mistake, and does not stay.
+        """
+        published = self.warehouse.publication
+        earlier = date.fromisoformat(published["as_of"]) if published else self.window.day
+        return max(self.window.day, min(earlier, self.window.now.date()))
 
     @property
     def facts(self) -> FactStore:

@@ -93,7 +93,7 @@ def owned_hardware(run: Run) -> Metadata:
     run.write_frame(
         tables.IDLE_POLICY.name,
         idle.simulate(
-            hourly, parts, assets, settings.sites, days, as_of=run.window.day, ownership=settings.ownership,
+            hourly, parts, assets, settings.sites, days, as_of=run.as_of, ownership=settings.ownership,
             policy=settings.idle, currency=settings.currency,
         ),
     )  # fmt: skip
@@ -152,7 +152,7 @@ def site_days(run: Run) -> dict[str, tuple[date, date]]:
         ]
         first = min(periods, default=min(s.period for s in slices))
         ended = run.window.now.astimezone(site.zone).date() - timedelta(days=1)
-        last = min(max(run.window.day, max(periods, default=run.window.day)), ended)
+        last = min(max(run.as_of, max(periods, default=run.as_of)), ended)
         if first <= last:
             days[name] = (first, last)
     return days
@@ -289,7 +289,7 @@ def placement(run: Run) -> Metadata:
         run.read_frame(tables.CHARGEBACK_DAILY.name),
         run.read_frame(tables.UNIT_COST_DAILY.name),
         run.read_frame(tables.GPU_DAILY.name),
-        run.window.day,
+        run.as_of,
         currency=settings.currency,
     )
     chosen, options = recommend(priced_workloads(run), measured, settings.currency)
@@ -301,7 +301,7 @@ def placement(run: Run) -> Metadata:
 def economics(run: Run) -> Metadata:
     """Training runs, cost of models over their life, share of revenue, waste, and what misses its target."""
     run.report("training runs, models, waste")
-    config, settings, as_of = run.config, run.config.settings, run.window.day
+    config, settings, as_of = run.config, run.config.settings, run.as_of
     hourly = ownership.label(read_facts(run, tables.GPU_HOURLY), settings.ownership)
     daily, monthly = (run.read_frame(t.name) for t in (tables.CHARGEBACK_DAILY, tables.CHARGEBACK_MONTHLY))
     gpus, units = run.read_frame(tables.GPU_DAILY.name), run.read_frame(tables.UNIT_COST_DAILY.name)

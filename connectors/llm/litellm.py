@@ -28,7 +28,7 @@ from connectors.telemetry_index import UTC_ZONE, Indexed, data_files, days, inde
 from models.records import Price
 from models.tables import API_USAGE, FOCUS, INFERENCE_HOURLY
 
-VERSION = "litellm-14"
+VERSION = "litellm-15"
 """Changes whenever the same files would give other facts."""
 
 BATCH_DAYS = 31

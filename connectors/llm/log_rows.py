@@ -154,6 +154,8 @@ def csv_rows(log: BillFile, *, spend: bool) -> Rows:
             next(rows)
             for number, row in enumerate(filter(None, rows), start=1):
                 said = [text for text in row if text.strip()]
+                if not said:
+                    continue  # spreadsheets write empty lines
                 if len(said) == 1 and is_count(said[0]):
                     yield number, dict.fromkeys(COLUMNS) | {"request_id": said[0]}
                 elif len(row) != len(log.columns):

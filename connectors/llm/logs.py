@@ -86,7 +86,8 @@ def scan(store: Store, item: Object, *, spend: bool) -> tuple[set[int], str]:
         for times in seconds(texts).values():
             found |= {*(times // QUARTER_S).unique()}
     found = {q for q in found if FIRST <= q * QUARTER_S < END}
-    given = texts.drop_nulls().cast(pl.String)
+    given = texts.drop_nulls().cast(pl.String).str.strip_chars()
+    given = given.filter(given != "")
     if not found and len(given):
         quoted = repr(given[0]) if re.fullmatch(PLAIN, given[0]) else f"{len(given[0])} characters long"
         msg = (
@@ -201,6 +202,7 @@ def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine,
         if log.form != "parquet":
             found = {c: f"c{log.columns.index(name)}" for c, name in found.items()}
             types = dict.fromkeys(found.values(), "VARCHAR")
+            source, number = _with_values(source, number, len(log.columns)), '"row"'
         else:
             types = engine.columns(f"SELECT * FROM {source}")
     texts = {
@@ -212,6 +214,12 @@ def rows_sql(item: Object, path: Path, store: Store, work: Path, engine: Engine,
         f"SELECT {literal(item.key)} AS file, {number} AS row, {broken} AS broken, "
         f"{', '.join(values)} FROM {source}"
     )
+
+
+def _with_values(source: str, number: str, columns: int) -> str:
+    """SQL: the lines of a CSV that have a value; spreadsheets write empty ones. Few need a look at more than their first column."""
+    some = " OR ".join(f"TRIM(c{i}) <> ''" for i in range(columns))
+    return f'(SELECT {number} AS "row", * FROM {source}) WHERE {some}'
 
 
 def clean_sql(rows: str) -> str:

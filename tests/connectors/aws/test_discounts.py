@@ -11,7 +11,7 @@ import pytest
 from connectors.base import Loaded, SourceError
 from tests.connectors.aws.exports import parquet, row
 from tests.connectors.bills.helpers import cur, facts, load, write
-from tests.connectors.bills.test_so_far import SEPTEMBER
+from tests.connectors.bills.so_far import SEPTEMBER
 
 PLAN = {"savings_plan_savings_plan_a_r_n": "arn:plan"}
 ROWS: list[dict[str, Any]] = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 from dataclasses import replace
 from datetime import datetime
@@ -228,3 +230,23 @@ def test_what_databases_and_spreadsheets_write_around_the_requests(
         ("flagged", "footer", 1)
     ]
     assert SECRET not in everything(loaded)
+
+
+FORMS_OF_BYTES = {"utf-8": "utf-8", "bytes that are no UTF-8": "latin-1", "utf-16": "utf-16"}
+
+
+@pytest.mark.parametrize("code", FORMS_OF_BYTES.values(), ids=FORMS_OF_BYTES)
+def test_lines_of_a_csv_without_a_value_are_left_out(tmp_path: Path, code: str) -> None:
+    """Two requests of 0.0005; a line that has nothing but a prompt is a request without its time."""
+    header, *rows = csv.reader(io.StringIO(csv_bytes([request(1), request(2)]).decode()))
+    prompt = ["é" if name == "messages" else "" for name in header]
+    text = io.StringIO()
+    empty = [[""] * len(header), [" "] * len(header)]
+    csv.writer(text).writerows([header, *empty, rows[0], empty[0], prompt, rows[1], *empty])
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.csv").write_bytes(text.getvalue().encode(code))
+    (tmp_path / "logs" / "b.csv").write_bytes(f"{','.join(header)}\n{', ' * (len(header) - 1)}\n".encode())
+    (loaded,) = load("litellm", tmp_path / "logs", tmp_path, bill=True).values()
+    assert (loaded.totals["USD"], loaded.rows_read) == (Decimal("0.001"), 3)
+    assert counted(loaded) == {("rejected", "missing_value", "startTime"): 1}
+    assert loaded.issues["location"][0].endswith("a.csv, row 5")
