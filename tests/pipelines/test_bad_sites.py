@@ -69,7 +69,7 @@ def problems(folder: Path, tariff: str, asset: str, more: str) -> list[str]:
         ("tariff: 1", "", "token_weights: {input: 0, cached: 0, output: 0}", "token_weights: all weights are 0; give one of them"),
         (
             "tariff: 1", "", "ownership: {platform_team: ''}",
-            "ownership.platform_team: must have at least 1 character (found: '')",
+            "ownership.platform_team: must name an owner; write untagged for what has none (found: '')",
         ),
     ],
 )  # fmt: skip
