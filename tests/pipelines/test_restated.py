@@ -61,3 +61,18 @@ def test_a_version_that_comes_back_is_a_change_of_its_own(tmp_path: Path) -> Non
         (3, True, second, first),
     ]
     assert small.query(tmp_path, asked.format("2026-11")) == [(1, True, None, None)]
+
+
+def test_a_month_of_owned_hardware_that_goes_with_the_bills_is_told(tmp_path: Path) -> None:
+    """Without telemetry a site is charged from the first bill on: October goes, 300 of it owned."""
+    later = OWNED.replace("./bills}", "./bills}\n  later: {kind: focus, location: ./later/bills}")
+    config = small.write_site(tmp_path, later)
+    (tmp_path / "bills" / "2026-11.csv").unlink()
+    small.write_bill(tmp_path / "later", "2026-11", small.NOVEMBER_ROWS)
+    run(tmp_path, "--date", "2026-11-25")
+    config.write_text(later.replace("  bills:", "  # bills:"))
+    run(tmp_path, "--date", "2026-11-25")
+    ((told,),) = small.query(
+        tmp_path, "SELECT detail FROM ops.quality WHERE gate = 'removed_sources' AND NOT passed"
+    )
+    assert "(bills: USD 30.30; site:dc1 2026-10: USD 300.00)" in str(told)
