@@ -35,7 +35,7 @@ def cents(amount: Decimal, currency: str) -> Decimal:
     """The amount at the currency's smallest unit (0.01 for USD, 1 for JPY), half away from zero."""
     with localcontext() as context:
         context.prec = 60
-        return amount.quantize(_unit(currency), ROUND_HALF_UP)
+        return amount.quantize(_unit(currency), ROUND_HALF_UP) + 0  # 0 has no sign
 
 
 def spread_cents(amounts: Sequence[Decimal], total: Decimal, currency: str) -> list[Decimal]:

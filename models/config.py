@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
@@ -247,6 +248,16 @@ class Sharing(Frozen):
     min_coverage: Annotated[float, Field(gt=0, le=1)] = 0.95
 
 
+def _owner(name: str) -> str:
+    if not name.strip():
+        msg = "must name an owner; write untagged for what has none"
+        raise ValueError(msg)
+    return name
+
+
+Owner = Annotated[str, AfterValidator(_owner)]
+
+
 class Ownership(Frozen):
     """Who owns a charge: the first tag key with a value, put through aliases; else a default by account or namespace.
 
@@ -265,14 +276,16 @@ class Ownership(Frozen):
         "workload_type": ("workload_type", "workload-type"),
         "workload": ("workload",),
     }
-    aliases: dict[Literal["team", "project", "environment", "workload_type", "workload"], dict[str, str]] = {}
+    aliases: dict[
+        Literal["team", "project", "environment", "workload_type", "workload"], dict[str, Owner]
+    ] = {}
     accounts: dict[
-        str, dict[Literal["team", "project", "environment", "workload_type", "workload"], str]
+        str, dict[Literal["team", "project", "environment", "workload_type", "workload"], Owner]
     ] = {}
     namespaces: dict[
-        str, dict[Literal["team", "project", "environment", "workload_type", "workload"], str]
+        str, dict[Literal["team", "project", "environment", "workload_type", "workload"], Owner]
     ] = {}
-    platform_team: Annotated[str, Field(min_length=1)] = "platform"
+    platform_team: Owner = "platform"
 
 
 class Gates(Frozen):

@@ -18,7 +18,7 @@ def convert(
 ) -> pl.DataFrame:
     """Adds an amount in another currency, at the rate of the charge's day.
 
-    The rate of a day is the latest one dated on or before it. The product is rounded half away from zero to
+    The rate of a day is the latest one dated on or before it. The product is rounded half to even to
     12 decimals, row by row, so converted rows add up to the converted total of those rows and to no other.
 
     Args:

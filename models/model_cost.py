@@ -45,14 +45,17 @@ def monthly(chargeback_monthly: pl.DataFrame, models: Mapping[str, ModelScope]) 
     """
     workloads, projects = _owners(models, "workloads"), _owners(models, "projects")
 
+    def folded(column: str) -> pl.Expr:
+        return pl.col(column).map_elements(fold, return_dtype=pl.String)
+
     def named(column: str, by: Mapping[str, str]) -> pl.Expr:
-        return pl.col(column).str.to_lowercase().replace_strict(by, default=None, return_dtype=pl.String)
+        return folded(column).replace_strict(by, default=None, return_dtype=pl.String)
 
     key = list(MODEL_COST_MONTHLY.key)
     rows = (
         chargeback_monthly.with_columns(
             model=pl.coalesce(named("workload", workloads), named("project", projects), pl.lit(UNASSIGNED)),
-            phase=pl.col("workload_type").replace_strict(PHASES, default="other", return_dtype=pl.String),
+            phase=folded("workload_type").replace_strict(PHASES, default="other", return_dtype=pl.String),
         )
         .group_by(key)
         .agg(cost=pl.col("effective_cost").sum())

@@ -51,7 +51,7 @@ class Names:
 
 
 def names(rules: Ownership) -> dict[str, Names]:
-    """The spelling of every dimension's names, from aliases first, then from names that rules use.
+    """The spelling of every dimension's names: of what has no owner, then the first in aliases, then in other rules.
 
     An alias of an alias stands for the last name of the chain.
 
@@ -62,8 +62,11 @@ def names(rules: Ownership) -> dict[str, Names]:
         Dimension -> names.
 
     Raises:
-        ValueError: Two aliases of one spelling disagree, or aliases go in a circle.
+        ValueError: Two aliases of one spelling disagree, aliases go in a circle, or two spellings of one account
+            or namespace have different owners.
     """
+    for kind, owners in (("accounts", rules.accounts), ("namespaces", rules.namespaces)):
+        _refuse_two(kind, owners)
     return {dimension: _names(dimension, rules) for dimension in DIMENSIONS}
 
 
@@ -78,10 +81,21 @@ def _names(dimension: str, rules: Ownership) -> Names:
             )
             raise ValueError(msg)
         targets.setdefault(key, target)
-    spelling = {key: _last(dimension, key, targets) for key in targets}
-    for name in (*spelling.values(), *_used(dimension, rules)):
-        spelling.setdefault(fold(name), name.strip())
-    return Names(spelling, tuple(key for key in targets if fold(spelling[key]) != key))
+    lasts = {key: _last(dimension, key, targets) for key in targets}
+    one: dict[str, str] = {}
+    for name in (NOBODY[dimension], *lasts.values(), *_used(dimension, rules)):
+        one.setdefault(fold(name), name.strip())
+    spelling = one | {key: one[fold(name)] for key, name in lasts.items()}
+    return Names(spelling, tuple(key for key, name in lasts.items() if fold(name) != key))
+
+
+def _refuse_two(kind: str, owners: Mapping[str, Mapping[Any, str]]) -> None:
+    seen: dict[str, str] = {}
+    for key in owners:
+        other = seen.setdefault(fold(key), key)
+        if other != key:
+            msg = f"ownership.{kind}: {other!r} and {key!r} are one (case and outer blanks do not count); keep one of them"
+            raise ValueError(msg)
 
 
 def _last(dimension: str, key: str, targets: Mapping[str, str]) -> str:

@@ -95,7 +95,7 @@ def supply_hours(power_hourly: pl.DataFrame, nodes: pl.DataFrame, sites: Mapping
 def quarter_loads(power_hourly: pl.DataFrame, nodes: pl.DataFrame, sites: Mapping[str, Site]) -> pl.DataFrame:
     """The power that each site's supplier bills demand by, in quarters of an hour.
 
-    That of the tariff's `meter`; where none is named, of all supplies of the site's servers added up, with PUE but
+    That of the tariff's `meter`, in each hour by the source that covers most of it; where none is named, of all supplies of the site's servers added up, with PUE but
     for facility meters: known only where every meter of every supply is.
 
     Args:
@@ -108,7 +108,7 @@ def quarter_loads(power_hourly: pl.DataFrame, nodes: pl.DataFrame, sites: Mappin
     """
     named = [
         power_hourly.filter((pl.col("site") == name) & (pl.col("meter") == site.tariff.meter))
-        .sort("source", "method")
+        .sort("coverage", "source", "method", descending=[True, False, False])
         .unique(["site", "hour"], keep="first", maintain_order=True)
         .with_columns(expected=pl.lit(1, dtype=pl.UInt32), factor=pl.lit(1.0))
         for name, site in sites.items()

@@ -49,8 +49,8 @@ def daily(
     """Cost by day, workload, team, tier and currency, over the work of that workload on that day and tier.
 
     Basis `full` is effective cost, idle and shared included, unallocated not. Basis `marginal` is what one
-    more unit costs: the direct cost of cloud and API, the energy of owned hardware; there is no marginal row
-    where that energy is not measured. Teams that share a workload each get its whole work as denominator, so
+    more unit costs: the direct cost of cloud and API; of owned hardware its energy, and hours used that a contract
+    bills by use; there is no marginal row where that energy is not measured. Teams that share a workload each get its whole work as denominator, so
     their unit costs add up to the workload's. Where a workload serves several models in a day, their work is
     added and model is NULL, since its cost cannot be told apart. A count that a part of the work does not report
     is unknown. A device with a single report that day, whose counters have no base, is as one that was silent. Work that no
@@ -134,9 +134,13 @@ def _sum(charges: pl.DataFrame) -> pl.DataFrame:
 
 
 def _gpu_energy(parts: pl.DataFrame) -> pl.DataFrame:
-    """Energy of hours held; unknown for a workload as soon as that of one of its hours is."""
-    held = parts.filter(pl.col("state") == "allocated")
-    return _energy(held.with_columns(energy_kwh=pl.when("energy_known").then("energy_kwh")), "onprem")
+    """Energy of hours held, with what a contract bills for those used; unknown for a workload as soon as energy of one of its hours is."""
+    by_use = pl.when(pl.col("cost_kind") == "direct").then("contract_cost").otherwise(0)
+    held = parts.filter(pl.col("state") == "allocated").with_columns(
+        energy_kwh=pl.when("energy_known").then("energy_kwh"),
+        energy_cost=(pl.col("energy_cost") + by_use).cast(MONEY),
+    )
+    return _energy(held, "onprem")
 
 
 def _edge_energy(costs: pl.DataFrame) -> pl.DataFrame:
@@ -145,7 +149,7 @@ def _edge_energy(costs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _energy(rows: pl.DataFrame, tier: str) -> pl.DataFrame:
-    """Columns PAYER, cost and energy_kwh: energy of owned hardware by payer; NULL where a part of it is unknown."""
+    """Columns PAYER, cost and energy_kwh: what owned hardware costs by use, by payer; NULL where a part of the energy is unknown."""
     known = pl.col("energy_kwh").is_not_null().all()
     return (
         rows.filter(pl.col("workload").is_not_null())

@@ -10,7 +10,7 @@ from pipelines.checks.gate import Gate, Known, Verdict, metrics_sql
 from pipelines.checks.gates import gates
 from pipelines.engines.duckdb import DuckDBEngine
 from pipelines.focus_checks import gate_counts
-from pipelines.reduce import focus_counts
+from pipelines.reduce import SITE, focus_counts
 from pipelines.run import Run
 from pipelines.warehouse import WAREHOUSE, read_only
 
@@ -92,15 +92,25 @@ def _billed_twice(run: Run) -> list[str]:
 
 
 def _removed(run: Run) -> list[str]:
-    """Sources that are published and no longer configured, with what was charged from them, in words."""
-    gone = {s.source for s in run.warehouse.current_slices()} - {s.source for s in run.slices()}
+    """Sources that are published and no longer configured, and months in which a site has no charges any more, in words."""
+    now = {(s.source, s.period) for s in run.slices()}
+    configured = {source for source, _ in now}
+    gone = {s.source for s in run.warehouse.current_slices()} - configured
     charged = run.warehouse.read(
-        f"SELECT source, currency, CAST(sum(allocated_total) AS DECIMAL(38,2)) AS total FROM {tables.RECONCILIATION.name} GROUP BY ALL ORDER BY ALL"
+        f"SELECT source, month, currency, CAST(sum(allocated_total) AS DECIMAL(38,2)) AS total FROM {tables.RECONCILIATION.name} "
+        "GROUP BY GROUPING SETS ((source, currency), (source, month, currency)) ORDER BY ALL"
     )
     amounts: dict[str, list[str]] = {name: [] for name in sorted(gone)}
-    for source, currency, total in charged.iter_rows() if charged is not None else ():
-        if source in amounts:
+    for source, month, currency, total in charged.iter_rows() if charged is not None else ():
+        if month is None and source in gone:
             amounts[source].append(f"{currency} {total}")
+        elif (
+            month is not None
+            and source in configured
+            and source.startswith(SITE)
+            and (source, month) not in now
+        ):
+            amounts.setdefault(f"{source} {month:%Y-%m}", []).append(f"{currency} {total}")
     return [f"{name}: {', '.join(charges) or 'no charges'}" for name, charges in amounts.items()]
 
 

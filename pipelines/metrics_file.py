@@ -40,9 +40,9 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "SELECT source, currency, max(difference) AS value FROM ops.reconciliation GROUP BY ALL",
     ),
     "tierwise_effective_cost_month_to_date": (
-        "Effective cost of the latest billing month",
+        "Effective cost of the latest billing month that has begun",
         "SELECT team, tier, cost_kind, currency, sum(effective_cost) AS value FROM marts.chargeback_monthly "
-        "WHERE month = (SELECT max(month) FROM marts.chargeback_monthly) GROUP BY ALL",
+        f"WHERE month = (SELECT max(month) FROM marts.chargeback_monthly WHERE month <= {_AS_OF}) GROUP BY ALL",
     ),
     "tierwise_waste_cost_30d": (
         "Cost of what nobody used in the last 30 days",

@@ -148,14 +148,14 @@ def _source_frame(run: Run) -> pl.DataFrame:
 
 
 def _ingests(run: Run) -> pl.DataFrame:
-    """The log of slices: what earlier publications logged, and what this run read, kept or found stale."""
+    """The log of slices: what earlier publications logged, and what this run read, kept or found stale.
+
+    A version that counts again after another one has a row anew: it changed what was published, too.
+    """
     earlier = run.warehouse.read(f"SELECT * FROM {tables.INGESTS.name}")
     slices = run.slices()
-    known = (
-        {(r["source"], r["period"], r["fingerprint"]) for r in earlier.iter_rows(named=True)}
-        if earlier is not None
-        else set()
-    )
+    key = ["source", "period", "fingerprint"]
+    live = set(earlier.filter("current").select(key).iter_rows()) if earlier is not None else set()
     rows = [
         {
             "run_id": run.id, "source": s.source, "kind": s.kind, "period": s.period, "grain": s.grain,
@@ -166,7 +166,7 @@ def _ingests(run: Run) -> pl.DataFrame:
             "changes": _changes(run, s),
         }
         for s in slices
-        if (s.source, s.period, s.fingerprint) not in known
+        if (s.source, s.period, s.fingerprint) not in live
     ]  # fmt: skip
     new = (
         tables.INGESTS.conform(pl.DataFrame(rows, infer_schema_length=None))
@@ -175,16 +175,16 @@ def _ingests(run: Run) -> pl.DataFrame:
     )
     if earlier is None:
         return new
-    key = ["source", "period", "fingerprint"]
     now_live = pl.DataFrame(
         [(s.source, s.period, s.fingerprint, s.status if s.status in KEPT else "loaded") for s in slices],
         schema={"source": pl.String, "period": pl.Date, "fingerprint": pl.String, "now": pl.String},
         orient="row",
     )
     kept = tables.INGESTS.conform(
-        earlier.drop("current")
-        .join(now_live.with_columns(current=True), on=key, how="left")
-        .with_columns(pl.col("current").fill_null(value=False), status=pl.coalesce("now", "status"))
+        earlier.join(now_live, on=key, how="left").with_columns(
+            current=pl.col("current") & pl.col("now").is_not_null(),
+            status=pl.when("current").then(pl.coalesce("now", "status")).otherwise("status"),
+        )
     )
     return pl.concat([kept, new])
 

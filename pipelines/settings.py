@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from connectors.base import Context, Reader
 from connectors.registry import KINDS, reader_class
+from models import ownership
 from models.config import Settings, Site
 from models.records import Price, Rate, Revenue, TrainingRun
 from models.register import Asset
@@ -148,6 +149,7 @@ def load_config(file: Path) -> Config:
         register += price_text + rate_text + revenue_text + run_text
         sources = _sources(settings.sources, context, settings.sites, problems)
         _check_data_dir(settings, file.parent, problems)
+        _check_owners(settings, problems)
     if problems:
         hidden = [Problem(*(hide(t, environment) for t in (p.path, p.value, p.allowed))) for p in problems]
         raise ConfigError(file, hidden)
@@ -284,6 +286,14 @@ def _sources(
         except ValueError as error:
             problems.append(Problem(path, "", str(error)))
     return sources
+
+
+def _check_owners(settings: Settings, problems: list[Problem]) -> None:
+    try:
+        ownership.names(settings.ownership)
+    except ValueError as error:
+        path, _, said = str(error).partition(": ")
+        problems.append(Problem(path, "", said))
 
 
 def _check_data_dir(settings: Settings, base: Path, problems: list[Problem]) -> None:

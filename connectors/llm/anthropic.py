@@ -1,5 +1,7 @@
 """Source kind `anthropic`: costs and usage of an Anthropic organisation, from its Admin API or as saved answers of it.
 
+Answers of `analytics/cost` and `analytics/usage`, which take the place of the two below, are read as saved by `analytics.py`.
+
 Answers of `/v1/organizations/cost_report` (group by workspace_id and description) are a bill; answers of
 `/v1/organizations/usage_report/messages` (group by workspace_id and model, bucket_width 1h) are usage. Both are
 translated to the form of OpenAI's buckets, which `pages.py` reads. The API counts tokens and no requests. CSV files that
@@ -18,7 +20,7 @@ from pydantic import Field
 
 from connectors.base import SourceOptions
 from connectors.bills.amounts import EXACT, number
-from connectors.llm import console
+from connectors.llm import analytics, console
 from connectors.llm.organisation import Labels, OrganisationOptions, OrganisationReader
 from connectors.llm.organisation_api import Api
 from connectors.llm.pages import COSTS, MESSAGES, count, currency, text
@@ -66,6 +68,8 @@ def _cost(result: Mapping[str, Any]) -> dict[str, Any]:
     meter = None if kind is None else METERS.get(kind, kind.replace("_", " "))
     other = (text(result.get("cost_type")) or "").replace("_", " ")
     said = text(result.get("description"))
+    if other == "tokens":
+        meter = meter or other  # of all kinds
     if model and meter:
         more = [text(result.get(name)) for name in ("service_tier", "context_window", "inference_geo")]
         said = ", ".join([model, meter, *(m for m in more if m and m not in USUAL)])
@@ -73,8 +77,9 @@ def _cost(result: Mapping[str, Any]) -> dict[str, Any]:
         "object": COSTS,
         "amount": {"value": _main_unit(result.get("amount"), result.get("currency")), "currency": result.get("currency")},
         "project_id": result.get("workspace_id"),
-        "line_item": f"{model}, {meter}" if model and meter else other or said,
+        "line_item": f"{model}, {meter}" if model and meter else other or model or said,
         "description": said,
+        "user_id": result.get("user_id"),
     }  # fmt: skip
 
 
@@ -109,7 +114,7 @@ def _usage(result: Mapping[str, Any]) -> dict[str, Any]:
         "num_model_requests": None,
         "model": result.get("model"),
         "project_id": result.get("workspace_id"),
-        **{name: result.get(name) for name in ("api_key_id", "service_tier")},
+        **{name: result.get(name) for name in ("api_key_id", "service_tier", "user_id")},
         "description": " ".join(str(result.get(n) or "") for n in ("context_window", "inference_geo", "speed", "account_id")).strip(),
     }  # fmt: skip
 
@@ -131,6 +136,7 @@ ANTHROPIC = Api(
     signed=lambda key: {"x-api-key": key, "anthropic-version": "2023-06-01"},
     table=console.pages,
     plain=plain_bucket,
+    gather=analytics.buckets,
 )
 """Its limits are the largest that it allows."""
 
@@ -155,5 +161,5 @@ class AnthropicReader(OrganisationReader):
     """Answers of Anthropic's Admin API."""
 
     Options: ClassVar[type[SourceOptions]] = Options
-    version = "anthropic-9"
+    version = "anthropic-10"
     suffixes = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz")

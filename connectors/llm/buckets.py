@@ -153,7 +153,7 @@ def _require_whole(before: Bucket, after: Bucket) -> None:
         msg = (
             f"{names}: the bucket of {before.day} (from {before.start} to {before.end}) is there twice, and "
             f"the later copy lacks {len(lost)} of the results of the earlier one ({named or 'without a group'}): answers for a part "
-            "of the projects, or grouped otherwise, cannot be put together. Save one answer for all projects, grouped as the "
+            "of the projects, or grouped otherwise, as those of analytics/cost and cost_report are, cannot be put together. Save one answer for all projects, grouped as the "
             "documentation says, and remove the older file; or give each project's files a source of their own"
         )
         raise SourceError(msg)

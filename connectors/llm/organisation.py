@@ -129,7 +129,7 @@ class OrganisationReader:
 
     def _buckets(self, item: Object) -> list[Bucket]:
         path, uri = self.store.fetch([item])[0], self.store.uri(item.key)
-        return read_buckets(path, item.key, uri, self.api.plain, self.api.table)
+        return read_buckets(path, item.key, uri, self.api)
 
     def _scan(self, item: Object) -> tuple[set[int], str]:
         """Quarter hours, and as the layout the kind, and start and end of buckets after which another page follows."""

@@ -37,6 +37,7 @@ class Api:
         moment: A moment (UTC) as that parameter has it.
         signed: The headers that prove who asks, from the admin key.
         plain: A bucket in the form of OpenAI's, which `pages.py` reads.
+        gather: The buckets of a file whose rows are no buckets, from its rows and its name for a person.
         table: The buckets of a CSV that a person exports, page by page, from its text and its name for a person.
     """
 
@@ -49,6 +50,7 @@ class Api:
     signed: Callable[[str], Mapping[str, str]]
     table: Callable[[str, str], list[list[Any]]]
     plain: Callable[[Any], Any] = lambda bucket: bucket
+    gather: Callable[[list[Any], str], list[Any]] = lambda buckets, _: buckets
 
 
 RESTATED = timedelta(days=7)

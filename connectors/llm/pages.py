@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -24,6 +24,7 @@ from connectors.bills.amounts import EXACT, number
 from connectors.bills.texts import UTF_16
 from connectors.bills.wrapped import FAILED, failed, says_more
 from connectors.epochs import END, FIRST
+from connectors.llm.organisation_api import Api
 
 COSTS = "organization.costs.result"
 MESSAGES = "usage_report.messages.result"
@@ -71,8 +72,7 @@ def read_buckets(
     path: Path,
     key: str,
     uri: str,
-    plain: Callable[[Any], Any],
-    table: Callable[[str, str], Iterable[Sequence[Any]]],
+    api: Api,
 ) -> list[Bucket]:
     """The buckets of a file: one page, a list of pages, or a page a line; or a CSV that a person has exported.
 
@@ -80,8 +80,7 @@ def read_buckets(
         path: The file.
         key: Its name below the location.
         uri: Its name for a person.
-        plain: What makes a bucket one of OpenAI's form.
-        table: What makes pages of a CSV.
+        api: Whose answers they are.
 
     Raises:
         SourceError: It is empty, damaged, not JSON, not a page, a bucket has no time, or it says that there was an error, or that another page follows and not where.
@@ -92,11 +91,9 @@ def read_buckets(
         header, _, rest = text.partition("\n")
         rows, after = footer.split(rest.encode(), footer.separator(header))
         text = f"{header}\n{rows.decode()}"
-    found = table(text, uri) if is_table(key) else _pages(text, uri)
-    buckets = [
-        _bucket(plain(bucket), key, place, uri)
-        for place, bucket in enumerate((b for page in found for b in page), start=1)
-    ]
+    found = api.table(text, uri) if is_table(key) else _pages(text, uri)
+    given = api.gather([b for page in found for b in page], uri)
+    buckets = [_bucket(api.plain(bucket), key, place, uri) for place, bucket in enumerate(given, start=1)]
     kind = _kind((b.kind for b in buckets), uri)
     buckets = [replace(b, kind=kind) for b in buckets]
     return [*buckets[:-1], *(replace(b, after=tuple(after)) for b in buckets[-1:])]
@@ -142,7 +139,7 @@ def _pages(text: str, uri: str) -> Iterator[Sequence[Any]]:
         msg = f"{uri} is not JSON ({error}); save the whole answer of the API again"
         raise SourceError(msg) from error
     pages = content if isinstance(content, list) else [content]
-    for page in pages:
+    for place, page in enumerate(pages, start=1):
         if not isinstance(page, dict) or not isinstance(page.get("data"), list):
             found = ", ".join(sorted(page)[:10]) if isinstance(page, dict) else type(page).__name__
             said = (
@@ -158,7 +155,11 @@ def _pages(text: str, uri: str) -> Iterator[Sequence[Any]]:
             raise SourceError(msg)
         *earlier, last = page["data"] or [None]
         if isinstance(last, dict):
-            yield [*earlier, last | {"has_more": says_more(page.get("has_more"))}]
+            following = pages[place] if place < len(pages) else None
+            came = (
+                isinstance(following, dict) and following.get("data") == []
+            )  # it follows here, and is empty
+            yield [*earlier, last | {"has_more": says_more(page.get("has_more")) and not came}]
         else:
             yield page["data"]
 

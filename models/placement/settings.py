@@ -183,6 +183,9 @@ class Option(Frozen):
         if self.power_kw and missing:
             msg = f"power_kw is {self.power_kw} and {' and '.join(missing)} missing; energy needs all three"
             raise ValueError(msg)
+        if self.salvage and self.capex is None:
+            msg = f"salvage is {self.salvage} and capex is missing; write capex, 0 for what is already bought"
+            raise ValueError(msg)
         if self.capex and self.salvage is not None and self.salvage > self.capex:
             msg = f"salvage {self.salvage} is more than capex {self.capex}"
             raise ValueError(msg)

@@ -45,9 +45,12 @@ def _time_of_day(value: Any) -> Any:
     return value
 
 
-def _without_zone(value: time) -> time:
+def _quarter_without_zone(value: time) -> time:
     if value.tzinfo is not None:
         msg = 'must be a local time of day without a zone, such as "22:00"'
+        raise ValueError(msg)
+    if value.minute % 15 or value.second or value.microsecond:
+        msg = 'must be a quarter of an hour, such as "22:15"; the end of a day is "00:00"'
         raise ValueError(msg)
     return value
 
@@ -65,7 +68,27 @@ def _some(prices: tuple[TariffPeriod, ...]) -> tuple[TariffPeriod, ...]:
     return prices
 
 
-TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), AfterValidator(_without_zone)]
+def _each_reached(prices: tuple[TariffPeriod, ...]) -> tuple[TariffPeriod, ...]:
+    for later, period in enumerate(prices):
+        for earlier, other in enumerate(prices[:later]):
+            if other.above_kwh == period.above_kwh and other.covers(period):
+                msg = (
+                    f"the period at place {later + 1} (price {period.price}) is never reached: that at place {earlier + 1} (price "
+                    f"{other.price}) holds at all its times, and the first that matches wins; put the later one first, or remove it"
+                )
+                raise ValueError(msg)
+    return prices
+
+
+def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        msg = "is empty, so that it would never hold; leave it out for always"
+        raise ValueError(msg)
+    return values
+
+
+SOME = AfterValidator(_not_empty)
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), AfterValidator(_quarter_without_zone)]
 
 
 class Window(Frozen):
@@ -81,9 +104,18 @@ class Window(Frozen):
 
     start: TimeOfDay = time(0)
     end: TimeOfDay = time(0)
-    weekdays: tuple[Annotated[int, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4, 5, 6)
-    months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = tuple(range(1, 13))
+    weekdays: Annotated[tuple[Annotated[int, Field(ge=0, le=6)], ...], SOME] = (0, 1, 2, 3, 4, 5, 6)
+    months: Annotated[tuple[Annotated[int, Field(ge=1, le=12)], ...], SOME] = tuple(range(1, 13))
     holidays: bool | None = None
+
+    def covers(self, other: Window) -> bool:
+        """Whether it is open at all times of another one, as far as one window tells: not by parts of the day's times."""
+        return (
+            (self.start == self.end or (self.start, self.end) == (other.start, other.end))
+            and set(other.weekdays) <= set(self.weekdays)
+            and set(other.months) <= set(self.months)
+            and self.holidays in (None, other.holidays)
+        )
 
 
 class TariffPeriod(Window):
@@ -115,7 +147,7 @@ class DemandCharge(Frozen):
     price: Money
     unit: Literal["kW", "kVA"] = "kW"
     interval_minutes: Literal[15, 30, 60] = 15
-    when: tuple[Window, ...] = (Window(),)
+    when: Annotated[tuple[Window, ...], SOME] = (Window(),)
     assessed: Literal["month", "day"] = "month"
     ratchet: Share = 0.0
 
@@ -182,7 +214,7 @@ class Tariff(Frozen):
         valid_to: Last local day on which it holds; absent: it still does.
     """
 
-    energy: Annotated[tuple[TariffPeriod, ...], AfterValidator(_some)]
+    energy: Annotated[tuple[TariffPeriod, ...], AfterValidator(_some), AfterValidator(_each_reached)]
     spot: tuple[SpotPrice, ...] = ()
     demand: tuple[DemandCharge, ...] = ()
     customer_month: Money = Decimal(0)

@@ -159,9 +159,9 @@ def gates(bounds: Gates) -> tuple[Gate, ...]:
             advice="if they are billed elsewhere now, they count twice: see ops.ingests, status kept; give the source another name to drop them",
         ),
         Gate(
-            "removed_sources", "sources that are published and no longer configured", maximum=0, blocking=False,
+            "removed_sources", "sources that are published and no longer configured, and months that a site is no longer charged for", maximum=0, blocking=False,
             relation="known", value="sum(len(removed))", detail="any_value(array_to_string(removed[:3], '; '))",
-            advice="what they charged and measured is in no figure any more, that of closed months included: if that was not meant, put them back",
+            advice="what they charged and measured is in no figure any more, that of closed months included: if that was not meant, put them back; a site without telemetry is charged from the first bill on",
         ),
         Gate(
             "monthly_difference", "effective cost of months = that of their days, worst month and currency", maximum=0,

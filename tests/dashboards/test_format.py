@@ -44,6 +44,12 @@ def test_rounding_is_half_away_from_zero() -> None:
     assert format.cents(Decimal("-0.125"), "USD") == Decimal("-0.13")
 
 
+def test_less_than_half_a_cent_of_credit_has_no_sign() -> None:
+    small = Decimal("-0.004")
+    shown = format.amount(small, "USD"), format.money(small, "USD"), format.signed(small, "USD")
+    assert shown == ("0.00", "$0.00", "0.00")
+
+
 def test_money_of_any_size_keeps_its_cents() -> None:
     assert (
         format.money(Decimal("12345678901234567890123456.785"), "USD")

@@ -50,3 +50,9 @@ def test_order_and_rows_are_kept() -> None:
     found = convert(frame, RATES, "USD", "effective_cost", "usd")
     assert found["effective_cost"].to_list() == frame["effective_cost"].to_list()
     assert found.columns == [*frame.columns, "usd"]
+
+
+def test_the_thirteenth_decimal_is_rounded_half_to_even() -> None:
+    """At 1.10: 15 billionths of a thousandth are 16.5, rounded to 16; 5 are 5.5, rounded to 6."""
+    found = converted(costs((1, "EUR", "0.000000000015"), (1, "EUR", "-0.000000000005")))
+    assert found == [Decimal("0.000000000016"), Decimal("-0.000000000006")]

@@ -48,6 +48,13 @@ def test_phases_of_a_model_add_up_to_the_chargeback() -> None:
     assert got["cost"].sum() == rows["effective_cost"].sum()
 
 
+def test_names_count_as_the_configuration_spells_them() -> None:
+    """An alias or an account may spell a kind of work, or a name with an accent in two characters: 40 is training of cafe."""
+    rows = frame(charge("40", workload_type="Training", workload="Cafe\u0301"))
+    got = monthly(rows, {"cafe": ModelScope(workloads=("caf\u00e9",))})
+    assert got.select("model", "phase", "cost").rows() == [("cafe", "training", 40)]
+
+
 def test_workload_goes_before_project_and_belongs_to_one_model() -> None:
     rows = frame(charge("1", workload="w", project="p"))
     models = {"by-project": ModelScope(projects=("p",)), "by-workload": ModelScope(workloads=("w",))}

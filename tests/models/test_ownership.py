@@ -133,6 +133,42 @@ def test_contradictory_aliases_are_refused(aliases: dict[str, str], message: str
         assign(costs({}), Ownership(aliases={"team": aliases}))
 
 
+def test_two_aliases_of_one_team_and_the_account_spell_it_once() -> None:
+    rules = Ownership(
+        aliases={"team": {"viz": "Vision", "cv": "VISION", "n/a": "Untagged"}},
+        accounts={"7": {"team": "vision"}, "8": {"team": "UNTAGGED"}},
+    )
+    rows = costs(
+        *({"team_tag": tag} for tag in ("viz", "cv", "ViSion", "n/a")),
+        {"sub_account": "7"},
+        {"sub_account": "8"},
+        {},
+    )
+    teams = ["Vision"] * 3 + ["untagged", "Vision", "untagged", "untagged"]
+    assert assign(rows, rules)["team"].to_list() == teams
+
+
+@pytest.mark.parametrize("kind", ["accounts", "namespaces"])
+def test_two_spellings_of_one_account_or_namespace_are_refused(kind: str) -> None:
+    rules = Ownership.model_validate({kind: {"ABC-1": {"team": "a"}, "abc-1 ": {"team": "b"}}})
+    with pytest.raises(ValueError, match=rf"ownership.{kind}: 'ABC-1' and 'abc-1 ' are one"):
+        assign(costs({}), rules)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"aliases": {"team": {"x": ""}}},
+        {"accounts": {"7": {"project": " "}}},
+        {"namespaces": {"ml": {"team": ""}}},
+        {"platform_team": " "},
+    ],
+)
+def test_a_blank_owner_is_refused(rules: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="must name an owner"):
+        Ownership.model_validate(rules)
+
+
 def test_no_rules_and_no_rows() -> None:
     assert assign(costs(), Ownership()).height == 0
     assert assign(costs({"team_tag": "X"}), Ownership())["team"].to_list() == ["x"]

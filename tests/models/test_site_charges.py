@@ -138,6 +138,15 @@ def test_the_suppliers_meter_is_billed_as_it_is() -> None:
     assert charged(gpu_hourly(), meters, site(demand=[PEAK], meter="main")).demand["peak_kw"].to_list() == [8]
 
 
+def test_the_suppliers_meter_is_read_by_the_source_that_covers_the_hour() -> None:
+    """Of two sources of one meter the first misses the second quarter, in which the other one saw 50 kW: 500, not 80."""
+    main = {"node": None, "meter": "main", "method": "pdu", "scope": "rack", "counts": None}
+    gap = quarters(0, 8, None, 7, 7, source="a", coverage=0.75, **main)
+    whole = quarters(0, 8, 50, 7, 7, source="b", coverage=1.0, **main)
+    found = charged(gpu_hourly(), power(gap, whole), site(demand=[PEAK], meter="main")).demand
+    assert found.select("peak_kw", "cost").rows() == [(50, 500)]
+
+
 def test_ratchet_over_a_month_end() -> None:
     # September peaks at 4 kW x 1.5 = 6, October at 1.5; 0.8 x 6 = 4.8 binds October.
     days = {"dc1": (date(2026, 9, 30), date(2026, 10, 1))}

@@ -10,6 +10,7 @@ import pytest
 from models import edge, gpu
 from models.config import Ownership, Site, TokenWeights
 from models.gpu_hours import rented_hours
+from models.register import Contract
 from models.tables import CHARGEBACK_DAILY, INFERENCE_HOURLY, MONEY, UNIT_COST_DAILY
 from models.unit_cost import daily
 from tests.models.owned import DAY, DAYS, SITES, device, edge_daily, free, gpu_hourly, hour, report, server
@@ -61,7 +62,8 @@ def compute(
     **owned: Any,
 ) -> pl.DataFrame:
     reports = edge_daily(*(devices or []))
-    parts = gpu.daily_parts(gpu_hourly(*(gpus or [])), [server()] if gpus else [], SITES, DAYS)
+    assets, contracts = [server(**owned.get("asset", {}))] if gpus else [], owned.get("contracts", {})
+    parts = gpu.daily_parts(gpu_hourly(*(gpus or [])), assets, SITES, DAYS, contracts=contracts)
     fleet = [device(node=name, asset=name) for name in owned.get("fleet", ())]
     return daily(
         pl.DataFrame(charges, schema=CHARGEBACK_DAILY.schema),
@@ -106,6 +108,22 @@ def test_owned_gpu_marginal_is_energy() -> None:
     assert by_basis(got, "cost", "cost_per_1m_tokens", "energy_kwh", "kwh_per_1m_tokens") == {
         "full": (Decimal("101.8"), Decimal(25450), 12.0, 3000.0),
         "marginal": (Decimal("1.8"), Decimal(450), 12.0, 3000.0),
+    }
+
+
+@pytest.mark.parametrize("of", ["used", "allocated"])
+def test_hours_that_a_contract_bills_by_use_are_marginal(of: str) -> None:
+    """24 h held at half use at 2.50: 12 h used are 30, beside energy of 1.80. The idle hours, billed if `of` is allocated, are not."""
+    lease = {"lease": Contract.model_validate({"rate": "2.5", "currency": "USD", "of": of})}
+    rows = [hour(h) for h in range(24)]
+    full = Decimal("31.8") if of == "used" else Decimal("61.8")
+    got = compute(
+        [charge(str(full), tier="onprem")], [served(tier="onprem")], gpus=rows, contracts=lease,
+        asset={"capex": 0, "contract": "lease"},
+    )  # fmt: skip
+    assert by_basis(got, "cost", "cost_per_1m_tokens", "energy_kwh") == {
+        "full": (full, full * 250, 12.0),
+        "marginal": (Decimal("31.8"), Decimal(7950), 12.0),
     }
 
 

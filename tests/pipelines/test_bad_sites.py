@@ -34,7 +34,7 @@ def problems(folder: Path, tariff: str, asset: str, more: str) -> list[str]:
     ("tariff", "asset", "more", "problem"),
     [
         ("tariff: -0.1", "", "", "sites.dc1.tariff.energy: has no price of 0 or more; below 0 may be the prices of some hours or tiers, not all"),
-        ("tariff: true", "", "", "sites.dc1.tariff.energy.0.price: must be a number (found: True)"),
+        ("tariff: true", "", "", "sites.dc1.tariff.energy.0.price: must be a number, not true or false (which YAML also reads for yes, no, on and off) (found: True)"),
         ("tariff: []", "", "", "sites.dc1.tariff.energy: must have a price of a kWh, such as 0.12 or [{price: 0.12}]"),
         (
             "tariff: [{price: 1, above_kwh: 9}]", "", "",
@@ -69,7 +69,7 @@ def problems(folder: Path, tariff: str, asset: str, more: str) -> list[str]:
         ("tariff: 1", "", "token_weights: {input: 0, cached: 0, output: 0}", "token_weights: all weights are 0; give one of them"),
         (
             "tariff: 1", "", "ownership: {platform_team: ''}",
-            "ownership.platform_team: must have at least 1 character (found: '')",
+            "ownership.platform_team: must name an owner; write untagged for what has none (found: '')",
         ),
     ],
 )  # fmt: skip

@@ -23,6 +23,8 @@ def test_figures_of_the_publication(tmp_path: Path) -> None:
     config = small.write_site(tmp_path, CONFIG)
     hostile = small.row("7.25", small.NOVEMBER, 4, '{"team":"a\\"}\\n x 1"}')
     small.write_bill(tmp_path, "2026-11", [*small.NOVEMBER_ROWS, hostile])
+    ahead = ("2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z")
+    small.write_bill(tmp_path, "2026-12", [small.row("40", ahead, 1, '{"team":"vision"}')])
     done = small.tierwise("run", "--config", config, *DATE)
     assert done.returncode == 0, done.stdout + done.stderr
     found = samples(tmp_path / "metrics" / "tierwise.prom")

@@ -42,3 +42,37 @@ def test_owned_hardware_stays_charged_up_to_the_published_day(tmp_path: Path, ag
         "WHERE source = 'site:dc1' GROUP BY ALL ORDER BY ALL",
     ) == [("2026-10", 300), ("2026-11", 250)]
     assert small.totals(tmp_path)["vision"] == "14.600000000000"  # 11.10 + 5 - 1.5
+
+
+def test_a_version_that_comes_back_is_a_change_of_its_own(tmp_path: Path) -> None:
+    small.write_site(tmp_path)
+    for cost in ("10.10", "11.10", "10.10", "10.10"):
+        small.write_bill(tmp_path, "2026-10", october(cost))
+        run(tmp_path, "--date", "2026-11-25")
+    asked = (
+        "SELECT row_number() OVER (ORDER BY p.published_at), current, changes->>'$[0].billed_cost_before', "
+        "changes->>'$[0].billed_cost_after' FROM ops.ingests AS i JOIN ops.publications AS p USING (run_id) "
+        "WHERE strftime(period, '%Y-%m') = '{}' ORDER BY 1"
+    )
+    first, second = "30.300000000001", "31.300000000001"
+    assert small.query(tmp_path, asked.format("2026-10")) == [
+        (1, False, None, None),
+        (2, False, first, second),
+        (3, True, second, first),
+    ]
+    assert small.query(tmp_path, asked.format("2026-11")) == [(1, True, None, None)]
+
+
+def test_a_month_of_owned_hardware_that_goes_with_the_bills_is_told(tmp_path: Path) -> None:
+    """Without telemetry a site is charged from the first bill on: October goes, 300 of it owned."""
+    later = OWNED.replace("./bills}", "./bills}\n  later: {kind: focus, location: ./later/bills}")
+    config = small.write_site(tmp_path, later)
+    (tmp_path / "bills" / "2026-11.csv").unlink()
+    small.write_bill(tmp_path / "later", "2026-11", small.NOVEMBER_ROWS)
+    run(tmp_path, "--date", "2026-11-25")
+    config.write_text(later.replace("  bills:", "  # bills:"))
+    run(tmp_path, "--date", "2026-11-25")
+    ((told,),) = small.query(
+        tmp_path, "SELECT detail FROM ops.quality WHERE gate = 'removed_sources' AND NOT passed"
+    )
+    assert "(bills: USD 30.30; site:dc1 2026-10: USD 300.00)" in str(told)

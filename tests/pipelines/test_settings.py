@@ -135,6 +135,16 @@ def test_unusable_files(tmp_path: Path, text: str) -> None:
     assert problems(tmp_path, text)
 
 
+def test_owners_that_contradict_each_other_are_told_before_a_run(tmp_path: Path) -> None:
+    start = "sources: {bills: {kind: focus, location: ./bills}}\nownership: "
+    found = problems(tmp_path, start + "{aliases: {team: {ML: a, ml: b}}}")
+    assert "'ml' stands for both 'a' and 'b'" in found["ownership.aliases.team"]
+    found = problems(tmp_path, start + "{accounts: {ABC: {team: a}, abc: {team: b}}}")
+    assert "'ABC' and 'abc' are one" in found["ownership.accounts"]
+    found = problems(tmp_path, start + "{platform_team: ' '}")
+    assert "must name an owner" in found["ownership.platform_team"]
+
+
 def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="tierwise demo"):
         load_config(tmp_path / "none.yaml")

@@ -16,6 +16,8 @@ from connectors.base import SourceError, require_ready
 from tests.connectors.aws.exports import export, parquet, row
 from tests.connectors.bills.helpers import WINDOW, facts, load, reader
 
+pytestmark = pytest.mark.long
+
 SEPTEMBER = date(2026, 9, 1)
 FILE = "gpu-00001.snappy.parquet"
 

@@ -13,6 +13,8 @@ import pytest
 from tests.connectors.azure.rows import renamed, row
 from tests.connectors.bills.helpers import facts, load, write
 
+pytestmark = pytest.mark.long
+
 KIND = "azure_export"
 SEPTEMBER = date(2026, 9, 1)
 at = datetime.fromisoformat

@@ -14,6 +14,8 @@ from tests.connectors.bills.helpers import WINDOW, csv_bytes, cur, deliver, fact
 from tests.connectors.gcp import rows as gcp
 from tests.connectors.test_bad_bills import KINDS, NAMES
 
+pytestmark = pytest.mark.long
+
 OCTOBER = {
     "BillingPeriodStart": "2026-10-01T00:00:00Z",
     "BillingPeriodEnd": "2026-11-01T00:00:00Z",

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from connectors.base import Loaded
 from tests.connectors.bills.helpers import focus, load, write
+
+pytestmark = pytest.mark.long
 
 SEPTEMBER = date(2026, 9, 1)
 

@@ -16,6 +16,8 @@ from tests.connectors.gcp import rows as gcp
 from tests.connectors.llm.helpers import bucket, cost, one, page, request
 from tests.connectors.oci import rows as oci
 
+pytestmark = pytest.mark.long
+
 UNDER = "1_000"
 
 

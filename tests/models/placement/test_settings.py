@@ -31,6 +31,7 @@ def test_the_example_of_the_docstring_is_valid_and_keeps_prices_exact():
         ({"tier": "api", "price_per_1m_tokens_in": 2}, "go together"),
         ({"tier": "onprem", "power_kw": 2, "pue": 1.2}, "tariff_kwh missing"),
         ({"tier": "onprem", "capex": 10, "salvage": 11}, "salvage 11 is more than capex 10"),
+        ({"tier": "cloud", "monthly_fee": 10, "salvage": 11}, "salvage is 11 and capex is missing"),
         ({"tier": "mainframe"}, "'cloud', 'api', 'onprem' or 'edge'"),
         ({"tier": "cloud", "price_per_gpu_hour": -1}, "greater than or equal to 0"),
         ({"tier": "cloud", "price": 1}, "Extra inputs are not permitted"),

@@ -159,9 +159,44 @@ def test_demand_by_kva_is_that_by_kw_over_the_power_factor() -> None:
         ({"energy": 1, "power_factor": 0}, "greater than 0"),
         ({"energy": 1, "minimum_month": -1}, "greater than or equal to 0"),
         ({"energy": []}, "must have a price of a kWh"),
+        (
+            {"energy": [{"price": 1}, {"price": 2, "start": "23:00", "end": "07:00"}]},
+            r"place 2 \(price 2\) is never reached",
+        ),
+        (
+            {
+                "energy": [
+                    {"price": 1, "weekdays": [5, 6]},
+                    {"price": 2, "weekdays": [6], "start": "23:00"},
+                    {"price": 3},
+                ]
+            },
+            "place 2",
+        ),
+        ({"energy": [{"price": 1}, {"price": 2, "weekdays": []}]}, "is empty, so that it would never hold"),
+        ({"energy": 1, "demand": [PEAK | {"when": []}]}, "is empty, so that it would never hold"),
+        (
+            {"energy": 1, "demand": [PEAK | {"when": [{"months": []}]}]},
+            "is empty, so that it would never hold",
+        ),
+        ({"energy": [{"price": 1, "end": "23:59"}, {"price": 2}]}, 'the end of a day is "00:00"'),
+        ({"energy": 1, "demand": [PEAK | {"when": [{"start": "07:00:01"}]}]}, "must be a quarter of an hour"),
         ({"energy": 1, "fee": 3}, "Extra inputs"),
     ],
 )
 def test_wrong_tariffs_are_refused(wrong: Any, says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         tariff(wrong)
+
+
+def test_periods_that_share_times_are_reached() -> None:
+    """None holds at all times of a later one: another tier, other months, working days, holidays, hours that only touch."""
+    prices = [
+        {"price": 5, "above_kwh": 10},
+        {"price": 4, "holidays": True},
+        {"price": 3, "months": [7], "start": "12:00", "end": "18:00"},
+        {"price": 2, "weekdays": [0, 1, 2, 3, 4], "start": "12:00", "end": "18:00"},
+        {"price": 1, "start": "12:00", "end": "19:00"},
+        {"price": 0},
+    ]
+    assert [period.price for period in tariff({"energy": prices}).energy] == [5, 4, 3, 2, 1, 0]
