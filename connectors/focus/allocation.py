@@ -13,7 +13,7 @@ from connectors.bills.copies import CERTAIN_RULE, MONEY
 from connectors.bills.copies import RULE as COPIES_RULE
 
 TOLERANCE = "0.0001"
-"""By how much ratios of one origin, which are rounded, may miss 1."""
+"""By how much ratios of one origin, which are rounded, may miss 1, and costs of its parts, of what it costs."""
 
 CHARGE = (
     "ServiceProviderName, BillingAccountId, SubAccountId, ResourceId, SkuPriceId, ChargeCategory, ChargeDescription, "
@@ -68,12 +68,14 @@ def faults(rows: str, engine: Engine) -> Iterator[dict[str, Any]]:
 def _origins(rows: str, engine: Engine) -> Iterator[dict[str, Any]]:
     """Rows that are there beside the parts that replace them, so that they count twice.
 
-    Such a row says what its parts say, has no method, and costs what they cost together. Where their ratios sum to 1 nothing
+    Such a row says what its parts say, has no method, and costs what they, rounded, cost together. Where their ratios sum to 1 nothing
     is left that it could stand for; else it may be what was not allocated, and as much by chance, so that it is a warning.
     """
     sums = ", ".join(f"sum({c}) AS {c}" for c in COSTS)
-    alike = " AND ".join(
-        f"a.{c.strip()} IS NOT DISTINCT FROM b.{c.strip()}" for c in (*CHARGE.split(","), *COSTS)
+    same = " AND ".join(f"a.{c.strip()} IS NOT DISTINCT FROM b.{c.strip()}" for c in CHARGE.split(","))
+    near = " AND ".join(
+        f"(a.{c} IS NOT DISTINCT FROM b.{c} OR abs(CAST(a.{c} - b.{c} AS DOUBLE)) <= {TOLERANCE} * abs(CAST(b.{c} AS DOUBLE)))"
+        for c in COSTS
     )
     total = f"list_sum([{RATIO} for e in {LISTED}])"
     units = f"len(list_distinct([json_extract_string(e, '$.UsageUnit') for e in {LISTED}]))"
@@ -86,7 +88,7 @@ def _origins(rows: str, engine: Engine) -> Iterator[dict[str, Any]]:
         )
         SELECT whole, a.BillingCurrency AS currency, count(*) AS n, CAST(sum(a.BilledCost) AS DECIMAL(38,12)) AS billed,
                min(a.ChargeDescription) AS example
-        FROM {rows} AS a JOIN (SELECT DISTINCT ON ({CHARGE}) * FROM parts ORDER BY {CHARGE}, whole DESC) AS b ON {alike}
+        FROM {rows} AS a JOIN (SELECT DISTINCT ON ({CHARGE}) * FROM parts ORDER BY {CHARGE}, whole DESC) AS b ON {same} AND {near}
         WHERE a.AllocatedMethodId IS NULL GROUP BY ALL ORDER BY ALL""")
     for row in found:
         yield {

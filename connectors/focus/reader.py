@@ -38,7 +38,7 @@ from connectors.focus.files import FILES, Datasets, counting
 from connectors.focus.mapping import is_header, is_moment, is_number, key, period_column, to_focus
 from models import tables
 
-VERSION = "focus-28"
+VERSION = "focus-29"
 """Changes whenever the same file would give other facts."""
 
 

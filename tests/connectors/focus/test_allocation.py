@@ -93,6 +93,12 @@ TWO = parts(("2", 0.25), ("6", 0.75))
         ([*TWO, focus(**(HOST | {"ChargePeriodStart": "2026-09-01T01:00:00Z"}))], "16", None),
         ([*parts(("8", 0.5)), focus(**HOST)], "16", "repeated_rows"),  # the other half is nobody's
         ([*parts(("2", None), ("6", None)), focus(**HOST)], "16", "repeated_rows"),
+        (
+            [*parts(*[("2.666667", 0.333333)] * 3), focus(**HOST)],
+            "16.000001",
+            "repeated_bill",
+        ),  # thirds, rounded
+        ([*parts(("2", 0.25), ("6.01", 0.75)), focus(**HOST)], "16.01", None),
     ],
 )
 def test_a_charge_beside_the_parts_that_replace_it(
