@@ -103,17 +103,21 @@ def scan(store: Store, item: Object, *, spend: bool) -> tuple[set[int], str]:
 
 
 def lacking(files: Sequence[Indexed]) -> dict[str, str]:
-    """Pages after which another one is missing: of their number there are more than of the next one, as of two exports.
+    """Pages next to which another one is missing: of their number there are more than of that one, as of two exports.
+
+    A page that was saved twice, byte by byte, is one.
 
     Returns:
         Key -> `1 of 3`.
     """
     pages = {f.object.key: tuple(json.loads(f.layout)) for f in files if f.layout}
-    counted = Counter(pages.values())
+    counted = Counter(
+        page for page, _ in {(pages[f.object.key], f.object.version) for f in files if f.layout}
+    )
     return {
         key: f"{page} of {last}"
         for key, (page, last) in pages.items()
-        if page < last and counted[page + 1, last] < counted[page, last]
+        if any(counted[n, last] < counted[page, last] for n in (page - 1, page + 1) if 1 <= n <= last)
     }
 
 

@@ -115,7 +115,7 @@ def test_a_page_whose_next_one_is_not_there_is_flagged_until_it_comes(tmp_path: 
     save("a", 1, 3)
     assert got() == (Decimal("0.0005"), [("flagged", "page_missing", "1 of 3")])
     save("a", 3, 3)
-    assert got() == (Decimal("0.0010"), [("flagged", "page_missing", "1 of 3")])
+    assert got() == (Decimal("0.0010"), [("flagged", "page_missing", f"{n} of 3") for n in (1, 3)])
     save("a", 2, 3)
     assert got() == (Decimal("0.0015"), [])
     save("bb", 1, 3)  # of another export: the second page that is there is that of the first one
@@ -125,6 +125,21 @@ def test_a_page_whose_next_one_is_not_there_is_flagged_until_it_comes(tmp_path: 
     save("bb", 3, 3)
     assert got() == (Decimal("0.003"), [])
     assert print_() != before
+
+
+def test_a_page_whose_previous_one_is_not_there_is_flagged_and_one_saved_twice_is_one(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+
+    def got(name: str, page: int) -> list[str | None]:
+        content = {"data": [request(page)], "page": page, "total_pages": 2}
+        (folder / name).write_text(json.dumps(content))
+        (loaded,) = load("litellm", folder, tmp_path, bill=True).values()
+        return loaded.issues.filter(rule="page_missing")["value"].to_list()
+
+    assert got("2.json", 2) == ["2 of 2"]
+    assert got("1.json", 1) == []
+    assert got("1 (1).json", 1) == []
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.jsonl", "a.json.gz"])
