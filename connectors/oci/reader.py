@@ -7,7 +7,7 @@ from connectors.bills.plain import PlainFiles
 from connectors.bills.reader import PlainReader
 from connectors.oci.mapping import is_header, period_column, to_focus, written
 
-VERSION = "oci-cost-report-14"
+VERSION = "oci-cost-report-15"
 """Changes whenever the same file would give other facts."""
 
 OTHER_REPORTS = ("usage-csv/", "FOCUS Reports/")
