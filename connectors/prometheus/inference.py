@@ -227,7 +227,7 @@ def _metrics(names: Sequence[str], there: set[str]) -> list[Metric]:
         generic = ('model_name!=""',) if metric.startswith(COMMON) else ()
         matchers = (*((inside.removesuffix("}"),) if inside else ()), *generic)
         found += [(spelled, matchers) for spelled in spellings(metric) if spelled in there]
-    return found
+    return [*dict.fromkeys(found)]
 
 
 def _requests(server: Server, known: pl.DataFrame, failures: pl.DataFrame | None) -> pl.DataFrame:
@@ -299,7 +299,7 @@ def _by_pod(hours: pl.DataFrame) -> pl.DataFrame:
     """Adds up the instances of a pod: services without a pod label keep their instance as the pod."""
     merged = (
         hours.with_columns(pod=pl.coalesce("pod", blank("instance")))
-        .sort("instance")
+        .sort("instance", "through")
         .group_by("hour", "model", "served", "namespace", "pod", maintain_order=True)
         .agg(
             *(pl.when(pl.col(c).is_not_null().all()).then(pl.col(c).sum()).alias(c) for c in SUMS),
