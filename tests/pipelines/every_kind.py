@@ -120,7 +120,7 @@ def focus_1_1(folder: Path) -> None:
 
 
 def focus_1_4(folder: Path) -> None:
-    """FOCUS 1.4, with an allocated charge: two rows in place of one, 0.25 and 0.75 of it."""
+    """FOCUS 1.4: a charge, and one of another machine that was allocated, two rows in place of one, 0.25 and 0.75 of it."""
     own = {k: v for k, v in focus().items() if k != "ProviderName"} | {
         "ServiceProviderName": "Acme Cloud", "HostProviderName": "Acme Cloud", "ResourceId": "node-1", "ResourceName": "node-1",
         "PricingQuantity": "1", "ListUnitPrice": "2", "ContractedUnitPrice": "1.5", "PricingCategory": "Standard",
@@ -147,7 +147,8 @@ def focus_1_4(folder: Path) -> None:
                 "AllocatedTags": f'{{"pod":"{pod}"}}',
             }
         )
-    write(folder / "focus.csv", [own, *parts])
+    other = {"ResourceId": "node-2", "ResourceName": "node-2"}
+    write(folder / "focus.csv", [own | other, *parts])
 
 
 def focus_odd(folder: Path) -> None:
